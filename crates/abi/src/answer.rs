@@ -1,0 +1,168 @@
+//! What a call answers when it is carried out; its JSON form is what clients and models read.
+
+use crate::{
+    CapId, Content, EffectId, OpId, Pid, ProposalId, VersionId,
+    agent::Verdict,
+    fact::Query,
+    money::Usage,
+    path::TreePath,
+    record::{Exit, Rule},
+};
+use alloc::{format, string::String, vec::Vec};
+use serde::Serialize;
+
+/// An answer. `Query` is filled by the machine; the others are JSON objects as they stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Done, nothing to say: `{"ok": true}`.
+    Done {
+        /// Always true.
+        ok: bool,
+    },
+    /// Bytes the kernel rendered.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// Names of a rendered directory.
+    Names {
+        /// Each with what it is.
+        entries: Vec<Name>,
+    },
+    /// The machine fills this from the same transaction.
+    #[serde(skip)]
+    Query(Query),
+    /// The tree changed.
+    Wrote {
+        /// As this operation.
+        operation: OpId,
+        /// The new version of the path that was named.
+        version: VersionId,
+        /// Where.
+        path: TreePath,
+    },
+    /// It was so already; no version was made.
+    Same {
+        /// The version that stands.
+        version: VersionId,
+        /// Always true.
+        unchanged: bool,
+    },
+    /// The write was kept beside the head: nothing is lost, somebody has to resolve it.
+    Diverged {
+        /// Code word, `Conflict`.
+        code: &'static str,
+        /// What happened, in a sentence.
+        message: String,
+        /// As this operation.
+        operation: OpId,
+        /// Made from.
+        base: VersionId,
+        /// The version it made.
+        ours: VersionId,
+        /// The head.
+        theirs: VersionId,
+    },
+    /// An undo took back what nobody had touched since.
+    Undone {
+        /// As this operation; none when there was nothing to take back.
+        operation: Option<OpId>,
+        /// Taken back.
+        restored: Vec<TreePath>,
+        /// Left, since somebody has changed them.
+        left: Vec<TreePath>,
+    },
+    /// A process began.
+    Spawned {
+        /// Its id.
+        pid: Pid,
+        /// Needs that policy did not grant.
+        withheld: Vec<String>,
+    },
+    /// A dispatch waits in the lane, at this place (1 is next).
+    Queued {
+        /// Place.
+        queued: u32,
+    },
+    /// It waits for an operator's decision.
+    Held {
+        /// Always true.
+        held: bool,
+        /// Under this id.
+        proposal: ProposalId,
+        /// By this rule.
+        rule: Rule,
+        /// In words.
+        message: String,
+    },
+    /// An effect happened.
+    Effected {
+        /// Its name.
+        effect: EffectId,
+        /// Whether it happened.
+        done: bool,
+        /// What the other side said, a blob.
+        outcome: Content,
+    },
+    /// A process has ended.
+    Ended {
+        /// Which.
+        pid: Pid,
+        /// How.
+        exit: Exit,
+        /// Whether its task is done.
+        verdict: Verdict,
+        /// Its last words, a blob.
+        result: Option<Content>,
+    },
+    /// A proposal was decided.
+    Ruled {
+        /// Which.
+        proposal: ProposalId,
+        /// `approved`, `rejected`, `expired`.
+        state: &'static str,
+    },
+    /// The time is over and it has not happened.
+    TimedOut {
+        /// Always true.
+        timed_out: bool,
+    },
+    /// A model answered.
+    Completed {
+        /// The answer, a blob; the machine adds its text.
+        answer: Content,
+        /// Charged.
+        usage: Usage,
+    },
+    /// A capability was given.
+    Granted {
+        /// Its id.
+        cap: CapId,
+    },
+    /// A subtree was taken back.
+    Revoked {
+        /// How many.
+        revoked: u32,
+    },
+}
+
+/// One name of a rendered directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Name {
+    /// It.
+    pub name: String,
+    /// `file` or `dir`.
+    pub node: &'static str,
+}
+
+impl Answer {
+    /// Done, nothing to say.
+    pub const DONE: Self = Self::Done { ok: true };
+
+    /// Held, in the words a model and a person read.
+    pub fn held(proposal: ProposalId, rule: Rule) -> Self {
+        let message = format!("held for the operator as proposal {proposal}: {}", rule.sentence());
+        Self::Held { held: true, proposal, rule, message }
+    }
+}

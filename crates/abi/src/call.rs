@@ -1,0 +1,538 @@
+//! The 24 calls: the one table, what each takes, and the closed enum the kernel sees.
+
+use crate::{
+    CapId, Code, Content, Error, OpId, Pid, ProposalId, Seq, VersionId, agent::Postcondition, cap::Grant,
+    control::Control, money::Nano, path::TreePath,
+};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use musli::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// What a parameter must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A normalised path.
+    Path,
+    /// Text, or bytes as base64 under the name `base64`; at most 1 MiB.
+    Value,
+    /// A word: a name, a mode.
+    Word,
+    /// A whole number, not negative.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// Decimal money as text.
+    Money,
+    /// An object of text, numbers or lists of text.
+    Fields,
+    /// A list of `{"exists": PATH}` or `{"contains": PATH, "text": TEXT}`.
+    Postconditions,
+}
+
+/// One parameter of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its key.
+    pub name: &'static str,
+    /// What it must be.
+    pub shape: Shape,
+    /// Whether the call is `Invalid` without it.
+    pub required: bool,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Number, for ever.
+    pub number: u8,
+    /// Name on the wire; also the name of the tool a model calls.
+    pub name: &'static str,
+    /// Whether this version serves it; others answer `Unavailable`.
+    pub served: bool,
+    /// One sentence.
+    pub meaning: &'static str,
+    /// What it takes.
+    pub params: &'static [Param],
+}
+
+const fn must(name: &'static str, shape: Shape, meaning: &'static str) -> Param {
+    Param { name, shape, required: true, meaning }
+}
+
+const fn may(name: &'static str, shape: Shape, meaning: &'static str) -> Param {
+    Param { name, shape, required: false, meaning }
+}
+
+const fn served(number: u8, name: &'static str, meaning: &'static str, params: &'static [Param]) -> Spec {
+    Spec { number, name, served: true, meaning, params }
+}
+
+const fn later(number: u8, name: &'static str, meaning: &'static str) -> Spec {
+    Spec { number, name, served: false, meaning, params: &[] }
+}
+
+const PATH: Param = must("path", Shape::Path, "the path");
+const AT: Param = may("at", Shape::Number, "as it was after this record");
+const BASE: Param = may("base", Shape::Number, "the version this change was made from");
+const ORIGIN: Param =
+    may("origin", Shape::Word, "typed, argument, pipe or file; only the first two are words of an operator");
+const TEXT: Param = must("text", Shape::Value, "the text");
+const LIMIT: Param = may("limit", Shape::Number, "at most so many");
+
+/// Every call there will be. The number is its place for ever.
+pub const CALLS: [Spec; 24] = [
+    served(1, "list", "names in a directory, with what each is", &[PATH, AT]),
+    served(2, "read", "bytes of a file, and its version", &[PATH, AT]),
+    served(
+        3,
+        "write",
+        "a new version of a file: whole, append, patch, dir, link, or restore",
+        &[
+            PATH,
+            may("mode", Shape::Word, "whole (default), append, patch, dir, link, restore"),
+            may(
+                "text",
+                Shape::Value,
+                "the new content, what is appended, put in place, or the link's target",
+            ),
+            may("find", Shape::Value, "patch: the text to replace; it must stand exactly once"),
+            BASE,
+            may("exec", Shape::Flag, "whole: may be run as a program"),
+            may("version", Shape::Number, "restore: this version"),
+            may("operation", Shape::Number, "restore: what stood before this operation"),
+            may("pid", Shape::Number, "restore: what stood before this process wrote"),
+            may("message", Shape::Value, "why"),
+            ORIGIN,
+        ],
+    ),
+    served(
+        4,
+        "move",
+        "give a file or directory another path; its history goes with it",
+        &[must("from", Shape::Path, "where it is"), must("to", Shape::Path, "where it shall be"), BASE],
+    ),
+    served(
+        5,
+        "remove",
+        "a version that says it is gone",
+        &[PATH, BASE, may("tree", Shape::Flag, "also a directory that is not empty")],
+    ),
+    later(6, "search", "full text"),
+    served(7, "history", "versions of a file, newest first", &[PATH, LIMIT]),
+    later(8, "watch", "be told of changes"),
+    served(
+        9,
+        "spawn",
+        "start an agent on a task",
+        &[
+            must("agent", Shape::Word, "which agent"),
+            TEXT,
+            ORIGIN,
+            may("post", Shape::Postconditions, "what must be so when it is done"),
+            may("budget", Shape::Money, "money for this run; can only lower"),
+        ],
+    ),
+    served(
+        10,
+        "wait",
+        "until a process ends, a proposal is decided, or a time has passed",
+        &[
+            may("pid", Shape::Number, "this process"),
+            may("proposal", Shape::Number, "this proposal"),
+            may("timeout_ms", Shape::Number, "at most so long"),
+        ],
+    ),
+    served(
+        11,
+        "signal",
+        "freeze, thaw, interrupt or kill a process and what it started",
+        &[must("pid", Shape::Number, "which"), must("signal", Shape::Word, "freeze, thaw, interrupt, kill")],
+    ),
+    later(12, "exec", "a command in a process's sandbox"),
+    served(
+        13,
+        "dispatch",
+        "text to an agent's session",
+        &[
+            must("agent", Shape::Word, "which agent"),
+            TEXT,
+            ORIGIN,
+            may("mode", Shape::Word, "follow_up (default), steer, interrupt"),
+        ],
+    ),
+    later(14, "send", "a message to a channel"),
+    later(15, "receive", "the next message of a channel"),
+    served(
+        16,
+        "complete",
+        "one model call",
+        &[
+            must("model", Shape::Word, "which model"),
+            TEXT,
+            ORIGIN,
+            may("max_out", Shape::Number, "output tokens"),
+        ],
+    ),
+    served(
+        17,
+        "propose",
+        "an effect outside; applied, or held for a decision",
+        &[
+            must("mount", Shape::Word, "at which mount"),
+            must("kind", Shape::Word, "which effect, as mail.send"),
+            must("args", Shape::Fields, "its arguments"),
+        ],
+    ),
+    served(
+        18,
+        "decide",
+        "approve or reject a proposal",
+        &[
+            must("proposal", Shape::Number, "which"),
+            must("verdict", Shape::Word, "approve or reject"),
+            may("reason", Shape::Value, "why"),
+        ],
+    ),
+    later(19, "fire", "start a trigger by name"),
+    served(
+        20,
+        "grant",
+        "give a process a part of a capability that you hold",
+        &[
+            must("pid", Shape::Number, "to whom"),
+            must("need", Shape::Word, "what, as in an agent's needs: read /data/**"),
+            may("expires_ms", Shape::Number, "for so long"),
+        ],
+    ),
+    served(
+        21,
+        "revoke",
+        "take a capability back, and all derived from it",
+        &[must("cap", Shape::Number, "which")],
+    ),
+    later(22, "mount", "attach an integration; an operator's word to /sys/ctl in this version"),
+    later(23, "hook", "register or answer a hook"),
+    served(
+        24,
+        "trace",
+        "records of the log",
+        &[
+            may("from", Shape::Number, "after this record"),
+            LIMIT,
+            may("pid", Shape::Number, "of this process and those below it"),
+            may("follow", Shape::Flag, "and go on as they come"),
+        ],
+    ),
+];
+
+/// The row of a call.
+pub fn spec(name: &str) -> Option<&'static Spec> {
+    CALLS.iter().find(|spec| spec.name == name)
+}
+
+/// What a call that is not served answers.
+pub fn unavailable(spec: &Spec) -> Error {
+    let served: Vec<&str> = CALLS.iter().filter(|spec| spec.served).map(|spec| spec.name).collect();
+    Error::new(
+        Code::Unavailable,
+        format!("call {} ({}) is not served by this version", spec.name, spec.number),
+    )
+    .hint(format!("served: {}", served.join(" ")))
+}
+
+/// Where a text came from; decides whether it counts as an operator's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// At a terminal or in the cockpit.
+    Typed,
+    /// A command-line argument.
+    Argument,
+    /// Standard input from elsewhere.
+    #[default]
+    Pipe,
+    /// A file of the operator's.
+    File,
+}
+
+impl Origin {
+    /// Whether it counts as an operator's own words.
+    pub fn is_own_words(self) -> bool {
+        matches!(self, Self::Typed | Self::Argument)
+    }
+}
+
+/// A text given to a call: its blob, and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Text {
+    /// The bytes.
+    pub content: Content,
+    /// Where from.
+    pub origin: Origin,
+}
+
+/// How a `write` changes the path.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum Write {
+    /// These bytes instead; with permission bits.
+    Whole {
+        /// The bytes.
+        content: Content,
+        /// 0o644 or 0o755.
+        mode: u32,
+    },
+    /// These bytes after those of the head.
+    Append(Content),
+    /// `put` in place of `find`, which stands exactly once.
+    Patch {
+        /// What to replace.
+        find: Content,
+        /// By what.
+        put: Content,
+    },
+    /// A directory.
+    Dir,
+    /// A symbolic link to this target.
+    Link(Content),
+    /// What stood before: a version, an operation or a process's writes.
+    Restore(Undo),
+}
+
+/// What an undo takes back, or a restore brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum Undo {
+    /// Bring this version of the path.
+    Version(VersionId),
+    /// Take back an operation.
+    Operation(OpId),
+    /// Take back all operations of a process whose versions are still heads.
+    Process(Pid),
+}
+
+/// A signal to a process and all below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// No new step, no new effect.
+    Freeze,
+    /// Go on.
+    Thaw,
+    /// End the turn's present step and exit with what there is.
+    Interrupt,
+    /// End now.
+    Kill,
+}
+
+/// What a dispatch does when the agent's lane is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Wait for its turn.
+    #[default]
+    FollowUp,
+    /// Join the running turn at its next step.
+    Steer,
+    /// End the running turn and go first.
+    Interrupt,
+}
+
+/// An operator's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ruling {
+    /// Do it, these bytes, once.
+    Approve,
+    /// Never.
+    Reject,
+}
+
+/// Arguments of an effect: every value a list of text, by name, so that one canonical form exists.
+pub type Fields = BTreeMap<String, Vec<String>>;
+
+/// A call, decoded and bounded. The closed list of all that a process may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum Call {
+    /// Names in a directory.
+    List {
+        /// Which.
+        path: TreePath,
+        /// As of.
+        at: Option<Seq>,
+    },
+    /// Bytes of a file.
+    Read {
+        /// Which.
+        path: TreePath,
+        /// As of.
+        at: Option<Seq>,
+    },
+    /// A new version.
+    Write {
+        /// Of what.
+        path: TreePath,
+        /// How.
+        write: Write,
+        /// Made from.
+        base: Option<VersionId>,
+        /// Why.
+        message: Option<Content>,
+        /// Where the bytes come from.
+        origin: Origin,
+    },
+    /// Words written to a control file.
+    Control {
+        /// The file.
+        path: TreePath,
+        /// The parsed words.
+        word: Control,
+    },
+    /// Another path.
+    Move {
+        /// From.
+        from: TreePath,
+        /// To.
+        to: TreePath,
+        /// Made from.
+        base: Option<VersionId>,
+    },
+    /// Gone.
+    Remove {
+        /// What.
+        path: TreePath,
+        /// Made from.
+        base: Option<VersionId>,
+        /// Also what is below.
+        tree: bool,
+    },
+    /// Versions.
+    History {
+        /// Of what.
+        path: TreePath,
+        /// How many.
+        limit: u32,
+    },
+    /// Start an agent.
+    Spawn {
+        /// Which.
+        agent: String,
+        /// Its task.
+        text: Text,
+        /// What must be so at the end.
+        post: Vec<Postcondition>,
+        /// Money for the run.
+        budget: Option<Nano>,
+    },
+    /// Until something ends.
+    Wait {
+        /// A process.
+        pid: Option<Pid>,
+        /// A proposal.
+        proposal: Option<ProposalId>,
+        /// A time.
+        timeout_us: Option<u64>,
+    },
+    /// To a process.
+    Signal {
+        /// Which.
+        pid: Pid,
+        /// What.
+        signal: Signal,
+    },
+    /// To an agent's session.
+    Dispatch {
+        /// Which.
+        agent: String,
+        /// What.
+        text: Text,
+        /// How.
+        lane: Lane,
+    },
+    /// One model call.
+    Complete {
+        /// Which model.
+        model: String,
+        /// The prompt.
+        text: Text,
+        /// Output tokens at most.
+        max_out: u64,
+    },
+    /// An effect.
+    Propose {
+        /// At which mount.
+        mount: String,
+        /// Which kind.
+        kind: String,
+        /// Its arguments.
+        fields: Fields,
+    },
+    /// On a proposal.
+    Decide {
+        /// Which.
+        proposal: ProposalId,
+        /// How.
+        ruling: Ruling,
+        /// Why.
+        reason: Option<Content>,
+    },
+    /// Give.
+    Grant {
+        /// To whom.
+        pid: Pid,
+        /// What.
+        grant: Grant,
+        /// For how long.
+        expires_us: Option<u64>,
+    },
+    /// Take back.
+    Revoke {
+        /// What.
+        cap: CapId,
+    },
+    /// Records.
+    Trace {
+        /// After this one.
+        from: Seq,
+        /// How many.
+        limit: u32,
+        /// Of whom.
+        pid: Option<Pid>,
+        /// And go on.
+        follow: bool,
+    },
+}
+
+impl Call {
+    /// Its name in the table.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "list",
+            Self::Read { .. } => "read",
+            Self::Write { .. } | Self::Control { .. } => "write",
+            Self::Move { .. } => "move",
+            Self::Remove { .. } => "remove",
+            Self::History { .. } => "history",
+            Self::Spawn { .. } => "spawn",
+            Self::Wait { .. } => "wait",
+            Self::Signal { .. } => "signal",
+            Self::Dispatch { .. } => "dispatch",
+            Self::Complete { .. } => "complete",
+            Self::Propose { .. } => "propose",
+            Self::Decide { .. } => "decide",
+            Self::Grant { .. } => "grant",
+            Self::Revoke { .. } => "revoke",
+            Self::Trace { .. } => "trace",
+        }
+    }
+}
+
+const _: () = {
+    let mut ix = 0;
+    while ix < CALLS.len() {
+        #[allow(clippy::indexing_slicing)] // a constant expression: out of bounds would not compile
+        let number = CALLS[ix].number as usize;
+        assert!(number == ix + 1, "calls stand in the order of their numbers");
+        ix += 1;
+    }
+};

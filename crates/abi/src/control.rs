@@ -1,0 +1,137 @@
+//! Words written to control files: `/sys/ctl` and `/proc/PID/ctl`. The one table of them, and their parser.
+
+use crate::{Code, Error, Pid, call::Signal, money::Nano, money::Window, path::TreePath};
+use alloc::{format, string::String, string::ToString, vec::Vec};
+use musli::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// Every word: control file, form, meaning.
+pub const WORDS: [(&str, &str, &str); 9] = [
+    ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
+    ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
+    (
+        "/sys/ctl",
+        "workspace NAME [lacks RULE...]",
+        "make a workspace; only a demo daemon may leave rules out",
+    ),
+    ("/sys/ctl", "budget ACCOUNT run|day AMOUNT", "set a money limit: workspace, agent:NAME, process:PID"),
+    ("/sys/ctl", "down", "let running effects end, put every workspace to sleep, stop the daemon"),
+    ("/proc/PID/ctl", "freeze", "no new step, no new effect"),
+    ("/proc/PID/ctl", "thaw", "go on"),
+    ("/proc/PID/ctl", "interrupt", "end the turn with what there is"),
+    ("/proc/PID/ctl", "kill", "end now"),
+];
+
+/// A parsed word.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum Control {
+    /// Attach an integration.
+    Mount {
+        /// At `/integrations/NAME`.
+        name: String,
+        /// Which driver.
+        driver: String,
+        /// What the driver needs to know (a host directory, for instance).
+        argument: String,
+    },
+    /// Detach it.
+    Unmount {
+        /// Which.
+        name: String,
+    },
+    /// Make a workspace.
+    Workspace {
+        /// Its name.
+        name: String,
+        /// Rules of the sink table it is made without.
+        lacks: Vec<u8>,
+    },
+    /// Set a money limit.
+    Budget {
+        /// Account name.
+        account: String,
+        /// Over what time.
+        window: Window,
+        /// How much.
+        amount: Nano,
+    },
+    /// Stop the daemon.
+    Down,
+    /// To a process.
+    Signal {
+        /// Which.
+        pid: Pid,
+        /// What.
+        signal: Signal,
+    },
+}
+
+/// Whether writes to this path are words, not bytes.
+pub fn is_control(path: &TreePath) -> bool {
+    path.as_str() == "/sys/ctl" || (path.as_str().starts_with("/proc/") && path.name() == "ctl")
+}
+
+/// Parses what was written to a control file.
+pub fn parse(path: &TreePath, text: &str) -> Result<Control, Error> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match path.as_str().strip_prefix("/proc/") {
+        Some(rest) => {
+            let pid = rest.strip_suffix("/ctl").and_then(|pid| pid.parse().ok());
+            let pid =
+                pid.ok_or_else(|| Error::new(Code::NotFound, format!("{path} is not a control file")))?;
+            Ok(Control::Signal { pid: Pid(pid), signal: signal(words.first().copied().unwrap_or(""))? })
+        }
+        None => system(&words),
+    }
+}
+
+/// The signal of this name.
+pub fn signal(word: &str) -> Result<Signal, Error> {
+    match word {
+        "freeze" => Ok(Signal::Freeze),
+        "thaw" => Ok(Signal::Thaw),
+        "interrupt" => Ok(Signal::Interrupt),
+        "kill" => Ok(Signal::Kill),
+        _ => Err(Error::invalid("signal", format!("{word:?} is not a signal"))
+            .hint("freeze, thaw, interrupt, kill")),
+    }
+}
+
+fn system(words: &[&str]) -> Result<Control, Error> {
+    match words {
+        ["mount", name, driver, rest @ ..] => Ok(Control::Mount {
+            name: crate::wire::word("name", name)?,
+            driver: crate::wire::word("driver", driver)?,
+            argument: rest.join(" "),
+        }),
+        ["down"] => Ok(Control::Down),
+        ["unmount", name] => Ok(Control::Unmount { name: crate::wire::word("name", name)? }),
+        ["workspace", name, rest @ ..] => {
+            let lacks = match rest {
+                [] => Vec::new(),
+                ["lacks", rules @ ..] => rules
+                    .iter()
+                    .map(|rule| rule.parse().map_err(|_| unknown(words)))
+                    .collect::<Result<_, _>>()?,
+                _ => return Err(unknown(words)),
+            };
+            Ok(Control::Workspace { name: crate::wire::word("name", name)?, lacks })
+        }
+        ["budget", account, window, amount] => {
+            let window = match *window {
+                "run" => Window::Run,
+                "day" => Window::Day,
+                _ => return Err(unknown(words)),
+            };
+            Ok(Control::Budget { account: account.to_string(), window, amount: amount.parse()? })
+        }
+        _ => Err(unknown(words)),
+    }
+}
+
+fn unknown(words: &[&str]) -> Error {
+    let forms: Vec<&str> =
+        WORDS.iter().filter(|(file, ..)| *file == "/sys/ctl").map(|(_, form, _)| *form).collect();
+    let said: String = words.join(" ").chars().take(80).collect();
+    Error::invalid("text", format!("/sys/ctl does not know {said:?}")).hint(forms.join(" · "))
+}

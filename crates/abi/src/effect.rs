@@ -1,0 +1,170 @@
+//! Everything that can be done on the kernel's word: one closed enum, each with its gate.
+
+use crate::{
+    Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId, answer::Answer, control::Control, record::Record,
+};
+use alloc::{string::String, vec::Vec};
+use musli::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// When an effect may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// After the commit of its record.
+    Durable,
+    /// At once: it dies with the daemon.
+    Ordered,
+}
+
+/// Whose words an item of a model's context is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The agent's prompt.
+    System,
+    /// The task, a dispatch, a note of the kernel.
+    User,
+    /// An answer of the model (canonical JSON with its tool calls).
+    Assistant,
+    /// The result of the tool call of that index in the answer before it.
+    Tool(u32),
+}
+
+/// One item of a model's context: a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Item {
+    /// Whose.
+    pub role: Role,
+    /// The bytes.
+    pub content: Content,
+}
+
+/// A model call, ready to be expanded from the blob table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelCall {
+    /// Its name.
+    pub effect: EffectId,
+    /// First or second attempt at it.
+    pub attempt: u32,
+    /// For which process.
+    pub pid: Pid,
+    /// Which model.
+    pub model: String,
+    /// The whole context, in order.
+    pub items: Vec<Item>,
+    /// Tools it may call.
+    pub tools: Vec<String>,
+    /// Output tokens reserved so far; the stream asks for more by `ModelProgress`.
+    pub reserved_out: u64,
+    /// Output tokens at most.
+    pub max_out: u64,
+}
+
+/// What to do. Carried out by the machine, one arm each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer a client.
+    Reply {
+        /// Which.
+        to: ReplyTo,
+        /// What.
+        answer: Result<Answer, Error>,
+    },
+    /// Call a model.
+    Model(ModelCall),
+    /// More output is reserved for a running model call.
+    Extend {
+        /// Which.
+        effect: EffectId,
+        /// Output tokens reserved in all.
+        reserved_out: u64,
+    },
+    /// End a model's stream as if it had reached its length.
+    Cut {
+        /// Which.
+        effect: EffectId,
+    },
+    /// Take tool call `index` out of the answer and bring it as `Body::Tool`.
+    Tool {
+        /// Of which turn.
+        pid: Pid,
+        /// In which step.
+        step: u32,
+        /// Which of the calls.
+        index: u32,
+        /// The answer.
+        answer: Hash,
+    },
+    /// Say `Armed` when everything decided so far is durable.
+    Arm {
+        /// Which effect.
+        effect: EffectId,
+    },
+    /// Have a driver do it.
+    Dispatch {
+        /// Which effect.
+        effect: EffectId,
+        /// At which mount.
+        mount: String,
+        /// What.
+        kind: String,
+        /// The recorded argument bytes (musli of `Fields`), a blob.
+        args: Hash,
+    },
+    /// Ask a driver whether it happened.
+    Probe {
+        /// Which effect.
+        effect: EffectId,
+        /// At which mount.
+        mount: String,
+        /// What.
+        kind: String,
+        /// The recorded argument bytes.
+        args: Hash,
+    },
+    /// Bring `TimerFired` after so long.
+    Timer {
+        /// Which.
+        timer: TimerId,
+        /// How long from now.
+        after_us: u64,
+    },
+    /// Carry out a control word of the machine's and bring `ControlEnded`.
+    Control {
+        /// Who waits.
+        reply: ReplyTo,
+        /// What.
+        word: Control,
+    },
+}
+
+impl Effect {
+    /// When it may leave.
+    pub fn gate(&self) -> Gate {
+        match self {
+            Self::Reply { .. } | Self::Model(_) | Self::Arm { .. } | Self::Dispatch { .. } => Gate::Durable,
+            Self::Probe { .. } | Self::Control { .. } => Gate::Durable,
+            Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
+        }
+    }
+}
+
+/// Something an operator should hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// One sentence.
+    pub message: String,
+}
+
+/// What `step` decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// For the log, in order. They carry every change of the tree; the store derives its rows from them.
+    pub records: Vec<Record>,
+    /// Bytes that the records name and that only the kernel knows (what it rendered).
+    pub blobs: Vec<Vec<u8>>,
+    /// What to do.
+    pub effects: Vec<Effect>,
+    /// What to tell the operator.
+    pub alarms: Vec<Alarm>,
+}

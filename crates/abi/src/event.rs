@@ -1,0 +1,281 @@
+//! Everything that can happen to a workspace: one closed enum. Time arrives inside events.
+
+use crate::{
+    Content, EffectId, Error, Hash, Micros, Pid, ReplyTo, TimerId,
+    agent::Policy,
+    call::Call,
+    manifest::Manifest,
+    money::{Nano, Price, Usage},
+    path::TreePath,
+};
+use alloc::{string::String, vec::Vec};
+
+/// One thing that happened, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Wall time, as the machine's clock said; the kernel never lets it run backwards.
+    pub at: Micros,
+    /// Monotonic time, for deadlines and for noticing that the wall clock jumped.
+    pub mono: Micros,
+    /// What.
+    pub body: Body,
+}
+
+/// Who makes a call, as the door found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A person, by the peer's user id.
+    Operator(String),
+    /// A process, by its token.
+    Process(Pid),
+}
+
+/// What a provider alleges, until [`Claimed::check`] compared it with our own count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed<T>(T);
+
+impl<T> Claimed<T> {
+    /// Something somebody said.
+    pub fn new(said: T) -> Self {
+        Self(said)
+    }
+}
+
+impl Claimed<Usage> {
+    /// The usage to charge, and whether the claim was too low to believe. Below half of our own count, ours is
+    /// charged; absurdly high claims are charged as they are: the provider will bill them.
+    pub fn check(&self, counted: &Usage) -> (Usage, bool) {
+        let said_in = self.0.tokens_in.saturating_add(self.0.tokens_cached);
+        let low_in = said_in < counted.tokens_in / 2;
+        let low_out = self.0.tokens_out < counted.tokens_out / 2;
+        let mut usage = self.0;
+        if low_in {
+            usage.tokens_in = counted.tokens_in.saturating_sub(self.0.tokens_cached);
+        }
+        if low_out {
+            usage.tokens_out = counted.tokens_out;
+        }
+        (usage, low_in || low_out)
+    }
+}
+
+/// Why a model stopped.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, musli::Encode, musli::Decode, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Stop {
+    /// It had said all.
+    End,
+    /// It wants tools run.
+    Tools,
+    /// It reached its output limit.
+    Length,
+    /// We ended the stream.
+    Cut,
+}
+
+/// How a model call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelOutcome {
+    /// With an answer, which lies in the blob table.
+    Answered {
+        /// The answer, canonical JSON.
+        answer: Content,
+        /// Tool calls in it.
+        tools: u32,
+        /// Why it stopped.
+        stop: Stop,
+        /// What the provider says it used.
+        usage: Claimed<Usage>,
+        /// What we counted.
+        counted: Usage,
+    },
+    /// With none.
+    Failed {
+        /// What went wrong.
+        message: Content,
+        /// Whether trying again can help.
+        again: bool,
+    },
+}
+
+/// How another effect ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EffectOutcome {
+    /// It happened; what the other side said.
+    Done(Content),
+    /// It did not happen; why.
+    Failed(Content),
+}
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// It had happened.
+    Happened(Content),
+    /// It had not.
+    Absent,
+    /// The other side cannot say.
+    Unknown,
+}
+
+/// What happened. Each has one arm in the kernel's `plan` and one in its `step`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The first event of a new workspace.
+    Genesis {
+        /// Random; found in every file of it.
+        id: [u8; 16],
+        /// Rules of the sink table it lacks; empty but for demonstrations.
+        lacks: Vec<u8>,
+    },
+    /// The workspace was loaded from disk (first event after every load, also after genesis). Effects that were
+    /// under way are taken up again by the table of deaths.
+    Woke {
+        /// Money the node lends to the workspace until it sleeps: the limit of its root account.
+        lease: Nano,
+    },
+    /// `/sys/policy.yaml` and `/sys/budget.yaml` were read.
+    PolicyLoaded {
+        /// Hash of the policy's bytes.
+        digest: Hash,
+        /// Both, parsed.
+        policy: Policy,
+    },
+    /// The node's price table has this row.
+    Priced {
+        /// Model name.
+        model: String,
+        /// Its row.
+        price: Price,
+    },
+    /// A driver was attached.
+    Mounted {
+        /// At `/integrations/NAME`.
+        mount: String,
+        /// Which driver.
+        driver: String,
+        /// What it needs to know.
+        argument: String,
+        /// What it declares.
+        manifest: Manifest,
+    },
+    /// A control word that the machine carries out has been carried out, or not.
+    ControlEnded {
+        /// Who waits.
+        reply: ReplyTo,
+        /// How it went.
+        result: Result<(), Error>,
+    },
+    /// A call came through the door.
+    Call {
+        /// From whom.
+        caller: Caller,
+        /// Where the answer goes.
+        reply: ReplyTo,
+        /// What.
+        call: Call,
+    },
+    /// The client that waits for this answer has gone.
+    Left {
+        /// The answer nobody waits for.
+        reply: ReplyTo,
+    },
+    /// A tool call was taken out of a durable model answer.
+    Tool {
+        /// By which turn.
+        pid: Pid,
+        /// In which step.
+        step: u32,
+        /// Which of the answer's tool calls.
+        index: u32,
+        /// The tool's name, as the model wrote it; at most 64 bytes.
+        name: String,
+        /// Its arguments as the model wrote them, a blob.
+        args: Content,
+        /// The same, decoded as the door decodes.
+        call: Result<Call, Error>,
+    },
+    /// A model's answer is streaming.
+    ModelProgress {
+        /// Which call.
+        effect: EffectId,
+        /// Output tokens so far, by our count.
+        tokens_out: u64,
+    },
+    /// A model call ended.
+    ModelEnded {
+        /// Which call.
+        effect: EffectId,
+        /// Which attempt at it.
+        attempt: u32,
+        /// How.
+        outcome: ModelOutcome,
+    },
+    /// The record that announces the effect is durable.
+    Armed {
+        /// Which effect.
+        effect: EffectId,
+    },
+    /// An effect ended.
+    EffectEnded {
+        /// Which effect.
+        effect: EffectId,
+        /// How.
+        outcome: EffectOutcome,
+    },
+    /// The other side was asked whether an effect happened.
+    EffectProbed {
+        /// Which effect.
+        effect: EffectId,
+        /// What it said.
+        found: Probed,
+    },
+    /// A mount delivered a file.
+    Arrived {
+        /// Which mount.
+        mount: String,
+        /// Path below `/integrations/MOUNT`.
+        path: TreePath,
+        /// Its bytes.
+        content: Content,
+    },
+    /// A timer the kernel asked for has run out.
+    TimerFired {
+        /// Which.
+        timer: TimerId,
+    },
+    /// An event killed its workspace too often and was set aside.
+    Quarantined {
+        /// Hash of the event.
+        digest: Hash,
+        /// What it was; a word.
+        what: String,
+    },
+}
+
+impl Body {
+    /// A word for what it is, for alarms and traces.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Genesis { .. } => "genesis",
+            Self::Woke { .. } => "woke",
+            Self::PolicyLoaded { .. } => "policy-loaded",
+            Self::Priced { .. } => "priced",
+            Self::Mounted { .. } => "mounted",
+            Self::ControlEnded { .. } => "control-ended",
+            Self::Call { call, .. } => call.name(),
+            Self::Left { .. } => "left",
+            Self::Tool { .. } => "tool",
+            Self::ModelProgress { .. } => "model-progress",
+            Self::ModelEnded { .. } => "model-ended",
+            Self::Armed { .. } => "armed",
+            Self::EffectEnded { .. } => "effect-ended",
+            Self::EffectProbed { .. } => "effect-probed",
+            Self::Arrived { .. } => "arrived",
+            Self::TimerFired { .. } => "timer-fired",
+            Self::Quarantined { .. } => "quarantined",
+        }
+    }
+}

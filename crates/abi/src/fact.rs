@@ -1,0 +1,208 @@
+//! What the kernel may ask of the store before it decides, and what it hears. At most 16 a time, each bounded.
+
+use crate::{
+    Code, Content, Error, FileId, Hash, LabelId, Pid, Seq, VersionId,
+    agent::Parsed,
+    call::Undo,
+    path::{Pattern, TreePath},
+    tree::{UndoRow, Version},
+};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
+
+/// A question to the store, answered from the batch's open transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// What stands at the path → `Fact::Place`.
+    Path {
+        /// Where.
+        path: TreePath,
+        /// As of this record; none means now.
+        at: Option<Seq>,
+    },
+    /// A version by its name → `Fact::Version`.
+    Version {
+        /// Which.
+        version: VersionId,
+    },
+    /// Labels of the heads of all entries of a directory → `Fact::Labels`.
+    Names {
+        /// Which directory.
+        path: TreePath,
+        /// As of.
+        at: Option<Seq>,
+    },
+    /// Everything at and below a path, at most `OPERATION_ENTRIES_MAX` → `Fact::Below` or `TooLarge`.
+    Below {
+        /// Where.
+        path: TreePath,
+    },
+    /// Whether a literal stands in a text → `Fact::Holds`.
+    Match {
+        /// In which text.
+        text: Haystack,
+        /// What.
+        literal: String,
+        /// How.
+        how: Match,
+    },
+    /// The head's bytes, changed → `Fact::Edited`; the machine has put the new bytes into the blob table.
+    Edit {
+        /// Of which file.
+        path: TreePath,
+        /// Against which version; none means the head.
+        base: Option<VersionId>,
+        /// How.
+        edit: Edit,
+    },
+    /// What an undo would touch → `Fact::Undo`.
+    Undo {
+        /// Of what.
+        undo: Undo,
+    },
+    /// The answer of a query, rendered and put into the blob table → `Fact::Filled`. For callers whose answer
+    /// must have a name in the log: turns.
+    Fill {
+        /// Which.
+        query: Query,
+    },
+    /// `/agents/NAME/AGENT.md` at its head, parsed → `Fact::Agent`.
+    Agent {
+        /// Which.
+        name: String,
+    },
+    /// Bytes of a blob, at most `ARGUMENT_BYTES_MAX` → `Fact::Bytes`.
+    Bytes {
+        /// Which.
+        hash: Hash,
+    },
+}
+
+/// Where a literal is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Haystack {
+    /// In a blob.
+    Blob(Hash),
+    /// In the head of a file (≤ 1 MiB); no file means no.
+    Path(TreePath),
+}
+
+/// How a literal is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// As a whole token ([`crate::scan::has_token`]).
+    Token,
+    /// As bytes, anywhere.
+    Bytes,
+}
+
+/// A change of a head's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// These after it.
+    Append(Hash),
+    /// `put` for the one place where `find` stands.
+    Patch {
+        /// What.
+        find: Hash,
+        /// By what.
+        put: Hash,
+    },
+}
+
+/// A question whose answer goes to the caller, not to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Entries of a directory that match the view, by name.
+    List {
+        /// Which directory.
+        path: TreePath,
+        /// As of.
+        at: Option<Seq>,
+        /// What the caller may see; an entry is shown if it, or something below it, may be.
+        view: Vec<Pattern>,
+    },
+    /// Bytes of a version, with its label as shown to the caller.
+    Read {
+        /// Which.
+        version: VersionId,
+        /// Its label, as text.
+        label: String,
+    },
+    /// Versions of the file at a path, newest first, diverged ones too.
+    History {
+        /// Which.
+        path: TreePath,
+        /// How many.
+        limit: u32,
+    },
+    /// Records, oldest first.
+    Trace {
+        /// After this one.
+        from: Seq,
+        /// How many.
+        limit: u32,
+        /// Of these processes; none means of all.
+        pids: Option<BTreeSet<Pid>>,
+        /// And go on as they come.
+        follow: bool,
+    },
+    /// The node's workspaces, one a line: name, awake or asleep, seq.
+    Workspaces,
+    /// The token by which a process of that pid shows who it is.
+    Token {
+        /// Which.
+        pid: Pid,
+    },
+}
+
+/// What stands at a path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The directories above it that exist, root first; all of them when it exists itself.
+    pub dirs: Vec<FileId>,
+    /// Whether the walk was stopped by something that is not a directory.
+    pub blocked: bool,
+    /// The head, if there is one that is not gone.
+    pub head: Option<Version>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// To `Path`.
+    Place(Place),
+    /// To `Version`.
+    Version(Option<Version>),
+    /// To `Names`: how many, and their labels.
+    Labels(u64, BTreeSet<LabelId>),
+    /// To `Below`: path, directory, head.
+    Below(Result<Vec<(TreePath, FileId, Version)>, Error>),
+    /// To `Match`.
+    Holds(bool),
+    /// To `Edit`.
+    Edited(Result<Content, Error>),
+    /// To `Undo`: none means no such operation or process ever wrote.
+    Undo(Option<Vec<UndoRow>>),
+    /// To `Fill`.
+    Filled(Content),
+    /// To `Agent`.
+    Agent(Parsed),
+    /// To `Bytes`; none when there is no such blob or it is too large.
+    Bytes(Option<Vec<u8>>),
+}
+
+/// The answers to one plan, in its order; or that there was none to answer, since authority was missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Facts {
+    /// The plan refused: `step` records it and answers.
+    Refused(Error),
+    /// One fact for each lookup.
+    Found(Vec<Fact>),
+}
+
+impl Facts {
+    /// What to say when a fact is not of the kind that was asked for: a fault of the machine, never of a caller.
+    pub fn mismatch() -> Error {
+        Error::new(Code::Unavailable, "the machine answered another question than the kernel asked")
+    }
+}

@@ -1,0 +1,112 @@
+//! Every maximum, with its reason; the relations between them hold at compile time.
+
+/// Bytes of one blob kept inside the database. Larger content needs chunk files, which are not built yet.
+pub const BLOB_INLINE_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of one value in a message (`text` or decoded `base64`).
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one line on the socket: a value as base64 (4/3) and its envelope.
+pub const LINE_BYTES_MAX: usize = 1_500_000;
+/// Nesting of a JSON message: deeper input is refused before it can exhaust a stack.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Bytes of arguments of a call or an effect, and of a task's text: they enter the loop.
+pub const ARGUMENT_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of a whole path.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Bytes of one component; what file systems under a view can store.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Components of a path, so that no walk of the tree is unbounded.
+pub const PATH_DEPTH_MAX: usize = 128;
+/// Bytes of a principal, agent, mount, model or kind name.
+pub const WORD_BYTES_MAX: usize = 64;
+/// Lookups one event may ask for.
+pub const LOOKUPS_MAX: usize = 16;
+/// Events decided in one transaction, and the work time after which a batch ends anyway.
+pub const BATCH_EVENTS_MAX: usize = 256;
+/// See `BATCH_EVENTS_MAX`.
+pub const BATCH_WORK_US_MAX: u64 = 2_000;
+/// Events waiting at one workspace; a caller over it is told `Busy`.
+pub const INBOX_EVENTS_MAX: usize = 4096;
+/// Workspaces in memory at once: three file descriptors and some 200 KB each.
+pub const AWAKE_WORKSPACES_MAX: usize = 512;
+/// Sources kept one by one in a label before they collapse to mounts.
+pub const LABEL_SOURCES_MAX: usize = 64;
+/// Principals in a label's readers before it collapses to nobody.
+pub const LABEL_READERS_MAX: usize = 64;
+/// Processes alive in one workspace.
+pub const PROCESSES_MAX: usize = 4096;
+/// Depth of the process tree, and so of the account tree.
+pub const PROCESS_DEPTH_MAX: usize = 16;
+/// Capabilities one process may hold.
+pub const CAPS_HELD_MAX: usize = 4096;
+/// Paths whose last-seen version a process remembers.
+pub const SEEN_PATHS_MAX: usize = 4096;
+/// Ended processes that still answer `wait` and `/proc`.
+pub const ENDED_PROCESSES_MAX: usize = 256;
+/// Proposals waiting at once.
+pub const PROPOSALS_MAX: usize = 1024;
+/// Dispatches waiting in one agent's lane.
+pub const LANE_MAX: usize = 64;
+/// Tool calls taken from one model answer.
+pub const TOOLS_PER_STEP_MAX: u32 = 64;
+/// Steps of one turn; a turn that needs more is a loop.
+pub const STEPS_MAX: u32 = 1000;
+/// Postconditions of one task.
+pub const POSTCONDITIONS_MAX: usize = 8;
+/// Entries one operation may change; a tree larger than this is moved or removed in parts.
+pub const OPERATION_ENTRIES_MAX: usize = 10_000;
+/// Entries one `list` or `history` or `trace` answers.
+pub const LISTING_MAX: u32 = 10_000;
+/// Bytes of a model answer that is kept; beyond it the stream is ended.
+pub const ANSWER_BYTES_MAX: u64 = 256 * 1024;
+/// Output tokens reserved for a model call before it starts, and added at each top-up.
+pub const OUTPUT_STEP_TOKENS: u64 = 1024;
+/// Bytes of input that are reserved as one token: no tokenizer makes more than one token of two bytes on text.
+pub const RESERVE_BYTES_PER_TOKEN: u64 = 2;
+/// Bytes that are taken for one token when a provider's count is checked.
+pub const COUNT_BYTES_PER_TOKEN: u64 = 4;
+/// Times a model call of unknown outcome is bought again.
+pub const MODEL_ATTEMPTS_MAX: u32 = 2;
+/// Failed model calls in a row before a turn is faulted.
+pub const MODEL_FAILURES_MAX: u32 = 4;
+/// Records between two snapshots.
+pub const SNAPSHOT_RECORDS: u64 = 10_000;
+/// Bytes of records between two snapshots.
+pub const SNAPSHOT_BYTES: u64 = 4 * 1024 * 1024;
+/// Jump of the clock that raises an alarm.
+pub const CLOCK_JUMP_US: u64 = 60_000_000;
+/// Times an event may kill its workspace before it is set aside.
+pub const POISON_KILLS_MAX: u32 = 3;
+/// Clients connected to the door at once.
+pub const CLIENTS_MAX: usize = 256;
+/// Requests of one client that wait for an answer.
+pub const CLIENT_REQUESTS_MAX: usize = 1024;
+/// Bytes waiting for a client that does not read; over it the client is dropped.
+pub const CLIENT_BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Effects running at drivers at once, over all workspaces.
+pub const DISPATCHES_MAX: usize = 64;
+/// How long a proposal waits when its effect cannot be taken back.
+pub const IRREVERSIBLE_WAIT_US: u64 = 24 * 3600 * 1_000_000;
+/// How long any other proposal waits.
+pub const REVERSIBLE_WAIT_US: u64 = 72 * 3600 * 1_000_000;
+
+/// Same (tool, arguments, outcome): a note, then a pause, then a freeze.
+pub const REPEATS_NOTE: u32 = 3;
+/// See `REPEATS_NOTE`.
+pub const REPEATS_BACKOFF: u32 = 5;
+/// See `REPEATS_NOTE`.
+pub const REPEATS_FREEZE: u32 = 8;
+/// Tool calls without a new version or a new source before a freeze.
+pub const IDLE_CALLS_FREEZE: u32 = 12;
+/// Money spent without progress before a freeze, in nano-units.
+pub const IDLE_SPEND_FREEZE: i64 = 500_000_000;
+
+const _: () = assert!(LINE_BYTES_MAX > VALUE_BYTES_MAX * 4 / 3, "a value as base64 must fit one line");
+const _: () = assert!(ARGUMENT_BYTES_MAX <= BLOB_INLINE_BYTES_MAX, "arguments are kept as inline blobs");
+const _: () =
+    assert!(VALUE_BYTES_MAX as u64 >= ANSWER_BYTES_MAX, "an answer can be read back in one message");
+const _: () = assert!(NAME_BYTES_MAX < PATH_BYTES_MAX, "a component fits a path");
+const _: () = assert!(BATCH_EVENTS_MAX < INBOX_EVENTS_MAX, "a full batch can wait while one commits");
+const _: () = assert!(CLIENT_BACKLOG_BYTES_MAX > 2 * LINE_BYTES_MAX, "one answer never drops its reader");
+const _: () = assert!(REPEATS_NOTE < REPEATS_BACKOFF && REPEATS_BACKOFF < REPEATS_FREEZE, "a ladder");
+const _: () = assert!(REPEATS_FREEZE <= IDLE_CALLS_FREEZE, "the narrow signal fires first");
+const _: () = assert!(LANE_MAX < INBOX_EVENTS_MAX, "a lane is bounded tighter than the door");

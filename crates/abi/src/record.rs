@@ -1,0 +1,617 @@
+//! The log's entries: decisions, not events. `apply(record)` is the only thing that changes kernel state, so
+//! replaying them is recovery, and reading them is the audit.
+//!
+//! A record holds ids, hashes, amounts, names and paths. All free text is a blob named by hash, so that after a
+//! purge the chain still verifies. On disk it is musli's wire format with numbered fields: a field is added
+//! at the end with `#[musli(default)]` and never renumbered; a reader skips what it does not know.
+
+use crate::{
+    AccountId, CapId, Code, Content, EffectId, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq, TimerId,
+    VersionId,
+    agent::{Policy, Postcondition, Restart, Verdict},
+    call::{Lane, Origin, Ruling, Undo},
+    cap::Cap,
+    effect::Item,
+    event::Stop,
+    label::Label,
+    manifest::{Manifest, Recovery},
+    money::{AccountName, Amounts, Limit, Nano, Price, Usage},
+    path::TreePath,
+    tree::Change,
+};
+use alloc::{string::String, vec::Vec};
+use musli::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the log. The store adds the hash of the one before and of the bytes themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Record {
+    /// Its place; the first is 1.
+    pub seq: Seq,
+    /// Wall time; never before that of the record before it.
+    pub at: Micros,
+    /// Principal: `operator:anna`, `agent:triage`, `mount:mail`, `system:kernel`.
+    pub actor: String,
+    /// Acting as which process.
+    pub pid: Pid,
+    /// The record that led to it; itself when nothing did.
+    pub cause: Seq,
+    /// What was decided.
+    pub body: Entry,
+}
+
+/// Why a sink decided as it did: the rules of the table, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// 1: the capability or the policy says ask.
+    AskedByPolicy,
+    /// 2: pure, or undoable and only the operator sees it.
+    Undoable,
+    /// 5: the label is at least `workspace`.
+    Trusted,
+    /// 6: the label is external and a steering argument is not vouched for.
+    Unvouched,
+    /// 6a: every steering argument stands in the operator's own words of this run.
+    OperatorsWords,
+    /// 6c: approved before, for this kind in this run.
+    ApprovedBefore,
+    /// Under an external label, and the rule that could allow it is not in this version.
+    External,
+    /// A steering place, written under an external label.
+    SteeringPlace,
+    /// The rule that would have held it is missing from this workspace's ruleset (demonstrations only).
+    RuleLacking,
+}
+
+impl Rule {
+    /// The rule as people cite it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AskedByPolicy => "rule 1",
+            Self::Undoable => "rule 2",
+            Self::Trusted => "rule 5",
+            Self::Unvouched => "rule 6",
+            Self::OperatorsWords => "rule 6a",
+            Self::ApprovedBefore => "rule 6c",
+            Self::External => "rule 7",
+            Self::SteeringPlace => "steering place",
+            Self::RuleLacking => "rule 6 is lacking",
+        }
+    }
+
+    /// What it says, in a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::AskedByPolicy => "policy says ask",
+            Self::Undoable => "it can be undone and only the operator sees it",
+            Self::Trusted => "nothing external had a part in the decision",
+            Self::Unvouched => "external text had a part in it, and nobody vouched for where it goes",
+            Self::OperatorsWords => "the operator's own words name where it goes",
+            Self::ApprovedBefore => "the operator approved this receiver in this run",
+            Self::External => "external text had a part in it",
+            Self::SteeringPlace => "external text would steer agents or tools from there",
+            Self::RuleLacking => "this workspace was made without the rule that would hold it",
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// By itself.
+    Exited(i32),
+    /// By somebody.
+    Killed(String),
+    /// By its own fault.
+    Faulted(String),
+}
+
+/// Why a process was frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// By an operator or a parent.
+    Asked,
+    /// A limit was reached.
+    Limit {
+        /// Of which account.
+        account: AccountName,
+        /// Which limit.
+        limit: Limit,
+    },
+    /// It repeats itself without getting on.
+    Loop {
+        /// Calls without progress.
+        calls: u32,
+    },
+}
+
+/// What a turn waits for before its tool call has an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitOn {
+    /// A process ends.
+    Process(Pid),
+    /// A proposal is decided.
+    Proposal(ProposalId),
+    /// An effect ends.
+    Effect(EffectId),
+    /// Time passes.
+    Time,
+}
+
+/// What a timer is for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimerFor {
+    /// A proposal expires.
+    Proposal(ProposalId),
+    /// A turn's `wait` ends.
+    Wait(Pid),
+    /// A turn goes on after a pause.
+    Pause(Pid),
+    /// An ended agent is started again with the task it had.
+    Restart(Pid),
+}
+
+/// What was decided. Numbered in order, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// The workspace begins.
+    Genesis {
+        /// Random 128 bits.
+        id: [u8; 16],
+        /// Format of the log.
+        format: u32,
+        /// Rules of the sink table that are lacking.
+        lacks: Vec<u8>,
+    },
+    /// It was loaded; money it may spend until it sleeps.
+    Woke {
+        /// Limit of the root account.
+        lease: Nano,
+    },
+    /// Policy and budget are these from now on.
+    PolicyLoaded {
+        /// Of the bytes of `/sys/policy.yaml`.
+        digest: Hash,
+        /// Parsed.
+        policy: Policy,
+    },
+    /// A price row.
+    Priced {
+        /// Model.
+        model: String,
+        /// Row.
+        price: Price,
+    },
+    /// A mount stands.
+    Mounted {
+        /// Where.
+        mount: String,
+        /// By which driver.
+        driver: String,
+        /// With which argument.
+        argument: String,
+        /// What it declares.
+        manifest: Manifest,
+    },
+    /// And no more.
+    Unmounted {
+        /// Which.
+        mount: String,
+    },
+    /// An interned label.
+    LabelDefined {
+        /// Its number.
+        id: LabelId,
+        /// Its meaning.
+        label: Label,
+    },
+    /// An account of the budget tree.
+    AccountOpened {
+        /// Its id.
+        account: AccountId,
+        /// Below which.
+        parent: Option<AccountId>,
+        /// Name.
+        name: AccountName,
+        /// Hard limits.
+        limits: Vec<Limit>,
+    },
+    /// An account's limit was changed by an operator.
+    LimitSet {
+        /// Which account.
+        account: AccountId,
+        /// The limit now.
+        limit: Limit,
+    },
+    /// A process began.
+    Spawned {
+        /// Its id.
+        pid: Pid,
+        /// Who started it.
+        parent: Pid,
+        /// The process at the root of this run: whose task holds the operator's words.
+        run: Pid,
+        /// Agent name.
+        agent: String,
+        /// What it spends from.
+        account: AccountId,
+        /// Its label at the start.
+        label: LabelId,
+        /// The task's text.
+        task: Content,
+        /// Whether that text is an operator's own words.
+        own_words: bool,
+        /// The prompt's text.
+        prompt: Content,
+        /// Model.
+        model: String,
+        /// Tools.
+        tools: Vec<String>,
+        /// What must be so at the end.
+        post: Vec<Postcondition>,
+        /// Restart policy.
+        restart: Restart,
+        /// How many times this task was restarted before.
+        restarts: u32,
+        /// Whether it came from the agent's lane (a dispatch).
+        lane: bool,
+        /// Needs that policy did not grant, as words.
+        withheld: Vec<String>,
+    },
+    /// A capability was derived.
+    Granted {
+        /// It.
+        cap: Cap,
+    },
+    /// A subtree of capabilities is gone.
+    Revoked {
+        /// All of them.
+        caps: Vec<CapId>,
+    },
+    /// A process saw something that changed its label.
+    Saw {
+        /// What.
+        path: TreePath,
+        /// Which version; none for a listing.
+        version: Option<VersionId>,
+        /// Its label.
+        label: LabelId,
+        /// The process's label now.
+        joined: LabelId,
+    },
+    /// The tree changed.
+    Wrote {
+        /// The operation.
+        op: OpId,
+        /// Its changes.
+        changes: Vec<Change>,
+        /// Why.
+        message: Option<Content>,
+        /// What it takes back, if it is an undo.
+        undoes: Option<Undo>,
+    },
+    /// A call was refused.
+    Refused {
+        /// Which call.
+        call: String,
+        /// How.
+        code: Code,
+        /// Path, agent, mount or kind it was about.
+        about: String,
+    },
+    /// A model call is about to be made.
+    ModelIntended {
+        /// Its name.
+        effect: EffectId,
+        /// Which attempt.
+        attempt: u32,
+        /// Step of the turn; 0 for a bare `complete`.
+        step: u32,
+        /// Which model.
+        model: String,
+        /// The request before it, of which `keep` items are kept.
+        prev: Option<EffectId>,
+        /// So many.
+        keep: u32,
+        /// And these added.
+        add: Vec<Item>,
+        /// Reserved at every account.
+        reserved: Amounts,
+        /// Output tokens reserved.
+        reserved_out: u64,
+        /// Output tokens at most.
+        max_out: u64,
+    },
+    /// More was reserved while the answer streams.
+    ModelExtended {
+        /// Which.
+        effect: EffectId,
+        /// So much more.
+        reserved: Amounts,
+        /// Output tokens reserved in all.
+        reserved_out: u64,
+    },
+    /// A model answered.
+    ModelAnswered {
+        /// Which call.
+        effect: EffectId,
+        /// The answer.
+        answer: Content,
+        /// Tool calls in it.
+        tools: u32,
+        /// Why it stopped.
+        stop: Stop,
+        /// What is charged.
+        usage: Usage,
+        /// The same as amounts.
+        charged: Amounts,
+        /// Whether the provider's claim was too low to believe.
+        disbelieved: bool,
+    },
+    /// A model call failed.
+    ModelFailed {
+        /// Which.
+        effect: EffectId,
+        /// What went wrong.
+        message: Content,
+        /// Whether it may be tried again.
+        again: bool,
+        /// What is charged all the same.
+        charged: Amounts,
+    },
+    /// A model call's outcome is unknown after a crash; what was reserved is booked as spent.
+    ModelLost {
+        /// Which.
+        effect: EffectId,
+        /// Booked.
+        charged: Amounts,
+    },
+    /// A tool call of a turn has an outcome.
+    Tool {
+        /// Step.
+        step: u32,
+        /// Index within the step.
+        index: u32,
+        /// Tool name as the model wrote it.
+        name: String,
+        /// Arguments as the model wrote them.
+        args: Content,
+        /// What the model will be told.
+        outcome: Content,
+        /// Error code, if it is one.
+        code: Option<Code>,
+        /// Whether it got on: a new version, a new source.
+        fresh: bool,
+        /// What it was about: a path, a mount and kind.
+        about: String,
+    },
+    /// A tool call of a turn waits for something before it has an outcome.
+    ToolWaits {
+        /// Step.
+        step: u32,
+        /// Index.
+        index: u32,
+        /// Tool.
+        name: String,
+        /// Arguments.
+        args: Content,
+        /// For what.
+        on: WaitOn,
+        /// What it is about.
+        about: String,
+    },
+    /// Something waits for an operator.
+    Proposed {
+        /// Its id.
+        proposal: ProposalId,
+        /// The effect's name, fixed now; for a held write the hash of the call.
+        effect: EffectId,
+        /// Mount; empty for a held write.
+        mount: String,
+        /// Kind, or the name of the held call.
+        kind: String,
+        /// Argument bytes (musli of `Fields`, or of the held `Call`).
+        args: Content,
+        /// Digest of what the operator is shown and decides on.
+        digest: Hash,
+        /// The label it was decided under.
+        label: LabelId,
+        /// Why it is held.
+        rule: Rule,
+        /// Where it goes: path of a held write; empty for an effect.
+        about: String,
+        /// Short hashes of the steering values.
+        steering: Vec<u64>,
+        /// Until when.
+        expires: Micros,
+    },
+    /// An operator decided.
+    Decided {
+        /// On what.
+        proposal: ProposalId,
+        /// How.
+        ruling: Ruling,
+        /// Why.
+        reason: Option<Content>,
+    },
+    /// Nobody decided in time: it is rejected.
+    Lapsed {
+        /// Which.
+        proposal: ProposalId,
+    },
+    /// An effect will be carried out.
+    Intended {
+        /// Its name.
+        effect: EffectId,
+        /// Mount.
+        mount: String,
+        /// Kind.
+        kind: String,
+        /// Argument bytes.
+        args: Content,
+        /// What to do after a crash.
+        recovery: Recovery,
+        /// By which rule.
+        rule: Rule,
+        /// By which approval.
+        proposal: Option<ProposalId>,
+        /// Reserved.
+        reserved: Amounts,
+    },
+    /// It is handed to the driver now.
+    Dispatched {
+        /// Which.
+        effect: EffectId,
+    },
+    /// It happened, or did not.
+    EffectEnded {
+        /// Which.
+        effect: EffectId,
+        /// Whether it happened.
+        done: bool,
+        /// What the other side said.
+        outcome: Content,
+    },
+    /// Nobody can know whether it happened; an operator is asked.
+    InDoubt {
+        /// Which.
+        effect: EffectId,
+    },
+    /// A process ended.
+    Exited {
+        /// Which.
+        pid: Pid,
+        /// How.
+        exit: Exit,
+        /// Whether its task is done.
+        verdict: Verdict,
+        /// Its last words.
+        result: Option<Content>,
+    },
+    /// Processes stand still.
+    Frozen {
+        /// Which.
+        pids: Vec<Pid>,
+        /// Why.
+        why: Freeze,
+    },
+    /// And go on.
+    Thawed {
+        /// Which.
+        pids: Vec<Pid>,
+    },
+    /// A dispatch waits in an agent's lane.
+    Queued {
+        /// Which agent.
+        agent: String,
+        /// What.
+        text: Content,
+        /// Where from.
+        origin: Origin,
+        /// With which label.
+        label: LabelId,
+        /// How it came.
+        lane: Lane,
+    },
+    /// The lane's first is taken out.
+    Dequeued {
+        /// Which agent.
+        agent: String,
+    },
+    /// Words join a running turn at its next step.
+    Steered {
+        /// Which turn.
+        pid: Pid,
+        /// The words.
+        item: Item,
+        /// The turn's label now.
+        joined: LabelId,
+    },
+    /// The kernel wrote down that a process does not get on.
+    Stalled {
+        /// Which.
+        pid: Pid,
+        /// Same call with the same outcome, so many times.
+        repeats: u32,
+    },
+    /// A timer runs.
+    TimerSet {
+        /// Its id.
+        timer: TimerId,
+        /// For what.
+        purpose: TimerFor,
+        /// Until when; wall time.
+        due: Micros,
+    },
+    /// And has ended, or is not needed.
+    TimerGone {
+        /// Which.
+        timer: TimerId,
+    },
+    /// The wall clock jumped.
+    ClockJumped {
+        /// Microseconds forward; negative means it ran back (and the log's time stood still).
+        by: i64,
+    },
+    /// An event was set aside.
+    Quarantined {
+        /// Hash of it.
+        digest: Hash,
+        /// What it was.
+        what: String,
+    },
+}
+
+impl Entry {
+    /// A word for what it is.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Genesis { .. } => "genesis",
+            Self::Woke { .. } => "woke",
+            Self::PolicyLoaded { .. } => "policy",
+            Self::Priced { .. } => "priced",
+            Self::Mounted { .. } => "mounted",
+            Self::Unmounted { .. } => "unmounted",
+            Self::LabelDefined { .. } => "label",
+            Self::AccountOpened { .. } => "account",
+            Self::LimitSet { .. } => "limit",
+            Self::Spawned { .. } => "spawned",
+            Self::Granted { .. } => "granted",
+            Self::Revoked { .. } => "revoked",
+            Self::Saw { .. } => "saw",
+            Self::Wrote { .. } => "wrote",
+            Self::Refused { .. } => "refused",
+            Self::ModelIntended { .. } => "model",
+            Self::ModelExtended { .. } => "model-extended",
+            Self::ModelAnswered { .. } => "answered",
+            Self::ModelFailed { .. } => "model-failed",
+            Self::ModelLost { .. } => "model-lost",
+            Self::Tool { .. } => "tool",
+            Self::ToolWaits { .. } => "tool-waits",
+            Self::Proposed { .. } => "proposed",
+            Self::Decided { .. } => "decided",
+            Self::Lapsed { .. } => "lapsed",
+            Self::Intended { .. } => "intended",
+            Self::Dispatched { .. } => "dispatched",
+            Self::EffectEnded { .. } => "effect-ended",
+            Self::InDoubt { .. } => "in-doubt",
+            Self::Exited { .. } => "exited",
+            Self::Frozen { .. } => "frozen",
+            Self::Thawed { .. } => "thawed",
+            Self::Queued { .. } => "queued",
+            Self::Dequeued { .. } => "dequeued",
+            Self::Steered { .. } => "steered",
+            Self::Stalled { .. } => "stalled",
+            Self::TimerSet { .. } => "timer",
+            Self::TimerGone { .. } => "timer-gone",
+            Self::ClockJumped { .. } => "clock-jumped",
+            Self::Quarantined { .. } => "quarantined",
+        }
+    }
+}
