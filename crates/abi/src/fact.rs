@@ -121,12 +121,12 @@ pub enum Query {
         /// What the caller may see; an entry is shown if it, or something below it, may be.
         view: Vec<Pattern>,
     },
-    /// Bytes of a version, with its label as shown to the caller.
+    /// Bytes of the head, or of what was the head.
     Read {
-        /// Which.
-        version: VersionId,
-        /// Its label, as text.
-        label: String,
+        /// Of which path.
+        path: TreePath,
+        /// As of.
+        at: Option<Seq>,
     },
     /// Versions of the file at a path, newest first, diverged ones too.
     History {

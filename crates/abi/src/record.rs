@@ -60,6 +60,8 @@ pub enum Rule {
     External,
     /// A steering place, written under an external label.
     SteeringPlace,
+    /// A crash left it open whether it happened; approving does it again.
+    InDoubt,
     /// The rule that would have held it is missing from this workspace's ruleset (demonstrations only).
     RuleLacking,
 }
@@ -76,6 +78,7 @@ impl Rule {
             Self::ApprovedBefore => "rule 6c",
             Self::External => "rule 7",
             Self::SteeringPlace => "steering place",
+            Self::InDoubt => "in doubt",
             Self::RuleLacking => "rule 6 is lacking",
         }
     }
@@ -91,6 +94,7 @@ impl Rule {
             Self::ApprovedBefore => "the operator approved this receiver in this run",
             Self::External => "external text had a part in it",
             Self::SteeringPlace => "external text would steer agents or tools from there",
+            Self::InDoubt => "a crash left it open whether it happened",
             Self::RuleLacking => "this workspace was made without the rule that would hold it",
         }
     }
@@ -126,6 +130,11 @@ pub enum Freeze {
         /// Calls without progress.
         calls: u32,
     },
+    /// A model call was bought twice and both times the outcome was lost; thawing buys it once more.
+    Lost {
+        /// Which.
+        effect: EffectId,
+    },
 }
 
 /// What a turn waits for before its tool call has an outcome.
@@ -154,6 +163,8 @@ pub enum TimerFor {
     Pause(Pid),
     /// An ended agent is started again with the task it had.
     Restart(Pid),
+    /// The next dispatch of an agent's lane begins.
+    Lane(String),
 }
 
 /// What was decided. Numbered in order, for ever.
@@ -424,8 +435,10 @@ pub enum Entry {
         label: LabelId,
         /// Why it is held.
         rule: Rule,
-        /// Where it goes: path of a held write; empty for an effect.
+        /// What it is about, to be shown.
         about: String,
+        /// Paths that a held call touches; none for an effect.
+        paths: Vec<TreePath>,
         /// Short hashes of the steering values.
         steering: Vec<u64>,
         /// Until when.
