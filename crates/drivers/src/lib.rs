@@ -1,14 +1,14 @@
 //! The world: models and mounts, behind two traits and two factory tables.
 //!
-//! A **mount** brings files in (`poll`, `accept`) and carries effects out (`send`, `probe`); what its manifest does
-//! not list, it does not do. A **model** answers a prompt, streaming. Both are called from worker threads and may
-//! block there; a slow driver delays nobody but its own callers.
+//! A **mount** brings files in (`poll`, `accept`) and carries effects out (`send`, `probe`); what its
+//! manifest does not list, it does not do. A **model** answers a prompt, streaming. Both are called from
+//! worker threads and may block there; a slow driver delays nobody but its own callers.
 //!
 //! To add a driver: copy `ram.rs`, the template, and add its row to `mount` below.
 //!
-//! Never here: the store, the kernel, a decision. A driver does not know who asks or why; whether an effect may
-//! happen was decided before it arrives here. What a driver reads outside is data, and every byte of it is bounded.
-//! None of these drivers opens a connection.
+//! Never here: the store, the kernel, a decision. A driver does not know who asks or why; whether an effect
+//! may happen was decided before it arrives here. What a driver reads outside is data, and every byte of it
+//! is bounded. None of these drivers opens a connection.
 #![forbid(unsafe_code)]
 
 use abi::event::{Probed, Stop};

@@ -1,11 +1,13 @@
-//! A maildir: every message of `new/` becomes two files of the mount, and moves to `cur/` once both are durable.
+//! A maildir: every message of `new/` becomes two files of the mount, and moves to `cur/` once both are
+//! durable.
 //!
-//! `/inbox/STEM.eml` are the bytes as they came, `/inbox/STEM.md` the same decoded for a reader (`maildir/decode`).
-//! A message over 64 KiB becomes one `/inbox/STEM.txt` that says so; the message itself stays in `cur/`.
-//! STEM is the file's name without `.eml` and without flags, made into a valid name of the tree.
+//! `/inbox/STEM.eml` are the bytes as they came, `/inbox/STEM.md` the same decoded for a reader
+//! (`maildir/decode`). A message over 64 KiB becomes one `/inbox/STEM.txt` that says so; the message itself
+//! stays in `cur/`. STEM is the file's name without `.eml` and without flags, made into a valid name of the
+//! tree.
 //!
-//! Both deliveries of a message share its file name as key, and the `.md` comes last: when that is accepted, `new/X`
-//! is renamed to `cur/X:2,S`. Until then a poll offers both again.
+//! Both deliveries of a message share its file name as key, and the `.md` comes last: when that is
+//! accepted, `new/X` is renamed to `cur/X:2,S`. Until then a poll offers both again.
 //!
 //! Never here: a message deleted or overwritten, a symbolic link followed, anything sent.
 
@@ -113,8 +115,8 @@ fn fetch(path: &Path) -> io::Result<Found> {
     Ok(Found::Message(bytes))
 }
 
-/// A name of the tree made from a file name. One that had to be changed, or that another file of this poll has
-/// taken, gets a digest of the whole name, so that two files never share it by accident.
+/// A name of the tree made from a file name. One that had to be changed, or that another file of this poll
+/// has taken, gets a digest of the whole name, so that two files never share it by accident.
 fn stem(name: &str, taken: &mut BTreeSet<String>) -> String {
     let plain = name.split(":2,").next().unwrap_or(name);
     let plain = plain.strip_suffix(".eml").unwrap_or(plain);
@@ -150,7 +152,7 @@ fn deliveries(key: &str, stem: &str, found: Found) -> Result<Vec<Delivery>, Stri
         Found::Nothing => Ok(Vec::new()),
         Found::TooLarge(bytes) => {
             let note = format!(
-                "A message of {bytes} bytes came as {}. Messages over 64 KiB are not delivered; it is kept in cur.\n",
+                "A message of {bytes} bytes came as {}: over 64 KiB, so not delivered, but kept in cur.\n",
                 shown(key)
             );
             Ok(vec![one("txt", note.into_bytes())?])
@@ -198,8 +200,8 @@ impl Mount for Maildir {
     }
 
     fn accept(&self, delivery: &Delivery) {
-        // The raw bytes come first; the message is done with when the last of its files is durable. If the move
-        // fails, the next poll offers the same bytes again, and the same bytes make no new version.
+        // The raw bytes come first; the message is done with when the last of its files is durable. If the
+        // move fails, the next poll offers the same bytes again, and the same bytes make no new version.
         if !delivery.path.as_str().ends_with(".eml") {
             let _ = self.settle(&delivery.key);
         }

@@ -1,8 +1,8 @@
 //! A mail sink that writes what would be sent: one RFC 5322 file for each `mail.send`.
 //!
-//! The file is `<first 16 hexadecimal digits of the effect id>.eml`, and its Message-ID is made from the whole id,
-//! so that sending the same effect twice leaves one file, and a probe after a crash finds it. It is written beside
-//! and renamed, so that no half of a mail ever bears the name.
+//! The file is `<first 16 hexadecimal digits of the effect id>.eml`, and its Message-ID is made from the
+//! whole id, so that sending the same effect twice leaves one file, and a probe after a crash finds it. It
+//! is written beside and renamed, so that no half of a mail ever bears the name.
 //!
 //! Never here: a connection, a value that could end a header line (CR, LF and other controls are refused), a
 //! receiver hidden in another argument (one value is one address).
@@ -74,12 +74,15 @@ impl Outbox {
         Err(format!("{} stands already and is another mail", path.display()))
     }
 
-    fn put(&self, effect: &EffectId, bytes: &[u8]) -> Result<(), String> {
+    /// Writes the mail beside its place and renames it. Its date is the one that the file system gave the new
+    /// file: a driver has no clock. A mail that is repeated after a crash keeps the first.
+    fn put(&self, effect: &EffectId, mail: &Mail<'_>) -> Result<(), String> {
         let path = self.file(effect);
         let beside = path.with_extension("tmp");
         let written = || -> std::io::Result<()> {
             let mut file = File::create(&beside)?;
-            file.write_all(bytes)?;
+            let made = file.metadata()?.modified()?;
+            file.write_all(&mail.compose(effect, &self.sender, made))?;
             file.sync_all()?;
             fs::rename(&beside, &path)?;
             // The rename itself is durable only with the directory.
@@ -123,11 +126,10 @@ impl<'a> Mail<'a> {
         Ok(mail)
     }
 
-    fn compose(&self, effect: &EffectId, sender: &str) -> Vec<u8> {
+    fn compose(&self, effect: &EffectId, sender: &str, made: SystemTime) -> Vec<u8> {
         let mut out = String::new();
-        // The one place where the time of sending is taken; a mail that is repeated after a crash keeps the first.
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let since = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         let date = mail_parser::DateTime::from_timestamp(seconds).to_rfc822();
         compose::header(&mut out, "Message-ID", &message_id(effect));
         compose::header(&mut out, "Date", &date);
@@ -171,7 +173,7 @@ impl Mount for Outbox {
         check(&self.manifest(), kind, fields)?;
         let mail = Mail::read(fields)?;
         if !self.stands(effect)? {
-            self.put(effect, &mail.compose(effect, &self.sender))?;
+            self.put(effect, &mail)?;
         }
         let name = self.file(effect);
         let name = name.file_name().unwrap_or_default().to_string_lossy();

@@ -6,9 +6,9 @@
 //!  3. `poll` and `accept`: what has come in, offered again and again until it is durable in the tree;
 //!  4. `send` and `probe`: an effect carried out once for an id, and whether it was.
 //!
-//! `ram.put {name, text}` keeps a text, which is then delivered as the file `/NAME`; `ram.remove {name}` forgets it.
-//! What was delivered stays in the tree: a file there is the tree's, not the driver's. Everything kept here is
-//! gone with the daemon; nothing here is ever written to disk or sent anywhere.
+//! `ram.put {name, text}` keeps a text, which is then delivered as the file `/NAME`; `ram.remove {name}`
+//! forgets it. What was delivered stays in the tree: a file there is the tree's, not the driver's.
+//! Everything kept here is gone with the daemon; nothing here is ever written to disk or sent anywhere.
 
 use crate::{Delivery, Mount, check, single};
 use abi::event::Probed;
@@ -38,7 +38,8 @@ impl Ram {
         Self { texts: Mutex::new(BTreeMap::new()) }
     }
 
-    /// A thread that panicked while it held the lock left the map whole: each change of it is one insert or remove.
+    /// A thread that panicked while it held the lock left the map whole: each change of it is one insert or
+    /// remove.
     fn texts(&self) -> MutexGuard<'_, BTreeMap<TreePath, Text>> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,8 +53,8 @@ fn place(fields: &Fields) -> Result<TreePath, String> {
 
 impl Mount for Ram {
     fn manifest(&self) -> Manifest {
-        // Reversible: only the operator sees it and `ram.remove` takes it back. Repeat: put twice is put once.
-        // No steering arguments: nothing here reaches anybody else.
+        // Reversible: only the operator sees it and `ram.remove` takes it back. Repeat: put twice is put
+        // once. No steering arguments: nothing here reaches anybody else.
         let kind = |name: &str, payload: &[&str]| Kind {
             name: name.to_owned(),
             class: Class::Reversible,

@@ -1,15 +1,15 @@
-//! A model that answers from a rules file, for rehearsals and tests. It always says so: every text it says begins
-//! with `[scripted] `.
+//! A model that answers from a rules file, for rehearsals and tests. It always says so: every text it says
+//! begins with `[scripted] `.
 //!
-//! The rules of `scripted/NAME` lie in `HOME/scripted/NAME.json` (`scripted` alone means `default`) and are read
-//! again at each call, so that an edit counts at once. The format is described in `rules.rs`, the patterns in
-//! `pattern.rs`. The first rule that matches answers; when none does, it says so and ends.
+//! The rules of `scripted/NAME` lie in `HOME/scripted/NAME.json` (`scripted` alone means `default`) and are
+//! read again at each call, so that an edit counts at once. The format is described in `rules.rs`, the
+//! patterns in `pattern.rs`. The first rule that matches answers; when none does, it says so and ends.
 //!
-//! Its usage is honest unless the rule lies: a token for each four bytes of what went in and came out, and what
-//! stood in the conversation up to the last answer counts as cached.
+//! Its usage is honest unless the rule lies: a token for each four bytes of what went in and came out, and
+//! what stood in the conversation up to the last answer counts as cached.
 //!
-//! Never here: randomness, memory of a conversation (all a rule sees is the prompt; only `times` is counted, in the
-//! model itself), an answer that could be taken for a real model's.
+//! Never here: randomness, memory of a conversation (all a rule sees is the prompt; only `times` is
+//! counted, in the model itself), an answer that could be taken for a real model's.
 
 use crate::{Flow, Model, ModelError, Prompt, RawUsage, Said, ToolCall};
 use abi::{effect::Role, event::Stop, limits, money::Nano, money::Price};
@@ -215,7 +215,8 @@ fn answer(prompt: &Prompt, then: &Then, caught: &Captures, mut voice: Voice<'_>)
     ended(prompt, then, voice, tools, then.stop.unwrap_or(natural))
 }
 
-/// The text of an answer, marked. One that only calls tools names them, so that it is never silent about itself.
+/// The text of an answer, marked. One that only calls tools names them, so that it is never silent about
+/// itself.
 fn spoken(then: &Then, tools: &[ToolCall], caught: &Captures) -> String {
     match &then.say {
         Some(say) => format!("{MARK}{}", pattern::fill(say, caught)),

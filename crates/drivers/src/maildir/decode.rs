@@ -1,12 +1,13 @@
 //! A message as a reader wants it: five headers, the body as plain text, what is attached.
 //!
-//! The bytes are hostile until shown otherwise. They are bounded before parsing (length, number of parts), parsed
-//! on a thread of their own with a stack for the deepest nesting that fits the length (so that neither recursion
-//! nor a panic of the parser reaches the caller), and what comes out is bounded and stripped: no control
-//! characters, nothing that hides or reorders words, no header value over more than one line.
+//! The bytes are hostile until shown otherwise. They are bounded before parsing (length, number of parts),
+//! parsed on a thread of their own with a stack for the deepest nesting that fits the length (so that
+//! neither recursion nor a panic of the parser reaches the caller), and what comes out is bounded and
+//! stripped: no control characters, nothing that hides or reorders words, no header value over more than
+//! one line.
 //!
-//! Never here: fetching anything a message points to, running anything it holds, an error (what cannot be decoded
-//! is said in the text; the raw bytes stand beside it).
+//! Never here: fetching anything a message points to, running anything it holds, an error (what cannot be
+//! decoded is said in the text; the raw bytes stand beside it).
 
 use mail_parser::{Address, HeaderName, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 use std::fmt::Write;
@@ -21,8 +22,8 @@ const PARTS_MAX: usize = 256;
 const ATTACHMENTS_MAX: usize = 100;
 /// Messages in messages that are shown.
 const FORWARDS_MAX: usize = 3;
-/// Stack of the parsing thread. A level of nesting needs at least 20 bytes of a message and far less than 16 KiB
-/// of stack: 64 KiB of message / 20 × 16 KiB. It is reserved, not used.
+/// Stack of the parsing thread. A level of nesting needs at least 20 bytes of a message and far less than
+/// 16 KiB of stack: 64 KiB of message / 20 × 16 KiB. It is reserved, not used.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// The decoded form of a message.
@@ -44,8 +45,8 @@ pub fn decode(raw: &[u8]) -> String {
         thread.spawn_scoped(scope, parse).map(|parsing| parsing.join())
     });
     match text {
-        Ok(Ok(Some(text))) => cut(text),
-        Ok(Ok(None)) => not("it has no headers"),
+        Ok(Ok(Some(text))) if !text.trim().is_empty() => cut(text),
+        Ok(Ok(_)) => not("it has neither headers nor text"),
         Ok(Err(_)) => not("the parser gave up on it"),
         Err(error) => not(&error.to_string()),
     }
@@ -108,9 +109,9 @@ fn people(address: &Address<'_>) -> String {
     for person in address.iter() {
         let (name, at) = (person.name().unwrap_or(""), person.address().unwrap_or(""));
         let comma = if out.is_empty() { "" } else { ", " };
-        let _ = match name {
-            "" => write!(out, "{comma}{at}"),
-            name => write!(out, "{comma}{name} <{at}>"),
+        let _ = match (name, at) {
+            ("", only) | (only, "") => write!(out, "{comma}{only}"),
+            _ => write!(out, "{comma}{name} <{at}>"),
         };
         if out.len() > HEADER_BYTES_MAX {
             break;
@@ -120,10 +121,14 @@ fn people(address: &Address<'_>) -> String {
 }
 
 fn body(out: &mut String, message: &Message<'_>) {
-    for part in message.text_bodies() {
+    // A multipart without its boundary, or a body that does not decode, counts as attached: show the first.
+    let loose = |part: &&MessagePart<'_>| part.is_text() || is_multipart(part);
+    let stray = message.attachments().find(loose).filter(|_| message.text_body_count() == 0);
+    for part in message.text_bodies().chain(stray) {
         let text = match &part.body {
             PartType::Text(text) => tidy(text),
             PartType::Html(html) => tidy(&reduce(html)),
+            PartType::Binary(bytes) if is_multipart(part) => tidy(&String::from_utf8_lossy(bytes)),
             _ => continue,
         };
         if !text.is_empty() {
@@ -134,6 +139,10 @@ fn body(out: &mut String, message: &Message<'_>) {
             return;
         }
     }
+}
+
+fn is_multipart(part: &MessagePart<'_>) -> bool {
+    part.content_type().is_some_and(|kind| kind.ctype().eq_ignore_ascii_case("multipart"))
 }
 
 fn attached(out: &mut String, message: &Message<'_>) {
@@ -199,10 +208,12 @@ fn tidy(text: &str) -> String {
     out
 }
 
-/// HTML as text. The library's reduction knows `br` and `p` only; the ends of other blocks are made `br` first.
+/// HTML as text. The library's reduction ends a line at `br` and `/p` only; the ends of blocks are made
+/// `br` first, so that a paragraph is followed by an empty line. Blanks at the start of a line mean nothing
+/// in HTML.
 fn reduce(html: &str) -> String {
-    const BLOCKS: [&str; 13] =
-        ["div", "li", "tr", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote", "pre", "title"];
+    const BLOCKS: [&str; 14] =
+        ["p", "div", "li", "tr", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote", "pre", "title"];
     let mut marked = String::with_capacity(html.len());
     let mut pieces = html.split("</");
     marked.push_str(pieces.next().unwrap_or(""));
@@ -219,5 +230,6 @@ fn reduce(html: &str) -> String {
             _ => marked.push_str(piece),
         }
     }
-    mail_parser::decoders::html::html_to_text(&marked)
+    let text = mail_parser::decoders::html::html_to_text(&marked);
+    text.lines().map(str::trim_start).collect::<Vec<_>>().join("\n")
 }

@@ -1,5 +1,5 @@
-//! The text of a mail: addresses, encoded words (RFC 2047), quoted-printable (RFC 2045). Everything in, ASCII out,
-//! no line over 78 characters but for a single address.
+//! The text of a mail: addresses, encoded words (RFC 2047), quoted-printable (RFC 2045). Everything in,
+//! ASCII out, no line over 78 characters but for a single address.
 //!
 //! Never here: a value that is repaired. What cannot stand in a header as it is meant is refused.
 

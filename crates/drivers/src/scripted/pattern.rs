@@ -1,9 +1,10 @@
 //! Patterns of a rules file: plain text with `{name}` for a run of characters that is caught.
 //!
-//! A run has at least one character and none that is a blank, a control, a backslash or one of `<>,;"'` (so that it
-//! ends where a word, an address or a JSON string ends); dots at the end of a pattern's last run are dropped.
-//! Compared byte by byte, upper and lower case apart, anywhere in the text; the first place wins, there the longest run.
-//! `{` opens a name only when letters, digits or `_` and a `}` follow; else it is itself.
+//! A run has at least one character and none that is a blank, a control, a backslash or one of `<>,;"'` (so
+//! that it ends where a word, an address or a JSON string ends); dots at the end of a pattern's last run
+//! are dropped. Compared byte by byte, upper and lower case apart, anywhere in the text; the first place
+//! wins, there the longest run. `{` opens a name only when letters, digits or `_` and a `}` follow; else it
+//! is itself.
 //!
 //! Never here: regular expressions; a search without a bound on its work.
 
@@ -168,9 +169,12 @@ impl<'a> Search<'a> {
 mod tests {
     use super::*;
 
+    /// Pattern, text, what is caught.
+    type Row<'a> = (&'a str, &'a str, Option<&'a [(&'a str, &'a str)]>);
+
     #[test]
     fn patterns_catch() {
-        let rows: [(&str, &str, Option<&[(&str, &str)]>); 15] = [
+        let rows: [Row<'_>; 15] = [
             ("abc", "xxabcxx", Some(&[])),
             ("abc", "xxABCxx", None),
             ("to {to}", "forward to a@b.example.\r\nnow", Some(&[("to", "a@b.example")])),

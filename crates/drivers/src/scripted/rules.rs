@@ -15,17 +15,18 @@
 //! | `agent` | the system prompt contains this text |
 //! | `task` | the first user item has this as a whole word (or words), upper or lower case |
 //! | `says` | this pattern stands in the last item |
-//! | `seen` | this pattern stands in an item that is not the system prompt; the first such item is caught from |
+//! | `seen` | this pattern stands in an item that is not the system prompt; the first such is caught from |
 //! | `not_seen` | in none of them |
 //! | `step` | so many answers were given before |
 //! | `role` | the last item is a tool's result (`tool`), or is not (`user`) |
 //!
 //! `then` says what is answered: `say` and the arguments of `tools` with what the patterns caught in place of
-//! `{name}`, the last item in place of `{last}`, the step in place of `{n}`. `arguments` is an object, or text that
-//! is given as it is. `usage` replaces what the model says it used (it may lie, below zero too), `stop` the reason
-//! it gives (end, tools, length, cut). `takes_ms` makes the call slow, at most 10,000. `times` is how often the
-//! rule may be used. `misbehave`: `fail` and `fail-again` (an error; trying again can help), `endless` (text until
-//! it is stopped), `hang` (one piece, then nothing), `invalid-json` (tool arguments that break off), `garbage`.
+//! `{name}`, the last item in place of `{last}`, the step in place of `{n}`. `arguments` is an object, or
+//! text that is given as it is. `usage` replaces what the model says it used (it may lie, below zero too),
+//! `stop` the reason it gives (end, tools, length, cut). `takes_ms` makes the call slow, at most 10,000.
+//! `times` is how often the rule may be used. `misbehave`: `fail` and `fail-again` (an error; trying again
+//! can help), `endless` (text until it is stopped), `hang` (one piece, then nothing), `invalid-json` (tool
+//! arguments that break off), `garbage`.
 //!
 //! Never here: an unknown key that is passed over. Errors name line and column, or the rule.
 
