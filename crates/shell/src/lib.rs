@@ -1,1 +1,52 @@
-//! (being written)
+//! The faces of Skep: here the command line. It speaks to the daemon through its socket and to nothing else.
+//!
+//! Layers, outer first: `arguments` (words to one command), `commands` (one file each), `session` (where, as
+//! whom, printing to where), `journal` (records of the log), `client` (lines on the socket). `demo` is one
+//! command of several files. Data goes to stdout, all else to stderr; what others wrote is escaped before it is
+//! printed. Never here: the kernel, the store, drivers, the machine, a file of a workspace.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod card;
+mod client;
+mod clock;
+mod commands;
+mod demo;
+mod escape;
+mod fail;
+mod figures;
+mod journal;
+mod session;
+mod strace;
+mod table;
+
+use std::{io, path::PathBuf};
+
+/// Where the daemon of one operator lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The state directory.
+    pub home: PathBuf,
+    /// The socket.
+    pub socket: PathBuf,
+}
+
+/// How a daemon is to be started at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// In this process; returns when it has ended.
+    Foreground,
+    /// Apart from this process, which it outlives; returns at once.
+    Background,
+    /// The same, and it may make workspaces that lack rules.
+    Demo,
+}
+
+/// Runs one command line (the program's name first) and answers the exit code: 0 ok, 1 refused or failed,
+/// 2 usage. `start` starts a daemon.
+pub fn main(args: Vec<String>, place: Place, start: &dyn Fn(&Place, Start) -> io::Result<()>) -> i32 {
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let workspace = std::env::var("SKEP_WORKSPACE").ok().filter(|name| !name.is_empty());
+    let world = arguments::World { place, start, workspace, clock: clock::now };
+    arguments::run(args, world, &mut out, &mut err)
+}

@@ -1,0 +1,155 @@
+//! From the words of a command line to one command: the global options, usage errors in our voice, exit codes.
+
+use crate::{
+    Place,
+    commands::Command,
+    fail::{Exit, Fail},
+    session::{Format, Ink, Session, Starter},
+};
+use abi::Micros;
+use clap::{Parser, ValueEnum, error::ErrorKind};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+};
+
+/// An operating system for AI agents: every file versioned, every cent counted, every step in the log.
+///
+/// Without a command: what is here, and what to do next.
+#[derive(Debug, Parser)]
+#[command(name = "skep", disable_version_flag = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options that every command takes.
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// Which workspace [default: $SKEP_WORKSPACE, else home]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    workspace: Option<String>,
+    /// State directory [default: $SKEP_HOME, else the XDG state directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print the daemon's own objects, one a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Colour {
+    /// On a terminal, unless $NO_COLOR is set
+    Auto,
+    /// Never
+    Never,
+    /// Always
+    Always,
+}
+
+/// What a command line is run in.
+pub struct World<'a> {
+    /// Where the daemon is.
+    pub place: Place,
+    /// Starts one.
+    pub start: Starter<'a>,
+    /// `$SKEP_WORKSPACE`.
+    pub workspace: Option<String>,
+    /// Wall time.
+    pub clock: fn() -> Micros,
+}
+
+/// Runs it and answers the exit code.
+pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let mut session = Session::new(world.place, world.start, out, err);
+    session.clock = world.clock;
+    // Read before parsing, so that usage errors are objects too.
+    if args.iter().any(|arg| arg == "--json") {
+        session.format = Format::Json;
+    }
+    let parsed = match Arguments::try_parse_from(args) {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse(&mut session, &error),
+    };
+    if let Err(fail) = aim(&mut session, &parsed.options, world.workspace) {
+        session.report(&fail);
+        return fail.exit;
+    }
+    let outcome = match parsed.command {
+        Some(command) => command.run(&mut session),
+        None => crate::commands::here(&mut session),
+    };
+    let outcome = outcome.and_then(|exit| session.out.flush().map(|()| exit).map_err(Fail::from));
+    match outcome {
+        Ok(Exit::Fine) => 0,
+        Ok(Exit::Bad) => 1,
+        Err(fail) => {
+            session.report(&fail);
+            fail.exit
+        }
+    }
+}
+
+fn aim(session: &mut Session, options: &Options, fallback: Option<String>) -> Result<(), Fail> {
+    if let Some(home) = &options.home {
+        let home = std::path::absolute(home)?;
+        session.place = Place { socket: home.join("sock"), home };
+    }
+    let workspace = options.workspace.clone().or(fallback).unwrap_or_else(|| "home".to_owned());
+    session.workspace = abi::wire::word("workspace", &workspace)?;
+    session.ink = match options.color {
+        Colour::Always => Ink::Colour,
+        Colour::Never => Ink::Plain,
+        Colour::Auto if std::env::var_os("NO_COLOR").is_some() => Ink::Plain,
+        Colour::Auto if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() => Ink::Colour,
+        Colour::Auto => Ink::Plain,
+    };
+    Ok(())
+}
+
+/// Help is data; anything else is an error in our voice: what is, then hints.
+fn refuse(session: &mut Session, error: &clap::Error) -> i32 {
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = session.print(&text);
+        return 0;
+    }
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let mut message = vec![first];
+    let mut hints = Vec::new();
+    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(tip) = line.strip_prefix("tip: ") {
+            hints.push(tip.to_owned());
+        } else if let Some(usage) = line.strip_prefix("Usage: ") {
+            hints.push(format!("usage: {usage}"));
+        } else if !line.starts_with("For more information") {
+            message.push(line.to_owned());
+        }
+    }
+    hints.push("skep --help".to_owned());
+    let fail = Fail::usage(message.join(" ")).hint(hints.join("\nhint: "));
+    session.report(&fail);
+    fail.exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_of_commands_is_sound_and_every_one_has_help() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands() {
+            assert!(sub.get_about().is_some(), "{} has no help", sub.get_name());
+        }
+    }
+}

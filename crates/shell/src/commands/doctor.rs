@@ -1,0 +1,203 @@
+//! `skep doctor`: what is wrong on this host, and what to do. Looks; changes and starts nothing.
+
+use crate::{
+    card, escape,
+    fail::{Exit, Fail, Outcome},
+    figures, journal,
+    session::{Session, Tone},
+};
+use abi::record::Entry;
+use serde_json::json;
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+/// Free space below which a disk counts as nearly full.
+const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
+/// Workspaces that are opened to see whether they can be.
+const WORKSPACES_MAX: usize = 256;
+/// 2026-01-01: a clock before it has not been set.
+const CLOCK_MIN: u64 = 1_767_225_600_000_000;
+
+/// What is wrong on this host, and what to do
+#[derive(Debug, clap::Args)]
+pub struct Doctor {}
+
+/// What a check found.
+enum Finding {
+    Ok(String),
+    Bad(String, String),
+}
+
+use Finding::{Bad, Ok as Good};
+
+impl Doctor {
+    pub fn run(self, session: &mut Session) -> Outcome {
+        let mut findings = vec![
+            ("home", home(&session.place.home)),
+            ("space", space(&session.place.home)),
+            ("clock", clock((session.clock)())),
+        ];
+        let running = match session.running() {
+            Ok(client) => client.is_some(),
+            Err(fail) => {
+                findings.push(("daemon", Bad(fail.message, fail.hint)));
+                return report(session, findings);
+            }
+        };
+        findings.push(("socket", socket(session, running)));
+        if running {
+            findings.push(("daemon", daemon(session)));
+            findings.extend(workspaces(session)?);
+        } else {
+            findings.push(("daemon", Good("not running; the first command that needs it starts it".into())));
+        }
+        report(session, findings)
+    }
+}
+
+fn report(session: &mut Session, findings: Vec<(&'static str, Finding)>) -> Outcome {
+    let mut exit = Exit::Fine;
+    for (name, finding) in findings {
+        let (word, tone, text, hint) = match finding {
+            Good(text) => ("ok ", Tone::Good, text, String::new()),
+            Bad(text, hint) => ("bad", Tone::Bad, text, hint),
+        };
+        if tone == Tone::Bad {
+            exit = Exit::Bad;
+        }
+        if session.is_json() {
+            session.object(&json!({"check": name, "ok": tone == Tone::Good, "found": text, "hint": hint}))?;
+            continue;
+        }
+        let word = session.paint(word, tone);
+        session.say(&format!("{word}  {name:10}  {}", escape::line(&text)))?;
+        if !hint.is_empty() {
+            session.say(&format!("                 hint: {}", escape::line(&hint)))?;
+        }
+    }
+    Ok(exit)
+}
+
+fn home(home: &Path) -> Finding {
+    let shown = home.display().to_string();
+    let meta = match fs::metadata(home) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Good(format!("{shown} is made by the first start"));
+        }
+        Err(error) => return Bad(format!("{shown}: {error}"), "choose another with --home DIR".into()),
+    };
+    if !meta.is_dir() {
+        return Bad(
+            format!("{shown} is not a directory"),
+            "move it away, or choose another with --home DIR".into(),
+        );
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Bad(format!("{shown} belongs to another user"), "use the account it belongs to".into());
+    }
+    let mode = meta.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Bad(format!("{shown} is open to others (mode {mode:o})"), format!("chmod 700 {shown}"));
+    }
+    Good(format!("{shown}, yours alone"))
+}
+
+/// Free space where the home is, or would be.
+fn space(home: &Path) -> Finding {
+    let place = home.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(place) {
+        Err(error) => Bad(format!("{}: {error}", place.display()), "is the file system mounted?".into()),
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let text = format!("{} MiB free at {}", figures::count(free / 1024 / 1024), place.display());
+            match free < FREE_BYTES_MIN {
+                true => Bad(text, "free some: when the disk is full, nothing new is accepted".into()),
+                false => Good(text),
+            }
+        }
+    }
+}
+
+fn clock(now: u64) -> Finding {
+    if now < CLOCK_MIN {
+        let text = format!("it says {}", figures::moment(now, u64::MAX));
+        return Bad(text, "set the clock: expiries and daily budgets depend on it".into());
+    }
+    Good(format!("{} UTC", figures::moment(now, 0)))
+}
+
+fn socket(session: &Session, running: bool) -> Finding {
+    let shown = session.place.socket.display().to_string();
+    match (fs::metadata(&session.place.socket), running) {
+        (Ok(meta), _) if meta.mode() & 0o077 != 0 => Bad(
+            format!("{shown} is open to others (mode {:o})", meta.mode() & 0o777),
+            format!("chmod 600 {shown}"),
+        ),
+        (Ok(_), true) => Good(format!("{shown}, yours alone")),
+        (Ok(_), false) => Good(format!("{shown} is a left-over; the next start replaces it")),
+        (Err(_), true) => Good(shown),
+        (Err(_), false) => Good(format!("{shown} is made by the start")),
+    }
+}
+
+fn daemon(session: &mut Session) -> Finding {
+    match session.read("/sys/version") {
+        Ok(text) => Good(format!("answers, version {}", text.lines().next().unwrap_or("unknown"))),
+        Err(fail) => {
+            let log = session.place.home.join("daemon.log").display().to_string();
+            Bad(
+                format!("does not answer: {}", fail.message),
+                format!("{} (its last words: {log})", fail.hint),
+            )
+        }
+    }
+}
+
+/// Whether each workspace can be opened, and what its log says went wrong.
+fn workspaces(session: &mut Session) -> Result<Vec<(&'static str, Finding)>, Fail> {
+    let rows = card::rows(&session.read("/sys/workspaces").unwrap_or_default());
+    let mut names: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
+    if names.is_empty() {
+        names.push(session.workspace.clone());
+    }
+    let asked = session.workspace.clone();
+    let mut findings = Vec::new();
+    for name in names.iter().take(WORKSPACES_MAX) {
+        session.workspace.clone_from(name);
+        findings.push(("workspace", workspace(session, name)));
+    }
+    session.workspace = asked;
+    if names.len() > WORKSPACES_MAX {
+        let text = format!("{} more were not opened", names.len() - WORKSPACES_MAX);
+        findings.push(("workspace", Good(text)));
+    }
+    Ok(findings)
+}
+
+fn workspace(session: &mut Session, name: &str) -> Finding {
+    let sys = match session.card("/sys/status") {
+        Ok(sys) => sys,
+        Err(fail) => return Bad(format!("{name}: {}", fail.message), fail.hint),
+    };
+    let (mut poison, mut jumps) = (0_u64, 0_u64);
+    let read = journal::read(session, abi::Seq(0), &mut |row| {
+        match row.record.body {
+            Entry::Quarantined { .. } => poison += 1,
+            Entry::ClockJumped { .. } => jumps += 1,
+            _ => {}
+        }
+        Ok(())
+    });
+    if let Err(fail) = read {
+        return Bad(format!("{name}: {}", fail.message), fail.hint);
+    }
+    let seq = figures::count(sys.number("seq"));
+    match (poison, jumps) {
+        (0, 0) => Good(format!("{name}: {seq} records, all read")),
+        (0, _) => Good(format!("{name}: {seq} records, all read; the clock jumped {jumps} times")),
+        _ => Bad(
+            format!("{name}: {} set aside", figures::plural(poison, "event")),
+            format!("skep trace -w {name} --call quarantine shows them; please report what they were"),
+        ),
+    }
+}

@@ -1,0 +1,121 @@
+//! Bare `skep`: what is here, and what to do next. Starts nothing.
+
+use crate::{
+    card::{self, Card},
+    escape,
+    fail::{Exit, Fail, Outcome},
+    figures,
+    session::Session,
+};
+use serde_json::json;
+
+/// What is here.
+pub fn here(session: &mut Session) -> Outcome {
+    if session.running()?.is_none() {
+        return asleep(session);
+    }
+    let sys = session.card("/sys/status")?;
+    let waiting = session.names("/proposals")?;
+    let workspaces = card::rows(&session.read("/sys/workspaces")?);
+    if session.is_json() {
+        let text = session.call("read", json!({"path": "/sys/status"}))?;
+        session.object(&text)?;
+        return Ok(Exit::Fine);
+    }
+    session.say("daemon      running")?;
+    places(session, &workspaces)?;
+    session.say(&format!("processes   {}", processes(&sys)))?;
+    let inbox = match waiting.len() {
+        0 => "nothing waits for you".to_owned(),
+        some => {
+            format!("{} for your decision", if some == 1 { "1 waits".into() } else { format!("{some} wait") })
+        }
+    };
+    session.say(&format!("inbox       {inbox}"))?;
+    session.say(&format!("money       {}", money(&sys)))?;
+    session.say("model       scripted only in this version: no key is asked for, nothing is paid")?;
+    let next: &[(&str, &str)] = if waiting.is_empty() {
+        &[
+            ("skep ps", "what runs, and what it has cost"),
+            ("skep run AGENT \"task\"", "give an agent something to do"),
+            ("skep trace -f", "every step as it happens"),
+            ("skep demo", "a bad night on purpose: ten seconds, no key, no network"),
+        ]
+    } else {
+        &[
+            ("skep inbox", "what waits for your decision"),
+            ("skep why ID", "which files had a part in it"),
+            ("skep ps", "what runs, and what it has cost"),
+            ("skep trace -f", "every step as it happens"),
+        ]
+    };
+    commands(session, next)?;
+    Ok(Exit::Fine)
+}
+
+/// Running and frozen processes, in words.
+pub fn processes(sys: &Card) -> String {
+    let count = |key: &str| sys.get(key).split_whitespace().next().unwrap_or("0").to_owned();
+    let (running, frozen) = (count("running"), count("frozen"));
+    let running = if running.is_empty() { count("processes") } else { running };
+    format!("{running} running, {} frozen", if frozen.is_empty() { "0".into() } else { frozen })
+}
+
+/// Money of today, in words.
+pub fn money(sys: &Card) -> String {
+    let today = figures::money_text(sys.get("money_today"));
+    match sys.get("money_limit") {
+        "" => format!("{today} today, no limit"),
+        limit => format!("{today} today, limit {}", figures::money_text(limit)),
+    }
+}
+
+fn asleep(session: &mut Session) -> Outcome {
+    if session.is_json() {
+        let home = session.place.home.display().to_string();
+        session.object(&json!({"daemon": "stopped", "home": home}))?;
+        return Ok(Exit::Fine);
+    }
+    session.say("daemon      not running; the first command that needs it starts it")?;
+    places(session, &[])?;
+    commands(
+        session,
+        &[
+            ("skep demo", "a bad night on purpose: ten seconds, no key, no network"),
+            ("skep up -d", "start the daemon"),
+            ("skep doctor", "what is wrong on this host, and what to do"),
+            ("skep --help", "every command"),
+        ],
+    )?;
+    Ok(Exit::Fine)
+}
+
+fn places(session: &mut Session, workspaces: &[Vec<String>]) -> Result<(), Fail> {
+    let home = escape::line(&session.place.home.display().to_string());
+    session.say(&format!("home        {home}   (no telemetry, nothing leaves it unseen)"))?;
+    let named: Vec<String> = workspaces
+        .iter()
+        .filter_map(|row| row.first())
+        .map(|name| if *name == session.workspace { format!("{name} (this one)") } else { name.clone() })
+        .map(|name| escape::line(&name))
+        .collect();
+    if !named.is_empty() {
+        let more = named.len().saturating_sub(8);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        session.say(&format!(
+            "workspaces  {}{more}",
+            named.into_iter().take(8).collect::<Vec<_>>().join(", ")
+        ))?;
+    }
+    Ok(())
+}
+
+/// What to do next: commands with a meaning each, aligned.
+pub fn commands(session: &mut Session, rows: &[(&str, &str)]) -> Result<(), Fail> {
+    let width = rows.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    session.say("")?;
+    for (command, meaning) in rows {
+        session.say(&format!("  {command:width$}   {meaning}"))?;
+    }
+    Ok(())
+}

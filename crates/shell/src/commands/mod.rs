@@ -1,0 +1,89 @@
+//! The one table of commands; each is a file of this folder, and its help is the comment on its arguments.
+
+mod budget;
+mod cat;
+mod decide;
+mod doctor;
+mod down;
+mod here;
+mod inbox;
+mod log;
+mod logs;
+mod ls;
+mod mount;
+mod ps;
+mod run;
+mod signal;
+mod status;
+mod trace;
+mod undo;
+mod up;
+mod version;
+mod why;
+mod write;
+
+pub use here::here;
+pub use why::sources;
+
+use crate::{demo, fail::Outcome, session::Session};
+
+/// Every command.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Run(run::Run),
+    Ps(ps::Ps),
+    Logs(logs::Logs),
+    Trace(trace::Trace),
+    Why(why::Why),
+    Ls(ls::Ls),
+    Cat(cat::Cat),
+    Write(write::Write),
+    Log(log::Log),
+    Undo(undo::Undo),
+    Inbox(inbox::Inbox),
+    Approve(decide::Approve),
+    Reject(decide::Reject),
+    Budget(budget::Budget),
+    Freeze(signal::Freeze),
+    Thaw(signal::Thaw),
+    Kill(signal::Kill),
+    Mount(mount::Mount),
+    Status(status::Status),
+    Doctor(doctor::Doctor),
+    Up(up::Up),
+    Down(down::Down),
+    Demo(demo::Demo),
+    Version(version::Version),
+}
+
+impl Command {
+    /// Carries it out.
+    pub fn run(self, session: &mut Session) -> Outcome {
+        match self {
+            Self::Run(run) => run.run(session),
+            Self::Ps(ps) => ps.run(session),
+            Self::Logs(logs) => logs.run(session),
+            Self::Trace(trace) => trace.run(session),
+            Self::Why(why) => why.run(session),
+            Self::Ls(ls) => ls.run(session),
+            Self::Cat(cat) => cat.run(session),
+            Self::Write(write) => write.run(session),
+            Self::Log(log) => log.run(session),
+            Self::Undo(undo) => undo.run(session),
+            Self::Inbox(inbox) => inbox.run(session),
+            Self::Approve(approve) => approve.run(session),
+            Self::Reject(reject) => reject.run(session),
+            Self::Budget(budget) => budget.run(session),
+            Self::Freeze(freeze) => freeze.run(session),
+            Self::Thaw(thaw) => thaw.run(session),
+            Self::Kill(kill) => kill.run(session),
+            Self::Mount(mount) => mount.run(session),
+            Self::Status(status) => status.run(session),
+            Self::Doctor(doctor) => doctor.run(session),
+            Self::Up(up) => up.run(session),
+            Self::Down(down) => down.run(session),
+            Self::Demo(demo) => demo.run(session),
+            Self::Version(version) => version.run(session),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `skep ps`.
+
+use crate::{
+    card::Card,
+    fail::{Exit, Fail, Outcome},
+    figures,
+    session::Session,
+    table::Table,
+};
+use serde_json::{Value, json};
+
+/// Ended processes that are shown without `--all`.
+const ENDED_SHOWN: usize = 8;
+
+/// Processes: what runs, what it waits for, what it has cost
+#[derive(Debug, clap::Args)]
+pub struct Ps {
+    /// Also all that ended lately
+    #[arg(short, long)]
+    all: bool,
+}
+
+impl Ps {
+    pub fn run(self, session: &mut Session) -> Outcome {
+        let statuses = statuses(session)?;
+        if session.is_json() {
+            for (_, raw) in &statuses {
+                session.object(raw)?;
+            }
+            return Ok(Exit::Fine);
+        }
+        let ended = statuses.iter().filter(|(card, _)| is_ended(card)).count();
+        let mut hidden = if self.all { 0 } else { ended.saturating_sub(ENDED_SHOWN) };
+        let left_out = hidden;
+        let mut table = Table::new(&[
+            "PID>", "PARENT>", "AGENT", "STATE", "WHY", "LABEL", "CALLS>", "TOKENS>", "MONEY>", "LIMIT>",
+            "TASK",
+        ]);
+        for (card, _) in &statuses {
+            if hidden > 0 && is_ended(card) {
+                hidden -= 1;
+                continue;
+            }
+            add(&mut table, card);
+        }
+        if table.is_empty() {
+            session.note("no process has run yet");
+            session.hint("skep run AGENT \"task\"");
+            return Ok(Exit::Fine);
+        }
+        session.print(&table.print())?;
+        if left_out > 0 {
+            session.hint(&format!("{left_out} more that ended: skep ps --all"));
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+/// The status files of all processes that still have one.
+fn statuses(session: &mut Session) -> Result<Vec<(Card, Value)>, Fail> {
+    let pids = session.names("/proc")?;
+    let paths = pids.iter().filter(|pid| pid.parse::<u64>().is_ok());
+    let params = paths.map(|pid| json!({"path": format!("/proc/{pid}/status")})).collect();
+    let mut found = Vec::new();
+    for reply in session.calls("read", params)? {
+        match reply {
+            Ok(raw) => {
+                let text = raw.get("text").and_then(Value::as_str).unwrap_or_default();
+                found.push((Card::parse(text), raw));
+            }
+            // It ended and was forgotten between the listing and now.
+            Err(fail) if fail.is(abi::Code::NotFound) || fail.is(abi::Code::Dead) => {}
+            Err(fail) => return Err(fail),
+        }
+    }
+    Ok(found)
+}
+
+fn is_ended(card: &Card) -> bool {
+    ["exited", "killed", "faulted", "ended"].iter().any(|word| card.get("state").starts_with(word))
+}
+
+fn add(table: &mut Table, card: &Card) {
+    let tokens = match (card.number("tokens_in"), card.number("tokens_out")) {
+        (0, 0) => String::new(),
+        (tokens_in, tokens_out) => format!("{}+{}", figures::count(tokens_in), figures::count(tokens_out)),
+    };
+    let why = match (card.get("verdict"), card.get("exit"), card.get("why")) {
+        ("", "", why) => why.to_owned(),
+        ("", exit, _) => exit.to_owned(),
+        (verdict, _, _) => verdict.to_owned(),
+    };
+    table.row([
+        card.get("pid"),
+        card.get("parent"),
+        card.get("agent"),
+        card.get("state"),
+        &figures::cut(&why, 32),
+        &figures::cut(card.get("label"), 24),
+        card.get("calls"),
+        &tokens,
+        &figures::money_text(card.get("money")),
+        &figures::money_text(card.get("limit")),
+        &figures::cut(card.get("task"), 40),
+    ]);
+}

@@ -1,0 +1,283 @@
+//! Records of the log as a client gets them: `{…record, "label_text": …, "texts": {hash: text}}`. Reads them page
+//! by page and follows them; keeps what the records say about who is below whom. Never here: what to print.
+
+use crate::{
+    client::{Client, Got, Note},
+    clock::Deadline,
+    fail::Fail,
+    session::Session,
+};
+use abi::{
+    Content, Pid, Seq,
+    record::{Entry, Exit, Record},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    os::unix::net::UnixStream,
+};
+
+/// Records asked for at a time.
+const PAGE: u32 = 2000;
+
+/// A record with the texts it names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// It.
+    pub record: Record,
+    /// The label its body names, in words.
+    pub label: Option<String>,
+    /// As it came, for `--json`.
+    pub raw: Value,
+}
+
+impl Row {
+    /// Reads one; none when it is of a kind this version does not know.
+    pub fn parse(raw: Value) -> Option<Self> {
+        let record: Record = serde_json::from_value(raw.clone()).ok()?;
+        let label = raw.get("label_text").and_then(Value::as_str).map(str::to_owned);
+        Some(Self { record, label, raw })
+    }
+
+    /// The beginning of a text it names.
+    pub fn text(&self, content: &Content) -> Option<&str> {
+        self.raw.get("texts")?.get(content.hash.to_string())?.as_str()
+    }
+
+    /// The processes it is about: the one that acted and those its body names.
+    pub fn concerns(&self) -> BTreeSet<Pid> {
+        let mut pids = BTreeSet::from([self.record.pid]);
+        match &self.record.body {
+            Entry::Spawned { pid, .. } | Entry::Exited { pid, .. } => pids.extend([*pid]),
+            Entry::Stalled { pid, .. } | Entry::Steered { pid, .. } => pids.extend([*pid]),
+            Entry::Frozen { pids: named, .. } | Entry::Thawed { pids: named } => pids.extend(named),
+            _ => {}
+        }
+        pids
+    }
+}
+
+/// A process and all that were started below it, learned from records in order.
+#[derive(Clone, Debug, Default)]
+pub struct Family {
+    root: Option<Pid>,
+    pids: BTreeSet<Pid>,
+}
+
+impl Family {
+    /// Of this process; of everybody when none is given.
+    pub fn of(root: Option<Pid>) -> Self {
+        Self { root, pids: root.into_iter().collect() }
+    }
+
+    /// Whether the record is about one of them. Records are to be shown to it in order.
+    pub fn has(&mut self, row: &Row) -> bool {
+        if self.root.is_none() {
+            return true;
+        }
+        if let Entry::Spawned { pid, parent, .. } = &row.record.body
+            && self.pids.contains(parent)
+        {
+            self.pids.insert(*pid);
+        }
+        row.concerns().iter().any(|pid| self.pids.contains(pid))
+    }
+}
+
+/// Reads the log after a record to its present end, in order; answers the last place.
+pub fn read(
+    session: &mut Session,
+    after: Seq,
+    each: &mut dyn FnMut(Row) -> Result<(), Fail>,
+) -> Result<Seq, Fail> {
+    let mut at = after;
+    loop {
+        let answer = session.call("trace", json!({"from": at.0, "limit": PAGE}))?;
+        let (last, count) = page(answer, at, each)?;
+        if count == 0 || last == at {
+            return Ok(at);
+        }
+        at = last;
+    }
+}
+
+/// All of it.
+pub fn all(session: &mut Session) -> Result<Vec<Row>, Fail> {
+    let mut rows = Vec::new();
+    read(session, Seq(0), &mut |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+fn page(answer: Value, at: Seq, each: &mut dyn FnMut(Row) -> Result<(), Fail>) -> Result<(Seq, usize), Fail> {
+    let mut answer = answer;
+    let records = match answer.get_mut("records").map(Value::take) {
+        Some(Value::Array(records)) => records,
+        _ => Vec::new(),
+    };
+    let count = records.len();
+    let mut last = at;
+    for raw in records {
+        let seq = raw.get("seq").and_then(Value::as_u64).unwrap_or_default();
+        last = last.max(Seq(seq));
+        if let Some(row) = Row::parse(raw) {
+            each(row)?;
+        }
+    }
+    Ok((last, count))
+}
+
+/// What a follower hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// The next record.
+    Row(Box<Row>),
+    /// The other stream can be read.
+    Woken,
+    /// The time is over.
+    Late,
+}
+
+/// Reads the log after a record, in order, and goes on as records come; on a connection of its own.
+#[derive(Debug)]
+pub struct Follower {
+    client: Client,
+    aim: Value,
+    at: Seq,
+    waiting: VecDeque<Row>,
+    live: bool,
+}
+
+impl Follower {
+    /// After this record.
+    pub fn new(session: &mut Session, after: Seq) -> Result<Self, Fail> {
+        let client = session.another()?;
+        let aim = session.aim(json!({"limit": PAGE}));
+        Ok(Self { client, aim, at: after, waiting: VecDeque::new(), live: false })
+    }
+
+    /// The next record; waits for it until a deadline or until the other stream can be read.
+    pub fn next(&mut self, until: Option<Deadline>, wake: Option<&UnixStream>) -> Result<Heard, Fail> {
+        loop {
+            if let Some(row) = self.waiting.pop_front() {
+                return Ok(Heard::Row(Box::new(row)));
+            }
+            if !self.live {
+                self.turn_page()?;
+                continue;
+            }
+            match self.client.next(until, wake)? {
+                Got::Note(Note::Record(raw)) => self.take(raw),
+                Got::TimedOut => return Ok(Heard::Late),
+                Got::Woken => return Ok(Heard::Woken),
+                Got::Note(Note::Other) | Got::Reply(..) => {}
+            }
+        }
+    }
+
+    /// What the log holds already comes in pages; after the last, the daemon is asked to go on by itself.
+    fn turn_page(&mut self) -> Result<(), Fail> {
+        let mut params = self.aim.clone();
+        if let Some(map) = params.as_object_mut() {
+            map.insert("from".into(), json!(self.at.0));
+        }
+        let count = self.page(params.clone())?;
+        if count == 0 {
+            if let Some(map) = params.as_object_mut() {
+                map.insert("follow".into(), json!(true));
+            }
+            self.live = true;
+            self.page(params)?;
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, params: Value) -> Result<usize, Fail> {
+        let before = self.at;
+        let mut answer = self.client.call("trace", params)?;
+        if let Some(Value::Array(records)) = answer.get_mut("records").map(Value::take) {
+            records.into_iter().for_each(|raw| self.take(raw));
+        }
+        Ok(usize::try_from(self.at.0 - before.0).unwrap_or(usize::MAX))
+    }
+
+    fn take(&mut self, raw: Value) {
+        let seq = Seq(raw.get("seq").and_then(Value::as_u64).unwrap_or_default());
+        if seq > self.at {
+            self.at = seq;
+            self.waiting.extend(Row::parse(raw));
+        }
+    }
+}
+
+/// What a run cost, added up from its records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bill {
+    /// Model calls that ended, in whatever way.
+    pub calls: u64,
+    /// Input tokens, cached ones too.
+    pub tokens_in: u64,
+    /// Output tokens.
+    pub tokens_out: u64,
+    /// At list price.
+    pub money: abi::money::Nano,
+    /// Paths that were changed.
+    pub paths: BTreeSet<String>,
+    /// Proposals it made.
+    pub held: BTreeSet<abi::ProposalId>,
+    /// How it ended.
+    pub ended: Option<(Exit, abi::agent::Verdict, Option<Content>)>,
+}
+
+impl Bill {
+    /// Adds one record.
+    pub fn add(&mut self, row: &Row) {
+        match &row.record.body {
+            Entry::ModelAnswered { charged, .. }
+            | Entry::ModelFailed { charged, .. }
+            | Entry::ModelLost { charged, .. } => self.charge(charged),
+            Entry::Wrote { changes, .. } => {
+                self.paths.extend(changes.iter().map(|change| change.path.to_string()));
+            }
+            Entry::Proposed { proposal, .. } => drop(self.held.insert(*proposal)),
+            _ => {}
+        }
+    }
+
+    fn charge(&mut self, charged: &abi::money::Amounts) {
+        let count = |amount: i64| u64::try_from(amount).unwrap_or(0);
+        self.calls += 1;
+        self.tokens_in += count(charged.tokens_in) + count(charged.tokens_cached);
+        self.tokens_out += count(charged.tokens_out);
+        self.money = abi::money::Nano(self.money.0.saturating_add(charged.money.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: u64, pid: u64, body: Value) -> Row {
+        let raw = json!({"seq": seq, "at": 1, "actor": "agent:x", "pid": pid, "cause": seq, "body": body});
+        Row::parse(raw).expect("a record")
+    }
+
+    #[test]
+    fn a_family_is_a_process_and_all_below_it() {
+        let mut family = Family::of(Some(Pid(2)));
+        let frozen = |pids: Value| json!({"frozen": {"pids": pids, "why": "asked"}});
+        let rows =
+            [(1, frozen(json!([2])), true), (1, frozen(json!([3])), false), (2, frozen(json!([])), true)];
+        for (pid, body, want) in rows {
+            assert_eq!(family.has(&row(9, pid, body.clone())), want, "{pid} {body}");
+        }
+    }
+
+    #[test]
+    fn unknown_records_are_passed_over() {
+        let raw = json!({"seq": 1, "at": 1, "actor": "a", "pid": 0, "cause": 1, "body": {"invented": {}}});
+        assert_eq!(Row::parse(raw), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! One run of the command line: where the daemon is, which workspace is meant, and where output goes. Starts the
+//! daemon when the first call needs it.
+
+use crate::{
+    Place, Start,
+    card::Card,
+    client::Client,
+    clock::{self, Deadline},
+    escape::{self, Keep},
+    fail::Fail,
+};
+use abi::Micros;
+use serde_json::{Value, json};
+use std::{io, io::Write, path::Path, time::Duration};
+
+/// How long a daemon may take to answer after it was started.
+const START_WAIT: Duration = Duration::from_secs(5);
+/// A socket's path, with its ending zero, has to fit the address the host's kernel takes.
+const SOCKET_BYTES_MAX: usize = 107;
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// The daemon's own objects, one a line.
+    Json,
+}
+
+/// Whether output is coloured. Nothing is said by colour alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// No.
+    Plain,
+    /// Yes.
+    Colour,
+}
+
+/// What a text is, where that deserves a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As asked.
+    Good,
+    /// Not so.
+    Bad,
+    /// Waits for somebody.
+    Held,
+}
+
+/// Starts a daemon.
+pub type Starter<'a> = &'a dyn Fn(&Place, Start) -> io::Result<()>;
+
+/// See the file's head.
+pub struct Session<'a> {
+    /// Where the daemon is.
+    pub place: Place,
+    /// Which workspace is meant.
+    pub workspace: String,
+    /// How output is written.
+    pub format: Format,
+    /// Whether it is coloured.
+    pub ink: Ink,
+    /// Data.
+    pub out: &'a mut dyn Write,
+    /// All else.
+    pub err: &'a mut dyn Write,
+    /// Starts a daemon.
+    pub start: Starter<'a>,
+    /// Wall time.
+    pub clock: fn() -> Micros,
+    client: Option<Client>,
+}
+
+impl<'a> Session<'a> {
+    /// A session that has not connected yet.
+    pub fn new(place: Place, start: Starter<'a>, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+        Self {
+            place,
+            workspace: "home".to_owned(),
+            format: Format::Text,
+            ink: Ink::Plain,
+            out,
+            err,
+            start,
+            clock: clock::now,
+            client: None,
+        }
+    }
+
+    /// The connection; starts the daemon if none answers.
+    pub fn client(&mut self) -> Result<&mut Client, Fail> {
+        if self.client.is_none() {
+            self.client = Some(match self.try_connect()? {
+                Some(client) => client,
+                None => self.start(Start::Background)?,
+            });
+        }
+        self.client.as_mut().ok_or_else(|| Fail::new("no connection"))
+    }
+
+    /// The connection to a daemon that runs already; starts nothing.
+    pub fn running(&mut self) -> Result<Option<&mut Client>, Fail> {
+        if self.client.is_none() {
+            self.client = self.try_connect()?;
+        }
+        Ok(self.client.as_mut())
+    }
+
+    /// Forgets the connection, so that the next call makes a new one.
+    pub fn disconnect(&mut self) -> Option<Client> {
+        self.client.take()
+    }
+
+    /// A second connection, for what must not be mixed with the replies of the first.
+    pub fn another(&mut self) -> Result<Client, Fail> {
+        self.client()?;
+        self.try_connect()?.ok_or_else(|| Fail::new("the daemon has gone").hint("skep doctor"))
+    }
+
+    fn try_connect(&self) -> Result<Option<Client>, Fail> {
+        let socket = self.place.socket.as_path();
+        if socket.as_os_str().len() > SOCKET_BYTES_MAX {
+            let shown = escape::line(&socket.display().to_string());
+            return Err(Fail::new(format!("{shown} is too long for a socket's path"))
+                .hint("choose a shorter one: --home DIR, or $SKEP_HOME"));
+        }
+        match Client::connect(socket) {
+            Ok(client) => Ok(Some(client)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                io::ErrorKind::PermissionDenied => {
+                    Err(Fail::new(format!("the socket {} is not yours", socket.display()))
+                        .hint("use the account that started the daemon, or another --home"))
+                }
+                _ => Err(Fail::new(format!("{}: {error}", socket.display())).hint("skep doctor")),
+            },
+        }
+    }
+
+    /// Starts the daemon and waits until it answers.
+    pub fn start(&mut self, how: Start) -> Result<Client, Fail> {
+        (self.start)(&self.place, how).map_err(|error| {
+            Fail::new(format!("the daemon could not be started: {error}")).hint("skep doctor")
+        })?;
+        let deadline = Deadline::after(START_WAIT);
+        let mut pause = Duration::from_millis(2);
+        while deadline.left().is_some() {
+            if let Some(client) = self.try_connect()? {
+                return Ok(client);
+            }
+            clock::pause(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        let log = self.place.home.join("daemon.log");
+        let words = last_line(&log);
+        let said = if words.is_empty() { String::new() } else { format!(": {words}") };
+        Err(Fail::new(format!("the daemon did not come up within 5 s{said}"))
+            .hint(format!("read {}, or run it here to see: skep up", log.display())))
+    }
+
+    /// Connects to a daemon started in this way.
+    pub fn start_and_keep(&mut self, how: Start) -> Result<(), Fail> {
+        self.client = Some(self.start(how)?);
+        Ok(())
+    }
+
+    /// The arguments with the workspace in them.
+    pub fn aim(&self, mut params: Value) -> Value {
+        if let Some(map) = params.as_object_mut() {
+            map.insert("workspace".into(), json!(self.workspace));
+        }
+        params
+    }
+
+    /// One call.
+    pub fn call(&mut self, method: &str, params: Value) -> Result<Value, Fail> {
+        let params = self.aim(params);
+        self.client()?.call(method, params)
+    }
+
+    /// Many calls at once, replies in their order.
+    pub fn calls(&mut self, method: &str, params: Vec<Value>) -> Result<Vec<Result<Value, Fail>>, Fail> {
+        let params = params.into_iter().map(|one| self.aim(one)).collect();
+        self.client()?.calls(method, params)
+    }
+
+    /// The text of a file.
+    pub fn read(&mut self, path: &str) -> Result<String, Fail> {
+        let answer = self.call("read", json!({"path": path}))?;
+        Ok(answer.get("text").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// A status file.
+    pub fn card(&mut self, path: &str) -> Result<Card, Fail> {
+        Ok(Card::parse(&self.read(path)?))
+    }
+
+    /// Names in a directory, numbers in order of number.
+    pub fn names(&mut self, path: &str) -> Result<Vec<String>, Fail> {
+        let answer = self.call("list", json!({"path": path}))?;
+        let mut names: Vec<String> = entries(&answer)
+            .filter_map(|entry| entry.get("name").and_then(Value::as_str))
+            .map(str::to_owned)
+            .collect();
+        names.sort_by_key(|name| (name.parse::<u64>().unwrap_or(u64::MAX), name.clone()));
+        Ok(names)
+    }
+
+    /// Words to `/sys/ctl`.
+    pub fn control(&mut self, words: &str) -> Result<Value, Fail> {
+        self.call("write", json!({"path": "/sys/ctl", "text": words, "origin": "argument"}))
+    }
+
+    /// A line of data, as it is.
+    pub fn say(&mut self, line: &str) -> Result<(), Fail> {
+        Ok(writeln!(self.out, "{line}")?)
+    }
+
+    /// Data that ends its own lines.
+    pub fn print(&mut self, text: &str) -> Result<(), Fail> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// One of the daemon's objects, for `--json`.
+    pub fn object(&mut self, value: &Value) -> Result<(), Fail> {
+        Ok(writeln!(self.out, "{value}")?)
+    }
+
+    /// A line that is not data. Nobody is to blame when it cannot be written.
+    pub fn note(&mut self, line: &str) {
+        let _ = writeln!(self.err, "{line}");
+    }
+
+    /// What to do next, as a line that is not data.
+    pub fn hint(&mut self, hint: &str) {
+        self.note(&format!("hint: {hint}"));
+    }
+
+    /// Whether the daemon's objects are printed as they are.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// The text in the colour of its tone.
+    pub fn paint(&self, text: &str, tone: Tone) -> String {
+        paint(text, tone, self.ink)
+    }
+
+    /// Prints a refusal.
+    pub fn report(&mut self, fail: &Fail) {
+        if fail.is_quiet() {
+            return;
+        }
+        if self.is_json() {
+            let _ = writeln!(self.out, "{}", fail.to_json());
+        }
+        let word = self.paint("error:", Tone::Bad);
+        self.note(&format!("{word} {}", escape::escape(&fail.message, Keep::Lines)));
+        if !fail.hint.is_empty() {
+            self.hint(&escape::escape(&fail.hint, Keep::Lines));
+        }
+    }
+}
+
+/// The text in the colour of its tone.
+pub fn paint(text: &str, tone: Tone, ink: Ink) -> String {
+    let code = match tone {
+        Tone::Good => 32,
+        Tone::Bad => 31,
+        Tone::Held => 33,
+    };
+    match ink {
+        Ink::Plain => text.to_owned(),
+        Ink::Colour => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+    }
+}
+
+/// The entries of a listing.
+pub fn entries(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer.get("entries").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The last line of a log, escaped and cut.
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    crate::figures::cut(&escape::line(last), 200)
+}
