@@ -16,9 +16,9 @@ pub type Captures = BTreeMap<String, String>;
 /// Parts of one pattern.
 const PARTS_MAX: usize = 16;
 /// Bytes of one run.
-const RUN_BYTES_MAX: usize = 1024;
+const RUN_BYTES_MAX: usize = 256;
 /// Attempts of one search; a pattern that needs more does not match.
-const WORK_MAX: u32 = 1_000_000;
+const WORK_MAX: u32 = 200_000;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Part<'a> {
