@@ -139,9 +139,8 @@ impl<'a> Search<'a> {
     }
 
     fn run(&mut self, name: &'a str, later: &[Part<'a>], at: usize, rest: &'a str) -> bool {
-        let long = rest.find(|c| !runs(c)).unwrap_or(rest.len());
-        let long = rest.floor_char_boundary(long.min(RUN_BYTES_MAX));
-        let run = rest.get(..long).unwrap_or("");
+        let near = rest.get(..rest.floor_char_boundary(RUN_BYTES_MAX)).unwrap_or("");
+        let run = near.find(|c| !runs(c)).and_then(|end| near.get(..end)).unwrap_or(near);
         if later.is_empty() {
             let run = run.trim_end_matches('.');
             self.caught.push((name, run));

@@ -172,7 +172,6 @@ fn drafts_as_the_task_has_it() {
     for (task, results) in [
         ("lie: answer mail 03", vec![]),
         ("crash: three small steps", vec![ok; 9]),
-        ("tidy the drafts", vec![ok; 9]),
         ("write the essay, in a loop", vec![ok; 2]),
         ("tell the client to be untidy", vec![]),
     ] {
@@ -203,23 +202,6 @@ fn drafts_as_the_task_has_it() {
                End, 13 in, 9 out, 80 cached
 
         system: You are drafts.
-        task: tidy the drafts
-        says: [scripted] I write draft a.
-        calls: write {"path":"/data/drafts/a.md","text":"Dear Tom,\n\nepoxy, by all means.\n\nAnna\n"}
-               Tools, 8 in, 29 out, 0 cached
-        result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
-        says: [scripted] I write draft b.
-        calls: write {"path":"/data/drafts/b.md","text":"Dear Samira,\n\na new tile is on its way.\n\nAnn
-               Tools, 13 in, 31 out, 15 cached
-        result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
-        says: [scripted] I write draft c.
-        calls: write {"path":"/data/drafts/c.md","text":"Dear Peter,\n\nplease send me a photograph of th
-               Tools, 13 in, 35 out, 35 cached
-        result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
-        says: [scripted] Three drafts are written.
-               End, 14 in, 9 out, 55 cached
-
-        system: You are drafts.
         task: write the essay, in a loop
         says: [scripted] One more paragraph will make it better.
         calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"Dear customer, thank you for
@@ -240,6 +222,31 @@ fn drafts_as_the_task_has_it() {
 
     "#]]
     .assert_eq(&out);
+}
+
+#[test]
+fn drafts_that_can_be_taken_back() {
+    let (_home, model) = shipped("demo.json");
+    let ok = r#"{"operation":4,"version":4,"path":"/data/drafts/a.md"}"#;
+    expect![[r#"
+        system: You are drafts.
+        task: tidy the drafts
+        says: [scripted] I write draft a.
+        calls: write {"path":"/data/drafts/a.md","text":"Dear Tom,\n\nepoxy, by all means.\n\nAnna\n"}
+               Tools, 8 in, 29 out, 0 cached
+        result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
+        says: [scripted] I write draft b.
+        calls: write {"path":"/data/drafts/b.md","text":"Dear Samira,\n\na new tile is on its way.\n\nAnn
+               Tools, 13 in, 31 out, 15 cached
+        result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
+        says: [scripted] I write draft c.
+        calls: write {"path":"/data/drafts/c.md","text":"Dear Peter,\n\nplease send me a photograph of th
+               Tools, 13 in, 35 out, 35 cached
+        result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
+        says: [scripted] Three drafts are written.
+               End, 14 in, 9 out, 55 cached
+    "#]]
+    .assert_eq(&talk(&model, "You are drafts.", "tidy the drafts", &[ok; 9]));
 }
 
 #[test]
