@@ -160,9 +160,21 @@ impl Answer {
     /// Done, nothing to say.
     pub const DONE: Self = Self::Done { ok: true };
 
+    /// The JSON that clients and models read.
+    pub fn to_json(&self) -> String {
+        // Answers have text keys only, so encoding them cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// Held, in the words a model and a person read.
     pub fn held(proposal: ProposalId, rule: Rule) -> Self {
         let message = format!("held for the operator as proposal {proposal}: {}", rule.sentence());
         Self::Held { held: true, proposal, rule, message }
     }
+}
+
+/// The JSON a model reads when its tool call was refused.
+pub fn error_json(error: &crate::Error) -> String {
+    let body = serde_json::json!({ "error": error });
+    serde_json::to_string(&body).unwrap_or_default()
 }

@@ -41,6 +41,11 @@ pub fn decode(name: &str, params: Value) -> Result<Decoded, Error> {
     Ok(Decoded { call, blobs: args.blobs })
 }
 
+/// Bytes as base64 (RFC 4648, with padding), for values that are not UTF-8.
+pub fn to_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 /// Checks a name: letters, digits, `.`, `_`, `-`, not longer than 64 bytes.
 pub fn word(argument: &str, text: &str) -> Result<String, Error> {
     let ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

@@ -1,1 +1,151 @@
-//! (being written)
+//! Decisions. The kernel is told what happened and says what shall be; it does nothing itself.
+//!
+//! Four functions on plain data:
+//! - [`Kernel::plan`] looks at an event, checks authority first, and either refuses or names at most 16 bounded
+//!   questions to the store;
+//! - [`Kernel::step`] takes the event with the answers and returns a [`Decision`]: records for the log, effects
+//!   to carry out. It applies its own records and changes state in no other way;
+//! - [`Kernel::apply`] is that one way: replaying the log is `apply` alone, so a release with other rules reads
+//!   an old log unchanged;
+//! - [`Kernel::snapshot`] and [`Kernel::restore`] shorten the replay.
+//!
+//! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the street),
+//! `authority` and `twin` (who may), `label` and `sink` (what flows where), `account` (how much), `files`, `process`,
+//! `turn`, `effect` (what), `wake` (after a crash), `render` (what can be read of it).
+//!
+//! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
+
+extern crate alloc;
+
+mod account;
+mod apply;
+mod authority;
+mod effect;
+mod files;
+mod label;
+#[cfg(feature = "plant")]
+pub mod plant;
+mod process;
+mod progress;
+mod render;
+mod sink;
+mod state;
+mod step;
+mod turn;
+pub mod twin;
+mod wake;
+
+use abi::{
+    Error, LabelId, Micros, Seq,
+    effect::Decision,
+    event::Event,
+    fact::{Facts, Lookup},
+    label::Label,
+    money::Nano,
+    record::Record,
+};
+use alloc::{string::String, vec::Vec};
+
+/// One workspace's decisions.
+#[derive(Clone, Default)]
+pub struct Kernel {
+    pub(crate) state: state::State,
+    /// What a crash may lose: who waits for an answer, what was last seen. Not in snapshots.
+    pub(crate) volatile: state::Volatile,
+    /// Derived from `state`, for speed; rebuilt by `restore`.
+    pub(crate) index: authority::Index,
+}
+
+impl Kernel {
+    /// A kernel before its genesis record.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What has to be known to decide this event; or that it is refused.
+    pub fn plan(&self, event: &Event) -> Result<Vec<Lookup>, Error> {
+        step::plan(self, event)
+    }
+
+    /// Decides the event and applies the decision.
+    pub fn step(&mut self, event: &Event, facts: Facts) -> Decision {
+        step::step(self, event, facts)
+    }
+
+    /// Applies one record of the log: the only thing that changes state.
+    pub fn apply(&mut self, record: &Record) {
+        apply::apply(self, record);
+    }
+
+    /// All state that a restart must bring back.
+    pub fn snapshot(&self) -> Vec<u8> {
+        // Encoding into memory cannot fail; an empty snapshot is refused by `restore` and replay starts at 1.
+        musli::wire::to_vec(&self.state).unwrap_or_default()
+    }
+
+    /// A kernel as it was at the snapshot.
+    pub fn restore(bytes: &[u8]) -> Result<Self, Error> {
+        let state: state::State = musli::wire::from_slice(bytes)
+            .map_err(|_| Error::new(abi::Code::Unavailable, "the snapshot cannot be read"))?;
+        let index = authority::Index::of(&state);
+        Ok(Self { state, volatile: state::Volatile::default(), index })
+    }
+
+    /// The last record applied.
+    pub fn seq(&self) -> Seq {
+        self.state.seq
+    }
+
+    /// The meaning of an interned label.
+    pub fn label(&self, id: LabelId) -> Option<&Label> {
+        self.state.labels.get(&id)
+    }
+
+    /// Whether nothing runs and nobody waits, so that the workspace may sleep until the next timer.
+    pub fn idle(&self) -> bool {
+        let busy = |process: &state::Process| process.frozen.is_none() && !process.sleeps();
+        self.volatile.clients.is_empty()
+            && self.state.model_calls.is_empty()
+            && !self.state.effects.values().any(|row| row.stage != state::Stage::InDoubt)
+            && !self.state.processes.values().any(busy)
+    }
+
+    /// When the earliest timer is due.
+    pub fn next_due(&self) -> Option<Micros> {
+        self.state.timers.values().map(|timer| timer.due).min()
+    }
+
+    /// Money spent or reserved since `Woke`, out of the lease.
+    pub fn spent(&self) -> Nano {
+        Nano(self.state.lease_used.saturating_add(self.root_reserved()))
+    }
+
+    /// Whether a policy is loaded; without one nothing starts.
+    pub fn has_policy(&self) -> bool {
+        self.state.policy.is_some()
+    }
+
+    /// What is mounted: name, driver, argument.
+    pub fn mounts(&self) -> Vec<(String, String, String)> {
+        let row = |(name, mount): (&String, &state::Mount)| {
+            (name.clone(), mount.driver.clone(), mount.argument.clone())
+        };
+        self.state.mounts.iter().map(row).collect()
+    }
+
+    /// The random id the workspace was born with.
+    pub fn workspace_id(&self) -> [u8; 16] {
+        self.state.id
+    }
+
+    fn root_reserved(&self) -> i64 {
+        self.state.accounts.get(&state::ROOT_ACCOUNT).map_or(0, |account| account.reserved.money.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,558 @@
+//! `apply(record)`: one arm per record, each a few plain assignments. No rule is decided here and nothing can be
+//! refused: what is in the log has been decided. A record that names something unknown changes nothing.
+
+use crate::{
+    Kernel,
+    account::UTC_DAY_US,
+    progress,
+    state::{
+        Account, EffectRow, Ended, Loaded, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
+        ROOT_ACCOUNT, Ruled, Run, Stage, State, Timer, Turn,
+    },
+};
+use abi::{
+    AccountId, Pid, ProposalId, Seq, WORKSPACE,
+    call::{Lane, Ruling},
+    effect::{Item, Role},
+    limits,
+    money::Amounts,
+    record::{Entry, Exit, Record},
+};
+use alloc::{collections::BTreeSet, string::ToString, vec, vec::Vec};
+
+/// Changes the state as the record says.
+pub fn apply(kernel: &mut Kernel, record: &Record) {
+    let state = &mut kernel.state;
+    state.seq = record.seq;
+    state.at = state.at.max(record.at);
+    if let Some(process) = state.processes.get_mut(&record.pid) {
+        process.seq = record.seq;
+    }
+    match &record.body {
+        Entry::Genesis { id, lacks, .. } => {
+            state.id = *id;
+            state.lacks.clone_from(lacks);
+            state.next.file = abi::ROOT;
+        }
+        Entry::Woke { lease } => {
+            state.lease = *lease;
+            state.lease_used = 0;
+        }
+        Entry::PolicyLoaded { digest, policy } => {
+            state.policy = Some(Loaded { digest: *digest, policy: policy.clone() });
+        }
+        Entry::Priced { model, price } => {
+            state.prices.insert(model.clone(), *price);
+        }
+        Entry::Mounted { mount, driver, argument, manifest } => {
+            let row =
+                Mount { driver: driver.clone(), argument: argument.clone(), manifest: manifest.clone() };
+            state.mounts.insert(mount.clone(), row);
+        }
+        Entry::Unmounted { mount } => {
+            state.mounts.remove(mount);
+        }
+        Entry::LabelDefined { id, label } => {
+            state.labels.insert(*id, label.clone());
+            state.next.label = state.next.label.max(*id);
+            kernel.index.labels.insert(label.clone(), *id);
+        }
+        Entry::Granted { cap } => {
+            state.next.cap = state.next.cap.max(cap.id);
+            state.caps.insert(cap.id, cap.clone());
+            kernel.index.add(cap);
+        }
+        Entry::Revoked { caps } => {
+            for id in caps {
+                if let Some(cap) = state.caps.remove(id) {
+                    kernel.index.remove(&cap);
+                }
+            }
+        }
+        Entry::Saw { joined, .. } => {
+            if let Some(process) = state.processes.get_mut(&record.pid) {
+                process.label = *joined;
+            }
+        }
+        Entry::Wrote { op, changes, .. } => {
+            state.next.op = state.next.op.max(*op);
+            for change in changes {
+                state.next.version = state.next.version.max(change.version);
+                state.next.file = state.next.file.max(change.file);
+            }
+        }
+        Entry::Refused { .. } | Entry::ClockJumped { .. } | Entry::Quarantined { .. } => {}
+        Entry::AccountOpened { .. } | Entry::LimitSet { .. } => account(state, &record.body),
+        Entry::Spawned { .. } => spawned(state, record),
+        Entry::Exited { pid, .. } => exited(state, *pid, record),
+        Entry::ModelIntended { .. }
+        | Entry::ModelExtended { .. }
+        | Entry::ModelAnswered { .. }
+        | Entry::ModelFailed { .. }
+        | Entry::ModelLost { .. } => model(state, record),
+        Entry::Tool { .. } | Entry::ToolWaits { .. } => tool(state, record),
+        Entry::Proposed { .. } | Entry::Decided { .. } | Entry::Lapsed { .. } => proposal(state, record),
+        Entry::Intended { .. }
+        | Entry::Dispatched { .. }
+        | Entry::EffectEnded { .. }
+        | Entry::InDoubt { .. } => {
+            effect(state, record);
+        }
+        Entry::Frozen { pids, why } => {
+            for process in pids.iter().copied().collect::<BTreeSet<_>>() {
+                if let Some(process) = state.processes.get_mut(&process) {
+                    process.frozen = Some(why.clone());
+                }
+            }
+        }
+        Entry::Thawed { pids } => {
+            for pid in pids {
+                if let Some(process) = state.processes.get_mut(pid) {
+                    process.frozen = None;
+                    process.progress = Progress::default();
+                }
+            }
+        }
+        Entry::Queued { agent, text, origin, label, lane } => {
+            let queued = Queued { text: *text, origin: *origin, label: *label };
+            let queue = state.lanes.entry(agent.clone()).or_default();
+            let place = if *lane == Lane::Interrupt { 0 } else { queue.len() };
+            queue.insert(place, queued);
+        }
+        Entry::Dequeued { agent } => {
+            if let Some(queue) = state.lanes.get_mut(agent)
+                && !queue.is_empty()
+            {
+                queue.remove(0);
+            }
+            state.lanes.retain(|_, queue| !queue.is_empty());
+        }
+        Entry::Steered { pid, item, joined } => {
+            if let Some(process) = state.processes.get_mut(pid) {
+                process.turn.pending.push(*item);
+                process.label = *joined;
+            }
+        }
+        Entry::Stalled { .. } => {}
+        Entry::TimerSet { timer, purpose, due } => {
+            state.next.timer = state.next.timer.max(*timer);
+            state.timers.insert(*timer, Timer { purpose: purpose.clone(), due: *due });
+            paused(state, &record.body);
+        }
+        Entry::TimerGone { timer } => {
+            let gone = state.timers.remove(timer).map(|timer| timer.purpose);
+            if let Some(abi::record::TimerFor::Pause(pid)) = gone
+                && let Some(process) = state.processes.get_mut(&pid)
+                && process.turn.phase == Phase::Paused
+            {
+                process.turn.phase = Phase::Ready;
+            }
+        }
+    }
+}
+
+/// A pause begins with its timer.
+fn paused(state: &mut State, body: &Entry) {
+    if let Entry::TimerSet { purpose: abi::record::TimerFor::Pause(pid), .. } = body
+        && let Some(process) = state.processes.get_mut(pid)
+        && process.turn.phase == Phase::Ready
+    {
+        process.turn.phase = Phase::Paused;
+    }
+}
+
+fn account(state: &mut State, body: &Entry) {
+    match body {
+        Entry::AccountOpened { account, parent, name, limits } => {
+            state.next.account = state.next.account.max(*account);
+            let row = Account {
+                parent: *parent,
+                name: name.clone(),
+                limits: limits.clone(),
+                used: Amounts::default(),
+                day: state.at / UTC_DAY_US,
+                day_used: Amounts::default(),
+                reserved: Amounts::default(),
+            };
+            state.accounts.insert(*account, row);
+        }
+        Entry::LimitSet { account, limit } => {
+            if let Some(row) = state.accounts.get_mut(account) {
+                row.limits.retain(|old| old.resource != limit.resource || old.window != limit.window);
+                row.limits.push(*limit);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn spawned(state: &mut State, record: &Record) {
+    let Entry::Spawned {
+        pid,
+        parent,
+        run,
+        agent,
+        account,
+        label,
+        task,
+        own_words,
+        prompt,
+        model,
+        tools,
+        post,
+        restart,
+        restarts,
+        lane,
+        ..
+    } = &record.body
+    else {
+        return;
+    };
+    state.next.pid = state.next.pid.max(*pid);
+    let pending =
+        vec![Item { role: Role::System, content: *prompt }, Item { role: Role::User, content: *task }];
+    let turn =
+        Turn { step: 0, attempt: 0, failures: 0, prev: None, items: vec![], pending, phase: Phase::Ready };
+    if run == pid {
+        let row = Run { task: *task, own_words: *own_words, approved: BTreeSet::new() };
+        state.runs.insert(*run, row);
+    }
+    let process = Process {
+        parent: *parent,
+        run: *run,
+        agent: agent.clone(),
+        account: *account,
+        label: *label,
+        task: *task,
+        model: model.clone(),
+        tools: tools.clone(),
+        post: post.clone(),
+        restart: *restart,
+        restarts: *restarts,
+        lane: *lane,
+        frozen: None,
+        started: record.at,
+        seq: record.seq,
+        turn,
+        progress: Progress::default(),
+    };
+    state.processes.insert(*pid, process);
+}
+
+fn exited(state: &mut State, pid: Pid, record: &Record) {
+    let Entry::Exited { exit, verdict, result, .. } = &record.body else { return };
+    let Some(process) = state.processes.remove(&pid) else { return };
+    let account = state.accounts.remove(&process.account);
+    // What still runs for it is settled at the agent's account, where it is reserved as well.
+    let heir = account.as_ref().and_then(|account| account.parent).unwrap_or(ROOT_ACCOUNT);
+    let calls = state.model_calls.values_mut().map(|row| &mut row.account);
+    for row in calls.chain(state.effects.values_mut().map(|row| &mut row.account)) {
+        if *row == process.account {
+            *row = heir;
+        }
+    }
+    let own_words = state.runs.get(&process.run).is_some_and(|run| run.own_words);
+    let ended = Ended {
+        parent: process.parent,
+        run: process.run,
+        agent: process.agent,
+        label: process.label,
+        step: process.turn.step,
+        used: account.map(|account| account.used).unwrap_or_default(),
+        exit: exit.clone(),
+        verdict: *verdict,
+        result: *result,
+        started: process.started,
+        at: record.at,
+        task: process.task,
+        restarts: process.restarts,
+        own_words,
+        post: process.post,
+        task_label: process.label,
+    };
+    state.ended.insert(pid, ended);
+    while state.ended.len() > limits::ENDED_PROCESSES_MAX {
+        state.ended.pop_first();
+    }
+    forget_run(state, process.run);
+}
+
+/// A run is kept while a process of it lives or a proposal of it waits.
+fn forget_run(state: &mut State, run: Pid) {
+    let lives = state.processes.values().any(|process| process.run == run);
+    let waits = state.proposals.values().any(|proposal| proposal.run == run);
+    if !lives && !waits {
+        state.runs.remove(&run);
+    }
+}
+
+fn model(state: &mut State, record: &Record) {
+    match &record.body {
+        Entry::ModelIntended {
+            effect,
+            attempt,
+            step,
+            model,
+            keep,
+            add,
+            reserved,
+            reserved_out,
+            max_out,
+            ..
+        } => {
+            let mut items = Vec::new();
+            let mut account = ROOT_ACCOUNT;
+            if let Some(process) = state.processes.get_mut(&record.pid)
+                && *step > 0
+            {
+                process.turn.items.truncate(*keep as usize);
+                process.turn.items.extend(add);
+                process.turn.pending.clear();
+                process.turn.prev = Some(*effect);
+                process.turn.step = *step;
+                process.turn.attempt = *attempt;
+                process.turn.phase = Phase::Model { effect: *effect };
+                items.clone_from(&process.turn.items);
+            } else {
+                items.extend(add);
+            }
+            if let Some(process) = state.processes.get(&record.pid) {
+                account = process.account;
+            }
+            let row = ModelRow {
+                pid: record.pid,
+                step: *step,
+                attempt: *attempt,
+                model: model.clone(),
+                account,
+                items,
+                reserved: *reserved,
+                reserved_out: *reserved_out,
+                max_out: *max_out,
+                seq: record.seq,
+            };
+            state.model_calls.insert(*effect, row);
+            reserve(state, account, reserved);
+        }
+        Entry::ModelExtended { effect, reserved, reserved_out } => {
+            let Some(row) = state.model_calls.get_mut(effect) else { return };
+            row.reserved = row.reserved.plus(reserved);
+            row.reserved_out = *reserved_out;
+            let account = row.account;
+            reserve(state, account, reserved);
+        }
+        Entry::ModelAnswered { effect, answer, tools, charged, .. } => {
+            let Some(row) = state.model_calls.remove(effect) else { return };
+            settle(state, row.account, &row.reserved, charged);
+            let Some(process) = state.processes.get_mut(&row.pid) else { return };
+            if row.step > 0 {
+                process.turn.attempt = 0;
+                process.turn.failures = 0;
+                process.turn.pending.insert(0, Item { role: Role::Assistant, content: *answer });
+                let count = (*tools).min(limits::TOOLS_PER_STEP_MAX);
+                process.turn.phase =
+                    if count > 0 { Phase::Tools { answer: *answer, count, next: 0 } } else { Phase::Ready };
+                process.progress.idle_spend = process.progress.idle_spend.saturating_add(charged.money.0);
+            }
+        }
+        Entry::ModelFailed { effect, charged, .. } => {
+            let Some(row) = state.model_calls.remove(effect) else { return };
+            settle(state, row.account, &row.reserved, charged);
+            if let Some(process) = state.processes.get_mut(&row.pid) {
+                process.turn.failures = process.turn.failures.saturating_add(1);
+                process.turn.phase = Phase::Ready;
+            }
+        }
+        Entry::ModelLost { effect, charged } => {
+            let Some(row) = state.model_calls.remove(effect) else { return };
+            settle(state, row.account, &row.reserved, charged);
+            if let Some(process) = state.processes.get_mut(&row.pid) {
+                process.turn.phase = Phase::Ready;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn tool(state: &mut State, record: &Record) {
+    let Some(process) = state.processes.get_mut(&record.pid) else { return };
+    let (answer, count) = match &process.turn.phase {
+        Phase::Tools { answer, count, .. } | Phase::Waits { answer, count, .. } => (*answer, *count),
+        Phase::Ready | Phase::Model { .. } | Phase::Paused => return,
+    };
+    match &record.body {
+        Entry::Tool { index, name, args, outcome, code, fresh, .. } => {
+            process.turn.pending.push(Item { role: Role::Tool(*index), content: *outcome });
+            let next = index.saturating_add(1);
+            process.turn.phase =
+                if next < count { Phase::Tools { answer, count, next } } else { Phase::Ready };
+            progress::count(&mut process.progress, name, args, outcome, *code, *fresh);
+        }
+        Entry::ToolWaits { index, name, args, on, about, .. } => {
+            process.turn.phase = Phase::Waits {
+                answer,
+                count,
+                index: *index,
+                name: name.clone(),
+                args: *args,
+                on: *on,
+                about: about.clone(),
+            };
+        }
+        _ => {}
+    }
+}
+
+fn proposal(state: &mut State, record: &Record) {
+    match &record.body {
+        Entry::Proposed {
+            proposal,
+            effect,
+            mount,
+            kind,
+            args,
+            digest,
+            label,
+            rule,
+            about,
+            paths,
+            steering,
+            expires,
+        } => {
+            state.next.proposal = state.next.proposal.max(*proposal);
+            let process = state.processes.get(&record.pid);
+            let row = Proposal {
+                effect: *effect,
+                pid: record.pid,
+                run: process.map_or(WORKSPACE, |process| process.run),
+                agent: process.map_or_else(|| record.actor.to_string(), |process| process.agent.clone()),
+                mount: mount.clone(),
+                kind: kind.clone(),
+                args: *args,
+                digest: *digest,
+                label: *label,
+                rule: *rule,
+                about: about.clone(),
+                paths: paths.clone(),
+                steering: steering.clone(),
+                expires: *expires,
+                made: record.seq,
+            };
+            state.proposals.insert(*proposal, row);
+        }
+        Entry::Decided { proposal, ruling, .. } => {
+            let ruled = match ruling {
+                Ruling::Approve => Ruled::Approved,
+                Ruling::Reject => Ruled::Rejected,
+            };
+            close_proposal(state, *proposal, ruled);
+        }
+        Entry::Lapsed { proposal } => close_proposal(state, *proposal, Ruled::Expired),
+        _ => {}
+    }
+}
+
+fn close_proposal(state: &mut State, id: ProposalId, ruled: Ruled) {
+    let Some(proposal) = state.proposals.remove(&id) else { return };
+    if ruled == Ruled::Approved
+        && let Some(run) = state.runs.get_mut(&proposal.run)
+    {
+        run.approved.extend(&proposal.steering);
+    }
+    if proposal.rule == abi::record::Rule::InDoubt {
+        state.effects.remove(&proposal.effect);
+    }
+    state.ruled.insert(id, ruled);
+    while state.ruled.len() > limits::ENDED_PROCESSES_MAX {
+        state.ruled.pop_first();
+    }
+    forget_run(state, proposal.run);
+}
+
+fn effect(state: &mut State, record: &Record) {
+    match &record.body {
+        Entry::Intended { effect, mount, kind, args, recovery, proposal, reserved, .. } => {
+            let account = state.processes.get(&record.pid).map_or(ROOT_ACCOUNT, |process| process.account);
+            let row = EffectRow {
+                pid: record.pid,
+                account,
+                mount: mount.clone(),
+                kind: kind.clone(),
+                args: *args,
+                recovery: *recovery,
+                stage: Stage::Intended,
+                reserved: *reserved,
+                proposal: *proposal,
+                seq: record.seq,
+            };
+            state.effects.insert(*effect, row);
+            reserve(state, account, reserved);
+        }
+        Entry::Dispatched { effect } => {
+            if let Some(row) = state.effects.get_mut(effect) {
+                row.stage = Stage::Dispatched;
+            }
+        }
+        Entry::EffectEnded { effect, done, .. } => {
+            let Some(row) = state.effects.remove(effect) else { return };
+            let charged = if *done { row.reserved } else { Amounts::default() };
+            settle(state, row.account, &row.reserved, &charged);
+        }
+        Entry::InDoubt { effect } => {
+            let Some(row) = state.effects.get_mut(effect) else { return };
+            row.stage = Stage::InDoubt;
+            // It may have happened: what was reserved counts as used.
+            let (account, reserved) = (row.account, row.reserved);
+            row.reserved = Amounts::default();
+            settle(state, account, &reserved, &reserved);
+        }
+        _ => {}
+    }
+}
+
+/// Every account from this one to the root. An account that is gone (its process ended) counts at the root.
+fn each_above(state: &mut State, account: AccountId, change: &mut dyn FnMut(&mut Account)) {
+    let mut at = if state.accounts.contains_key(&account) { account } else { ROOT_ACCOUNT };
+    for _ in 0..=limits::PROCESS_DEPTH_MAX + 4 {
+        let Some(row) = state.accounts.get_mut(&at) else { return };
+        change(row);
+        match row.parent {
+            Some(parent) => at = parent,
+            None => return,
+        }
+    }
+}
+
+fn reserve(state: &mut State, account: AccountId, amounts: &Amounts) {
+    each_above(state, account, &mut |row| row.reserved = row.reserved.plus(amounts));
+}
+
+fn settle(state: &mut State, account: AccountId, reserved: &Amounts, charged: &Amounts) {
+    let day = state.at / UTC_DAY_US;
+    #[cfg(feature = "plant")]
+    let account = if crate::plant::is(crate::plant::SETTLE_ONLY_ROOT) { ROOT_ACCOUNT } else { account };
+    each_above(state, account, &mut |row| {
+        row.reserved = row.reserved.minus(reserved);
+        row.used = row.used.plus(charged);
+        if row.day != day {
+            row.day = day;
+            row.day_used = Amounts::default();
+        }
+        row.day_used = row.day_used.plus(charged);
+    });
+    state.lease_used = state.lease_used.saturating_add(charged.money.0);
+}
+
+/// The seq a record of this process has as its cause.
+pub fn cause_of(state: &State, pid: Pid) -> Option<Seq> {
+    state.processes.get(&pid).map(|process| process.seq)
+}
+
+/// Whether an exit counts as a failure for restart policy.
+pub fn is_failure(exit: &Exit) -> bool {
+    match exit {
+        Exit::Exited(code) => *code != 0,
+        Exit::Killed(_) => false,
+        Exit::Faulted(_) => true,
+    }
+}

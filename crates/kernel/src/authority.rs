@@ -1,0 +1,311 @@
+//! Who may. Capabilities form a derivation tree: a child lies inside one parent, revoking takes the subtree.
+//!
+//! The check runs on every call, so it is indexed: for each holder and kind of object, capabilities by the literal
+//! components their pattern begins with. A path is checked against the few that can match it. The slow twin
+//! (`twin.rs`) does without the index; they must agree.
+
+use crate::{Kernel, state::State, step::Step};
+use abi::{
+    CapId, Code, Error, LabelId, Micros, Pid, WORKSPACE,
+    agent::PolicyRow,
+    cap::{Cap, Grant, Object, Rights},
+    label::Label,
+    limits,
+    path::{Pattern, TreePath},
+    record::Entry,
+};
+use alloc::{collections::BTreeMap, format, string::String, string::ToString, vec::Vec};
+
+/// One thing somebody wants to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Want<'a> {
+    /// To a path.
+    Path(&'a TreePath),
+    /// To a model.
+    Model(&'a str),
+    /// To an agent.
+    Spawn(&'a str),
+    /// At a mount, of a kind.
+    Effect(&'a str, &'a str),
+    /// To a control file.
+    Admin(&'a TreePath),
+}
+
+impl Want<'_> {
+    /// Whether the object names it.
+    pub fn is_in(&self, object: &Object) -> bool {
+        match (self, object) {
+            (Self::Path(path), Object::Fs(pattern)) | (Self::Admin(path), Object::Admin(pattern)) => {
+                pattern.matches(path.as_str())
+            }
+            (Self::Model(word), Object::Model(pattern)) | (Self::Spawn(word), Object::Spawn(pattern)) => {
+                word_matches(pattern, word)
+            }
+            (Self::Effect(at, of), Object::Effect { mount, kind }) => {
+                word_matches(mount, at) && word_matches(kind, of)
+            }
+            _ => false,
+        }
+    }
+
+    /// What it is, for a message.
+    pub fn about(&self) -> String {
+        match self {
+            Self::Path(path) | Self::Admin(path) => path.to_string(),
+            Self::Model(word) | Self::Spawn(word) => (*word).to_string(),
+            Self::Effect(mount, kind) => format!("{kind} at {mount}"),
+        }
+    }
+}
+
+/// A word pattern is a whole word or `*`; a model's name may hold a `/`, so components do not count.
+fn word_matches(pattern: &Pattern, word: &str) -> bool {
+    pattern.as_str() == "*" || pattern.as_str() == word
+}
+
+/// Which of the five lists an object's capabilities stand in.
+fn slot(object: &Object) -> u8 {
+    match object {
+        Object::Fs(_) => 0,
+        Object::Model(_) => 1,
+        Object::Spawn(_) => 2,
+        Object::Effect { .. } => 3,
+        Object::Admin(_) => 4,
+    }
+}
+
+/// What the pattern begins with, as text that a path can be cut to; empty for words.
+fn key(object: &Object) -> String {
+    let mut key = String::new();
+    if let Object::Fs(pattern) | Object::Admin(pattern) = object {
+        for name in pattern.literal_prefix() {
+            key.push('/');
+            key.push_str(name);
+        }
+    }
+    key
+}
+
+type Listed = BTreeMap<String, Vec<(CapId, Rights, Option<Micros>, Object)>>;
+
+/// What is derived from the state for speed.
+#[derive(Clone, Default)]
+pub struct Index {
+    /// For each holder and slot: capabilities by what their pattern begins with.
+    caps: BTreeMap<(Pid, u8), Listed>,
+    /// Interned labels by meaning.
+    pub labels: BTreeMap<Label, LabelId>,
+}
+
+impl Index {
+    /// The index of a state.
+    pub fn of(state: &State) -> Self {
+        let mut index = Self::default();
+        state.caps.values().for_each(|cap| index.add(cap));
+        index.labels = state.labels.iter().map(|(id, label)| (label.clone(), *id)).collect();
+        index
+    }
+
+    /// One more capability.
+    pub fn add(&mut self, cap: &Cap) {
+        let Grant { object, rights, expires } = &cap.grant;
+        let listed = self.caps.entry((cap.holder, slot(object))).or_default();
+        listed.entry(key(object)).or_default().push((cap.id, *rights, *expires, object.clone()));
+    }
+
+    /// One less.
+    pub fn remove(&mut self, cap: &Cap) {
+        let at = (cap.holder, slot(&cap.grant.object));
+        let Some(listed) = self.caps.get_mut(&at) else { return };
+        if let Some(row) = listed.get_mut(&key(&cap.grant.object)) {
+            row.retain(|(id, ..)| *id != cap.id);
+        }
+        listed.retain(|_, row| !row.is_empty());
+        if listed.is_empty() {
+            self.caps.remove(&at);
+        }
+    }
+
+    /// The union of rights that the holder's capabilities give for this.
+    pub fn rights(&self, holder: Pid, want: &Want<'_>, at: Micros) -> Rights {
+        let (slot, text) = match want {
+            Want::Path(path) => (0, path.as_str()),
+            Want::Model(_) => (1, ""),
+            Want::Spawn(_) => (2, ""),
+            Want::Effect(..) => (3, ""),
+            Want::Admin(path) => (4, path.as_str()),
+        };
+        let Some(listed) = self.caps.get(&(holder, slot)) else { return Rights::default() };
+        let mut rights = Rights::default();
+        let ends = text.match_indices('/').map(|(end, _)| end).chain([text.len()]);
+        for end in ends {
+            let Some(row) = text.get(..end).and_then(|prefix| listed.get(prefix)) else { continue };
+            for (_, given, expires, object) in row {
+                if expires.is_none_or(|end| at < end) && want.is_in(object) {
+                    rights = rights.union(*given);
+                }
+            }
+        }
+        rights
+    }
+}
+
+impl Kernel {
+    /// Whether the process may; `Denied` says what is missing.
+    pub(crate) fn allow(&self, pid: Pid, want: Want<'_>, right: Rights, at: Micros) -> Result<(), Error> {
+        let held = self.index.rights(pid, &want, at);
+        if !held.contains(right) {
+            let message = format!("no capability of process {pid} allows {right} on {}", want.about());
+            return Err(Error::new(Code::Denied, message)
+                .hint(format!("cat /proc/{pid}/caps shows what it holds; ask for more in `needs`")));
+        }
+        if self.is_denied(pid, &want, right) {
+            let message = format!("policy denies {right} on {}", want.about());
+            return Err(Error::new(Code::Denied, message).hint("see /sys/policy.yaml"));
+        }
+        Ok(())
+    }
+
+    /// Whether the process may do it to the path and everything below it.
+    pub(crate) fn allow_tree(
+        &self,
+        pid: Pid,
+        path: &TreePath,
+        right: Rights,
+        at: Micros,
+    ) -> Result<(), Error> {
+        self.allow(pid, Want::Path(path), right, at)?;
+        let below = Pattern::parse(&format!("{}/**", path.as_str().trim_end_matches('/')));
+        let all =
+            below.map(|pattern| Grant { object: Object::Fs(pattern), rights: right, expires: Some(at) });
+        let inside = |cap: &Cap| cap.holder == pid && all.as_ref().is_ok_and(|all| cap.grant.includes(all));
+        if pid == WORKSPACE || self.state.caps.values().any(inside) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Denied, format!("no one capability allows {right} on all below {path}")))
+    }
+
+    /// What policy says of this agent: rows for its name and for `*`.
+    pub(crate) fn policy_rows(&self, agent: &str) -> impl Iterator<Item = &PolicyRow> {
+        let rows = self.state.policy.iter().flat_map(|loaded| &loaded.policy.rows);
+        rows.filter(move |row| row.agent == agent || row.agent == "*")
+    }
+
+    fn is_denied(&self, pid: Pid, want: &Want<'_>, right: Rights) -> bool {
+        let Some(process) = self.state.processes.get(&pid) else { return false };
+        let denies = |grant: &Grant| !grant.rights.meet(right).is_empty() && want.is_in(&grant.object);
+        self.policy_rows(&process.agent).flat_map(|row| &row.deny).any(denies)
+    }
+
+    /// Whether policy says ask (rule 1 of the sink table).
+    pub(crate) fn policy_asks(&self, pid: Pid, want: &Want<'_>, right: Rights) -> bool {
+        let Some(process) = self.state.processes.get(&pid) else { return false };
+        let asks = |grant: &Grant| !grant.rights.meet(right).is_empty() && want.is_in(&grant.object);
+        self.policy_rows(&process.agent).flat_map(|row| &row.ask).any(asks)
+    }
+
+    /// The capability of the holder inside which the grant lies, if there is one.
+    pub(crate) fn parent_of(&self, holder: Pid, grant: &Grant) -> Option<CapId> {
+        let caps = self.state.caps.values();
+        caps.filter(|cap| cap.holder == holder).find(|cap| cap.grant.includes(grant)).map(|cap| cap.id)
+    }
+
+    /// The capability and all derived from it.
+    pub(crate) fn derived(&self, top: CapId) -> Vec<CapId> {
+        let mut found = alloc::vec![top];
+        let mut ix = 0;
+        while let Some(parent) = found.get(ix).copied() {
+            // Derived capabilities have higher ids than what they come from.
+            let children =
+                self.state.caps.range(parent.next()..).filter(|(_, cap)| cap.parent == Some(parent));
+            found.extend(children.map(|(id, _)| *id));
+            #[cfg(feature = "plant")]
+            if crate::plant::is(crate::plant::REVOKE_ONE_LEVEL) {
+                break;
+            }
+            ix += 1;
+        }
+        found
+    }
+
+    /// Patterns of paths whose names the process may see.
+    pub(crate) fn listable(&self, pid: Pid, at: Micros) -> Vec<Pattern> {
+        let sees = |cap: &Cap| match &cap.grant.object {
+            Object::Fs(pattern) if cap.grant.rights.contains(Rights::LIST) => {
+                cap.grant.expires.is_none_or(|end| at < end).then(|| pattern.clone())
+            }
+            _ => None,
+        };
+        self.state.caps.values().filter(|cap| cap.holder == pid).filter_map(sees).collect()
+    }
+}
+
+impl Step<'_> {
+    /// Derives a capability; the caller has shown that it lies inside its parent.
+    pub fn give(&mut self, holder: Pid, parent: Option<CapId>, grant: Grant) -> CapId {
+        let id = self.state().next.cap.next();
+        self.emit(Entry::Granted { cap: Cap { id, parent, holder, grant } });
+        id
+    }
+
+    /// The call `grant`.
+    pub fn grant(
+        &mut self,
+        from: Pid,
+        to: Pid,
+        mut grant: Grant,
+        expires_us: Option<u64>,
+    ) -> Result<CapId, Error> {
+        if !self.state().processes.contains_key(&to) {
+            return Err(Error::new(Code::Dead, format!("process {to} is not alive")).argument("pid"));
+        }
+        if self.state().caps.values().filter(|cap| cap.holder == to).count() >= limits::CAPS_HELD_MAX {
+            return Err(Error::new(
+                Code::Exhausted,
+                format!("process {to} holds {} already", limits::CAPS_HELD_MAX),
+            ));
+        }
+        if let Some(lasts) = expires_us {
+            grant.expires = Some(self.at.saturating_add(lasts));
+        }
+        let parent = self.kernel.parent_of(from, &grant).ok_or_else(|| {
+            Error::new(Code::Denied, format!("no one capability of process {from} contains {grant}"))
+                .argument("need")
+                .hint("give a part of one capability; two together do not count")
+        })?;
+        Ok(self.give(to, Some(parent), grant))
+    }
+
+    /// The call `revoke`: the subtree goes, and with it what waits on its strength.
+    pub fn revoke(&mut self, by: Pid, cap: abi::CapId) -> Result<u32, Error> {
+        let Some(row) = self.state().caps.get(&cap) else {
+            return Err(Error::new(Code::Dead, format!("capability {cap} is gone")).argument("cap"));
+        };
+        let given_by = row.parent.and_then(|parent| self.state().caps.get(&parent)).map(|cap| cap.holder);
+        let may = (by == WORKSPACE && row.parent.is_some()) || given_by == Some(by);
+        if !may {
+            return Err(Error::new(Code::Denied, format!("capability {cap} is not yours to take back"))
+                .hint("the holder of the capability it was derived from can, and an operator"));
+        }
+        let caps = self.kernel.derived(cap);
+        let count = u32::try_from(caps.len()).unwrap_or(u32::MAX);
+        self.emit(Entry::Revoked { caps });
+        self.drop_proposals_without_right();
+        Ok(count)
+    }
+
+    /// Proposals whose process has lost the right to ask are rejected.
+    fn drop_proposals_without_right(&mut self) {
+        let at = self.at;
+        let lost = |kernel: &Kernel, proposal: &crate::state::Proposal| {
+            let want = Want::Effect(&proposal.mount, &proposal.kind);
+            let alive = kernel.state.processes.contains_key(&proposal.pid);
+            alive && !proposal.mount.is_empty() && kernel.allow(proposal.pid, want, Rights::ASK, at).is_err()
+        };
+        let rows = self.state().proposals.iter();
+        let gone: Vec<_> = rows.filter(|(_, row)| lost(self.kernel, row)).map(|(id, _)| *id).collect();
+        for proposal in gone {
+            self.close_proposal(proposal, Entry::Lapsed { proposal });
+        }
+    }
+}

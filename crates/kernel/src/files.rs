@@ -1,0 +1,615 @@
+//! The tree: list, read, write, move, remove, history, undo, and what mounts deliver.
+//!
+//! Base of a write: the version it names; else what its process last saw; else the head. A current base commits;
+//! a stale one is kept beside the head as a diverged version and its writer told (`Conflict`). `Stale` means that
+//! nothing was written. Nothing is ever overwritten: every change is a version with its parents.
+
+use crate::{
+    Kernel,
+    authority::Want,
+    effect,
+    sink::{self, Verdict},
+    step::{Found, Step},
+};
+use abi::{
+    Code, Content, Error, FileId, LabelId, Micros, OpId, Pid, Seq, VersionId, WORKSPACE,
+    answer::Answer,
+    call::{Call, Origin, Undo, Write},
+    cap::Rights,
+    fact::{Edit, Fact, Facts, Lookup, Place, Query},
+    label::{Integrity, Label},
+    limits,
+    path::{Pattern, TreePath},
+    record::{Entry, Rule},
+    tree::{Change, Node, UndoRow, Version},
+};
+use alloc::{format, vec, vec::Vec};
+
+const FILE_MODE: u32 = 0o644;
+const DIR_MODE: u32 = 0o755;
+
+/// Questions of `list`.
+pub fn plan_list(
+    kernel: &Kernel,
+    pid: Pid,
+    path: &TreePath,
+    as_of: Option<Seq>,
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    // A directory above one that may be listed can be walked; the view cuts its entries.
+    let listable = kernel.listable(pid, at);
+    if !listable.iter().any(|pattern| leads_to(pattern, path)) {
+        kernel.allow(pid, Want::Path(path), Rights::LIST, at)?;
+    }
+    Ok(vec![Lookup::Path { path: path.clone(), at: as_of }, Lookup::Names { path: path.clone(), at: as_of }])
+}
+
+/// Whether the pattern can match the path or something below it.
+fn leads_to(pattern: &Pattern, path: &TreePath) -> bool {
+    if pattern.matches(path.as_str()) {
+        return true;
+    }
+    let mut parts = pattern.as_str().split('/').filter(|part| !part.is_empty());
+    for name in path.names() {
+        match parts.next() {
+            Some("**") => return true,
+            Some(part) if part == "*" || part == name => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Questions of `read`.
+pub fn plan_read(
+    kernel: &Kernel,
+    pid: Pid,
+    path: &TreePath,
+    as_of: Option<Seq>,
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
+    Ok(vec![Lookup::Path { path: path.clone(), at: as_of }])
+}
+
+/// Questions of `history`.
+pub fn plan_history(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Result<Vec<Lookup>, Error> {
+    kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
+    Ok(vec![])
+}
+
+/// Questions of `write`.
+pub fn plan_write(
+    kernel: &Kernel,
+    pid: Pid,
+    (path, write, base): (&TreePath, &Write, Option<VersionId>),
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    if let Write::Restore(undo @ (Undo::Operation(_) | Undo::Process(_))) = write {
+        return Ok(vec![Lookup::Undo { undo: *undo }]);
+    }
+    may_change(kernel, pid, path)?;
+    let may_write = kernel.allow(pid, Want::Path(path), Rights::WRITE, at);
+    if may_write.is_err() {
+        kernel.allow(pid, Want::Path(path), Rights::CREATE, at)?;
+    }
+    let here = Lookup::Path { path: path.clone(), at: None };
+    let edit = |edit: Edit, base| Lookup::Edit { path: path.clone(), base, edit };
+    let seen = || kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
+    match write {
+        Write::Whole { content, .. } | Write::Link(content) => {
+            fits(content)?;
+            Ok(vec![here])
+        }
+        // Append's base is the head at commit.
+        Write::Append(tail) => Ok(vec![here, edit(Edit::Append(tail.hash), None)]),
+        Write::Patch { find, put } => {
+            Ok(vec![here, edit(Edit::Patch { find: find.hash, put: put.hash }, base.or_else(seen))])
+        }
+        Write::Dir => Ok(vec![here]),
+        Write::Restore(Undo::Version(version)) => Ok(vec![here, Lookup::Version { version: *version }]),
+        Write::Restore(Undo::Operation(_) | Undo::Process(_)) => Ok(vec![]),
+    }
+}
+
+fn fits(content: &Content) -> Result<(), Error> {
+    if content.bytes > limits::BLOB_INLINE_BYTES_MAX {
+        let message = format!("{} bytes; this version keeps at most 64 KiB a file", content.bytes);
+        return Err(Error::new(Code::TooLarge, message).argument("text").hint("split it into smaller files"));
+    }
+    Ok(())
+}
+
+/// What nobody writes: rendered trees, and policy once it is loaded.
+fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
+    if crate::render::is_rendered(path) || path.as_str() == "/" {
+        return Err(Error::new(Code::Denied, format!("{path} is rendered from the kernel's state"))
+            .hint("control files are /sys/ctl and /proc/PID/ctl"));
+    }
+    if path.as_str().starts_with("/sys/") && (kernel.has_policy() || pid != WORKSPACE) {
+        return Err(Error::new(Code::Unavailable, "policy and budget files are fixed in this version")
+            .hint("limits can be set: skep budget set ACCOUNT run|day AMOUNT"));
+    }
+    Ok(())
+}
+
+/// Questions of `move`.
+pub fn plan_move(
+    kernel: &Kernel,
+    pid: Pid,
+    from: &TreePath,
+    to: &TreePath,
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    may_change(kernel, pid, from)?;
+    may_change(kernel, pid, to)?;
+    kernel.allow(pid, Want::Path(from), Rights::REMOVE, at)?;
+    kernel.allow(pid, Want::Path(to), Rights::CREATE, at)?;
+    if to.is_below(from) {
+        return Err(Error::invalid("to", "a directory cannot be moved into itself"));
+    }
+    let path = |path: &TreePath| Lookup::Path { path: path.clone(), at: None };
+    Ok(vec![path(from), path(to), Lookup::Below { path: from.clone() }])
+}
+
+/// Questions of `remove`.
+pub fn plan_remove(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Result<Vec<Lookup>, Error> {
+    may_change(kernel, pid, path)?;
+    kernel.allow(pid, Want::Path(path), Rights::REMOVE, at)?;
+    Ok(vec![Lookup::Path { path: path.clone(), at: None }, Lookup::Below { path: path.clone() }])
+}
+
+/// `list`: names are content, so the reader's label rises to the join of theirs.
+pub fn list(
+    step: &mut Step<'_>,
+    pid: Pid,
+    (path, at): (&TreePath, Option<Seq>),
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    let head = facts.head(path)?;
+    if head.node != Node::Dir {
+        return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it"));
+    }
+    let Some(Fact::Labels(_, labels)) = facts.any() else { return Err(Facts::mismatch()) };
+    #[cfg(feature = "plant")]
+    let labels = if crate::plant::is(crate::plant::LIST_KEEPS_LABEL) { Default::default() } else { labels };
+    for label in labels {
+        step.saw(pid, path, None, label);
+    }
+    let view =
+        if pid == WORKSPACE { vec![Pattern::everything()] } else { step.kernel.listable(pid, step.at) };
+    Ok(Answer::Query(Query::List { path: path.clone(), at, view }))
+}
+
+/// `read`: the reader's label rises at open.
+pub fn read(
+    step: &mut Step<'_>,
+    pid: Pid,
+    (path, at): (&TreePath, Option<Seq>),
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    let head = facts.head(path)?;
+    if head.node == Node::Dir {
+        return Err(Error::invalid("path", format!("{path} is a directory")).hint("list it"));
+    }
+    step.saw(pid, path, Some(head.id), head.label);
+    if at.is_none() {
+        step.remember(pid, path, head.id);
+    }
+    Ok(Answer::Query(Query::Read { path: path.clone(), at }))
+}
+
+/// The rule by which a change waits for an operator, unless it is being carried out on an approval.
+fn asks<'a>(step: &Step<'_>, label: &Label, paths: impl Iterator<Item = &'a TreePath>) -> Option<Rule> {
+    match sink::of_write(label, paths) {
+        Verdict::Ask(rule) if step.approved.is_none() => Some(rule),
+        Verdict::Ask(_) | Verdict::Apply(_) => None,
+    }
+}
+
+/// One file's change while it is made.
+struct Draft<'a> {
+    pid: Pid,
+    path: &'a TreePath,
+    node: Node,
+    content: Content,
+    mode: u32,
+    label: LabelId,
+    message: Option<Content>,
+}
+
+/// `write`, in all modes.
+pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
+    let Call::Write { path, write, base, message, origin } = call else { return Err(Facts::mismatch()) };
+    if let Write::Restore(undo @ (Undo::Operation(_) | Undo::Process(_))) = write {
+        return take_back(step, pid, *undo, *message, facts);
+    }
+    let place = facts.place()?;
+    let mut label = step.label_for(pid, *origin);
+    let (node, content, mode) = new_content(write, &place, facts, |version: &Version| {
+        label = label.join(&step.kernel.meaning(version.label));
+    })?;
+    let appends = matches!(write, Write::Append(_));
+    let seen = step.kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
+    let base = if appends { None } else { base.or(seen) };
+    if let Some(rule) = asks(step, &label, core::iter::once(path)) {
+        let held = Write::Whole { content, mode };
+        let base = base.or_else(|| place.head.as_ref().map(|head| head.id));
+        let held = if node == Node::File {
+            Call::Write { path: path.clone(), write: held, base, message: *message, origin: *origin }
+        } else {
+            call.clone()
+        };
+        return effect::hold_call(step, pid, &held, rule, vec![path.clone()]);
+    }
+    let label = step.intern(&label);
+    let draft = Draft { pid, path, node, content, mode, label, message: *message };
+    put(step, &draft, place, base)
+}
+
+/// What the path shall contain.
+fn new_content(
+    write: &Write,
+    place: &Place,
+    facts: &mut Found,
+    mut joins: impl FnMut(&Version),
+) -> Result<(Node, Content, u32), Error> {
+    let edited = |facts: &mut Found| match facts.any() {
+        Some(Fact::Edited(content)) => content,
+        _ => Err(Facts::mismatch()),
+    };
+    let kept_mode = place.head.as_ref().map_or(FILE_MODE, |head| head.mode);
+    match write {
+        Write::Whole { content, mode } => Ok((Node::File, *content, *mode)),
+        Write::Append(_) | Write::Patch { .. } => {
+            let content = edited(facts)?;
+            place.head.iter().for_each(&mut joins);
+            Ok((Node::File, content, kept_mode))
+        }
+        Write::Dir => Ok((Node::Dir, Content::default(), DIR_MODE)),
+        Write::Link(target) => Ok((Node::Link, *target, 0o777)),
+        Write::Restore(_) => match facts.any() {
+            Some(Fact::Version(Some(version))) if version.node != Node::Gone => {
+                joins(&version);
+                Ok((version.node, version.content, version.mode))
+            }
+            Some(Fact::Version(_)) => {
+                Err(Error::new(Code::NotFound, "there is no such version").argument("version"))
+            }
+            _ => Err(Facts::mismatch()),
+        },
+    }
+}
+
+/// Puts the draft in place: a new head, the same one, or a diverged version.
+fn put(
+    step: &mut Step<'_>,
+    draft: &Draft<'_>,
+    place: Place,
+    base: Option<VersionId>,
+) -> Result<Answer, Error> {
+    let Draft { pid, path, .. } = *draft;
+    if place.blocked {
+        return Err(Error::invalid("path", format!("something above {path} is not a directory")));
+    }
+    let Some(head) = place.head else {
+        if base.is_some() {
+            return Err(Error::new(
+                Code::Stale,
+                format!("{path} was removed since the base; nothing was written"),
+            )
+            .argument("base")
+            .hint("read its history, or write it anew without a base"));
+        }
+        step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at)?;
+        return create(step, draft, &place.dirs);
+    };
+    if (head.node == Node::Dir) != (draft.node == Node::Dir) {
+        return Err(Error::new(Code::Exists, format!("{path} is a {} already", head.node.word())));
+    }
+    if head.node == draft.node && head.content == draft.content && head.mode == draft.mode {
+        step.remember(pid, path, head.id);
+        return Ok(Answer::Same { version: head.id, unchanged: true });
+    }
+    step.kernel.allow(pid, Want::Path(path), Rights::WRITE, step.at)?;
+    let base = base.unwrap_or(head.id);
+    let diverged = base != head.id;
+    #[cfg(feature = "plant")]
+    let diverged = diverged && !crate::plant::is(crate::plant::STALE_OVERWRITES);
+    let dir = place.dirs.last().copied().unwrap_or(abi::ROOT);
+    let mut change = change(step, draft, head.file, dir);
+    change.parents = vec![base];
+    change.diverged = diverged;
+    let version = change.version;
+    let op = wrote(step, vec![change], draft.message, None);
+    if diverged {
+        let message =
+            format!("{path} changed since version {base}; your text is kept beside it as version {version}");
+        return Ok(Answer::Diverged {
+            code: Code::Conflict.word(),
+            message,
+            operation: op,
+            base,
+            ours: version,
+            theirs: head.id,
+        });
+    }
+    step.remember(pid, path, version);
+    Ok(Answer::Wrote { operation: op, version, path: path.clone() })
+}
+
+/// A new file, with the directories that are missing above it.
+fn create(step: &mut Step<'_>, draft: &Draft<'_>, dirs: &[FileId]) -> Result<Answer, Error> {
+    let mut changes = Vec::new();
+    let mut dir = dirs.last().copied().unwrap_or(abi::ROOT);
+    let mut file = step.state().next.file;
+    let mut version = step.state().next.version;
+    let depth = draft.path.names().count();
+    let mut above = TreePath::root();
+    for (ix, name) in draft.path.names().enumerate().take(depth.saturating_sub(1)) {
+        above = above.join(name)?;
+        // `dirs` begins with the root, so the directory at depth ix + 1 exists if it is in there.
+        if ix + 1 < dirs.len() {
+            continue;
+        }
+        file = file.next();
+        version = version.next();
+        let missing =
+            Draft { path: &above, node: Node::Dir, content: Content::default(), mode: DIR_MODE, ..*draft };
+        let mut row = change(step, &missing, file, dir);
+        row.version = version;
+        changes.push(row);
+        dir = file;
+    }
+    let mut row = change(step, draft, file.next(), dir);
+    row.version = version.next();
+    let version = row.version;
+    changes.push(row);
+    let operation = wrote(step, changes, draft.message, None);
+    step.remember(draft.pid, draft.path, version);
+    Ok(Answer::Wrote { operation, version, path: draft.path.clone() })
+}
+
+fn change(step: &Step<'_>, draft: &Draft<'_>, file: FileId, dir: FileId) -> Change {
+    Change {
+        file,
+        dir,
+        path: draft.path.clone(),
+        moved_from: None,
+        version: step.state().next.version.next(),
+        node: draft.node,
+        content: draft.content,
+        mode: draft.mode,
+        mtime: step.at,
+        label: draft.label,
+        parents: vec![],
+        diverged: false,
+    }
+}
+
+fn wrote(step: &mut Step<'_>, changes: Vec<Change>, message: Option<Content>, undoes: Option<Undo>) -> OpId {
+    let op = step.state().next.op.next();
+    step.emit(Entry::Wrote { op, changes, message, undoes });
+    op
+}
+
+/// `move`: one row, whatever stands below; the name is what changes.
+pub fn rename(
+    step: &mut Step<'_>,
+    pid: Pid,
+    (from, to, base): (&TreePath, &TreePath, Option<VersionId>),
+    call: &Call,
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    let here = facts.place()?;
+    let there = facts.place()?;
+    let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
+    let head = here
+        .head
+        .ok_or_else(|| Error::new(Code::NotFound, format!("{from} does not exist")).argument("from"))?;
+    let below = below?;
+    stale_if(base, &head, from)?;
+    if there.head.is_some() {
+        return Err(Error::new(Code::Exists, format!("{to} exists")).argument("to"));
+    }
+    let missing = there.dirs.len() < to.names().count();
+    if there.blocked || missing {
+        return Err(
+            Error::new(Code::NotFound, format!("the directory of {to} does not exist")).argument("to")
+        );
+    }
+    if head.node == Node::Dir {
+        step.kernel.allow_tree(pid, from, Rights::REMOVE, step.at)?;
+        step.kernel.allow_tree(pid, to, Rights::CREATE, step.at)?;
+    }
+    let label = step.label_for(pid, Origin::Argument);
+    let label = label.join(&step.kernel.meaning(head.label));
+    let moved = below.iter().filter_map(|(path, ..)| {
+        TreePath::parse(&format!("{to}{}", path.as_str().strip_prefix(from.as_str())?)).ok()
+    });
+    let touched: Vec<TreePath> = below.iter().map(|(path, ..)| path.clone()).chain(moved).collect();
+    if let Some(rule) = asks(step, &label, touched.iter()) {
+        return effect::hold_call(step, pid, call, rule, vec![from.clone(), to.clone()]);
+    }
+    let label = step.intern(&label);
+    let Version { node, content, mode, .. } = head;
+    let draft = Draft { pid, path: to, node, content, mode, label, message: None };
+    let mut row = change(step, &draft, head.file, there.dirs.last().copied().unwrap_or(abi::ROOT));
+    row.moved_from = Some(from.clone());
+    row.parents = vec![head.id];
+    let version = row.version;
+    let operation = wrote(step, vec![row], None, None);
+    Ok(Answer::Wrote { operation, version, path: to.clone() })
+}
+
+fn stale_if(base: Option<VersionId>, head: &Version, path: &TreePath) -> Result<(), Error> {
+    match base {
+        Some(base) if base != head.id => {
+            Err(Error::new(Code::Stale, format!("{path} is at version {} now; nothing was done", head.id))
+                .argument("base")
+                .hint("read it again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `remove`: a version that says gone, for it and with `tree` for all below it.
+pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
+    let Call::Remove { path, base, tree } = call else { return Err(Facts::mismatch()) };
+    let head = facts.head(path)?;
+    let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
+    let below = below?;
+    stale_if(*base, &head, path)?;
+    if below.len() > 1 {
+        if !tree {
+            return Err(Error::invalid("path", format!("{path} is not empty"))
+                .hint("remove what is in it, or say tree"));
+        }
+        step.kernel.allow_tree(pid, path, Rights::REMOVE, step.at)?;
+    }
+    let label = step.label_for(pid, Origin::Argument);
+    if let Some(rule) = asks(step, &label, below.iter().map(|(path, ..)| path)) {
+        return effect::hold_call(step, pid, call, rule, vec![path.clone()]);
+    }
+    let label = step.intern(&label);
+    let mut version = step.state().next.version;
+    let mut changes = Vec::new();
+    // Deepest first, so that no entry is ever without its directory.
+    for (at, dir, old) in below.iter().rev() {
+        let draft = Draft {
+            pid,
+            path: at,
+            node: Node::Gone,
+            content: Content::default(),
+            mode: old.mode,
+            label,
+            message: None,
+        };
+        version = version.next();
+        let mut row = change(step, &draft, old.file, *dir);
+        row.version = version;
+        row.parents = vec![old.id];
+        changes.push(row);
+    }
+    let operation = wrote(step, changes, None, None);
+    Ok(Answer::Wrote { operation, version, path: path.clone() })
+}
+
+/// Undo of an operation or of a process: one new operation; what somebody touched since is listed and left.
+fn take_back(
+    step: &mut Step<'_>,
+    pid: Pid,
+    undo: Undo,
+    message: Option<Content>,
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    let Some(Fact::Undo(rows)) = facts.any() else { return Err(Facts::mismatch()) };
+    let rows = rows.ok_or_else(|| {
+        let (what, argument) = match undo {
+            Undo::Process(pid) => (format!("process {pid} wrote nothing"), "pid"),
+            Undo::Operation(op) => (format!("there is no operation {op}"), "operation"),
+            Undo::Version(version) => (format!("there is no version {version}"), "version"),
+        };
+        Error::new(Code::NotFound, what).argument(argument)
+    })?;
+    let asker = step.label_for(pid, Origin::Argument);
+    let (mut restored, mut left, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut version = step.state().next.version;
+    for row in &rows {
+        step.kernel.allow(pid, Want::Path(&row.path), Rights::WRITE, step.at)?;
+        if !row.untouched {
+            left.push(row.path.clone());
+            continue;
+        }
+        let label = asker.join(&step.kernel.meaning(row.label));
+        let before = row.before.as_ref().map(|version| step.kernel.meaning(version.label));
+        let label = before.map_or(label.clone(), |before| label.join(&before));
+        let label = step.intern(&label);
+        version = version.next();
+        let mut change = restoring(step, pid, row, label);
+        change.version = version;
+        restored.push(change.path.clone());
+        changes.push(change);
+    }
+    // Files before the directories they stand in, when both go.
+    changes.sort_by(|a, b| (a.node == Node::Gone).cmp(&(b.node == Node::Gone)).then(b.path.cmp(&a.path)));
+    let operation = (!changes.is_empty()).then(|| wrote(step, changes, message, Some(undo)));
+    Ok(Answer::Undone { operation, restored, left })
+}
+
+fn restoring(step: &Step<'_>, pid: Pid, row: &UndoRow, label: LabelId) -> Change {
+    let (node, content, mode) = match &row.before {
+        Some(before) => (before.node, before.content, before.mode),
+        None => (Node::Gone, Content::default(), FILE_MODE),
+    };
+    let (path, dir) = match &row.moved_from {
+        Some((path, dir)) => (path, *dir),
+        None => (&row.path, row.dir),
+    };
+    let draft = Draft { pid, path, node, content, mode, label, message: None };
+    let mut change = change(step, &draft, row.file, dir);
+    change.moved_from = row.moved_from.is_some().then(|| row.path.clone());
+    change.parents = vec![row.head];
+    change
+}
+
+/// Where a mount's delivery stands in the tree.
+fn delivered(mount: &str, path: &TreePath) -> Result<TreePath, Error> {
+    TreePath::parse(&format!("/integrations/{mount}{path}"))
+}
+
+/// Questions of a delivery.
+pub fn plan_arrival(kernel: &Kernel, mount: &str, path: &TreePath) -> Result<Vec<Lookup>, Error> {
+    if !kernel.state.mounts.contains_key(mount) {
+        return Err(Error::new(Code::Dead, format!("{mount} is not mounted")));
+    }
+    Ok(vec![Lookup::Path { path: delivered(mount, path)?, at: None }])
+}
+
+/// A mount delivered a file: external, with the mount as its source. The same bytes again change nothing.
+pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Content, facts: Facts) {
+    let (Facts::Found(facts), Ok(path)) = (facts, delivered(mount, path)) else { return };
+    let Ok(place) = Found::of(facts).place() else { return };
+    step.act_as(WORKSPACE, format!("mount:{mount}"));
+    let label = step.intern(&Label::new(Integrity::External, format!("mount:{mount}")));
+    let draft = Draft {
+        pid: WORKSPACE,
+        path: &path,
+        node: Node::File,
+        content,
+        mode: FILE_MODE,
+        label,
+        message: None,
+    };
+    if let Err(error) = fits(&content).and_then(|()| put(step, &draft, place, None).map(|_| ())) {
+        step.alarm(format!("{mount} delivered {path}, which could not be kept: {error}"));
+    }
+}
+
+/// Directories every workspace begins with.
+pub const FIRST_DIRS: [&str; 7] =
+    ["/agents", "/data", "/home", "/integrations", "/proc", "/proposals", "/sys"];
+
+/// Makes the first directories, as the workspace itself.
+pub fn first_dirs(step: &mut Step<'_>) {
+    let label = step.intern(&Label::system());
+    let mut changes = Vec::new();
+    let mut file = abi::ROOT;
+    for (ix, path) in FIRST_DIRS.iter().enumerate() {
+        let Ok(path) = TreePath::parse(path) else { continue };
+        file = file.next();
+        let draft = Draft {
+            pid: WORKSPACE,
+            path: &path,
+            node: Node::Dir,
+            content: Content::default(),
+            mode: DIR_MODE,
+            label,
+            message: None,
+        };
+        let mut row = change(step, &draft, file, abi::ROOT);
+        row.version = VersionId(ix as u64 + 1);
+        changes.push(row);
+    }
+    wrote(step, changes, None, None);
+}

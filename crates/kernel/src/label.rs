@@ -1,0 +1,93 @@
+//! What flows where: interning labels, raising a process's label when it sees something, the label of what it
+//! writes. A process's label never falls while it lives.
+
+use crate::{Kernel, state::Process, step::Step};
+use abi::{
+    LabelId, Pid, VersionId, WORKSPACE,
+    call::Origin,
+    label::{Integrity, Label},
+    path::TreePath,
+    record::Entry,
+};
+use alloc::{format, string::String};
+
+impl Kernel {
+    /// The meaning of a label id; unknown is external from nowhere.
+    pub(crate) fn meaning(&self, id: LabelId) -> Label {
+        self.state.labels.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The label a process decides under; an operator's is that of the operator's own words.
+    pub(crate) fn label_of(&self, pid: Pid, principal: &str) -> Label {
+        match self.state.processes.get(&pid) {
+            Some(process) => self.meaning(process.label),
+            None => Label::new(Integrity::Operator, principal),
+        }
+    }
+
+    /// The label of bytes that come with a call of this caller.
+    pub(crate) fn label_of_text(&self, pid: Pid, principal: &str, origin: Origin) -> Label {
+        if pid != WORKSPACE {
+            // Whatever a model or program made is at most `workspace`.
+            let own = Label::new(Integrity::Workspace, principal);
+            return self.label_of(pid, principal).join(&own);
+        }
+        let integrity = match origin {
+            Origin::Typed | Origin::Argument => Integrity::Operator,
+            Origin::File => Integrity::Workspace,
+            Origin::Pipe => Integrity::External,
+        };
+        Label::new(integrity, principal)
+    }
+}
+
+impl Step<'_> {
+    /// The label of what is written now: that of an approved call, or of the caller and its text.
+    pub fn label_for(&self, pid: Pid, origin: Origin) -> Label {
+        match self.approved {
+            Some(label) => self.kernel.meaning(label),
+            None => self.kernel.label_of_text(pid, &self.actor, origin),
+        }
+    }
+
+    /// The id of a label; a new one is a record.
+    pub fn intern(&mut self, label: &Label) -> LabelId {
+        if let Some(id) = self.kernel.index.labels.get(label) {
+            return *id;
+        }
+        let id = self.state().next.label.next();
+        self.emit(Entry::LabelDefined { id, label: label.clone() });
+        id
+    }
+
+    /// A process saw a version, or names: its label rises to the join. A record is made only if it changed.
+    pub fn saw(&mut self, pid: Pid, path: &TreePath, version: Option<VersionId>, label: LabelId) {
+        let Some(process) = self.state().processes.get(&pid) else { return };
+        let before = process.label;
+        if before == label {
+            return;
+        }
+        let joined = self.kernel.meaning(before).join(&self.kernel.meaning(label));
+        let joined = self.intern(&joined);
+        if joined != before {
+            self.emit(Entry::Saw { path: path.clone(), version, label, joined });
+        }
+    }
+
+    /// Remembers the version as the base of the process's next write of the path.
+    pub fn remember(&mut self, pid: Pid, path: &TreePath, version: VersionId) {
+        if pid == WORKSPACE {
+            return;
+        }
+        let seen = self.kernel.volatile.seen.entry(pid).or_default();
+        if seen.len() >= abi::limits::SEEN_PATHS_MAX && !seen.contains_key(path) {
+            seen.pop_first();
+        }
+        seen.insert(path.clone(), version);
+    }
+}
+
+/// The principal of a process, as its records carry it.
+pub fn principal(process: &Process) -> String {
+    format!("agent:{}", process.agent)
+}

@@ -1,0 +1,29 @@
+//! Planted bugs, one at a time, chosen at run time: the proving ground must find each of them. Compiled only with
+//! the feature `plant`, which nothing but the proving ground turns on.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// Which bug is alive; 0 is none.
+pub static BUG: AtomicU8 = AtomicU8::new(0);
+
+/// A write to `/data/poison` panics.
+pub const PANIC_ON_POISON: u8 = 1;
+/// Settling forgets the accounts below the root.
+pub const SETTLE_ONLY_ROOT: u8 = 2;
+/// Listing does not raise the reader's label.
+pub const LIST_KEEPS_LABEL: u8 = 3;
+/// Revoking stops after one level of the derivation tree.
+pub const REVOKE_ONE_LEVEL: u8 = 4;
+/// A model call of a finished step is made again after a restart.
+pub const REBUY_ANSWERED: u8 = 5;
+/// A stale write becomes the head.
+pub const STALE_OVERWRITES: u8 = 6;
+/// A dispatched effect is dispatched again after a restart, whatever its recovery class.
+pub const REDISPATCH_ALWAYS: u8 = 7;
+/// A reservation is checked at the process's own account only.
+pub const CHECK_LEAF_ONLY: u8 = 8;
+
+/// Whether this bug is alive.
+pub fn is(bug: u8) -> bool {
+    BUG.load(Ordering::Relaxed) == bug
+}

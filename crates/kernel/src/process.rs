@@ -1,0 +1,557 @@
+//! Processes: birth within an agent's budget and capabilities, waiting, signals, lanes, death, restart.
+//!
+//! Front matter asks, policy grants, the intersection runs; and each capability lies inside one that the spawner
+//! holds. When a process ends, what it started ends first, and everything it held is taken back.
+
+use crate::{
+    Kernel, account, apply,
+    authority::Want,
+    effect,
+    state::{Client, Ended, Phase, ROOT_ACCOUNT, State},
+    step::{Found, Outcome, Step},
+    turn,
+};
+use abi::{
+    CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, WORKSPACE,
+    agent::{AgentDef, Postcondition, Restart, Verdict},
+    answer::Answer,
+    call::{Call, Lane, Signal, Text},
+    cap::{Grant, Object, Rights},
+    control::Control,
+    effect::{Effect, Item, Role},
+    fact::{Fact, Facts, Lookup},
+    limits,
+    money::{Nano, Window},
+    path::{Pattern, TreePath},
+    record::{Entry, Exit, Freeze, TimerFor, WaitOn},
+};
+use alloc::{collections::BTreeSet, format, string::String, string::ToString, vec, vec::Vec};
+
+/// The first restart waits so long; each further one twice as long, at most five minutes.
+const RESTART_US: u64 = 1_000_000;
+const RESTART_US_MAX: u64 = 300_000_000;
+/// A process that lived longer than this has not failed at its start: its restarts count from 0 again.
+const SETTLED_US: u64 = 600_000_000;
+/// Restarts in a row when policy says always.
+const RESTARTS_ALWAYS: u32 = 5;
+
+/// Questions of `spawn` and `dispatch`.
+pub fn plan_spawn(kernel: &Kernel, pid: Pid, agent: &str, at: Micros) -> Result<Vec<Lookup>, Error> {
+    if !kernel.has_policy() {
+        return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
+            .hint("skep doctor says what is wrong with /sys/policy.yaml"));
+    }
+    kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)?;
+    Ok(vec![Lookup::Agent { name: agent.to_string() }])
+}
+
+/// Questions of a timer.
+pub fn plan_timer(kernel: &Kernel, timer: TimerId) -> Vec<Lookup> {
+    let agent = match kernel.state.timers.get(&timer).map(|timer| &timer.purpose) {
+        Some(TimerFor::Restart(pid)) => kernel.state.ended.get(pid).map(|ended| ended.agent.clone()),
+        Some(TimerFor::Lane(agent)) => Some(agent.clone()),
+        Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_)) | None => None,
+    };
+    agent.into_iter().map(|name| Lookup::Agent { name }).collect()
+}
+
+/// What a process is born with.
+struct Birth {
+    parent: Pid,
+    def: AgentDef,
+    task: Content,
+    label: LabelId,
+    own_words: bool,
+    post: Vec<Postcondition>,
+    budget: Option<Nano>,
+    restarts: u32,
+    lane: bool,
+}
+
+/// The call `spawn`.
+pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
+    let Call::Spawn { text, post, budget, .. } = call else { return Err(Facts::mismatch()) };
+    let def = agent_of(facts)?;
+    let birth = birth(step, pid, def, *text, post.clone(), *budget);
+    let (pid, withheld) = spawn(step, birth)?;
+    Ok(Answer::Spawned { pid, withheld })
+}
+
+fn agent_of(facts: &mut Found) -> Result<AgentDef, Error> {
+    match facts.any() {
+        Some(Fact::Agent(parsed)) => parsed,
+        _ => Err(Facts::mismatch()),
+    }
+}
+
+fn birth(
+    step: &mut Step<'_>,
+    parent: Pid,
+    def: AgentDef,
+    text: Text,
+    post: Vec<Postcondition>,
+    budget: Option<Nano>,
+) -> Birth {
+    let label = step.kernel.label_of_text(parent, &step.actor, text.origin);
+    let label = step.intern(&label);
+    let own_words = parent == WORKSPACE && text.origin.is_own_words();
+    Birth { parent, def, task: text.content, label, own_words, post, budget, restarts: 0, lane: false }
+}
+
+/// Makes a process and starts its turn.
+fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error> {
+    let Birth { parent, def, .. } = &birth;
+    let (parent, at) = (*parent, step.at);
+    room_for_one(step.state(), parent)?;
+    let pid = step.state().next.pid.next();
+    let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
+    let (grants, withheld) = endow(step.kernel, parent, def, at);
+    let account = open_accounts(step, &birth, pid);
+    let label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
+    let label = step.intern(&label);
+    step.emit(Entry::Spawned {
+        pid,
+        parent,
+        run,
+        agent: def.name.clone(),
+        account,
+        label,
+        task: birth.task,
+        own_words: birth.own_words,
+        prompt: def.prompt,
+        model: def.model.clone(),
+        tools: def.tools.clone(),
+        post: birth.post.clone(),
+        restart: def.restart,
+        restarts: birth.restarts,
+        lane: birth.lane,
+        withheld: withheld.clone(),
+    });
+    for (within, grant) in grants {
+        step.give(pid, Some(within), grant);
+    }
+    let (actor, as_pid) = (step.actor.clone(), step.pid);
+    turn::proceed(step, pid);
+    step.act_as(as_pid, actor);
+    Ok((pid, withheld))
+}
+
+fn room_for_one(state: &State, parent: Pid) -> Result<(), Error> {
+    if state.processes.len() >= limits::PROCESSES_MAX {
+        return Err(Error::new(Code::Exhausted, format!("{} processes run already", limits::PROCESSES_MAX)));
+    }
+    let mut depth = 0;
+    let mut above = parent;
+    while let Some(process) = state.processes.get(&above) {
+        above = process.parent;
+        depth += 1;
+    }
+    if depth >= limits::PROCESS_DEPTH_MAX {
+        return Err(Error::new(Code::Exhausted, "the process tree is 16 deep already"));
+    }
+    Ok(())
+}
+
+/// An agent's account and the process's below it; a child spends from its parent process's.
+fn open_accounts(step: &mut Step<'_>, birth: &Birth, pid: Pid) -> abi::AccountId {
+    let (run, day) = match &step.state().policy {
+        Some(loaded) => (loaded.policy.run.clone(), loaded.policy.agent.clone()),
+        None => (vec![], vec![]),
+    };
+    let asked: Vec<_> = [birth.def.budget_run, birth.budget]
+        .into_iter()
+        .filter_map(|max| account::money(Window::Run, max))
+        .collect();
+    let mut run = account::tighten(&run, &asked);
+    let asked: Vec<_> = account::money(Window::Day, birth.def.budget_day).into_iter().collect();
+    let day = account::tighten(&day, &asked);
+    let above = match step.state().processes.get(&birth.parent).map(|process| process.account) {
+        Some(account) => {
+            run = account::tighten(&run, &day);
+            account
+        }
+        None => {
+            let name = format!("agent:{}", birth.def.name);
+            let known = step.kernel.account_named(&name);
+            known.unwrap_or_else(|| step.open_account(Some(ROOT_ACCOUNT), name, day))
+        }
+    };
+    step.open_account(Some(above), format!("process:{pid}"), run)
+}
+
+/// What the agent gets of what it asks for, each inside one capability of the spawner; and what it does not get.
+fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(CapId, Grant)>, Vec<String>) {
+    let model = Pattern::word(&def.model).map(|name| Grant::new(Object::Model(name), Rights::USE));
+    let needs: Vec<Grant> = def.needs.iter().cloned().chain(model).collect();
+    let mut given: Vec<(CapId, Grant)> = Vec::new();
+    let mut withheld = Vec::new();
+    for need in &needs {
+        let before = given.len();
+        let alive = |grant: &Grant| grant.expires.is_none_or(|end| at < end);
+        let rows = kernel.policy_rows(&def.name).flat_map(|row| row.allow.iter().chain(&row.ask));
+        for granted in rows.filter_map(|row| row.meet(need)).filter(alive) {
+            let known = given.iter().any(|(_, grant)| grant.includes(&granted));
+            if let (false, Some(within)) = (known, kernel.parent_of(spawner, &granted)) {
+                given.push((within, granted));
+            }
+        }
+        let covered = given.iter().any(|(_, grant)| grant.includes(need));
+        if !covered && (given.len() == before || !given.iter().any(|(_, grant)| need.includes(grant))) {
+            withheld.push(need.to_string());
+        }
+    }
+    (given, withheld)
+}
+
+/// The call `dispatch`: one lane an agent.
+pub fn dispatch(
+    step: &mut Step<'_>,
+    pid: Pid,
+    (agent, text, lane): (&str, Text, Lane),
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
+    let Some(busy) = busy.map(|(busy, _)| *busy) else {
+        let def = agent_of(facts)?;
+        let mut birth = birth(step, pid, def, text, vec![], None);
+        birth.lane = true;
+        let (pid, withheld) = spawn(step, birth)?;
+        return Ok(Answer::Spawned { pid, withheld });
+    };
+    let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
+    if lane == Lane::Steer {
+        steer(step, busy, text.content, &label);
+        return Ok(Answer::DONE);
+    }
+    let waiting = step.state().lanes.get(agent).map_or(0, Vec::len);
+    if waiting >= limits::LANE_MAX {
+        return Err(Error::new(Code::Busy, format!("{waiting} dispatches wait for {agent} already")));
+    }
+    let label = step.intern(&label);
+    let agent = agent.to_string();
+    step.emit(Entry::Queued { agent, text: text.content, origin: text.origin, label, lane });
+    if lane == Lane::Interrupt {
+        interrupt(step, busy);
+        return Ok(Answer::Queued { queued: 1 });
+    }
+    Ok(Answer::Queued { queued: u32::try_from(waiting + 1).unwrap_or(u32::MAX) })
+}
+
+/// Words join a running turn; its label joins theirs.
+pub fn steer(step: &mut Step<'_>, pid: Pid, content: Content, label: &abi::label::Label) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    let joined = step.kernel.meaning(process.label).join(label);
+    let joined = step.intern(&joined);
+    step.emit(Entry::Steered { pid, item: Item { role: Role::User, content }, joined });
+}
+
+/// The call `wait`.
+pub fn wait(step: &mut Step<'_>, on: Option<Pid>, proposal: Option<ProposalId>) -> Outcome {
+    if let Some(pid) = on {
+        if step.state().processes.contains_key(&pid) {
+            return Outcome::Later(WaitOn::Process(pid));
+        }
+        let dead =
+            || Error::new(Code::Dead, format!("process {pid} ended long ago, or never was")).argument("pid");
+        return step.state().ended.get(&pid).map(|row| ended_answer(pid, row)).ok_or_else(dead).into();
+    }
+    if let Some(proposal) = proposal {
+        if step.state().proposals.contains_key(&proposal) {
+            return Outcome::Later(WaitOn::Proposal(proposal));
+        }
+        let ruled = step.state().ruled.get(&proposal).map(|ruled| ruled.word());
+        let dead = || Error::new(Code::Dead, format!("there is no proposal {proposal}")).argument("proposal");
+        return ruled.map(|state| Answer::Ruled { proposal, state }).ok_or_else(dead).into();
+    }
+    Outcome::Later(WaitOn::Time)
+}
+
+fn ended_answer(pid: Pid, row: &Ended) -> Answer {
+    Answer::Ended { pid, exit: row.exit.clone(), verdict: row.verdict, result: row.result }
+}
+
+/// Whether the caller may signal the process: an operator, itself, or one above it.
+pub fn may_signal(kernel: &Kernel, pid: Pid, target: Pid) -> Result<Vec<Lookup>, Error> {
+    if pid != WORKSPACE && !kernel.state.is_above(pid, target) {
+        return Err(
+            Error::new(Code::Denied, format!("process {target} is not below process {pid}")).argument("pid")
+        );
+    }
+    if !kernel.state.processes.contains_key(&target) {
+        return Err(Error::new(Code::Dead, format!("process {target} is not alive")).argument("pid"));
+    }
+    Ok(vec![])
+}
+
+/// The call `signal`.
+pub fn signal(step: &mut Step<'_>, pid: Pid, signal: Signal) -> Result<Answer, Error> {
+    let subtree = step.state().subtree(pid);
+    let is_frozen =
+        |state: &State, pid: &Pid| state.processes.get(pid).is_some_and(|row| row.frozen.is_some());
+    match signal {
+        Signal::Freeze => {
+            let pids: Vec<Pid> = subtree.into_iter().filter(|pid| !is_frozen(step.state(), pid)).collect();
+            if !pids.is_empty() {
+                step.emit(Entry::Frozen { pids, why: Freeze::Asked });
+            }
+        }
+        Signal::Thaw => {
+            let pids: Vec<Pid> = subtree.into_iter().filter(|pid| is_frozen(step.state(), pid)).collect();
+            if pids.is_empty() {
+                return Err(Error::new(Code::Invalid, format!("process {pid} is not frozen")).argument("pid"));
+            }
+            step.emit(Entry::Thawed { pids: pids.clone() });
+            for pid in pids {
+                turn::proceed(step, pid);
+                effect::thawed(step, pid);
+            }
+        }
+        Signal::Interrupt => interrupt(step, pid),
+        Signal::Kill => exit(step, pid, (Exit::Killed(String::from("signal")), Verdict::Failed), None),
+    }
+    Ok(Answer::DONE)
+}
+
+/// Ends a turn with what there is.
+fn interrupt(step: &mut Step<'_>, pid: Pid) {
+    let stated = step.state().processes.get(&pid).is_some_and(|process| !process.post.is_empty());
+    let verdict = if stated { Verdict::Failed } else { Verdict::Unverified };
+    exit(step, pid, (Exit::Killed(String::from("interrupt")), verdict), None);
+}
+
+/// The authority for words written to a control file.
+pub fn plan_control(
+    kernel: &Kernel,
+    pid: Pid,
+    path: &TreePath,
+    word: &Control,
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    match word {
+        Control::Signal { pid: target, .. } => may_signal(kernel, pid, *target),
+        Control::Mount { .. }
+        | Control::Unmount { .. }
+        | Control::Workspace { .. }
+        | Control::Budget { .. }
+        | Control::Down => kernel.allow(pid, Want::Admin(path), Rights::USE, at).map(|()| vec![]),
+    }
+}
+
+/// Carries out control words; those about the host are the machine's.
+pub fn control(step: &mut Step<'_>, word: &Control) -> Outcome {
+    match word {
+        Control::Signal { pid, signal: kind } => signal(step, *pid, *kind).into(),
+        Control::Budget { account, window, amount } => {
+            step.set_limit(account, *window, *amount).map(|()| Answer::DONE).into()
+        }
+        Control::Mount { name, driver, .. } => match may_mount(step.state(), name, driver) {
+            Ok(()) => Outcome::Control(word.clone()),
+            Err(error) => Outcome::Now(Err(error)),
+        },
+        Control::Unmount { name } => {
+            if !step.state().mounts.contains_key(name) {
+                return Outcome::Now(Err(Error::new(Code::NotFound, format!("{name} is not mounted"))));
+            }
+            step.emit(Entry::Unmounted { mount: name.clone() });
+            Outcome::Control(word.clone())
+        }
+        Control::Workspace { .. } | Control::Down => Outcome::Control(word.clone()),
+    }
+}
+
+fn may_mount(state: &State, name: &str, driver: &str) -> Result<(), Error> {
+    if state.mounts.contains_key(name) {
+        return Err(Error::new(Code::Exists, format!("{name} is mounted already")).argument("name"));
+    }
+    // A workspace that lacks a rule is for showing what the rule is worth: it may not reach anything real.
+    if !state.lacks.is_empty() && !["ram", "maildir", "outbox"].contains(&driver) {
+        return Err(Error::new(Code::Denied, format!("a workspace that lacks a rule cannot mount {driver}")));
+    }
+    Ok(())
+}
+
+/// Ends a process: what it started first; then all it held is taken back.
+pub fn exit(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), result: Option<Content>) {
+    for child in step.state().subtree(pid).into_iter().rev().filter(|child| *child != pid) {
+        exit_one(step, child, (Exit::Killed(String::from("its parent ended")), Verdict::Failed), None);
+    }
+    exit_one(step, pid, (how, verdict), result);
+}
+
+fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), result: Option<Content>) {
+    let Some(process) = step.state().processes.get(&pid).cloned() else { return };
+    let (actor, as_pid) = (step.actor.clone(), step.pid);
+    if let Phase::Model { effect } = process.turn.phase {
+        step.effect(Effect::Cut { effect });
+    }
+    let timers = step.state().timers.iter();
+    let of_pid =
+        |purpose: &TimerFor| matches!(purpose, TimerFor::Wait(of) | TimerFor::Pause(of) if *of == pid);
+    let gone: Vec<TimerId> = timers.filter(|(_, row)| of_pid(&row.purpose)).map(|(id, _)| *id).collect();
+    gone.into_iter().for_each(|timer| {
+        step.emit(Entry::TimerGone { timer });
+    });
+    let held = step.state().caps.values().filter(|cap| cap.holder == pid).map(|cap| cap.id);
+    let caps: BTreeSet<CapId> =
+        held.collect::<Vec<_>>().into_iter().flat_map(|cap| step.kernel.derived(cap)).collect();
+    if !caps.is_empty() {
+        step.emit(Entry::Revoked { caps: caps.into_iter().collect() });
+    }
+    if let Exit::Faulted(why) = &how {
+        step.alarm(format!("process {pid} ({}) was faulted: {why}", process.agent));
+    }
+    let failed = apply::is_failure(&how);
+    step.emit(Entry::Exited { pid, exit: how, verdict, result });
+    step.kernel.volatile.seen.remove(&pid);
+    tell_waiting(step, pid);
+    if process.lane && step.state().lanes.contains_key(&process.agent) {
+        step.set_timer(TimerFor::Lane(process.agent.clone()), 0);
+    }
+    restart_later(step, pid, &process, failed);
+    step.act_as(as_pid, actor);
+}
+
+/// Those who wait for the process, clients and turns, hear how it ended.
+fn tell_waiting(step: &mut Step<'_>, pid: Pid) {
+    let Some(answer) = step.state().ended.get(&pid).map(|row| ended_answer(pid, row)) else { return };
+    step.tell_clients(|client| matches!(client, Client::On { pid: Some(on), .. } if *on == pid), &answer);
+    turn::resolve(step, WaitOn::Process(pid), &Ok(answer));
+}
+
+/// Supervision: a turn that failed is begun again with the same task, if its agent says so.
+fn restart_later(step: &mut Step<'_>, pid: Pid, process: &crate::state::Process, failed: bool) {
+    let lived = step.at.saturating_sub(process.started);
+    let before = if lived > SETTLED_US { 0 } else { process.restarts };
+    let again = match process.restart {
+        Restart::No => false,
+        Restart::OnFailure(times) => failed && before < times,
+        Restart::Always => before < RESTARTS_ALWAYS,
+    };
+    if !again || process.parent != WORKSPACE {
+        return;
+    }
+    let wait = RESTART_US.saturating_mul(1 << before.min(16)).min(RESTART_US_MAX);
+    // Jitter without a random source: a quarter of the wait, by the hash of who asks.
+    let jitter = Hash::of_fields("jitter", &[&step.state().id, &pid.0.to_le_bytes()]).short() % (wait / 4);
+    step.set_timer(TimerFor::Restart(pid), wait + jitter);
+}
+
+/// A timer has run out.
+pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
+    if let Some(reply) = step.kernel.volatile.timers.remove(&timer) {
+        if step.kernel.volatile.clients.remove(&reply).is_some() {
+            step.reply(reply, Ok(Answer::TimedOut { timed_out: true }));
+        }
+        return;
+    }
+    let Some(row) = step.state().timers.get(&timer).cloned() else { return };
+    step.emit(Entry::TimerGone { timer });
+    let mut facts = match facts {
+        Facts::Found(facts) => Found::of(facts),
+        Facts::Refused(_) => return,
+    };
+    match row.purpose {
+        TimerFor::Proposal(proposal) => {
+            step.close_proposal(proposal, Entry::Lapsed { proposal });
+        }
+        TimerFor::Wait(pid) => turn::wait_is_over(step, pid),
+        TimerFor::Pause(pid) => turn::pause_is_over(step, pid),
+        TimerFor::Restart(pid) => restart(step, pid, &mut facts),
+        TimerFor::Lane(agent) => next_in_lane(step, &agent, &mut facts),
+    }
+}
+
+fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
+    let Some(ended) = step.state().ended.get(&pid).cloned() else { return };
+    let born = agent_of(facts).and_then(|def| {
+        let birth = Birth {
+            parent: WORKSPACE,
+            def,
+            task: ended.task,
+            label: ended.task_label,
+            own_words: ended.own_words,
+            post: ended.post,
+            budget: None,
+            restarts: ended.restarts.saturating_add(1),
+            lane: false,
+        };
+        spawn(step, birth)
+    });
+    if let Err(error) = born {
+        step.alarm(format!("{} cannot be restarted: {error}", ended.agent));
+    }
+}
+
+fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
+    let busy = step.state().processes.values().any(|process| process.lane && process.agent == agent);
+    let Some(queued) = step.state().lanes.get(agent).and_then(|queue| queue.first()).cloned() else { return };
+    if busy {
+        return;
+    }
+    step.emit(Entry::Dequeued { agent: agent.to_string() });
+    let born = agent_of(facts).and_then(|def| {
+        let birth = Birth {
+            parent: WORKSPACE,
+            def,
+            task: queued.text,
+            label: queued.label,
+            own_words: queued.origin.is_own_words(),
+            post: vec![],
+            budget: None,
+            restarts: 0,
+            lane: true,
+        };
+        spawn(step, birth)
+    });
+    if let Err(error) = born {
+        step.alarm(format!("a dispatch to {agent} could not begin: {error}"));
+    }
+}
+
+/// Processes whose records the caller may see; none means all.
+pub fn visible(state: &State, pid: Pid, of: Option<Pid>) -> Option<BTreeSet<Pid>> {
+    let top = match (pid == WORKSPACE, of) {
+        (true, None) => return None,
+        (true, Some(of)) => of,
+        (false, Some(of)) if state.is_above(pid, of) => of,
+        (false, _) => pid,
+    };
+    let ended = state.ended.keys().filter(|row| state.is_above(top, **row));
+    Some(state.subtree(top).into_iter().chain(ended.copied()).chain([top]).collect())
+}
+
+impl Step<'_> {
+    /// A timer that survives a restart.
+    pub fn set_timer(&mut self, purpose: TimerFor, after_us: u64) {
+        let timer = self.state().next.timer.next();
+        let due = self.at.saturating_add(after_us);
+        self.emit(Entry::TimerSet { timer, purpose, due });
+        self.effect(Effect::Timer { timer, after_us });
+    }
+
+    /// A timer of a waiting client; gone after a restart, like the client.
+    pub fn client_timer(&mut self, reply: ReplyTo, after_us: u64) {
+        let volatile = &mut self.kernel.volatile;
+        volatile.timers_made = volatile.timers_made.saturating_add(1);
+        let timer = TimerId((1 << 63) | volatile.timers_made);
+        volatile.timers.insert(timer, reply);
+        self.effect(Effect::Timer { timer, after_us });
+    }
+
+    /// The client has gone: nobody waits for this answer.
+    pub fn forget_client(&mut self, reply: ReplyTo) {
+        self.kernel.volatile.clients.remove(&reply);
+        self.kernel.volatile.timers.retain(|_, of| *of != reply);
+    }
+
+    /// Answers every client that waits for this.
+    pub fn tell_clients(&mut self, waits: impl Fn(&Client) -> bool, answer: &Answer) {
+        let clients = self.kernel.volatile.clients.iter();
+        let told: Vec<ReplyTo> =
+            clients.filter(|(_, client)| waits(client)).map(|(reply, _)| *reply).collect();
+        for reply in told {
+            self.forget_client(reply);
+            self.reply(reply, Ok(answer.clone()));
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What can be read of the kernel's state: `/proc`, `/proposals` and parts of `/sys`, rendered at the moment they
+//! are read, never stored. Text to `cat`, one `key value` a line.
+
+use crate::{
+    Kernel,
+    account::UTC_DAY_US,
+    authority::Want,
+    state::{Account, Ended, Phase, Process, Proposal, ROOT_ACCOUNT},
+    step::{Found, Step},
+};
+use abi::{
+    Code, Error, Micros, Pid, ProposalId, Seq, WORKSPACE,
+    agent::Verdict,
+    answer::{Answer, Name},
+    call::{Call, Fields},
+    cap::Rights,
+    fact::{Lookup, Query},
+    money::{Nano, Resource},
+    path::TreePath,
+    record::{Exit, Freeze, WaitOn},
+};
+use alloc::{format, string::String, string::ToString, vec, vec::Vec};
+use core::fmt::Write;
+
+/// Files of a process.
+const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
+/// Files of a proposal.
+const OF_PROPOSAL: [&str; 2] = ["args", "status"];
+/// Rendered files of `/sys`.
+const OF_SYS: [&str; 8] =
+    ["budget", "ctl", "mounts", "principals", "rules", "status", "version", "workspaces"];
+
+/// Whether the path is rendered and not stored.
+pub fn is_rendered(path: &TreePath) -> bool {
+    let mut names = path.names();
+    match (names.next(), names.next()) {
+        (Some("proc" | "proposals"), _) => true,
+        (Some("sys"), None) => true,
+        (Some("sys"), Some(name)) => OF_SYS.contains(&name),
+        _ => false,
+    }
+}
+
+/// A rendered thing.
+enum Thing<'a> {
+    Dir(Vec<Name>),
+    Process(Pid, &'a str),
+    Proposal(ProposalId, &'a str),
+    Sys(&'a str),
+}
+
+fn thing<'a>(kernel: &Kernel, path: &'a TreePath) -> Result<Thing<'a>, Error> {
+    let state = &kernel.state;
+    let names: Vec<&str> = path.names().collect();
+    let missing = || Error::new(Code::NotFound, format!("{path} does not exist")).argument("path");
+    match names.as_slice() {
+        ["proc"] => {
+            let pids: Vec<Pid> = state.ended.keys().chain(state.processes.keys()).copied().collect();
+            Ok(Thing::Dir(dirs(&pids)))
+        }
+        ["proposals"] => Ok(Thing::Dir(dirs(&state.proposals.keys().copied().collect::<Vec<_>>()))),
+        ["sys"] => Ok(Thing::Dir(files(&["budget.yaml", "policy.yaml"], &OF_SYS))),
+        ["proc", pid, rest @ ..] => {
+            let pid = pid.parse().map(Pid).map_err(|_| missing())?;
+            if !state.processes.contains_key(&pid) && !state.ended.contains_key(&pid) {
+                return Err(missing());
+            }
+            match rest {
+                [] => Ok(Thing::Dir(files(&OF_PROCESS, &[]))),
+                [file] if OF_PROCESS.contains(file) => Ok(Thing::Process(pid, file)),
+                _ => Err(missing()),
+            }
+        }
+        ["proposals", id, rest @ ..] => {
+            let id = id.parse().map(ProposalId).map_err(|_| missing())?;
+            if !state.proposals.contains_key(&id) {
+                return Err(missing());
+            }
+            match rest {
+                [] => Ok(Thing::Dir(files(&OF_PROPOSAL, &[]))),
+                [file] if OF_PROPOSAL.contains(file) => Ok(Thing::Proposal(id, file)),
+                _ => Err(missing()),
+            }
+        }
+        ["sys", file] if OF_SYS.contains(file) => Ok(Thing::Sys(file)),
+        _ => Err(missing()),
+    }
+}
+
+fn dirs<T: core::fmt::Display>(ids: &[T]) -> Vec<Name> {
+    ids.iter().map(|id| Name { name: id.to_string(), node: "dir" }).collect()
+}
+
+fn files(first: &[&str], more: &[&str]) -> Vec<Name> {
+    let mut names: Vec<&str> = first.iter().chain(more).copied().collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| Name { name: name.to_string(), node: "file" }).collect()
+}
+
+/// Authority and questions of reading a rendered path.
+pub fn plan(
+    kernel: &Kernel,
+    pid: Pid,
+    path: &TreePath,
+    as_of: Option<Seq>,
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    if as_of.is_some() {
+        return Err(Error::invalid("at", format!("{path} is rendered now; it has no past"))
+            .hint("the log has: skep trace"));
+    }
+    let own = |of: Pid| pid != WORKSPACE && kernel.state.is_above(pid, of);
+    match thing(kernel, path) {
+        Ok(Thing::Process(_, "token")) if pid != WORKSPACE => {
+            Err(Error::new(Code::Denied, "only an operator may read a process's token"))
+        }
+        Ok(Thing::Process(of, _)) if own(of) => Ok(vec![]),
+        found => {
+            kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
+            match found? {
+                Thing::Proposal(id, "args") => {
+                    let hash = kernel.state.proposals.get(&id).map(|row| row.args.hash).unwrap_or_default();
+                    Ok(vec![Lookup::Bytes { hash }])
+                }
+                Thing::Dir(_) | Thing::Process(..) | Thing::Proposal(..) | Thing::Sys(_) => Ok(vec![]),
+            }
+        }
+    }
+}
+
+/// The query by which the machine renders what only it knows.
+pub fn query(path: &TreePath) -> Option<Query> {
+    let names: Vec<&str> = path.names().collect();
+    match names.as_slice() {
+        ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
+        ["sys", "workspaces"] => Some(Query::Workspaces),
+        _ => None,
+    }
+}
+
+/// Reads or lists a rendered path.
+pub fn answer(
+    step: &mut Step<'_>,
+    _pid: Pid,
+    (path, _): (&TreePath, Option<Seq>),
+    call: &Call,
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    if let Some(query) = query(path) {
+        return Ok(Answer::Query(query));
+    }
+    let kernel: &Kernel = step.kernel;
+    let lists = matches!(call, Call::List { .. });
+    let text = match (thing(kernel, path)?, lists) {
+        (Thing::Dir(entries), true) => return Ok(Answer::Names { entries }),
+        (Thing::Dir(_), false) => {
+            return Err(Error::invalid("path", format!("{path} is a directory")).hint("list it"));
+        }
+        (_, true) => return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it")),
+        (Thing::Process(pid, file), false) => of_process(kernel, pid, file, step.at),
+        (Thing::Proposal(id, "args"), false) => {
+            let bytes = facts.bytes()?;
+            kernel.state.proposals.get(&id).map(|row| arguments(row, &bytes)).unwrap_or_default()
+        }
+        (Thing::Proposal(id, _), false) => {
+            kernel.state.proposals.get(&id).map(|row| proposal(kernel, id, row)).unwrap_or_default()
+        }
+        (Thing::Sys(file), false) => of_sys(kernel, file, step.at),
+    };
+    Ok(Answer::Text { text })
+}
+
+fn of_process(kernel: &Kernel, pid: Pid, file: &str, at: Micros) -> String {
+    let state = &kernel.state;
+    match (file, state.processes.get(&pid), state.ended.get(&pid)) {
+        ("status", Some(process), _) => running(kernel, pid, process, at),
+        ("status", None, Some(row)) => ended(kernel, pid, row),
+        ("caps", ..) => {
+            let mut text = String::new();
+            for cap in state.caps.values().filter(|cap| cap.holder == pid) {
+                let parent = cap.parent.map_or_else(|| String::from("-"), |parent| parent.to_string());
+                let _ = writeln!(text, "{} {parent} {}", cap.id, cap.grant);
+            }
+            text
+        }
+        ("budget", Some(process), _) => {
+            let mut text = String::new();
+            let mut next = Some(process.account);
+            while let Some(account) = next.and_then(|id| state.accounts.get(&id)) {
+                text.push_str(&limits_of(account, at));
+                next = account.parent;
+            }
+            text
+        }
+        _ => String::new(),
+    }
+}
+
+/// State and, after it, what it waits for.
+fn state_word(process: &Process) -> (&'static str, String) {
+    if let Some(why) = &process.frozen {
+        return ("frozen", freeze_word(why));
+    }
+    match &process.turn.phase {
+        Phase::Ready => ("ready", String::new()),
+        Phase::Model { .. } => ("waiting", String::from("model")),
+        Phase::Tools { .. } => ("running", String::new()),
+        Phase::Paused => ("waiting", String::from("pause")),
+        Phase::Waits { on, name, about, .. } => {
+            let what = match on {
+                WaitOn::Process(pid) => format!("process {pid}"),
+                WaitOn::Proposal(id) => format!("proposal {id}"),
+                WaitOn::Effect(_) => format!("{name} {about}"),
+                WaitOn::Time => String::from("time"),
+            };
+            ("waiting", what)
+        }
+    }
+}
+
+fn freeze_word(why: &Freeze) -> String {
+    match why {
+        Freeze::Asked => String::from("asked"),
+        Freeze::Limit { account, limit } => format!("limit of {account}: {limit}"),
+        Freeze::Loop { calls } => format!("{calls} calls without getting on"),
+        Freeze::Lost { .. } => String::from("a model call was lost twice"),
+    }
+}
+
+fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
+    let (state, why) = state_word(process);
+    let account = kernel.state.accounts.get(&process.account);
+    let used = account.map(|account| account.used).unwrap_or_default();
+    let limit = account.and_then(|row| row.limits.iter().find(|limit| limit.resource == Resource::Money));
+    let limit = limit.map_or_else(|| String::from("-"), |limit| Nano(limit.max).to_string());
+    let label = kernel.meaning(process.label);
+    let mut text = String::new();
+    let _ =
+        writeln!(text, "pid {pid}\nparent {}\nrun {}\nagent {}", process.parent, process.run, process.agent);
+    let _ = writeln!(text, "state {state}\nwhy {why}\nlabel {label}\nmodel {}", process.model);
+    let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", process.turn.step, used.calls, used.tokens_in);
+    let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
+    let _ = writeln!(text, "money {}\nlimit {limit}\nstarted {}", used.money, process.started);
+    let _ = writeln!(text, "age_us {}\ntask {}", at.saturating_sub(process.started), process.task.hash);
+    text
+}
+
+fn ended(kernel: &Kernel, pid: Pid, row: &Ended) -> String {
+    let exit = match &row.exit {
+        Exit::Exited(code) => format!("exited {code}"),
+        Exit::Killed(why) => format!("killed {why}"),
+        Exit::Faulted(why) => format!("faulted {why}"),
+    };
+    let state = match &row.exit {
+        Exit::Exited(_) => "exited",
+        Exit::Killed(_) => "killed",
+        Exit::Faulted(_) => "faulted",
+    };
+    let result = row.result.map_or_else(|| String::from("-"), |result| result.hash.to_string());
+    let label = kernel.meaning(row.label);
+    let used = row.used;
+    let mut text = String::new();
+    let _ = writeln!(text, "pid {pid}\nparent {}\nrun {}\nagent {}", row.parent, row.run, row.agent);
+    let _ =
+        writeln!(text, "state {state}\nexit {exit}\nverdict {}\nlabel {label}", verdict_word(row.verdict));
+    let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", row.step, used.calls, used.tokens_in);
+    let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
+    let _ = writeln!(text, "money {}\nstarted {}\nended {}", used.money, row.started, row.at);
+    let _ = writeln!(text, "result {result}\ntask {}", row.task.hash);
+    text
+}
+
+fn verdict_word(verdict: Verdict) -> &'static str {
+    verdict.word()
+}
+
+/// One line a limit: account, resource, window, used, reserved, max.
+fn limits_of(account: &Account, at: Micros) -> String {
+    let mut text = String::new();
+    for limit in &account.limits {
+        let show = |value: i64| {
+            if limit.resource == Resource::Money { Nano(value).to_string() } else { value.to_string() }
+        };
+        let used = show(account.used_in(limit.window, at).get(limit.resource));
+        let reserved = show(account.reserved.get(limit.resource));
+        let (name, resource) = (&account.name, limit.resource.word());
+        let _ =
+            writeln!(text, "{name} {resource} {} {used} {reserved} {}", limit.window.word(), show(limit.max));
+    }
+    text
+}
+
+fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal) -> String {
+    let mount = if row.mount.is_empty() { "-" } else { &row.mount };
+    let mut text = String::new();
+    let _ =
+        writeln!(text, "proposal {id}\nstate proposed\nkind {}\nmount {mount}\npid {}", row.kind, row.pid);
+    let _ = writeln!(text, "agent {}\nrule {}\nwhy {}", row.agent, row.rule.word(), row.rule.sentence());
+    let _ = writeln!(text, "label {}\nabout {}", kernel.meaning(row.label), escaped(&row.about));
+    let _ = writeln!(text, "digest {}\nexpires {}\nmade {}", row.digest, row.expires, row.made);
+    let _ = writeln!(text, "effect {}\nargs {}", row.effect, row.args.hash);
+    text
+}
+
+/// The exact arguments, every field, nothing cut; what is not plainly visible is escaped.
+fn arguments(row: &Proposal, bytes: &[u8]) -> String {
+    let mut text = String::new();
+    if row.mount.is_empty() {
+        return match musli::wire::from_slice::<Call>(bytes) {
+            Ok(call) => format!("call: {}\n", escaped(&format!("{call:?}"))),
+            Err(_) => String::from("call: cannot be read\n"),
+        };
+    }
+    let Ok(fields) = musli::wire::from_slice::<Fields>(bytes) else {
+        return String::from("arguments cannot be read\n");
+    };
+    for (name, values) in fields {
+        for value in values {
+            let _ = writeln!(text, "{name}: {}", escaped(&value));
+        }
+    }
+    text
+}
+
+/// Printable text as it is; controls, bidirectional and zero-width characters, line ends as `\u{…}` or `\n`.
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        let hidden = matches!(u32::from(c),
+            0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xE0000..=0xE007F | 0x061C | 0x00AD);
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\\' => shown.push_str("\\\\"),
+            c if c.is_control() || hidden => {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
+    let state = &kernel.state;
+    let mut text = String::new();
+    match file {
+        "status" => return status(kernel, at),
+        "budget" => state.accounts.values().for_each(|account| text.push_str(&limits_of(account, at))),
+        "mounts" => {
+            for (name, mount) in &state.mounts {
+                let _ = writeln!(text, "{name} {} {}", mount.driver, mount.argument);
+            }
+        }
+        "principals" => {
+            let mut agents: Vec<&str> =
+                state.processes.values().map(|process| process.agent.as_str()).collect();
+            agents.sort_unstable();
+            agents.dedup();
+            agents.into_iter().for_each(|agent| {
+                let _ = writeln!(text, "agent:{agent}");
+            });
+            state.mounts.keys().for_each(|mount| {
+                let _ = writeln!(text, "mount:{mount}");
+            });
+        }
+        "rules" => {
+            let _ = writeln!(text, "sink rules 1 2 5 6a 6c and the steering places");
+            state.lacks.iter().for_each(|rule| {
+                let _ = writeln!(text, "lacks {rule}");
+            });
+        }
+        "version" => {
+            let _ = writeln!(text, "skep {}\nlog format {}", env!("CARGO_PKG_VERSION"), crate::wake::FORMAT);
+        }
+        _ => {}
+    }
+    text
+}
+
+fn status(kernel: &Kernel, at: Micros) -> String {
+    let state = &kernel.state;
+    let frozen = state.processes.values().filter(|process| process.frozen.is_some()).count();
+    let running = state.processes.len() - frozen;
+    let root = state.accounts.get(&ROOT_ACCOUNT);
+    let today = root.map_or(0, |root| root.used_in(abi::money::Window::Day, at).money.0);
+    let is_daily = |limit: &&abi::money::Limit| {
+        limit.resource == Resource::Money && limit.window == abi::money::Window::Day
+    };
+    let limit = root.and_then(|root| root.limits.iter().find(is_daily));
+    let limit = limit.map_or_else(|| String::from("-"), |limit| Nano(limit.max).to_string());
+    let lacks: Vec<String> = state.lacks.iter().map(u8::to_string).collect();
+    let id: String = state.id.iter().fold(String::new(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    });
+    let in_doubt = state.effects.values().filter(|row| row.stage == crate::state::Stage::InDoubt).count();
+    let policy = state.policy.as_ref().map_or_else(|| String::from("-"), |loaded| loaded.digest.to_string());
+    let lacks = if lacks.is_empty() { String::from("-") } else { lacks.join(" ") };
+    let mut text = String::new();
+    let _ = writeln!(text, "workspace {id}\nseq {}\nprocesses {}", state.seq, state.processes.len());
+    let _ = writeln!(text, "running {running}\nfrozen {frozen}\nproposals {}", state.proposals.len());
+    let _ = writeln!(text, "in_doubt {in_doubt}\nmoney_today {}\nmoney_limit {limit}", Nano(today));
+    let _ = writeln!(text, "day {}\npolicy {policy}\nlacks {lacks}", at / UTC_DAY_US);
+    let _ = writeln!(text, "models {}", state.prices.keys().cloned().collect::<Vec<_>>().join(" "));
+    text
+}

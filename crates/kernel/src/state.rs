@@ -1,0 +1,371 @@
+//! The tables. All that is alive and must survive a restart is in [`State`]; what is closed lives in the log.
+//! Ordered maps only. Fields are numbered by position on disk: add at the end, never reorder.
+
+use abi::{
+    AccountId, CapId, Content, EffectId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId, ReplyTo, Seq,
+    TimerId, VersionId, WORKSPACE,
+    agent::{Policy, Postcondition, Restart, Verdict},
+    call::Origin,
+    cap::Cap,
+    effect::Item,
+    label::Label,
+    manifest::{Manifest, Recovery},
+    money::{AccountName, Amounts, Limit, Nano, Price},
+    path::TreePath,
+    record::{Exit, Freeze, Rule, TimerFor, WaitOn},
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
+use musli::{Decode, Encode};
+
+/// The workspace's own account, above all others.
+pub const ROOT_ACCOUNT: AccountId = AccountId(1);
+
+/// Everything.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct State {
+    pub id: [u8; 16],
+    /// Rules of the sink table this workspace was made without.
+    pub lacks: Vec<u8>,
+    pub seq: Seq,
+    /// Time of the last record; never runs backwards.
+    pub at: Micros,
+    pub next: Counters,
+    pub labels: BTreeMap<LabelId, Label>,
+    pub policy: Option<Loaded>,
+    pub prices: BTreeMap<String, Price>,
+    pub mounts: BTreeMap<String, Mount>,
+    pub accounts: BTreeMap<AccountId, Account>,
+    /// Money the node lends, and what of it is spent since.
+    pub lease: Nano,
+    pub lease_used: i64,
+    pub caps: BTreeMap<CapId, Cap>,
+    pub processes: BTreeMap<Pid, Process>,
+    pub runs: BTreeMap<Pid, Run>,
+    /// The last processes that ended; bounded.
+    pub ended: BTreeMap<Pid, Ended>,
+    pub lanes: BTreeMap<String, Vec<Queued>>,
+    pub model_calls: BTreeMap<EffectId, ModelRow>,
+    pub effects: BTreeMap<EffectId, EffectRow>,
+    pub proposals: BTreeMap<ProposalId, Proposal>,
+    /// How the last proposals were decided; bounded.
+    pub ruled: BTreeMap<ProposalId, Ruled>,
+    pub timers: BTreeMap<TimerId, Timer>,
+}
+
+/// The last id of each kind that was given away.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Counters {
+    pub pid: Pid,
+    pub cap: CapId,
+    pub account: AccountId,
+    pub label: LabelId,
+    pub file: FileId,
+    pub version: VersionId,
+    pub op: OpId,
+    pub proposal: ProposalId,
+    pub timer: TimerId,
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Loaded {
+    pub digest: Hash,
+    pub policy: Policy,
+}
+
+/// An integration.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Mount {
+    pub driver: String,
+    pub argument: String,
+    pub manifest: Manifest,
+}
+
+/// A node of the budget tree.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Account {
+    pub parent: Option<AccountId>,
+    pub name: AccountName,
+    pub limits: Vec<Limit>,
+    /// Settled, as long as the account lives.
+    pub used: Amounts,
+    /// The UTC day `day_used` counts.
+    pub day: u64,
+    pub day_used: Amounts,
+    /// Reserved and not yet settled.
+    pub reserved: Amounts,
+}
+
+/// What all processes of one run share: the words at its root.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Run {
+    pub task: Content,
+    /// Whether the task is an operator's own words.
+    pub own_words: bool,
+    /// Short hashes of (kind, steering value) that an operator approved in this run.
+    pub approved: BTreeSet<u64>,
+}
+
+/// A living process.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Process {
+    pub parent: Pid,
+    pub run: Pid,
+    pub agent: String,
+    pub account: AccountId,
+    pub label: LabelId,
+    pub task: Content,
+    pub model: String,
+    pub tools: Vec<String>,
+    pub post: Vec<Postcondition>,
+    pub restart: Restart,
+    pub restarts: u32,
+    pub lane: bool,
+    pub frozen: Option<Freeze>,
+    pub started: Micros,
+    /// Its last record: cause of the next.
+    pub seq: Seq,
+    pub turn: Turn,
+    pub progress: Progress,
+}
+
+/// The model + tools loop of a process.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Turn {
+    pub step: u32,
+    /// Attempts at the present step's model call.
+    pub attempt: u32,
+    /// Failed model calls in a row.
+    pub failures: u32,
+    /// The last request, which the next one builds on.
+    pub prev: Option<EffectId>,
+    /// What the last request contained.
+    pub items: Vec<Item>,
+    /// What the next request adds.
+    pub pending: Vec<Item>,
+    pub phase: Phase,
+}
+
+/// Where a turn stands; every crash resumes here.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Phase {
+    /// The next model call may start.
+    Ready,
+    /// A model call is under way.
+    Model { effect: EffectId },
+    /// Tool calls of an answer are being made; `next` is the one to make.
+    Tools { answer: Content, count: u32, next: u32 },
+    /// A tool call waits for its outcome.
+    Waits { answer: Content, count: u32, index: u32, name: String, args: Content, on: WaitOn, about: String },
+    /// A pause before the next model call, until a timer fires.
+    Paused,
+}
+
+/// Whether a turn gets on.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Progress {
+    /// Short hash of the last (tool, arguments, outcome).
+    pub last: u64,
+    pub repeats: u32,
+    pub idle_calls: u32,
+    pub idle_spend: i64,
+}
+
+/// What is left of a process that ended.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Ended {
+    pub parent: Pid,
+    pub run: Pid,
+    pub agent: String,
+    pub label: LabelId,
+    pub step: u32,
+    pub used: Amounts,
+    pub exit: Exit,
+    pub verdict: Verdict,
+    pub result: Option<Content>,
+    pub started: Micros,
+    pub at: Micros,
+    pub task: Content,
+    /// What a restart needs.
+    pub restarts: u32,
+    pub own_words: bool,
+    pub post: Vec<Postcondition>,
+    pub task_label: LabelId,
+}
+
+/// A dispatch in an agent's lane.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Queued {
+    pub text: Content,
+    pub origin: Origin,
+    pub label: LabelId,
+}
+
+/// A model call under way.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct ModelRow {
+    pub pid: Pid,
+    /// 0: a bare `complete`, not a turn's.
+    pub step: u32,
+    pub attempt: u32,
+    pub model: String,
+    pub account: AccountId,
+    pub items: Vec<Item>,
+    pub reserved: Amounts,
+    pub reserved_out: u64,
+    pub max_out: u64,
+    pub seq: Seq,
+}
+
+/// How far an effect has come.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub enum Stage {
+    /// Recorded; the driver has not seen it.
+    Intended,
+    /// The driver may have seen it.
+    Dispatched,
+    /// Nobody knows.
+    InDoubt,
+}
+
+/// Another effect under way.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct EffectRow {
+    pub pid: Pid,
+    pub account: AccountId,
+    pub mount: String,
+    pub kind: String,
+    pub args: Content,
+    pub recovery: Recovery,
+    pub stage: Stage,
+    pub reserved: Amounts,
+    pub proposal: Option<ProposalId>,
+    pub seq: Seq,
+}
+
+/// Something that waits for an operator.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Proposal {
+    pub effect: EffectId,
+    pub pid: Pid,
+    pub run: Pid,
+    pub agent: String,
+    /// Empty for a held call.
+    pub mount: String,
+    pub kind: String,
+    pub args: Content,
+    pub digest: Hash,
+    pub label: LabelId,
+    pub rule: Rule,
+    pub about: String,
+    pub paths: Vec<TreePath>,
+    pub steering: Vec<u64>,
+    pub expires: Micros,
+    pub made: Seq,
+}
+
+/// How a proposal was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub enum Ruled {
+    Approved,
+    Rejected,
+    Expired,
+}
+
+impl Ruled {
+    /// The word, as printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// A timer that runs.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Timer {
+    pub purpose: TimerFor,
+    pub due: Micros,
+}
+
+/// What a crash may lose.
+#[derive(Clone, Debug, Default)]
+pub struct Volatile {
+    /// Version of a path that a process saw last: the base of its next write.
+    pub seen: BTreeMap<Pid, BTreeMap<TreePath, VersionId>>,
+    /// Clients that wait.
+    pub clients: BTreeMap<ReplyTo, Client>,
+    /// Timers of clients; ids from the upper half, so that they never meet those of the log.
+    pub timers: BTreeMap<TimerId, ReplyTo>,
+    pub timers_made: u64,
+    /// Wall and monotonic time of the last event, to notice a jump.
+    pub clocks: Option<(Micros, Micros)>,
+}
+
+/// What a client waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Client {
+    /// The end of a process, a proposal, or a time.
+    On { pid: Option<Pid>, proposal: Option<ProposalId> },
+    /// A model call of its own.
+    Model(EffectId),
+    /// An effect of its own.
+    Effect(EffectId),
+    /// A control word that the machine carries out.
+    Control,
+}
+
+impl Process {
+    /// Whether it waits for something that needs no memory: a person, or a time that a timer will bring.
+    pub fn sleeps(&self) -> bool {
+        match &self.turn.phase {
+            Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } => false,
+            Phase::Paused => true,
+            Phase::Waits { on, .. } => !matches!(on, WaitOn::Effect(_)),
+        }
+    }
+}
+
+impl State {
+    /// Whether the sink table has this rule here.
+    pub fn has_rule(&self, rule: u8) -> bool {
+        !self.lacks.contains(&rule)
+    }
+
+    /// The process and all below it, parents first.
+    pub fn subtree(&self, top: Pid) -> Vec<Pid> {
+        let mut found = Vec::new();
+        let mut todo = alloc::vec![top];
+        while let Some(pid) = todo.pop() {
+            if self.processes.contains_key(&pid) {
+                found.push(pid);
+            }
+            // Children have higher ids than their parent, so the range is all that can be below.
+            let children = self.processes.range(pid.next()..).filter(|(_, process)| process.parent == pid);
+            todo.extend(children.map(|(child, _)| *child));
+        }
+        found
+    }
+
+    /// Whether `above` is `pid` or one of those above it.
+    pub fn is_above(&self, above: Pid, pid: Pid) -> bool {
+        let mut at = pid;
+        for _ in 0..=abi::limits::PROCESS_DEPTH_MAX {
+            if at == above {
+                return true;
+            }
+            let parent = self.processes.get(&at).map(|process| process.parent);
+            match parent.or_else(|| self.ended.get(&at).map(|ended| ended.parent)) {
+                Some(parent) if at != WORKSPACE => at = parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+}

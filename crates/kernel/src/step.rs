@@ -1,0 +1,422 @@
+//! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
+
+use crate::{Kernel, effect, files, label, process, render, state::Client, state::State, turn, wake};
+use abi::{
+    Code, Content, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
+    answer::Answer,
+    call::Call,
+    control::Control,
+    effect::{Alarm, Decision, Effect},
+    event::{Body, Caller, Event},
+    fact::{Fact, Facts, Lookup, Place, Query},
+    limits,
+    record::{Entry, Record, WaitOn},
+    tree::Version,
+};
+use alloc::{format, string::String, string::ToString, vec, vec::Vec};
+
+/// What is known to have to be asked before this event is decided.
+pub fn plan(kernel: &Kernel, event: &Event) -> Result<Vec<Lookup>, Error> {
+    let at = kernel.state.at.max(event.at);
+    match &event.body {
+        Body::Call { caller, call, .. } => plan_call(kernel, subject(kernel, caller)?, call, at),
+        Body::Tool { pid, step, index, name, call, .. } => {
+            turn::plan_tool(kernel, (*pid, *step, *index), name, call.as_ref(), at)
+        }
+        Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
+        Body::Arrived { mount, path, .. } => files::plan_arrival(kernel, mount, path),
+        Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer)),
+        Body::Genesis { .. }
+        | Body::Woke { .. }
+        | Body::PolicyLoaded { .. }
+        | Body::Priced { .. }
+        | Body::Mounted { .. }
+        | Body::ControlEnded { .. }
+        | Body::Left { .. }
+        | Body::ModelProgress { .. }
+        | Body::Armed { .. }
+        | Body::EffectEnded { .. }
+        | Body::EffectProbed { .. }
+        | Body::Quarantined { .. } => Ok(vec![]),
+    }
+}
+
+/// Whom the caller acts as.
+fn subject(kernel: &Kernel, caller: &Caller) -> Result<Pid, Error> {
+    match caller {
+        Caller::Operator(_) => Ok(WORKSPACE),
+        Caller::Process(pid) => match kernel.state.processes.get(pid) {
+            None => Err(Error::new(Code::Dead, format!("process {pid} has ended"))),
+            Some(process) if process.frozen.is_some() => {
+                Err(Error::new(Code::Busy, format!("process {pid} is frozen"))
+                    .hint("wait until it is thawed"))
+            }
+            Some(_) => Ok(*pid),
+        },
+    }
+}
+
+/// Authority first; then the questions. For turns and for clients alike.
+pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lookup>, Error> {
+    match call {
+        Call::List { path, at: as_of } | Call::Read { path, at: as_of } if render::is_rendered(path) => {
+            render::plan(kernel, pid, path, *as_of, at)
+        }
+        Call::List { path, at: as_of } => files::plan_list(kernel, pid, path, *as_of, at),
+        Call::Read { path, at: as_of } => files::plan_read(kernel, pid, path, *as_of, at),
+        Call::Write { path, write, base, .. } => files::plan_write(kernel, pid, (path, write, *base), at),
+        Call::Move { from, to, .. } => files::plan_move(kernel, pid, from, to, at),
+        Call::Remove { path, .. } => files::plan_remove(kernel, pid, path, at),
+        Call::History { path, .. } => files::plan_history(kernel, pid, path, at),
+        Call::Spawn { agent, .. } | Call::Dispatch { agent, .. } => {
+            process::plan_spawn(kernel, pid, agent, at)
+        }
+        Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
+        Call::Decide { proposal, ruling, .. } => effect::plan_decide(kernel, pid, *proposal, *ruling),
+        Call::Control { path, word } => process::plan_control(kernel, pid, path, word, at),
+        Call::Complete { model, .. } => turn::plan_complete(kernel, pid, model, at),
+        Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
+        Call::Wait { .. } | Call::Grant { .. } | Call::Revoke { .. } | Call::Trace { .. } => Ok(vec![]),
+    }
+}
+
+/// Decides one event.
+pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
+    let at = kernel.state.at.max(event.at);
+    let actor = String::from("system:kernel");
+    let mut step = Step {
+        kernel,
+        at,
+        out: Decision::default(),
+        actor,
+        pid: WORKSPACE,
+        first: None,
+        cause: None,
+        approved: None,
+    };
+    step.notice_clocks(event);
+    match &event.body {
+        Body::Genesis { id, lacks } => wake::genesis(&mut step, *id, lacks),
+        Body::Woke { lease } => wake::woke(&mut step, *lease),
+        Body::PolicyLoaded { digest, policy } => {
+            step.emit(Entry::PolicyLoaded { digest: *digest, policy: policy.clone() });
+            wake::workspace_limits(&mut step);
+        }
+        Body::Priced { model, price } => {
+            if step.state().prices.get(model) != Some(price) {
+                step.emit(Entry::Priced { model: model.clone(), price: *price });
+            }
+        }
+        Body::Mounted { mount, driver, argument, manifest } => {
+            wake::mounted(&mut step, (mount, driver, argument), manifest);
+        }
+        Body::ControlEnded { reply, result } => {
+            if step.kernel.volatile.clients.remove(reply).is_some() {
+                step.reply(*reply, result.clone().map(|()| Answer::DONE));
+            }
+        }
+        Body::Call { caller, reply, call } => step.call(caller, *reply, call, facts),
+        Body::Left { reply } => step.forget_client(*reply),
+        Body::Tool { pid, step: number, index, name, args, call } => {
+            turn::tool(&mut step, (*pid, *number, *index), (name, *args), call, facts);
+        }
+        Body::ModelProgress { effect, tokens_out } => turn::progress(&mut step, effect, *tokens_out),
+        Body::ModelEnded { effect, attempt, outcome } => {
+            turn::ended(&mut step, effect, *attempt, outcome, facts);
+        }
+        Body::Armed { effect } => effect::armed(&mut step, effect),
+        Body::EffectEnded { effect, outcome } => effect::ended(&mut step, effect, outcome),
+        Body::EffectProbed { effect, found } => effect::probed(&mut step, effect, found),
+        Body::Arrived { mount, path, content } => files::arrived(&mut step, mount, path, *content, facts),
+        Body::TimerFired { timer } => process::timer_fired(&mut step, *timer, facts),
+        Body::Quarantined { digest, what } => {
+            step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));
+            step.emit(Entry::Quarantined { digest: *digest, what: what.clone() });
+        }
+    }
+    step.out
+}
+
+/// One event while it is decided.
+pub struct Step<'a> {
+    pub kernel: &'a mut Kernel,
+    pub at: Micros,
+    pub out: Decision,
+    /// Principal and process the next records carry.
+    pub actor: String,
+    pub pid: Pid,
+    /// The first record of this event: cause of those after it.
+    first: Option<Seq>,
+    /// What led to the event, if the log knows.
+    pub cause: Option<Seq>,
+    /// Set while an approved call is carried out: the label it was proposed under; the sink table has been asked.
+    pub approved: Option<abi::LabelId>,
+}
+
+/// How a call goes on.
+pub enum Outcome {
+    /// It is decided.
+    Now(Result<Answer, Error>),
+    /// Its answer comes later.
+    Later(WaitOn),
+    /// A client waits for its own model call.
+    Model(abi::EffectId),
+    /// A client waits for the machine to carry out a control word.
+    Control(Control),
+}
+
+impl From<Result<Answer, Error>> for Outcome {
+    fn from(result: Result<Answer, Error>) -> Self {
+        Self::Now(result)
+    }
+}
+
+impl Step<'_> {
+    /// The state, to read.
+    pub fn state(&self) -> &State {
+        &self.kernel.state
+    }
+
+    /// Records with this principal and process from now on.
+    pub fn act_as(&mut self, pid: Pid, actor: String) {
+        self.pid = pid;
+        self.actor = actor;
+        self.cause = crate::apply::cause_of(self.state(), pid);
+    }
+
+    /// Acts as a process, if it is alive.
+    pub fn act_as_process(&mut self, pid: Pid) {
+        let actor = self.state().processes.get(&pid).map(label::principal);
+        self.act_as(pid, actor.unwrap_or_else(|| String::from("system:kernel")));
+    }
+
+    /// Writes a record and applies it.
+    pub fn emit(&mut self, body: Entry) -> Seq {
+        let seq = self.state().seq.next();
+        let cause = self.first.or(self.cause).unwrap_or(seq);
+        let record = Record { seq, at: self.at, actor: self.actor.clone(), pid: self.pid, cause, body };
+        self.kernel.apply(&record);
+        self.out.records.push(record);
+        self.first.get_or_insert(seq);
+        seq
+    }
+
+    /// Something to do.
+    pub fn effect(&mut self, effect: Effect) {
+        self.out.effects.push(effect);
+    }
+
+    /// Something the operator should hear.
+    pub fn alarm(&mut self, message: String) {
+        self.out.alarms.push(Alarm { message });
+    }
+
+    /// Bytes that a record of this decision names.
+    pub fn blob(&mut self, bytes: Vec<u8>) -> Content {
+        let content = Content::of(&bytes);
+        self.out.blobs.push(bytes);
+        content
+    }
+
+    /// Answers a client.
+    pub fn reply(&mut self, to: ReplyTo, answer: Result<Answer, Error>) {
+        self.effect(Effect::Reply { to, answer });
+    }
+
+    /// Whether this event has brought something new: a version that is head, or a source.
+    pub fn is_fresh(&self) -> bool {
+        self.out.records.iter().any(|record| match &record.body {
+            Entry::Wrote { changes, .. } => changes.iter().any(|change| !change.diverged),
+            Entry::Saw { .. } | Entry::Spawned { .. } | Entry::EffectEnded { .. } => true,
+            _ => false,
+        })
+    }
+
+    /// A wall clock that jumped against the monotonic one is an alarm; time in the log never runs backwards.
+    fn notice_clocks(&mut self, event: &Event) {
+        let last = self.kernel.volatile.clocks.replace((event.at, event.mono));
+        let Some((wall, mono)) = last else { return };
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let by = signed(event.at) - signed(wall) - (signed(event.mono) - signed(mono));
+        if by.unsigned_abs() > limits::CLOCK_JUMP_US {
+            self.alarm(format!("the clock jumped by {} s", by / 1_000_000));
+            self.emit(Entry::ClockJumped { by });
+        }
+    }
+
+    fn call(&mut self, caller: &Caller, reply: ReplyTo, call: &Call, facts: Facts) {
+        let pid = match caller {
+            Caller::Operator(name) => {
+                self.act_as(WORKSPACE, format!("operator:{name}"));
+                WORKSPACE
+            }
+            Caller::Process(pid) => {
+                self.act_as_process(*pid);
+                *pid
+            }
+        };
+        let outcome = match facts {
+            Facts::Refused(error) => Outcome::Now(Err(error)),
+            Facts::Found(facts) => self.carry_out(pid, call, &mut Found::of(facts)),
+        };
+        let client = match outcome {
+            Outcome::Now(result) => {
+                if let Err(error) = &result {
+                    self.refused(call, error);
+                }
+                return self.reply(reply, result);
+            }
+            Outcome::Later(on) => {
+                let (process, proposal, timeout) = match call {
+                    Call::Wait { pid, proposal, timeout_us } => (*pid, *proposal, *timeout_us),
+                    _ => (None, None, None),
+                };
+                if let Some(after_us) = timeout {
+                    self.client_timer(reply, after_us);
+                }
+                match on {
+                    WaitOn::Effect(effect) => Client::Effect(effect),
+                    WaitOn::Process(_) | WaitOn::Proposal(_) | WaitOn::Time => {
+                        Client::On { pid: process, proposal }
+                    }
+                }
+            }
+            Outcome::Model(effect) => Client::Model(effect),
+            Outcome::Control(word) => {
+                self.effect(Effect::Control { reply, word });
+                Client::Control
+            }
+        };
+        self.kernel.volatile.clients.insert(reply, client);
+    }
+
+    /// A refusal for want of authority is kept; other errors are only told.
+    pub fn refused(&mut self, call: &Call, error: &Error) {
+        if error.code == Code::Denied {
+            let about = about(call);
+            self.emit(Entry::Refused { call: call.name().to_string(), code: error.code, about });
+        }
+    }
+
+    /// Carries out a call of a process (or, as `WORKSPACE`, of an operator) whose plan was answered.
+    pub fn carry_out(&mut self, pid: Pid, call: &Call, facts: &mut Found) -> Outcome {
+        #[cfg(feature = "plant")]
+        if crate::plant::is(crate::plant::PANIC_ON_POISON) {
+            assert!(about(call) != "/data/poison", "planted: poison");
+        }
+        match call {
+            Call::List { path, at } | Call::Read { path, at } if render::is_rendered(path) => {
+                render::answer(self, pid, (path, *at), call, facts).into()
+            }
+            Call::List { path, at } => files::list(self, pid, (path, *at), facts).into(),
+            Call::Read { path, at } => files::read(self, pid, (path, *at), facts).into(),
+            Call::Write { .. } => files::write(self, pid, call, facts).into(),
+            Call::Move { from, to, base } => files::rename(self, pid, (from, to, *base), call, facts).into(),
+            Call::Remove { .. } => files::remove(self, pid, call, facts).into(),
+            Call::History { path, limit } => {
+                Outcome::Now(Ok(Answer::Query(Query::History { path: path.clone(), limit: *limit })))
+            }
+            Call::Spawn { .. } => process::spawn_call(self, pid, call, facts).into(),
+            Call::Dispatch { agent, text, lane } => {
+                process::dispatch(self, pid, (agent, *text, *lane), facts).into()
+            }
+            Call::Wait { pid: on, proposal, .. } => process::wait(self, *on, *proposal),
+            Call::Signal { pid: target, signal } => process::signal(self, *target, *signal).into(),
+            Call::Complete { .. } => turn::complete(self, pid, call),
+            Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
+            Call::Decide { proposal, ruling, reason } => {
+                effect::decide(self, *proposal, *ruling, *reason, facts).into()
+            }
+            Call::Grant { pid: to, grant, expires_us } => {
+                let given = self.grant(pid, *to, grant.clone(), *expires_us);
+                given.map(|cap| Answer::Granted { cap }).into()
+            }
+            Call::Revoke { cap } => self.revoke(pid, *cap).map(|revoked| Answer::Revoked { revoked }).into(),
+            Call::Control { word, .. } => process::control(self, word),
+            Call::Trace { from, limit, pid: of, follow } => {
+                let pids = process::visible(self.state(), pid, *of);
+                let query = Query::Trace { from: *from, limit: *limit, pids, follow: *follow };
+                Outcome::Now(Ok(Answer::Query(query)))
+            }
+        }
+    }
+}
+
+/// What a call is about: a path, an agent, a mount and kind; for records and messages.
+pub fn about(call: &Call) -> String {
+    match call {
+        Call::List { path, .. }
+        | Call::Read { path, .. }
+        | Call::Write { path, .. }
+        | Call::Control { path, .. }
+        | Call::Remove { path, .. }
+        | Call::History { path, .. } => path.to_string(),
+        Call::Move { from, to, .. } => format!("{from} -> {to}"),
+        Call::Spawn { agent, .. } | Call::Dispatch { agent, .. } => agent.clone(),
+        Call::Wait { pid, proposal, .. } => match (pid, proposal) {
+            (Some(pid), _) => format!("process {pid}"),
+            (None, Some(proposal)) => format!("proposal {proposal}"),
+            (None, None) => String::from("time"),
+        },
+        Call::Signal { pid, signal } => format!("{signal:?} {pid}").to_lowercase(),
+        Call::Complete { model, .. } => model.clone(),
+        Call::Propose { mount, kind, .. } => format!("{kind} at {mount}"),
+        Call::Decide { proposal, .. } => format!("proposal {proposal}"),
+        Call::Grant { pid, grant, .. } => format!("{grant} to {pid}"),
+        Call::Revoke { cap } => format!("capability {cap}"),
+        Call::Trace { .. } => String::from("log"),
+    }
+}
+
+/// Facts, taken out in the order they were asked for. A wrong kind is the machine's fault and told as such.
+pub struct Found(vec::IntoIter<Fact>);
+
+impl Found {
+    /// These facts.
+    pub fn of(facts: Vec<Fact>) -> Self {
+        Self(facts.into_iter())
+    }
+
+    /// The next, whatever it is.
+    pub fn any(&mut self) -> Option<Fact> {
+        self.0.next()
+    }
+
+    /// The next, a place.
+    pub fn place(&mut self) -> Result<Place, Error> {
+        match self.0.next() {
+            Some(Fact::Place(place)) => Ok(place),
+            _ => Err(Facts::mismatch()),
+        }
+    }
+
+    /// The next, the head of a place that must stand.
+    pub fn head(&mut self, what: &dyn core::fmt::Display) -> Result<Version, Error> {
+        self.place()?.head.ok_or_else(|| Error::new(Code::NotFound, format!("{what} does not exist")))
+    }
+
+    /// The next, whether something holds.
+    pub fn holds(&mut self) -> Result<bool, Error> {
+        match self.0.next() {
+            Some(Fact::Holds(holds)) => Ok(holds),
+            _ => Err(Facts::mismatch()),
+        }
+    }
+
+    /// The next, bytes.
+    pub fn bytes(&mut self) -> Result<Vec<u8>, Error> {
+        match self.0.next() {
+            Some(Fact::Bytes(Some(bytes))) => Ok(bytes),
+            Some(Fact::Bytes(None)) => Err(Error::new(Code::NotFound, "the bytes are gone")),
+            _ => Err(Facts::mismatch()),
+        }
+    }
+
+    /// The next, a filled query.
+    pub fn filled(&mut self) -> Option<Content> {
+        match self.0.next() {
+            Some(Fact::Filled(content)) => Some(content),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The kernel, driven by scripts and by chance.

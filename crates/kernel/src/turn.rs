@@ -1,0 +1,511 @@
+//! Turns: model, tools, model, tools, until the model asks for no more tools. Resumable at every committed step.
+//!
+//! ```text
+//! Ready ──ModelIntended──▶ Model ──ModelAnswered──▶ Tools ──Tool (each)──▶ Ready …
+//!   ▲                        │                        │ ToolWaits ▶ Waits ──▶ Tools
+//!   └──── ModelFailed ◀──────┘                        └ no tools: verdict, Exited
+//! ```
+//! A model call is an effect: reserved, recorded before it is made, its answer recorded before its end is seen.
+
+use crate::{
+    Kernel, account,
+    authority::Want,
+    process,
+    state::{Client, Phase, Process, ROOT_ACCOUNT},
+    step::{self, Found, Outcome, Step},
+};
+use abi::{
+    Code, Content, EffectId, Error, Hash, Micros, Pid, WORKSPACE,
+    agent::{Postcondition, Verdict},
+    answer::{Answer, error_json},
+    call::Call,
+    cap::Rights,
+    effect::{Effect, Item, ModelCall, Role},
+    event::{ModelOutcome, Stop},
+    fact::{Facts, Haystack, Lookup, Match, Query},
+    limits,
+    money::Amounts,
+    record::{Entry, Exit, TimerFor, WaitOn},
+};
+use alloc::{format, string::String, string::ToString, vec, vec::Vec};
+
+/// The first pause after a failed model call; each further one four times as long.
+const RETRY_US: u64 = 1_000_000;
+
+/// Lets a turn go on from where it stands, unless it is frozen or waits.
+pub fn proceed(step: &mut Step<'_>, pid: Pid) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    if process.frozen.is_some() {
+        return;
+    }
+    let number = process.turn.step;
+    match process.turn.phase {
+        Phase::Ready => next_model(step, pid),
+        Phase::Tools { answer, next, .. } => {
+            step.effect(Effect::Tool { pid, step: number, index: next, answer: answer.hash });
+        }
+        Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused => {}
+    }
+}
+
+/// Reserves, records and makes the next model call of a turn.
+fn next_model(step: &mut Step<'_>, pid: Pid) {
+    let Some(process) = step.state().processes.get(&pid).cloned() else { return };
+    step.act_as_process(pid);
+    let number = if process.turn.attempt == 0 { process.turn.step + 1 } else { process.turn.step };
+    if number > limits::STEPS_MAX {
+        return fault(step, pid, format!("{} steps and no end", limits::STEPS_MAX));
+    }
+    if let Err(error) = step.kernel.allow(pid, Want::Model(&process.model), Rights::USE, step.at) {
+        return fault(step, pid, error.message);
+    }
+    let Some(price) = account::price(step.state(), &process.model) else {
+        return fault(step, pid, format!("model {} has no price, so no limit could hold it", process.model));
+    };
+    let mut items = process.turn.items.clone();
+    let keep = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    items.extend(&process.turn.pending);
+    let reserved_out = limits::OUTPUT_STEP_TOKENS;
+    let reserved = account::first_reservation(&price, bytes_of(&items), reserved_out);
+    if let Err(reached) = account::check(step.state(), process.account, &reserved, step.at) {
+        step.freeze_for(pid, reached);
+        return;
+    }
+    let request = Request {
+        pid,
+        number,
+        attempt: process.turn.attempt + 1,
+        model: process.model.clone(),
+        prev: process.turn.prev,
+        keep,
+        add: process.turn.pending.clone(),
+        items,
+        tools: process.tools.clone(),
+        reserved,
+        reserved_out,
+        max_out: limits::TURN_OUTPUT_TOKENS_MAX,
+    };
+    call_model(step, request);
+}
+
+fn bytes_of(items: &[Item]) -> u64 {
+    items.iter().map(|item| item.content.bytes).sum()
+}
+
+/// A model call about to be recorded.
+struct Request {
+    pid: Pid,
+    number: u32,
+    attempt: u32,
+    model: String,
+    prev: Option<EffectId>,
+    keep: u32,
+    add: Vec<Item>,
+    items: Vec<Item>,
+    tools: Vec<String>,
+    reserved: Amounts,
+    reserved_out: u64,
+    max_out: u64,
+}
+
+fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
+    let effect = model_effect(step, &request);
+    let Request { pid, number, attempt, model, prev, keep, add, items, tools, reserved, .. } = request;
+    let (reserved_out, max_out) = (request.reserved_out, request.max_out);
+    step.emit(Entry::ModelIntended {
+        effect,
+        attempt,
+        step: number,
+        model: model.clone(),
+        prev,
+        keep,
+        add,
+        reserved,
+        reserved_out,
+        max_out,
+    });
+    step.effect(Effect::Model(ModelCall {
+        effect,
+        attempt,
+        pid,
+        model,
+        items,
+        tools,
+        reserved_out,
+        max_out,
+    }));
+    effect
+}
+
+/// The call's name: run, process, step and every byte of the request; the same on every attempt.
+fn model_effect(step: &Step<'_>, request: &Request) -> EffectId {
+    let state = step.state();
+    let run = state.processes.get(&request.pid).map_or(WORKSPACE, |process| process.run);
+    // A bare `complete` has no step; the log's position keeps two alike apart.
+    let place = if request.number > 0 { u64::from(request.number) } else { state.seq.0 + (1 << 32) };
+    let mut all = Vec::new();
+    request.items.iter().for_each(|item| all.extend(item.content.hash.0));
+    let (run, pid, place) = (run.0.to_le_bytes(), request.pid.0.to_le_bytes(), place.to_le_bytes());
+    Hash::of_fields("model", &[&state.id, &run, &pid, &place, request.model.as_bytes(), &all])
+}
+
+/// Ends a process by its own fault.
+fn fault(step: &mut Step<'_>, pid: Pid, why: String) {
+    process::exit(step, pid, (Exit::Faulted(why), Verdict::Failed), None);
+}
+
+/// The answer is streaming: more output is reserved before it is needed, or the stream is ended.
+pub fn progress(step: &mut Step<'_>, effect: &EffectId, tokens_out: u64) {
+    let Some(row) = step.state().model_calls.get(effect).cloned() else { return };
+    let near = tokens_out.saturating_add(limits::OUTPUT_STEP_TOKENS / 4) >= row.reserved_out;
+    if !near || row.reserved_out >= row.max_out {
+        return;
+    }
+    step.act_as_process(row.pid);
+    let Some(price) = account::price(step.state(), &row.model) else { return };
+    let more = limits::OUTPUT_STEP_TOKENS.min(row.max_out - row.reserved_out);
+    let reserved = account::top_up(&price, more);
+    let frozen = step.state().processes.get(&row.pid).is_some_and(|process| process.frozen.is_some());
+    match account::check(step.state(), row.account, &reserved, step.at) {
+        Ok(()) if !frozen => {
+            let reserved_out = row.reserved_out + more;
+            step.emit(Entry::ModelExtended { effect: *effect, reserved, reserved_out });
+            step.effect(Effect::Extend { effect: *effect, reserved_out });
+        }
+        Ok(()) => step.effect(Effect::Cut { effect: *effect }),
+        Err(reached) => {
+            step.freeze_for(row.pid, reached);
+            step.effect(Effect::Cut { effect: *effect });
+        }
+    }
+}
+
+/// Questions at a model call's end: the postconditions, when the turn may end with it.
+pub fn plan_end(kernel: &Kernel, effect: &EffectId, outcome: &ModelOutcome) -> Vec<Lookup> {
+    let ModelOutcome::Answered { tools: 0, .. } = outcome else { return vec![] };
+    let row = kernel.state.model_calls.get(effect).filter(|row| row.step > 0);
+    let Some(process) = row.and_then(|row| kernel.state.processes.get(&row.pid)) else { return vec![] };
+    let question = |post: &Postcondition| match post {
+        Postcondition::Exists(path) => Lookup::Path { path: path.clone(), at: None },
+        Postcondition::Contains(path, literal) => {
+            Lookup::Match { text: Haystack::Path(path.clone()), literal: literal.clone(), how: Match::Bytes }
+        }
+    };
+    process.post.iter().map(question).collect()
+}
+
+/// A model call ended.
+pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &ModelOutcome, facts: Facts) {
+    let Some(row) = step.state().model_calls.get(effect).cloned() else { return };
+    if row.attempt != attempt {
+        return;
+    }
+    step.act_as_process(row.pid);
+    step.cause = Some(row.seq);
+    match outcome {
+        ModelOutcome::Answered { answer, tools, stop, usage, counted } => {
+            let (usage, disbelieved) = usage.check(counted);
+            let charged = account::price(step.state(), &row.model).unwrap_or_default().amounts(&usage);
+            if disbelieved {
+                step.alarm(format!("model {} claims less than we counted; our count is charged", row.model));
+            }
+            let (answer, tools, stop) = (*answer, *tools, *stop);
+            step.emit(Entry::ModelAnswered {
+                effect: *effect,
+                answer,
+                tools,
+                stop,
+                usage,
+                charged,
+                disbelieved,
+            });
+            let completed = Answer::Completed { answer, usage };
+            step.tell_clients(|client| *client == Client::Model(*effect), &completed);
+            if row.step > 0 {
+                answered(step, row.pid, (answer, tools, stop), facts);
+            }
+        }
+        ModelOutcome::Failed { message, again } => {
+            let charged = Amounts { calls: 1, ..Amounts::default() };
+            step.emit(Entry::ModelFailed { effect: *effect, message: *message, again: *again, charged });
+            let clients = step.kernel.volatile.clients.iter();
+            let told: Vec<_> =
+                clients.filter(|(_, row)| **row == Client::Model(*effect)).map(|(reply, _)| *reply).collect();
+            for reply in told {
+                step.forget_client(reply);
+                let error =
+                    Error::new(Code::Unavailable, format!("the model call failed ({})", message.hash));
+                step.reply(reply, Err(error));
+            }
+            if row.step > 0 {
+                failed(step, row.pid, *again);
+            }
+        }
+    }
+}
+
+fn answered(step: &mut Step<'_>, pid: Pid, (answer, tools, stop): (Content, u32, Stop), facts: Facts) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    if process.frozen.is_some() {
+        return;
+    }
+    // Words that joined meanwhile are answered before the turn may end; so is an answer that we cut short.
+    let steered = process.turn.pending.len() > 1;
+    if tools > 0 || steered || stop == Stop::Cut {
+        return proceed(step, pid);
+    }
+    let verdict = verdict(process, facts);
+    process::exit(step, pid, (Exit::Exited(0), verdict), Some(answer));
+}
+
+/// "Done" is the kernel's verdict, from what stands in the tree.
+fn verdict(process: &Process, facts: Facts) -> Verdict {
+    if process.post.is_empty() {
+        return Verdict::Unverified;
+    }
+    let Facts::Found(facts) = facts else { return Verdict::Failed };
+    let mut facts = Found::of(facts);
+    let holds = |post: &Postcondition| match post {
+        Postcondition::Exists(path) => facts.head(path).is_ok(),
+        Postcondition::Contains(..) => facts.holds().unwrap_or(false),
+    };
+    if process.post.iter().map(holds).fold(true, |all, one| all & one) {
+        Verdict::Done
+    } else {
+        Verdict::Failed
+    }
+}
+
+fn failed(step: &mut Step<'_>, pid: Pid, again: bool) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    let failures = process.turn.failures;
+    if !again || failures >= limits::MODEL_FAILURES_MAX {
+        return fault(step, pid, format!("the model failed {failures} time(s)"));
+    }
+    if process.frozen.is_none() {
+        step.set_timer(TimerFor::Pause(pid), RETRY_US.saturating_mul(1 << (2 * failures.min(8))));
+    }
+}
+
+/// A turn's tool call that may be planned: the one it waits for, by a tool it has.
+pub fn plan_tool(
+    kernel: &Kernel,
+    (pid, number, index): (Pid, u32, u32),
+    name: &str,
+    call: Result<&Call, &Error>,
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    let Some(process) = expected(kernel, pid, number, index) else {
+        return Err(Error::new(Code::Dead, "nobody waits for this tool call"));
+    };
+    let call = call.map_err(Clone::clone)?;
+    if !process.tools.iter().any(|tool| tool == name) {
+        return Err(Error::new(Code::Denied, format!("agent {} has no tool {name}", process.agent))
+            .hint(format!("its tools: {}", process.tools.join(" "))));
+    }
+    if matches!(call, Call::Complete { .. }) {
+        return Err(Error::new(Code::Unavailable, "a turn has its own model; spawn an agent instead"));
+    }
+    let mut lookups = step::plan_call(kernel, pid, call, at)?;
+    if let Some(query) = query(kernel, pid, call, at) {
+        lookups.push(Lookup::Fill { query });
+    }
+    Ok(lookups)
+}
+
+/// The query whose answer a turn will be told; it must have a name in the log, so it is filled before the step.
+fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
+    match call {
+        Call::List { path, .. } | Call::Read { path, .. } if crate::render::is_rendered(path) => {
+            crate::render::query(path)
+        }
+        Call::List { path, at: as_of } => {
+            Some(Query::List { path: path.clone(), at: *as_of, view: kernel.listable(pid, at) })
+        }
+        Call::Read { path, at: as_of } => Some(Query::Read { path: path.clone(), at: *as_of }),
+        Call::History { path, limit } => Some(Query::History { path: path.clone(), limit: *limit }),
+        Call::Trace { from, limit, pid: of, .. } => {
+            let pids = process::visible(&kernel.state, pid, *of);
+            Some(Query::Trace { from: *from, limit: (*limit).min(100), pids, follow: false })
+        }
+        _ => None,
+    }
+}
+
+/// The process, if this is the tool call it stands at.
+fn expected(kernel: &Kernel, pid: Pid, number: u32, index: u32) -> Option<&Process> {
+    let process = kernel.state.processes.get(&pid)?;
+    let at = match &process.turn.phase {
+        Phase::Tools { next, .. } => *next,
+        Phase::Ready | Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused => return None,
+    };
+    (process.frozen.is_none() && process.turn.step == number && at == index).then_some(process)
+}
+
+/// A tool call of a turn.
+pub fn tool(
+    step: &mut Step<'_>,
+    (pid, number, index): (Pid, u32, u32),
+    (name, args): (&str, Content),
+    call: &Result<Call, Error>,
+    facts: Facts,
+) {
+    if expected(step.kernel, pid, number, index).is_none() {
+        return;
+    }
+    step.act_as_process(pid);
+    let about = call.as_ref().map(step::about).unwrap_or_default();
+    let result = match (call, facts) {
+        (Err(error), _) => Err(error.clone()),
+        (Ok(call), Facts::Refused(error)) => {
+            step.refused(call, &error);
+            Err(error)
+        }
+        (Ok(call), Facts::Found(facts)) => {
+            let mut found = Found::of(facts);
+            let name = name.to_string();
+            match step.carry_out(pid, call, &mut found) {
+                Outcome::Now(Ok(Answer::Query(_))) => match found.filled() {
+                    Some(content) => {
+                        return told(step, (pid, number, index), (name, args, about), Ok(content));
+                    }
+                    None => Err(Facts::mismatch()),
+                },
+                Outcome::Now(result) => {
+                    if let Err(error) = &result {
+                        step.refused(call, error);
+                    }
+                    result
+                }
+                Outcome::Later(on) => {
+                    if let Call::Wait { timeout_us: Some(after_us), .. } = call {
+                        step.set_timer(TimerFor::Wait(pid), *after_us);
+                    }
+                    step.emit(Entry::ToolWaits { step: number, index, name, args, on, about });
+                    return;
+                }
+                Outcome::Model(_) | Outcome::Control(_) => {
+                    Err(Error::new(Code::Unavailable, "only an operator's connection may do this"))
+                }
+            }
+        }
+    };
+    let told_text = text_of(step, result);
+    told(step, (pid, number, index), (name.to_string(), args, about), told_text);
+}
+
+/// The blob a model reads: an answer's JSON, or an error's.
+fn text_of(step: &mut Step<'_>, result: Result<Answer, Error>) -> Result<Content, (Code, Content)> {
+    match result {
+        Ok(answer) => Ok(step.blob(answer.to_json().into_bytes())),
+        Err(error) => Err((error.code, step.blob(error_json(&error).into_bytes()))),
+    }
+}
+
+/// Records a tool call's outcome and goes on.
+fn told(
+    step: &mut Step<'_>,
+    (pid, number, index): (Pid, u32, u32),
+    (name, args, about): (String, Content, String),
+    outcome: Result<Content, (Code, Content)>,
+) {
+    let fresh = step.is_fresh();
+    let (outcome, code) = match outcome {
+        Ok(content) => (content, None),
+        Err((code, content)) => (content, Some(code)),
+    };
+    step.emit(Entry::Tool { step: number, index, name, args, outcome, code, fresh, about });
+    if step.watch_progress(pid) {
+        proceed(step, pid);
+    }
+}
+
+/// Whatever turns wait for has come about.
+pub fn resolve(step: &mut Step<'_>, on: WaitOn, result: &Result<Answer, Error>) {
+    let waits = |process: &Process| matches!(&process.turn.phase, Phase::Waits { on: for_this, .. } if *for_this == on);
+    let pids: Vec<Pid> =
+        step.state().processes.iter().filter(|(_, process)| waits(process)).map(|(pid, _)| *pid).collect();
+    for pid in pids {
+        resolve_one(step, pid, result.clone());
+    }
+}
+
+fn resolve_one(step: &mut Step<'_>, pid: Pid, result: Result<Answer, Error>) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    let number = process.turn.step;
+    let Phase::Waits { index, name, args, about, .. } = process.turn.phase.clone() else { return };
+    let (actor, as_pid) = (step.actor.clone(), step.pid);
+    step.act_as_process(pid);
+    let text = text_of(step, result);
+    told(step, (pid, number, index), (name, args, about), text);
+    step.act_as(as_pid, actor);
+}
+
+/// The time a turn's `wait` may take is over.
+pub fn wait_is_over(step: &mut Step<'_>, pid: Pid) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    let Phase::Waits { on, .. } = &process.turn.phase else { return };
+    if !matches!(on, WaitOn::Effect(_)) {
+        resolve_one(step, pid, Ok(Answer::TimedOut { timed_out: true }));
+    }
+}
+
+/// A pause is over; a frozen turn goes on when it is thawed.
+pub fn pause_is_over(step: &mut Step<'_>, pid: Pid) {
+    proceed(step, pid);
+}
+
+/// Authority for a bare model call.
+pub fn plan_complete(kernel: &Kernel, pid: Pid, model: &str, at: Micros) -> Result<Vec<Lookup>, Error> {
+    kernel.allow(pid, Want::Model(model), Rights::USE, at)?;
+    Ok(vec![])
+}
+
+/// The call `complete`.
+pub fn complete(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
+    let Call::Complete { model, text, max_out } = call else { return Outcome::Now(Err(Facts::mismatch())) };
+    let Some(price) = account::price(step.state(), model) else {
+        let error =
+            Error::new(Code::Denied, format!("model {model} has no price, so no limit could hold it"));
+        return Outcome::Now(Err(error.argument("model").hint("skep status lists the models with prices")));
+    };
+    let items = vec![Item { role: Role::User, content: text.content }];
+    let reserved_out = limits::OUTPUT_STEP_TOKENS.min(*max_out);
+    let reserved = account::first_reservation(&price, bytes_of(&items), reserved_out);
+    let account = step.state().processes.get(&pid).map_or(ROOT_ACCOUNT, |process| process.account);
+    if let Err(reached) = account::check(step.state(), account, &reserved, step.at) {
+        return Outcome::Now(Err(step.freeze_for(pid, reached)));
+    }
+    let request = Request {
+        pid,
+        number: 0,
+        attempt: 1,
+        model: model.clone(),
+        prev: None,
+        keep: 0,
+        add: items.clone(),
+        items,
+        tools: vec![],
+        reserved,
+        reserved_out,
+        max_out: *max_out,
+    };
+    Outcome::Model(call_model(step, request))
+}
+
+/// After a restart: a model call whose outcome is unknown. What was reserved is booked; it is bought once more,
+/// and if that is lost as well, only when an operator thaws the process.
+pub fn lost(step: &mut Step<'_>, effect: EffectId) {
+    let Some(row) = step.state().model_calls.get(&effect).cloned() else { return };
+    step.act_as_process(row.pid);
+    step.emit(Entry::ModelLost { effect, charged: row.reserved });
+    if row.step == 0 || !step.state().processes.contains_key(&row.pid) {
+        return;
+    }
+    if row.attempt >= limits::MODEL_ATTEMPTS_MAX && row.attempt % limits::MODEL_ATTEMPTS_MAX == 0 {
+        step.emit(Entry::Frozen { pids: vec![row.pid], why: abi::record::Freeze::Lost { effect } });
+        step.alarm(format!("process {}: a model call was lost twice; thaw it to buy it once more", row.pid));
+        return;
+    }
+    proceed(step, row.pid);
+}

@@ -1,0 +1,113 @@
+//! Beginning, and beginning again: genesis, loading from disk, taking up what was under way.
+
+use crate::{
+    effect, files,
+    state::{Phase, ROOT_ACCOUNT},
+    step::Step,
+    turn,
+};
+use abi::{
+    EffectId, Pid, TimerId, WORKSPACE,
+    cap::{Grant, Object, Rights},
+    effect::Effect,
+    manifest::Manifest,
+    money::Nano,
+    path::Pattern,
+    record::Entry,
+};
+use alloc::{string::String, string::ToString, vec, vec::Vec};
+
+/// Format of the log this kernel writes.
+pub const FORMAT: u32 = 1;
+
+/// The first event: the workspace's own account, its roots of authority, its first directories.
+pub fn genesis(step: &mut Step<'_>, id: [u8; 16], lacks: &[u8]) {
+    if step.state().seq.0 > 0 {
+        return;
+    }
+    step.emit(Entry::Genesis { id, format: FORMAT, lacks: lacks.to_vec() });
+    step.open_account(None, String::from("workspace"), vec![]);
+    let words = || Pattern::word("*");
+    let objects = [
+        Ok(Object::Fs(Pattern::everything())),
+        words().map(Object::Model),
+        words().map(Object::Spawn),
+        words().and_then(|mount| Ok(Object::Effect { mount, kind: words()? })),
+        Ok(Object::Admin(Pattern::everything())),
+    ];
+    for object in objects.into_iter().flatten() {
+        step.give(WORKSPACE, None, Grant::new(object, Rights::ALL));
+    }
+    files::first_dirs(step);
+}
+
+/// The workspace's limits follow the policy that was loaded.
+pub fn workspace_limits(step: &mut Step<'_>) {
+    let limits = step.state().policy.as_ref().map(|loaded| loaded.policy.workspace.clone());
+    for limit in limits.unwrap_or_default() {
+        step.emit(Entry::LimitSet { account: ROOT_ACCOUNT, limit });
+    }
+}
+
+/// The workspace was loaded: every timer runs again, every effect goes through the table of deaths, every turn
+/// goes on where its last committed step left it.
+pub fn woke(step: &mut Step<'_>, lease: Nano) {
+    let state = step.state();
+    let timers: Vec<(TimerId, u64)> = state.timers.iter().map(|(id, timer)| (*id, timer.due)).collect();
+    let calls: Vec<EffectId> = state.model_calls.keys().copied().collect();
+    let effects: Vec<EffectId> = state.effects.keys().copied().collect();
+    step.emit(Entry::Woke { lease });
+    for (timer, due) in timers {
+        let after_us = due.saturating_sub(step.at);
+        step.effect(Effect::Timer { timer, after_us });
+    }
+    for effect in calls {
+        turn::lost(step, effect);
+    }
+    for effect in effects {
+        effect::recover(step, effect);
+    }
+    // Turns with a lost call have gone on above; of the others, those that stood between two events.
+    let stands = |phase: &Phase| matches!(phase, Phase::Ready | Phase::Tools { .. });
+    let rows = step.state().processes.iter();
+    let pids: Vec<Pid> = rows.filter(|(_, row)| stands(&row.turn.phase)).map(|(pid, _)| *pid).collect();
+    for pid in pids {
+        turn::proceed(step, pid);
+    }
+    #[cfg(feature = "plant")]
+    rebuy(step);
+}
+
+/// A driver was attached (or attached again after a restart, which is no news).
+pub fn mounted(step: &mut Step<'_>, (mount, driver, argument): (&str, &str, &str), manifest: &Manifest) {
+    let known = step.state().mounts.get(mount);
+    if known.is_some_and(|row| row.driver == driver && row.argument == argument && row.manifest == *manifest)
+    {
+        return;
+    }
+    step.emit(Entry::Mounted {
+        mount: mount.to_string(),
+        driver: driver.to_string(),
+        argument: argument.to_string(),
+        manifest: manifest.clone(),
+    });
+}
+
+/// Planted: a turn between tools forgets that its model answered.
+#[cfg(feature = "plant")]
+fn rebuy(step: &mut Step<'_>) {
+    if !crate::plant::is(crate::plant::REBUY_ANSWERED) {
+        return;
+    }
+    let rows = step.kernel.state.processes.iter_mut();
+    let tools = rows.filter(|(_, row)| matches!(row.turn.phase, Phase::Tools { .. }));
+    let pids: Vec<Pid> = tools
+        .map(|(pid, row)| {
+            row.turn.phase = Phase::Ready;
+            *pid
+        })
+        .collect();
+    for pid in pids {
+        turn::proceed(step, pid);
+    }
+}
