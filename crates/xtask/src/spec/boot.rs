@@ -15,12 +15,13 @@ pub fn boot(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     let home = client::home()?;
     let empty = part(rig, home.path(), "empty", 20.0)?;
     {
-        let (_daemon, _) = Daemon::start(rig.skep, home.path())?;
+        let (daemon, _) = Daemon::start(rig.skep, home.path())?;
         let mut client = Client::connect(home.path())?;
         for ix in 0..WORKSPACES {
             let word = format!("workspace w{ix}");
             client.call("write", json!({"path": "/sys/ctl", "text": word}))?;
         }
+        daemon.down()?;
     }
     let full = part(rig, home.path(), "10,000 workspaces", 40.0)?;
     Ok(vec![empty, full])
@@ -28,12 +29,12 @@ pub fn boot(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
 
 fn part(rig: &Rig<'_>, home: &Path, part: &'static str, target_ms: f64) -> Result<Row, String> {
     // The first start of a home writes what ships; it is not what is promised.
-    drop(Daemon::start(rig.skep, home)?);
+    Daemon::start(rig.skep, home)?.0.down()?;
     let mut times = Times::default();
     for _ in 0..REPEATS {
         let (daemon, took) = Daemon::start(rig.skep, home)?;
         times.push(took);
-        drop(daemon);
+        daemon.down()?;
     }
     let (target, measured, n) = (Target::AtMost(target_ms), times.percentile_us(0.5) / 1e3, times.n());
     Ok(Row { name: "boot", part, target, measured, unit: "ms", barriers: 0, n })

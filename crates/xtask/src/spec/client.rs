@@ -32,6 +32,8 @@ pub struct Daemon {
     pub pid: Pid,
     /// Its state directory.
     home: PathBuf,
+    /// Whether its pid is nobody's any more.
+    ended: bool,
 }
 
 impl Daemon {
@@ -51,26 +53,38 @@ impl Daemon {
         };
         client.call("list", json!({"path": "/"}))?;
         let took = begun.elapsed();
-        let daemon = Self { pid: client.peer()?, home: home.to_owned() };
+        let daemon = Self { pid: client.peer()?, home: home.to_owned(), ended: false };
         // `up` may stay in the foreground or start the daemon and leave: either way somebody must reap it.
         std::thread::spawn(move || child.wait());
         Ok((daemon, took))
     }
 
-    /// Ends it as a power cut would.
-    pub fn kill(&self) {
-        // It may be dead already, which is what is wanted.
-        kill_process(self.pid, Signal::KILL).ok();
+    /// Ends it as an operator would: workspaces are put to sleep first.
+    pub fn down(mut self) -> Result<(), String> {
+        let mut client = Client::connect(&self.home)?;
+        client.call("write", json!({"path": "/sys/ctl", "text": "down"}))?;
+        self.gone();
+        Ok(())
+    }
+
+    /// Waits until nobody listens, and remembers that there is nobody left to kill.
+    fn gone(&mut self) {
         let begun = Instant::now();
         while Client::connect(&self.home).is_ok() && begun.elapsed() < START_MAX {
             std::thread::sleep(RETRY);
         }
+        self.ended = begun.elapsed() < START_MAX;
     }
 }
 
 impl Drop for Daemon {
+    /// Ends it as a power cut would.
     fn drop(&mut self) {
-        self.kill();
+        if !self.ended {
+            // It may be dead already, which is what is wanted.
+            kill_process(self.pid, Signal::KILL).ok();
+            self.gone();
+        }
     }
 }
 
