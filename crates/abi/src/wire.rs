@@ -149,7 +149,7 @@ impl Args {
             }),
             "dispatch" => self.dispatch(),
             "complete" => Ok(Call::Complete {
-                model: self.name("model")?,
+                model: self.model()?,
                 text: self.text()?,
                 max_out: self.number("max_out")?.unwrap_or(limits::OUTPUT_STEP_TOKENS),
             }),
@@ -294,6 +294,15 @@ impl Args {
 
     fn name(&mut self, key: &str) -> Result<String, Error> {
         word(key, &self.string(key)?.unwrap_or_default())
+    }
+
+    /// A model's name may hold a `/`: `provider/name`.
+    fn model(&mut self) -> Result<String, Error> {
+        let name = self.string("model")?.unwrap_or_default();
+        for part in name.split('/') {
+            word("model", part)?;
+        }
+        Ok(name)
     }
 
     fn path(&mut self, key: &str) -> Result<TreePath, Error> {

@@ -36,7 +36,7 @@ pub fn is_steering(path: &TreePath) -> bool {
     let text = path.as_str();
     let inside =
         |dir: &&str| text.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    STEERING_DIRS.iter().any(|dir| inside(&dir)) || path.names().any(|name| STEERING_NAMES.contains(&name))
+    STEERING_DIRS.iter().any(inside) || path.names().any(|name| STEERING_NAMES.contains(&name))
 }
 
 /// What the table says of a change of the tree: rule 2 unless it is a steering place, then 5, else ask.
