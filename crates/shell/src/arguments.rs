@@ -8,10 +8,7 @@ use crate::{
 };
 use abi::Micros;
 use clap::{Parser, ValueEnum, error::ErrorKind};
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{io::Write, path::PathBuf};
 
 /// An operating system for AI agents: every file versioned, every cent counted, every step in the log.
 ///
@@ -61,6 +58,8 @@ pub struct World<'a> {
     pub start: Starter<'a>,
     /// `$SKEP_WORKSPACE`.
     pub workspace: Option<String>,
+    /// Colour, if the command line does not say.
+    pub ink: Ink,
     /// Wall time.
     pub clock: fn() -> Micros,
 }
@@ -69,6 +68,7 @@ pub struct World<'a> {
 pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut session = Session::new(world.place, world.start, out, err);
     session.clock = world.clock;
+    session.ink = world.ink;
     // Read before parsing, so that usage errors are objects too.
     if args.iter().any(|arg| arg == "--json") {
         session.format = Format::Json;
@@ -106,9 +106,7 @@ fn aim(session: &mut Session, options: &Options, fallback: Option<String>) -> Re
     session.ink = match options.color {
         Colour::Always => Ink::Colour,
         Colour::Never => Ink::Plain,
-        Colour::Auto if std::env::var_os("NO_COLOR").is_some() => Ink::Plain,
-        Colour::Auto if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() => Ink::Colour,
-        Colour::Auto => Ink::Plain,
+        Colour::Auto => session.ink,
     };
     Ok(())
 }

@@ -20,7 +20,12 @@ mod session;
 mod strace;
 mod table;
 
-use std::{io, path::PathBuf};
+use arguments::World;
+use session::Ink;
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 /// Where the daemon of one operator lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +51,11 @@ pub enum Start {
 /// 2 usage. `start` starts a daemon.
 pub fn main(args: Vec<String>, place: Place, start: &dyn Fn(&Place, Start) -> io::Result<()>) -> i32 {
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let workspace = std::env::var("SKEP_WORKSPACE").ok().filter(|name| !name.is_empty());
-    let world = arguments::World { place, start, workspace, clock: clock::now };
+    // The two variables that are about a command line, not about a place.
+    #[allow(clippy::disallowed_methods)]
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+    let ink = if terminal && variable("NO_COLOR").is_none() { Ink::Colour } else { Ink::Plain };
+    let world = World { place, start, workspace: variable("SKEP_WORKSPACE"), ink, clock: clock::now };
     arguments::run(args, world, &mut out, &mut err)
 }

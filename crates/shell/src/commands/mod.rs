@@ -22,7 +22,9 @@ mod version;
 mod why;
 mod write;
 
-pub use here::here;
+pub use down::stop;
+pub use here::{commands as offer, here};
+pub use undo::undoing;
 pub use why::sources;
 
 use crate::{demo, fail::Outcome, session::Session};
