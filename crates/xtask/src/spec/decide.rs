@@ -6,6 +6,7 @@ use super::{Rig, Row, Target, Times, facts};
 use abi::{
     ReplyTo,
     call::{Call, Origin, Write},
+    effect::Effect,
     event::{Body, Caller, Event},
     fact::Facts,
     path::TreePath,
@@ -65,8 +66,13 @@ fn measure(make: Make) -> Result<Times, String> {
         let begun = Instant::now();
         let decision = kernel.step(&event, found);
         times.push(planned + begun.elapsed());
-        if decision.effects.is_empty() {
-            return Err("the kernel answered nothing".to_owned());
+        // A refusal would be quicker than what is promised.
+        let answer = decision.effects.iter().find_map(|effect| match effect {
+            Effect::Reply { answer, .. } => Some(answer),
+            _ => None,
+        });
+        if !matches!(answer, Some(Ok(_))) {
+            return Err(format!("call {ix} was not carried out: {answer:?}"));
         }
     }
     Ok(times)
