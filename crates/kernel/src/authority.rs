@@ -14,7 +14,13 @@ use abi::{
     path::{Pattern, TreePath},
     record::Entry,
 };
-use alloc::{collections::BTreeMap, format, string::String, string::ToString, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    string::ToString,
+    vec::Vec,
+};
 
 /// One thing somebody wants to do.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +99,9 @@ type Listed = BTreeMap<String, Vec<(CapId, Rights, Option<Micros>, Object)>>;
 pub struct Index {
     /// For each holder and slot: capabilities by what their pattern begins with.
     caps: BTreeMap<(Pid, u8), Listed>,
+    /// What each holds, and what was derived from each capability.
+    held: BTreeMap<Pid, BTreeSet<CapId>>,
+    derived: BTreeMap<CapId, BTreeSet<CapId>>,
     /// Interned labels by meaning.
     pub labels: BTreeMap<Label, LabelId>,
 }
@@ -109,12 +118,26 @@ impl Index {
     /// One more capability.
     pub fn add(&mut self, cap: &Cap) {
         let Grant { object, rights, expires } = &cap.grant;
+        self.held.entry(cap.holder).or_default().insert(cap.id);
+        if let Some(parent) = cap.parent {
+            self.derived.entry(parent).or_default().insert(cap.id);
+        }
         let listed = self.caps.entry((cap.holder, slot(object))).or_default();
         listed.entry(key(object)).or_default().push((cap.id, *rights, *expires, object.clone()));
     }
 
     /// One less.
     pub fn remove(&mut self, cap: &Cap) {
+        if let Some(held) = self.held.get_mut(&cap.holder) {
+            held.remove(&cap.id);
+            if held.is_empty() {
+                self.held.remove(&cap.holder);
+            }
+        }
+        if let Some(siblings) = cap.parent.and_then(|parent| self.derived.get_mut(&parent)) {
+            siblings.remove(&cap.id);
+        }
+        self.derived.remove(&cap.id);
         let at = (cap.holder, slot(&cap.grant.object));
         let Some(listed) = self.caps.get_mut(&at) else { return };
         if let Some(row) = listed.get_mut(&key(&cap.grant.object)) {
@@ -178,8 +201,8 @@ impl Kernel {
         let below = Pattern::parse(&format!("{}/**", path.as_str().trim_end_matches('/')));
         let all =
             below.map(|pattern| Grant { object: Object::Fs(pattern), rights: right, expires: Some(at) });
-        let inside = |cap: &Cap| cap.holder == pid && all.as_ref().is_ok_and(|all| cap.grant.includes(all));
-        if pid == WORKSPACE || self.state.caps.values().any(inside) {
+        let inside = |cap: &Cap| all.as_ref().is_ok_and(|all| cap.grant.includes(all));
+        if pid == WORKSPACE || self.caps_of(pid).any(inside) {
             return Ok(());
         }
         Err(Error::new(Code::Denied, format!("no one capability allows {right} on all below {path}")))
@@ -206,8 +229,13 @@ impl Kernel {
 
     /// The capability of the holder inside which the grant lies, if there is one.
     pub(crate) fn parent_of(&self, holder: Pid, grant: &Grant) -> Option<CapId> {
-        let caps = self.state.caps.values();
-        caps.filter(|cap| cap.holder == holder).find(|cap| cap.grant.includes(grant)).map(|cap| cap.id)
+        self.caps_of(holder).find(|cap| cap.grant.includes(grant)).map(|cap| cap.id)
+    }
+
+    /// What the process holds, oldest first.
+    pub(crate) fn caps_of(&self, holder: Pid) -> impl Iterator<Item = &Cap> {
+        let ids = self.index.held.get(&holder).into_iter().flatten();
+        ids.filter_map(|id| self.state.caps.get(id))
     }
 
     /// The capability and all derived from it.
@@ -236,7 +264,7 @@ impl Kernel {
             }
             _ => None,
         };
-        self.state.caps.values().filter(|cap| cap.holder == pid).filter_map(sees).collect()
+        self.caps_of(pid).filter_map(sees).collect()
     }
 }
 
@@ -259,7 +287,7 @@ impl Step<'_> {
         if !self.state().processes.contains_key(&to) {
             return Err(Error::new(Code::Dead, format!("process {to} is not alive")).argument("pid"));
         }
-        if self.state().caps.values().filter(|cap| cap.holder == to).count() >= limits::CAPS_HELD_MAX {
+        if self.kernel.caps_of(to).count() >= limits::CAPS_HELD_MAX {
             return Err(Error::new(
                 Code::Exhausted,
                 format!("process {to} holds {} already", limits::CAPS_HELD_MAX),

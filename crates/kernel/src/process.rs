@@ -391,7 +391,7 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     gone.into_iter().for_each(|timer| {
         step.emit(Entry::TimerGone { timer });
     });
-    let held = step.state().caps.values().filter(|cap| cap.holder == pid).map(|cap| cap.id);
+    let held = step.kernel.caps_of(pid).map(|cap| cap.id);
     let caps: BTreeSet<CapId> =
         held.collect::<Vec<_>>().into_iter().flat_map(|cap| step.kernel.derived(cap)).collect();
     if !caps.is_empty() {

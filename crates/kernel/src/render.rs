@@ -177,7 +177,7 @@ fn of_process(kernel: &Kernel, pid: Pid, file: &str, at: Micros) -> String {
         ("status", None, Some(row)) => ended(kernel, pid, row),
         ("caps", ..) => {
             let mut text = String::new();
-            for cap in state.caps.values().filter(|cap| cap.holder == pid) {
+            for cap in kernel.caps_of(pid) {
                 let parent = cap.parent.map_or_else(|| String::from("-"), |parent| parent.to_string());
                 let _ = writeln!(text, "{} {parent} {}", cap.id, cap.grant);
             }
