@@ -7,12 +7,28 @@
 //!     └──────── schema (connection, pragmas, tables) ── trouble (what can go wrong)
 //! ```
 //!
-//! One writer for each file; nothing is written outside a batch but snapshots. It decides nothing: whether a
+//! One writer for each file; nothing of a workspace is written outside a batch. It decides nothing: whether a
 //! change may be made is the kernel's, here it is only carried out.
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
+mod batch;
+mod blob;
+mod chain;
+mod lookup;
+pub mod node;
+#[cfg(feature = "plant")]
+pub mod plant;
+mod schema;
+mod tree;
 mod trouble;
+mod undo;
+mod version;
+mod workspace;
 
+pub use batch::Batch;
+pub use node::Node;
+pub use schema::{Durable, Options};
 pub use trouble::Trouble;
+pub use workspace::Workspace;

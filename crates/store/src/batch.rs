@@ -1,0 +1,127 @@
+//! One transaction over a workspace: what is appended and asked in it is there together, or not at all.
+//!
+//! A batch whose writing failed cannot be committed: half of a record is never kept. Dropping it rolls back.
+
+use crate::{
+    Trouble, Workspace, blob,
+    chain::{self, Head},
+    lookup,
+    schema::Db,
+    tree, version,
+};
+use abi::{
+    Content, Hash, Pid, Seq, VersionId,
+    fact::{Fact, Lookup},
+    path::{Pattern, TreePath},
+    record::Record,
+    tree::{Entry, Version},
+};
+use std::collections::BTreeSet;
+
+/// An open transaction.
+pub struct Batch<'a> {
+    workspace: &'a mut Workspace,
+    head: Head,
+    failed: Option<Trouble>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn begin(workspace: &'a mut Workspace) -> Result<Self, Trouble> {
+        workspace.db.run("BEGIN IMMEDIATE", [])?;
+        let head = workspace.head;
+        Ok(Self { workspace, head, failed: None })
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.workspace.db
+    }
+
+    /// Adds a record to the log, and carries out what it says of the tree.
+    pub fn append(&mut self, record: &Record) -> Result<(), Trouble> {
+        let written = chain::append(self.db(), self.head, record)
+            .and_then(|head| tree::fold(self.db(), record).map(|()| head));
+        self.head = self.note(written)?;
+        Ok(())
+    }
+
+    /// Keeps bytes under their hash.
+    pub fn put_blob(&mut self, bytes: &[u8]) -> Result<Content, Trouble> {
+        let written = blob::put(self.db(), bytes);
+        self.note(written)
+    }
+
+    /// Answers the kernel's question; all but `Fill` and `Agent`, which are the machine's.
+    pub fn answer(&mut self, lookup: &Lookup) -> Result<Fact, Trouble> {
+        let answer = lookup::answer(self.db(), lookup);
+        self.note(answer)
+    }
+
+    /// Entries of a directory by name: those that the view matches, or that lead to what it could match.
+    pub fn list(
+        &mut self,
+        path: &TreePath,
+        at: Option<Seq>,
+        view: &[Pattern],
+    ) -> Result<Vec<Entry>, Trouble> {
+        lookup::list(self.db(), path, at, view)
+    }
+
+    /// A version by its name.
+    pub fn version(&mut self, id: VersionId) -> Result<Option<Version>, Trouble> {
+        version::get(self.db(), id)
+    }
+
+    /// Versions of the file that stands at a path, or stood there last; newest first.
+    pub fn history(&mut self, path: &TreePath, limit: u32) -> Result<Vec<Version>, Trouble> {
+        tree::history(self.db(), path, limit)
+    }
+
+    /// Bytes of a blob, if it is kept.
+    pub fn blob(&mut self, hash: &Hash) -> Result<Option<Vec<u8>>, Trouble> {
+        blob::get(self.db(), hash)
+    }
+
+    /// At most `limit` records after `from`, oldest first, with their hashes; of these processes or of all.
+    pub fn records(
+        &mut self,
+        from: Seq,
+        limit: u32,
+        pids: Option<&BTreeSet<Pid>>,
+    ) -> Result<Vec<(Record, Hash)>, Trouble> {
+        chain::records(self.db(), from, limit, pids)
+    }
+
+    /// Makes it all stand. After an error nothing of it does.
+    pub fn commit(mut self) -> Result<(), Trouble> {
+        if let Some(trouble) = self.failed.take() {
+            return Err(trouble);
+        }
+        #[cfg(feature = "plant")]
+        if crate::plant::lies() {
+            self.workspace.head = self.head;
+            return Ok(());
+        }
+        self.db().run("COMMIT", [])?;
+        self.workspace.head = self.head;
+        Ok(())
+    }
+
+    /// Remembers that writing failed. What is only too large was not begun.
+    fn note<T>(&mut self, written: Result<T, Trouble>) -> Result<T, Trouble> {
+        match &written {
+            Ok(_) | Err(Trouble::TooLarge { .. }) => {}
+            Err(trouble) => self.failed = Some(trouble.clone()),
+        }
+        written
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        // After a commit, or a rollback by SQLite itself, there is nothing open.
+        if !self.db().connection.is_autocommit() {
+            // If this fails too, the next BEGIN says so; the file has nothing of it.
+            let _ = self.db().run("ROLLBACK", []);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The log: records as bytes, each hashed with the hash of the one before it.
+//!
+//! ```text
+//! body = musli wire of the record        hash = BLAKE3("skep-record", prev, body), fields by length
+//! ```
+//!
+//! A record is believed only when its bytes give its hash and its `prev` is the hash before it. Never here: what
+//! a record means.
+
+use crate::{
+    Trouble,
+    schema::{Db, Flow},
+    version::{bound, hash, number},
+};
+use abi::{Hash, Pid, Seq, limits, record::Record};
+use rusqlite::{Row, params};
+use std::collections::BTreeSet;
+
+/// Where a log ends: the last record's place and hash; 0 and zeros before the first.
+pub(crate) type Head = (Seq, Hash);
+
+fn digest(prev: &Hash, body: &[u8]) -> Hash {
+    Hash::of_fields("skep-record", &[&prev.0, body])
+}
+
+/// The end of the log in the file.
+pub(crate) fn head(db: &Db) -> Result<Head, Trouble> {
+    let sql = "SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1";
+    let last = db.one(sql, [], |row| Ok((Seq(number(row, 0)?), hash(row, 1)?)))?;
+    Ok(last.unwrap_or_default())
+}
+
+/// Adds a record after `last`; says where the log ends then.
+pub(crate) fn append(db: &Db, last: Head, record: &Record) -> Result<Head, Trouble> {
+    let (seq, prev) = last;
+    if record.seq != seq.next() || i64::try_from(record.seq.0).is_err() {
+        return Err(db.corrupt(format!("record {} does not follow record {seq}", record.seq)));
+    }
+    let body = musli::wire::to_vec(record).map_err(|error| db.corrupt(error.to_string()))?;
+    let hash = digest(&prev, &body);
+    let row = params![record.seq.0.cast_signed(), record.pid.0.cast_signed(), prev.0, hash.0, body];
+    db.run("INSERT INTO records VALUES(?,?,?,?,?)", row)?;
+    Ok((record.seq, hash))
+}
+
+/// Reads the columns `seq, pid, prev, hash, body`, checking all of them but that `prev` is what it should be.
+fn read(db: &Db, row: &Row<'_>) -> Result<(Record, Hash, Hash), Trouble> {
+    let of = |error| Trouble::of(&db.file, error);
+    let seq = number(row, 0).map_err(of)?;
+    let pid = number(row, 1).map_err(of)?;
+    let (prev, hash) = (hash(row, 2).map_err(of)?, hash(row, 3).map_err(of)?);
+    let body = row.get_ref(4).map_err(of)?.as_blob().map_err(|error| db.corrupt(error.to_string()))?;
+    if digest(&prev, body) != hash {
+        return Err(db.corrupt(format!("the bytes of record {seq} are not those that were written")));
+    }
+    let record: Record =
+        musli::wire::from_slice(body).map_err(|error| db.corrupt(format!("record {seq}: {error}")))?;
+    if (record.seq, record.pid) != (Seq(seq), Pid(pid)) {
+        return Err(db.corrupt(format!("record {} stands in the place of record {seq}", record.seq)));
+    }
+    Ok((record, prev, hash))
+}
+
+/// Hands over every record after `after`, oldest first, and proves the chain; says how many.
+pub(crate) fn replay(db: &Db, after: Seq, each: &mut dyn FnMut(Record)) -> Result<u64, Trouble> {
+    let mut last = (after, Hash::default());
+    if after != Seq(0) {
+        let sql = "SELECT hash FROM records WHERE seq = ?";
+        let found = db.one(sql, [bound(after)], |row| hash(row, 0))?;
+        last.1 = found.ok_or_else(|| db.corrupt(format!("record {after} is not there")))?;
+    }
+    let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE seq > ? ORDER BY seq";
+    let mut count = 0;
+    db.each(sql, [bound(after)], |row| {
+        let (record, prev, hash) = read(db, row)?;
+        if record.seq != last.0.next() || prev != last.1 {
+            return Err(db.corrupt(format!("record {} does not follow record {}", record.seq, last.0)));
+        }
+        last = (record.seq, hash);
+        count += 1;
+        each(record);
+        Ok(Flow::Go)
+    })?;
+    Ok(count)
+}
+
+/// At most `limit` records after `from`, oldest first, with their hashes; of these processes or of all.
+pub(crate) fn records(
+    db: &Db,
+    from: Seq,
+    limit: u32,
+    pids: Option<&BTreeSet<Pid>>,
+) -> Result<Vec<(Record, Hash)>, Trouble> {
+    let limit = limit.min(limits::LISTING_MAX);
+    let mut found = Vec::new();
+    let mut take = |row: &Row<'_>| {
+        let (record, _, hash) = read(db, row)?;
+        found.push((record, hash));
+        Ok(Flow::Go)
+    };
+    let Some(pids) = pids else {
+        let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE seq > ? ORDER BY seq LIMIT ?";
+        db.each(sql, params![bound(from), limit], take)?;
+        return Ok(found);
+    };
+    for seq in places(db, from, limit, pids)? {
+        db.each("SELECT seq, pid, prev, hash, body FROM records WHERE seq = ?", [seq], &mut take)?;
+    }
+    Ok(found)
+}
+
+/// Where the first `limit` records of these processes stand.
+fn places(db: &Db, from: Seq, limit: u32, pids: &BTreeSet<Pid>) -> Result<BTreeSet<i64>, Trouble> {
+    let mut seqs: BTreeSet<i64> = BTreeSet::new();
+    for pid in pids {
+        let sql = "SELECT seq FROM records WHERE pid = ? AND seq > ? ORDER BY seq LIMIT ?";
+        seqs.extend(
+            db.all(sql, params![pid.0.cast_signed(), bound(from), limit], |row| row.get::<_, i64>(0))?,
+        );
+        while seqs.len() > limit as usize {
+            seqs.pop_last();
+        }
+    }
+    Ok(seqs)
+}

@@ -1,0 +1,208 @@
+//! The kernel's questions, answered from the open transaction. Each answer is bounded.
+//!
+//! Never here: `Fill` and `Agent`, which need the machine; a decision.
+
+use crate::{
+    Trouble, blob,
+    schema::{Db, Flow},
+    tree, undo, version,
+};
+use abi::{
+    Code, Content, Error, Hash, Seq, VersionId,
+    fact::{Edit, Fact, Haystack, Lookup, Match},
+    limits,
+    path::{Pattern, TreePath},
+    scan,
+    tree::{Entry, Node, Version},
+};
+use std::collections::BTreeSet;
+
+/// Bytes of a text that is searched for a literal; of a longer one the answer is no.
+const MATCH_BYTES_MAX: u64 = 1024 * 1024;
+
+/// See the module.
+pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
+    Ok(match lookup {
+        Lookup::Path { path, at } => Fact::Place(tree::place(db, path, *at)?),
+        Lookup::Version { version } => Fact::Version(version::get(db, *version)?),
+        Lookup::Names { path, at } => names(db, path, *at)?,
+        Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
+        Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
+        Lookup::Edit { path, base, edit } => Fact::Edited(edited(db, path, *base, edit)?),
+        Lookup::Undo { undo } => Fact::Undo(undo::rows(db, undo)?),
+        Lookup::Bytes { hash } => {
+            let bytes = blob::get(db, hash)?;
+            Fact::Bytes(bytes.filter(|bytes| bytes.len() as u64 <= limits::ARGUMENT_BYTES_MAX))
+        }
+        Lookup::Fill { .. } | Lookup::Agent { .. } => {
+            return Err(db.corrupt("the machine asked the store what only the machine can answer"));
+        }
+    })
+}
+
+fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
+    match tree::place(db, path, at)?.head {
+        Some(head) if head.node == Node::Dir => {
+            let (count, labels) = tree::labels(db, head.file, at)?;
+            Ok(Fact::Labels(count, labels))
+        }
+        _ => Ok(Fact::Labels(0, BTreeSet::new())),
+    }
+}
+
+fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Trouble> {
+    let hash = match text {
+        Haystack::Blob(hash) => *hash,
+        Haystack::Path(path) => match tree::place(db, path, None)?.head {
+            Some(head) if head.node == Node::File => head.content.hash,
+            _ => return Ok(false),
+        },
+    };
+    let bytes = blob::get(db, &hash)?.filter(|bytes| bytes.len() as u64 <= MATCH_BYTES_MAX);
+    let Some(bytes) = bytes else { return Ok(false) };
+    Ok(match how {
+        Match::Token => scan::has_token(&String::from_utf8_lossy(&bytes), literal),
+        Match::Bytes => scan::has_text(&bytes, literal.as_bytes()),
+    })
+}
+
+/// Bytes that must be there for an edit; that they are not is the caller's to hear.
+fn part(db: &Db, hash: &Hash, what: &str) -> Result<Result<Vec<u8>, Error>, Trouble> {
+    let none = || Error::new(Code::Unavailable, format!("the bytes of {what} are not kept any more"));
+    Ok(blob::get(db, hash)?.ok_or_else(none))
+}
+
+/// Shortens `Result<Result<T, Error>, Trouble>` to `T` inside a function that answers the same.
+macro_rules! known {
+    ($found:expr) => {
+        match $found? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
+
+fn edited(
+    db: &Db,
+    path: &TreePath,
+    base: Option<VersionId>,
+    edit: &Edit,
+) -> Result<Result<Content, Error>, Trouble> {
+    let head = tree::place(db, path, None)?.head;
+    if let Some(head) = head.as_ref().filter(|head| head.node != Node::File) {
+        let what = format!("{path} is a {}, its bytes cannot be edited", head.node.word());
+        return Ok(Err(Error::invalid("path", what)));
+    }
+    let bytes = match edit {
+        Edit::Append(tail) => {
+            let mut bytes = match head {
+                Some(head) => known!(part(db, &head.content.hash, "the file")),
+                None => Vec::new(),
+            };
+            bytes.extend(known!(part(db, tail, "what to append")));
+            bytes
+        }
+        Edit::Patch { find, put } => {
+            let base = known!(based(db, path, head, base));
+            let text = known!(part(db, &base.content.hash, "the file"));
+            let (find, put) = (known!(part(db, find, "what to find")), known!(part(db, put, "what to put")));
+            match replaced(&text, &find, &put) {
+                Ok(bytes) => bytes,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    };
+    match blob::put(db, &bytes) {
+        Err(Trouble::TooLarge { bytes }) => Ok(Err(Trouble::TooLarge { bytes }.to_error())),
+        put => put.map(Ok),
+    }
+}
+
+/// The version a patch is made against: of this file, whoever names it.
+fn based(
+    db: &Db,
+    path: &TreePath,
+    head: Option<Version>,
+    base: Option<VersionId>,
+) -> Result<Result<Version, Error>, Trouble> {
+    let Some(head) = head else {
+        return Ok(Err(Error::new(Code::NotFound, format!("nothing stands at {path}")).argument("path")));
+    };
+    let Some(id) = base.filter(|id| *id != head.id) else { return Ok(Ok(head)) };
+    let found = version::get(db, id)?.filter(|base| base.file == head.file && base.node == Node::File);
+    let none = || Error::new(Code::NotFound, format!("{id} is no version of {path}")).argument("base");
+    Ok(found.ok_or_else(none))
+}
+
+/// `text` with `put` for the one place where `find` stands.
+fn replaced(text: &[u8], find: &[u8], put: &[u8]) -> Result<Vec<u8>, Error> {
+    let bad = |what: &str, hint: &str| Err(Error::invalid("find", what).hint(hint));
+    if find.is_empty() {
+        return bad("there is nothing to find", "give the text to replace");
+    }
+    let mut places = text.windows(find.len()).enumerate().filter(|(_, window)| *window == find);
+    match (places.next(), places.next()) {
+        (None, _) => bad("the text to find is not in the file", "read the file again and copy it exactly"),
+        (Some(_), Some(_)) => {
+            bad("the text to find is in the file more than once", "give more of what is around it")
+        }
+        (Some((at, _)), None) => {
+            let (before, after) = (text.get(..at), text.get(at + find.len()..));
+            Ok([before.unwrap_or_default(), put, after.unwrap_or_default()].concat())
+        }
+    }
+}
+
+/// See [`crate::Batch::list`].
+pub(crate) fn list(
+    db: &Db,
+    path: &TreePath,
+    at: Option<Seq>,
+    view: &[Pattern],
+) -> Result<Vec<Entry>, Trouble> {
+    let mut all = Vec::new();
+    let Some(dir) = tree::place(db, path, at)?.head.filter(|head| head.node == Node::Dir) else {
+        return Ok(all);
+    };
+    tree::children(db, dir.file, at, |name, version| {
+        let shown = path.join(&name).is_ok_and(|path| visible(&path, version.node, view));
+        if shown {
+            all.push(entry(name, version));
+        }
+        if all.len() < limits::LISTING_MAX as usize { Flow::Go } else { Flow::Stop }
+    })?;
+    Ok(all)
+}
+
+fn entry(name: String, version: Version) -> Entry {
+    Entry {
+        name,
+        node: version.node,
+        bytes: if version.node == Node::Dir { 0 } else { version.content.bytes },
+        mode: version.mode,
+        mtime: version.mtime,
+        version: version.id,
+        label: version.label,
+        actor: version.actor,
+    }
+}
+
+fn visible(path: &TreePath, node: Node, view: &[Pattern]) -> bool {
+    view.iter().any(|pattern| pattern.matches(path.as_str()) || (node == Node::Dir && leads(path, pattern)))
+}
+
+/// Whether the pattern could match something below the path.
+fn leads(path: &TreePath, pattern: &Pattern) -> bool {
+    let mut parts = pattern.as_str().split('/').filter(|part| !part.is_empty());
+    for name in path.names() {
+        match parts.next() {
+            Some("**") => return true,
+            Some(part) if part == "*" || part == name => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_some()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! The file format of `workspace.db`, version 1, and how a connection to a file of the store is made.
+//!
+//! ```text
+//! meta       key ▸ value                                     names of this file, nothing that is in the log
+//! records    seq ▸ pid prev hash body                        the log; body = musli wire, hash = H(prev, body)
+//! blobs      id ▸ hash* bytes                                content, at most 64 KiB, named by its BLAKE3
+//! versions   id ▸ file node hash bytes mode mtime label actor pid op seq diverged path message parents
+//! entries    id ▸ parent name file from_seq to_seq           where a file stands; to_seq null = now
+//! heads      file ▸ version                                  newest version that is not diverged
+//! snapshots  seq ▸ hash bytes                                kernel state after that record, the last two
+//!                                                            ▸ rowid key   * unique index
+//! ```
+//!
+//! `versions`, `entries` and `heads` are a fold of `records`; they are written in the record's transaction. All
+//! are rowid tables with indexes beside, which write three times faster than tables clustered by a hash. The
+//! file is made under another name and renamed when whole, so that a crash leaves none or all of it. A file of
+//! a later format, or of another program, is refused before anything is written to it.
+
+use crate::Trouble;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, config::DbConfig};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// How hard a commit tries to survive a power cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durable {
+    /// `synchronous=FULL`: what was committed is on the disk.
+    #[default]
+    Full,
+    /// `synchronous=OFF`: for simulation, and for measuring without barriers.
+    Null,
+}
+
+/// How a file of the store is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// See [`Durable`].
+    pub durable: Durable,
+    /// Pages (of 4096 bytes) the file may have; none means as many as SQLite allows.
+    pub pages_max: Option<u32>,
+}
+
+/// Marks a file as a workspace's: "SkWs".
+const APPLICATION: i32 = i32::from_be_bytes(*b"SkWs");
+/// Latest format of `workspace.db` this program knows.
+const FORMAT: u32 = 1;
+/// Statements kept prepared: more than this crate has.
+const STATEMENTS: usize = 64;
+
+const TABLES: &str = "
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE records(seq INTEGER PRIMARY KEY, pid INTEGER NOT NULL, prev BLOB NOT NULL, hash BLOB NOT NULL,
+  body BLOB NOT NULL) STRICT;
+CREATE INDEX records_pid ON records(pid);
+CREATE TABLE blobs(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE versions(id INTEGER PRIMARY KEY, file INTEGER NOT NULL, node INTEGER NOT NULL, hash BLOB NOT NULL,
+  bytes INTEGER NOT NULL, mode INTEGER NOT NULL, mtime INTEGER NOT NULL, label INTEGER NOT NULL,
+  actor TEXT NOT NULL, pid INTEGER NOT NULL, op INTEGER NOT NULL, seq INTEGER NOT NULL,
+  diverged INTEGER NOT NULL, path TEXT NOT NULL, message BLOB, message_bytes INTEGER NOT NULL,
+  parents BLOB NOT NULL) STRICT;
+CREATE INDEX versions_file ON versions(file);
+CREATE INDEX versions_op ON versions(op);
+CREATE INDEX versions_pid ON versions(pid);
+CREATE TABLE entries(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name TEXT NOT NULL,
+  file INTEGER NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER) STRICT;
+CREATE UNIQUE INDEX entries_live ON entries(parent, name) WHERE to_seq IS NULL;
+CREATE INDEX entries_past ON entries(parent, name, from_seq);
+CREATE INDEX entries_file ON entries(file);
+CREATE TABLE heads(file INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT;
+CREATE TABLE snapshots(seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, bytes BLOB NOT NULL) STRICT;
+";
+
+/// A file of the store and the connection to it.
+pub(crate) struct Db {
+    pub file: PathBuf,
+    pub connection: Connection,
+}
+
+impl Db {
+    /// Runs a statement that answers no rows.
+    pub fn run(&self, sql: &str, params: impl Params) -> Result<usize, Trouble> {
+        let run = || self.connection.prepare_cached(sql)?.execute(params);
+        run().map_err(|error| Trouble::of(&self.file, error))
+    }
+
+    /// The first row, if there is one.
+    pub fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Trouble> {
+        let run = || self.connection.prepare_cached(sql)?.query_row(params, read).optional();
+        run().map_err(|error| Trouble::of(&self.file, error))
+    }
+
+    /// All rows; the statement has the limit.
+    pub fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Trouble> {
+        let run = || -> rusqlite::Result<Vec<T>> {
+            self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+        };
+        run().map_err(|error| Trouble::of(&self.file, error))
+    }
+
+    /// Hands over row after row until it is told to stop.
+    pub fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut take: impl FnMut(&Row<'_>) -> Result<Flow, Trouble>,
+    ) -> Result<(), Trouble> {
+        let of = |error| Trouble::of(&self.file, error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(of)?;
+        let mut rows = statement.query(params).map_err(of)?;
+        while let Some(row) = rows.next().map_err(of)? {
+            if take(row)? == Flow::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Damage of this file.
+    pub fn corrupt(&self, what: impl Into<String>) -> Trouble {
+        Trouble::corrupt(&self.file, what)
+    }
+}
+
+/// Whether more rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Go,
+    Stop,
+}
+
+/// The system's refusal, as trouble with this file.
+pub(crate) fn refused(file: &Path, error: &io::Error) -> Trouble {
+    let file = file.to_path_buf();
+    match error.kind() {
+        io::ErrorKind::NotFound => Trouble::Missing { file },
+        io::ErrorKind::AlreadyExists => Trouble::Exists { file },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly { file },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full { file },
+        _ => Trouble::Io { file, what: error.to_string() },
+    }
+}
+
+/// Opens a file that is there; whose it is, is for the caller to check.
+pub(crate) fn connect(file: &Path, options: &Options) -> Result<Connection, Trouble> {
+    let connection = attach(file)?;
+    tune(file, &connection, options)?;
+    Ok(connection)
+}
+
+/// Opens a file that is there, and writes nothing to it.
+fn attach(file: &Path) -> Result<Connection, Trouble> {
+    if let Err(error) = fs::metadata(file) {
+        return Err(refused(file, &error));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(|error| Trouble::of(file, error))?;
+    guard(&connection).map_err(|error| Trouble::of(file, error))?;
+    Ok(connection)
+}
+
+/// What must hold before the first page of a file is believed.
+fn guard(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -1024)
+}
+
+fn check(file: &Path, connection: &Connection, kind: i32, known: u32) -> Result<(), Trouble> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let found = number("application_id").map_err(|error| Trouble::of(file, error))?;
+    if found != i64::from(kind) {
+        return Err(Trouble::corrupt(file, "it was not made by this program"));
+    }
+    let found = number("user_version").map_err(|error| Trouble::of(file, error))?;
+    match u32::try_from(found) {
+        Ok(found) if found > known => Err(Trouble::Newer { file: file.to_path_buf(), found, known }),
+        Ok(1..) => Ok(()),
+        _ => Err(Trouble::corrupt(file, format!("there is no format {found}"))),
+    }
+}
+
+/// How it is written from here on. The first write to the file, if it was not in this mode before.
+fn tune(file: &Path, connection: &Connection, options: &Options) -> Result<(), Trouble> {
+    let of = |error| Trouble::of(file, error);
+    if connection.is_readonly("main").map_err(of)? {
+        return Err(Trouble::ReadOnly { file: file.to_path_buf() });
+    }
+    let synchronous = match options.durable {
+        Durable::Full => "FULL",
+        Durable::Null => "OFF",
+    };
+    connection.pragma_update(None, "synchronous", synchronous).map_err(of)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(of)?;
+    if let Some(pages) = options.pages_max {
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(of)?;
+    }
+    Ok(())
+}
+
+/// Makes a file of this kind: tables and first rows by `sql`, whole or not at all.
+pub(crate) fn make(file: &Path, kind: i32, format: u32, sql: &str) -> Result<(), Trouble> {
+    let (new, log) = (beside(file, ".new"), beside(file, "-wal"));
+    // A log without its file belongs to a file that was lost; a new one must not inherit it.
+    for there in [file, &log] {
+        if fs::symlink_metadata(there).is_ok() {
+            return Err(Trouble::Exists { file: there.to_path_buf() });
+        }
+    }
+    let dir = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(|error| refused(dir, &error))?;
+    for left in [new.clone(), beside(&new, "-journal")] {
+        match fs::remove_file(&left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(&left, &error)),
+            _ => {}
+        }
+    }
+    let build = || -> rusqlite::Result<()> {
+        let connection = Connection::open(&new)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; PRAGMA application_id={kind}; PRAGMA user_version={format}; {sql} COMMIT;"
+        ))?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    build().map_err(|error| Trouble::of(&new, error))?;
+    fs::rename(&new, file).map_err(|error| refused(file, &error))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| refused(dir, &error))
+}
+
+/// A file of this name with something after it.
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Makes `workspace.db`, with the root directory as version 0.
+pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
+    let sql = format!(
+        "{TABLES}
+        INSERT INTO versions VALUES(0, 1, 1, zeroblob(32), 0, 493, 0, 0, 'system:kernel', 0, 0, 0, 0, '/',
+          NULL, 0, x'{}');
+        INSERT INTO heads VALUES(1, 0);
+        INSERT INTO meta VALUES('kind', 'workspace');",
+        crate::version::NO_PARENTS
+    );
+    make(file, APPLICATION, FORMAT, &sql)
+}
+
+/// Opens `workspace.db`; one of another kind or a later format is left as it is.
+pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
+    let connection = attach(file)?;
+    check(file, &connection, APPLICATION, FORMAT)?;
+    tune(file, &connection, options)?;
+    Ok(Db { file: file.to_path_buf(), connection })
+}

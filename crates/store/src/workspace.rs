@@ -1,0 +1,87 @@
+//! `workspace.db`: one workspace's log, tree and blobs. One writer; everything is written inside a [`Batch`].
+
+use crate::{
+    Batch, Options, Trouble, blob,
+    chain::{self, Head},
+    schema::{self, Db},
+    version::{bound, hash, number},
+};
+use abi::{Hash, Pid, Seq, record::Record};
+use rusqlite::params;
+use std::{collections::BTreeSet, path::Path};
+
+/// Name of the file in the workspace's directory.
+const FILE: &str = "workspace.db";
+
+/// An open workspace.
+pub struct Workspace {
+    pub(crate) db: Db,
+    pub(crate) head: Head,
+}
+
+impl Workspace {
+    /// Makes one where there is none, and opens it.
+    pub fn create(dir: &Path, options: &Options) -> Result<Self, Trouble> {
+        schema::create(&dir.join(FILE))?;
+        Self::open(dir, options)
+    }
+
+    /// Opens one that is there.
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, Trouble> {
+        let db = schema::open(&dir.join(FILE), options)?;
+        let head = chain::head(&db)?;
+        Ok(Self { db, head })
+    }
+
+    /// Place and hash of the last record; 0 and zeros when there is none.
+    pub fn head(&self) -> (Seq, Hash) {
+        self.head
+    }
+
+    /// The newest snapshot that is whole, and after which record it was taken.
+    pub fn snapshot(&self) -> Result<Option<(Seq, Vec<u8>)>, Trouble> {
+        let sql = "SELECT seq, hash, bytes FROM snapshots WHERE seq <= ? ORDER BY seq DESC LIMIT 2";
+        let read = |row: &rusqlite::Row<'_>| Ok((number(row, 0)?, hash(row, 1)?, row.get::<_, Vec<u8>>(2)?));
+        let all = self.db.all(sql, [bound(self.head.0)], read)?;
+        let whole = all.into_iter().find(|(_, hash, bytes)| Hash::of(bytes) == *hash);
+        Ok(whole.map(|(seq, _, bytes)| (Seq(seq), bytes)))
+    }
+
+    /// Keeps a snapshot of the state after this record, and the one before it.
+    pub fn save_snapshot(&mut self, seq: Seq, bytes: &[u8]) -> Result<(), Trouble> {
+        let batch = self.begin()?;
+        let db = batch.db();
+        let row = params![seq.0.cast_signed(), Hash::of(bytes).0, bytes];
+        db.run("INSERT OR REPLACE INTO snapshots VALUES(?,?,?)", row)?;
+        db.run(
+            "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)",
+            [],
+        )?;
+        batch.commit()
+    }
+
+    /// Hands over every record after `after`, oldest first, and proves the chain; says how many.
+    pub fn replay(&self, after: Seq, each: &mut dyn FnMut(Record)) -> Result<u64, Trouble> {
+        chain::replay(&self.db, after, each)
+    }
+
+    /// Starts a transaction. Nothing of it is there until it is committed.
+    pub fn begin(&mut self) -> Result<Batch<'_>, Trouble> {
+        Batch::begin(self)
+    }
+
+    /// Bytes of a blob, if it is kept.
+    pub fn blob(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Trouble> {
+        blob::get(&self.db, hash)
+    }
+
+    /// At most `limit` records after `from`, oldest first, with their hashes; of these processes or of all.
+    pub fn records(
+        &self,
+        from: Seq,
+        limit: u32,
+        pids: Option<&BTreeSet<Pid>>,
+    ) -> Result<Vec<(Record, Hash)>, Trouble> {
+        chain::records(&self.db, from, limit, pids)
+    }
+}
