@@ -1,4 +1,5 @@
-//! From the words of a command line to one command: the global options, usage errors in our voice, exit codes.
+//! From the words of a command line to one command: the global options, usage errors in our voice, exit
+//! codes.
 
 use crate::{
     Place,

@@ -1,5 +1,5 @@
-//! The only place of this crate that reads a clock or waits for one: a face stamps nothing, but it has to know how
-//! long ago something was and when to stop waiting.
+//! The only place of this crate that reads a clock or waits for one: a face stamps nothing, but it has to
+//! know how long ago something was and when to stop waiting.
 #![allow(clippy::disallowed_methods)]
 
 use abi::Micros;

@@ -1,9 +1,9 @@
-//! `skep demo`: a bad night on purpose. Real mails, a real daemon, real kill -9, a real ledger; the only actor is a
-//! scripted model that is gullible, and it says so.
+//! `skep demo`: a bad night on purpose. Real mails, a real daemon, real kill -9, a real ledger; the only
+//! actor is a scripted model that is gullible, and it says so.
 //!
-//! Layers: `stage` (a home of its own, embedded files, the daemon), `play` (spawn, wait, read the log), `acts` and
-//! `crash` (one function an act). Every number that is printed was read from the log or from a file; every act
-//! checks what it claims and ends the demo when it is not so.
+//! Layers: `stage` (a home of its own, embedded files, the daemon), `play` (spawn, wait, read the log),
+//! `acts` and `crash` (one function an act). Every number that is printed was read from the log or from a
+//! file; every act checks what it claims and ends the demo when it is not so.
 
 mod acts;
 mod crash;
@@ -54,8 +54,8 @@ fn play_all(session: &mut Session) -> Result<(), Fail> {
     let time = Deadline::after(PATIENCE);
     tell(
         session,
-        "A bad night on purpose. The mails are real, so are the daemon, the kill -9, the log and the ledger. The \
-         only actor is a scripted model: it is gullible, it repeats itself and it lies, and it says so.",
+        "A bad night on purpose. The mails are real, so are the daemon, the kill -9, the log and the ledger. \
+         The only actor is a scripted model: it is gullible, it repeats itself and it lies, and it says so.",
     )?;
     let set = stage::set(session)?;
     acts::injection(session, &set)?;

@@ -2,7 +2,7 @@
 
 use abi::{Micros, money::Nano};
 
-/// Year, month, day of a count of days since 1970 (Howard Hinnant, "chrono-compatible date algorithms", 2014).
+/// Year, month, day of a count of days since 1970 (Hinnant, "chrono-compatible date algorithms", 2014).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

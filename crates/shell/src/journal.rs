@@ -1,5 +1,6 @@
-//! Records of the log as a client gets them: `{…record, "label_text": …, "texts": {hash: text}}`. Reads them page
-//! by page and follows them; keeps what the records say about who is below whom. Never here: what to print.
+//! Records of the log as a client gets them: `{RECORD, "label_text": TEXT, "texts": {HASH: TEXT}}`. Reads them
+//! page by page and follows them; keeps what the records say about who is below whom. Never here: what to
+//! print.
 
 use crate::{
     client::{Client, Got, Note},

@@ -2,8 +2,8 @@
 //!
 //! Layers, outer first: `arguments` (words to one command), `commands` (one file each), `session` (where, as
 //! whom, printing to where), `journal` (records of the log), `client` (lines on the socket). `demo` is one
-//! command of several files. Data goes to stdout, all else to stderr; what others wrote is escaped before it is
-//! printed. Never here: the kernel, the store, drivers, the machine, a file of a workspace.
+//! command of several files. Data goes to stdout, all else to stderr; what others wrote is escaped before it
+//! is printed. Never here: the kernel, the store, drivers, the machine, a file of a workspace.
 #![forbid(unsafe_code)]
 
 mod arguments;

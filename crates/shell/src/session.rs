@@ -1,5 +1,5 @@
-//! One run of the command line: where the daemon is, which workspace is meant, and where output goes. Starts the
-//! daemon when the first call needs it.
+//! One run of the command line: where the daemon is, which workspace is meant, and where output goes. Starts
+//! the daemon when the first call needs it.
 
 use crate::{
     Place, Start,

@@ -1,5 +1,5 @@
-//! The log as lines, as strace shows system calls: time, pid, call, short arguments, verdict, label, duration,
-//! tokens, cost. Fed with the records in order, since a duration and a label need what came before.
+//! The log as lines, as strace shows system calls: time, pid, call, short arguments, verdict, label,
+//! duration, tokens, cost. Fed with the records in order, since a duration and a label need what came before.
 
 use crate::{
     escape, figures,

@@ -77,7 +77,7 @@ fn versions(session: &mut Session, path: &str, limit: u32) -> Outcome {
     session.print(&table.print())?;
     match diverged {
         Some(version) => session.hint(&format!(
-            "version {version} is kept beside the head; skep cat {path} --at SEQ reads, skep write {path} resolves"
+            "version {version} is kept beside the head; write what both should be with skep write {path}"
         )),
         None => session.hint("skep undo op:OPERATION takes one back"),
     }

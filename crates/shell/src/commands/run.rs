@@ -19,9 +19,12 @@ use std::{io::Read, os::unix::net::UnixStream};
 /// Give an agent a task and wait for it; Ctrl-C interrupts the turn and so stops the bill
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// Agent and task; a task alone goes to the agent `helper`
-    #[arg(required = true, num_args = 1..=2, value_names = ["AGENT", "TASK"])]
-    words: Vec<String>,
+    /// Which agent; a task alone goes to the agent `helper`
+    #[arg(value_name = "AGENT|TASK")]
+    first: String,
+    /// The task
+    #[arg(value_name = "TASK")]
+    second: Option<String>,
     /// Only done if this file stands at the end
     #[arg(long, value_name = "PATH")]
     post_exists: Vec<String>,
@@ -66,11 +69,9 @@ impl Run {
     }
 
     fn params(self) -> Result<Value, Fail> {
-        let mut words = self.words.into_iter();
-        let first = words.next().unwrap_or_default();
-        let (agent, task) = match words.next() {
-            Some(task) => (first, task),
-            None => ("helper".to_owned(), first),
+        let (agent, task) = match self.second {
+            Some(task) => (self.first, task),
+            None => ("helper".to_owned(), self.first),
         };
         let mut post: Vec<Value> = self.post_exists.iter().map(|path| json!({"exists": path})).collect();
         for pair in &self.post_contains {

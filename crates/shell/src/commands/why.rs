@@ -1,8 +1,8 @@
 //! `skep why`: from a held effect, or from a process, back to the bytes that had a part in it.
 //!
-//! A process's label changes when it opens or lists something (`saw` records). A path that no process wrote, or
-//! that lies below an integration, is a source; a path that another process wrote leads on to what that one saw;
-//! and what a process was started with leads on to what its parent saw before.
+//! A process's label changes when it opens or lists something (`saw` records). A path that no process wrote,
+//! or that lies below an integration, is a source; a path that another process wrote leads on to what that
+//! one saw; and what a process was started with leads on to what its parent saw before.
 
 use crate::{
     escape,
@@ -143,7 +143,7 @@ fn task(rows: &[Row], pid: Pid) -> String {
         Entry::Spawned { pid: it, task, .. } if *it == pid => row.text(task),
         _ => None,
     });
-    text.map(|text| format!(", task {:?}", figures::cut(&escape::line(text), 60))).unwrap_or_default()
+    text.map(|text| format!(", task \"{}\"", figures::cut(&escape::line(text), 60))).unwrap_or_default()
 }
 
 /// Who decided on it, and what came of it.

@@ -1,8 +1,9 @@
-//! Act 4: kill -9 with a turn in each state: before its next model call, during one, and after one whose answer is
-//! durable but not yet used. In which state each turn was is read from the log afterwards, not assumed.
+//! Act 4: kill -9 with a turn in each state: before its next model call, during one, and after one whose
+//! answer is durable but not yet used. In which state each turn was is read from the log afterwards, not
+//! assumed.
 //!
-//! The third state lasts about as long as one commit, so it is met by killing at the moment the answer's record
-//! arrives, and the round is repeated if it was missed.
+//! The third state lasts about as long as one commit, so it is met by killing at the moment the answer's
+//! record arrives, and the round is repeated if it was missed.
 
 use super::play::{self, act, expect, line};
 use crate::{
@@ -15,7 +16,6 @@ use crate::{
 };
 use abi::{
     EffectId, Pid,
-    agent::Verdict,
     record::{Entry, Exit},
 };
 use std::{
@@ -62,9 +62,8 @@ pub fn crash(session: &mut Session) -> Result<(), Fail> {
     expect(met.len() == 3, "turns before, during and after a model call", &format!("{met:?}"))?;
     let rows = play::log(session)?;
     for pid in &pids {
-        let ended = rows.iter().any(|row| {
-            matches!(&row.record.body, Entry::Exited { pid: it, exit: Exit::Exited(0), verdict: Verdict::Unverified | Verdict::Done, .. } if it == pid)
-        });
+        let ended = play::of(&rows, *pid)
+            .any(|row| matches!(&row.record.body, Entry::Exited { exit: Exit::Exited(0), .. }));
         expect(ended, &format!("process {pid} completes after the crash"), "it did not")?;
     }
     let (again, unknown) = bought(&rows, &pids)?;
@@ -73,8 +72,8 @@ pub fn crash(session: &mut Session) -> Result<(), Fail> {
     line(
         session,
         &format!(
-            "The daemon was killed with -9 {}, with {} under way: {} before a model call, {} during one, {} after \
-             one. It came back, and all {} completed.",
+            "The daemon was killed with -9 {}, with {} under way: {} before a model call, {} during one, {} \
+             after one. It came back, and all {} completed.",
             times(kills),
             figures::plural(pids.len() as u64, "turn"),
             count(State::Before),

@@ -1,5 +1,5 @@
-//! What the demo plays on: a home of its own with a mailbox, the model's rules and a daemon that may make a workspace
-//! without a rule. It removes an old home only if it finds the mark there that it made itself.
+//! What the demo plays on: a home of its own with a mailbox, the model's rules and a daemon that may make a
+//! workspace without a rule. It removes an old home only if it finds the mark there that it made itself.
 
 use super::play::{self, expect, line, tell};
 use crate::{

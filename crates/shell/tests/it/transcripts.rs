@@ -1,0 +1,535 @@
+//! Rows: words, the daemon's answers, what is printed (` ` stdout, `!` stderr).
+
+use crate::door::{Rows, alone, transcript};
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+fn check(words: &[&str], rows: Rows, want: &Expect) {
+    want.assert_eq(&transcript(words, rows).0);
+}
+
+fn text(text: &str) -> Value {
+    json!({"text": text})
+}
+
+/// 2026-11-20 14:02:11.123456 UTC.
+const AT: u64 = 1_795_183_331_123_456;
+
+fn record(seq: u64, pid: u64, body: Value) -> Value {
+    json!({"seq": seq, "at": AT + seq * 1000, "actor": if pid == 0 { "operator:anna" } else { "agent:triage" },
+        "pid": pid, "cause": seq, "body": body})
+}
+
+fn content(byte: &str) -> Value {
+    json!({"hash": byte.repeat(32), "bytes": 5})
+}
+
+/// A process that reads a mail from outside, proposes to send one, and is held.
+fn night() -> Vec<Value> {
+    let amounts = json!({"tokens_in": 1200, "tokens_out": 86, "tokens_cached": 4, "money": 1_630_400, "calls": 1, "effects": 0});
+    let label = json!({"integrity": "external", "sources": ["mount:mail"], "readers": "any"});
+    let mut spawned = record(
+        2,
+        0,
+        json!({"spawned": {"pid": 7, "parent": 0, "run": 7, "agent": "triage", "account": 3,
+        "label": 1, "task": content("aa"), "own_words": true, "prompt": content("bb"), "model": "scripted/demo",
+        "tools": ["read"], "post": [], "restart": "no", "restarts": 0, "lane": false, "withheld": []}}),
+    );
+    spawned["texts"] = json!({"aa".repeat(32): "Sort\u{1b}[2J the mail"});
+    let mut proposed = record(
+        7,
+        7,
+        json!({"proposed": {"proposal": 3, "effect": "cc".repeat(32), "mount": "outbox",
+        "kind": "mail.send", "args": content("dd"), "digest": "dd".repeat(32), "label": 9, "rule": "unvouched",
+        "about": "", "paths": [], "steering": [1], "expires": AT + 1}}),
+    );
+    proposed["label_text"] = json!("external mount:mail");
+    vec![
+        record(1, 0, json!({"label_defined": {"id": 9, "label": label}})),
+        spawned,
+        record(
+            3,
+            7,
+            json!({"model_intended": {"effect": "ee".repeat(32), "attempt": 1, "step": 1, "model": "scripted/demo",
+            "prev": null, "keep": 0, "add": [], "reserved": amounts, "reserved_out": 1024, "max_out": 1024}}),
+        ),
+        record(
+            4,
+            7,
+            json!({"model_answered": {"effect": "ee".repeat(32), "answer": content("ff"), "tools": 1,
+            "stop": "tools", "usage": {"tokens_in": 1200, "tokens_out": 86, "tokens_cached": 4}, "charged": amounts,
+            "disbelieved": false}}),
+        ),
+        record(
+            5,
+            7,
+            json!({"saw": {"path": "/integrations/mail/inbox/07.md", "version": 40, "label": 9, "joined": 9}}),
+        ),
+        record(
+            6,
+            7,
+            json!({"tool": {"step": 1, "index": 0, "name": "read", "args": content("11"),
+            "outcome": content("22"), "code": null, "fresh": true, "about": "/integrations/mail/inbox/07.md"}}),
+        ),
+        proposed,
+        record(
+            8,
+            7,
+            json!({"exited": {"pid": 7, "exit": {"exited": 0}, "verdict": "unverified", "result": null}}),
+        ),
+    ]
+}
+
+fn log(records: Vec<Value>) -> Rows {
+    vec![
+        ("trace", "0", json!({"records": records, "next": 8})),
+        ("trace", "8", json!({"records": [], "next": 8})),
+    ]
+}
+
+#[test]
+fn without_a_daemon_the_bare_command_says_what_to_do_and_starts_nothing() {
+    expect![[r#"
+          daemon      not running; the first command that needs it starts it
+          home        HOME   (no telemetry, nothing leaves it unseen)
+            skep demo     a bad night on purpose: ten seconds, no key, no network
+            skep up -d    start the daemon
+            skep doctor   what is wrong on this host, and what to do
+            skep --help   every command
+          exit 0
+    "#]]
+    .assert_eq(&alone(&[]));
+}
+
+#[test]
+fn a_daemon_that_cannot_be_started_is_an_error_with_a_hint() {
+    expect![[r#"
+          exit 1
+        ! error: the daemon could not be started: this test starts no daemon
+        ! hint: skep doctor
+    "#]]
+    .assert_eq(&alone(&["ps"]));
+}
+
+#[test]
+fn wrong_words_are_usage_errors_with_hints() {
+    let rows: [(&[&str], Expect); 8] = [
+        (
+            &["pss"],
+            expect![[r#"
+              exit 2
+            ! error: unrecognized subcommand 'pss'
+            ! hint: a similar subcommand exists: 'ps'
+            ! hint: usage: skep [OPTIONS] [COMMAND]
+            ! hint: skep --help
+        "#]],
+        ),
+        (
+            &["run"],
+            expect![[r#"
+                  exit 2
+                ! error: the following required arguments were not provided: <AGENT|TASK>
+                ! hint: usage: skep run <AGENT|TASK> [TASK]
+                ! hint: skep --help
+            "#]],
+        ),
+        (
+            &["freeze", "x"],
+            expect![[r#"
+              exit 2
+            ! error: invalid value 'x' for '<PID>': invalid digit found in string
+            ! hint: skep --help
+        "#]],
+        ),
+        (
+            &["undo", "op:x"],
+            expect![[r#"
+              exit 2
+            ! error: "op:x" is neither a process nor an operation
+            ! hint: skep undo 12 takes back process 12, skep undo op:34 operation 34; skep log lists them
+        "#]],
+        ),
+        (
+            &["-w", "../x", "ps"],
+            expect![[r#"
+              exit 2
+            ! error: "../x" is not a name
+            ! hint: letters, digits, . _ - and at most 64 of them
+        "#]],
+        ),
+        (
+            &["trace", "--since", "yesterday"],
+            expect![[r#"
+              exit 2
+            ! error: "yesterday" is not a length of time
+            ! hint: write it as 90s, 10m, 2h or 3d
+        "#]],
+        ),
+        (
+            &["budget", "set", "workspace", "week", "1"],
+            expect![[r#"
+              exit 2
+            ! error: invalid value 'week' for '<WINDOW>' [possible values: run, day]
+            ! hint: skep --help
+        "#]],
+        ),
+        (
+            &["run", "x", "y", "--post-contains", "/a"],
+            expect![[r#"
+              exit 2
+            ! error: --post-contains "/a" names no text
+            ! hint: write it as PATH=TEXT: --post-contains /data/a.md=hello
+        "#]],
+        ),
+    ];
+    for (words, want) in rows {
+        want.assert_eq(&alone(words));
+    }
+}
+
+#[test]
+fn bare() {
+    let rows = vec![
+        (
+            "read",
+            "/sys/status",
+            text(
+                "workspace home\nseq 120\nprocesses 2\nrunning 1\nfrozen 1\nproposals 1\nmoney_today $0.0421\nmoney_limit $5.00\n",
+            ),
+        ),
+        ("list", "/proposals", json!({"entries": [{"name": "3", "node": "dir"}]})),
+        ("read", "/sys/workspaces", text("home awake 120\ncontrol asleep 44\n")),
+    ];
+    check(
+        &[],
+        rows,
+        &expect![[r#"
+              daemon      running
+              home        HOME   (no telemetry, nothing leaves it unseen)
+              workspaces  home (this one), control
+              processes   1 running, 1 frozen
+              inbox       1 waits for your decision
+              money       $0.0421 today, limit $5.00
+              model       scripted only in this version: no key is asked for, nothing is paid
+                skep inbox      what waits for your decision
+                skep why ID     which files had a part in it
+                skep ps         what runs, and what it has cost
+                skep trace -f   every step as it happens
+              exit 0
+        "#]],
+    );
+}
+
+#[test]
+fn ps() {
+    let status = "pid 7\nparent 0\nagent triage\nstate frozen\nwhy limit\u{1b}[2J\nlabel external mount:mail\ncalls 3\n\
+        tokens_in 1204\ntokens_out 86\nmoney $0.0421\nlimit $0.05\nverdict -\nexit -\ntask Sort the new mail\n";
+    let rows = vec![
+        ("list", "/proc", json!({"entries": [{"name": "12", "node": "dir"}, {"name": "7", "node": "dir"}]})),
+        ("read", "/proc/7/status", text(status)),
+        ("read", "/proc/12/status", text("pid 12\nparent 7\nagent drafts\nstate running\n")),
+    ];
+    check(
+        &["ps"],
+        rows,
+        &expect![[r#"
+              PID  PARENT  AGENT   STATE    WHY             LABEL                CALLS    TOKENS    MONEY  LIMIT  TASK
+                7       0  triage  frozen   limit\u{1b}[2J  external mount:mail      3  1,204+86  $0.0421  $0.05  Sort the new mail
+               12       7  drafts  running  -               -                        -         -        -      -  -
+              exit 0
+        "#]],
+    );
+}
+
+#[test]
+fn trace() {
+    check(
+        &["trace"],
+        log(night()),
+        &expect![[r#"
+          14:02:11.125        spawn     triage "Sort\u{1b}[2J the mail"               pid 7
+          14:02:11.127     7  model     scripted/demo step 1                          1 tool call                                        1 ms       1204+86   $0.0017
+          14:02:11.128     7  saw       /integrations/mail/inbox/07.md                label changed             external mount:mail
+          14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
+          14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
+          14:02:11.131     7  exit      7 exited 0                                    unverified                external mount:mail
+          exit 0
+        ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
+    "#]],
+    );
+    check(
+        &["trace", "7", "--errors"],
+        log(night()),
+        &expect![[r#"
+          14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
+          exit 0
+        ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
+    "#]],
+    );
+    check(
+        &["trace", "--call", "read"],
+        log(night()),
+        &expect![[r#"
+          14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
+          exit 0
+        ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
+    "#]],
+    );
+}
+
+#[test]
+fn why_leads_back_to_the_mail() {
+    check(
+        &["why", "3"],
+        log(night()),
+        &expect![[r#"
+              proposal 3  mail.send at outbox
+              by          agent:triage, process 7, task "Sort\u{1b}[2J the mail"
+              held by     rule 6: external text had a part in it, and nobody vouched for where it goes
+              label       external mount:mail
+              decided     not yet: it waits for you
+              sources     what it opened or listed, first to last
+                bytes of  /integrations/mail/inbox/07.md   external mount:mail
+              exit 0
+            ! hint: skep inbox 3 shows the exact arguments; skep cat PATH reads a source
+        "#]],
+    );
+    check(
+        &["why", "pid:7"],
+        log(night()),
+        &expect![[r#"
+              process 7  triage, task "Sort\u{1b}[2J the mail"
+              started by  operator:anna, in the operator's own words
+              ended       unverified
+              sources     what it opened or listed, first to last
+                bytes of  /integrations/mail/inbox/07.md   external mount:mail
+              exit 0
+        "#]],
+    );
+    check(
+        &["why", "99"],
+        log(night()),
+        &expect![[r#"
+          exit 1
+        ! error: neither a proposal nor a process 99 was ever here
+        ! hint: skep inbox, skep ps --all
+    "#]],
+    );
+}
+
+#[test]
+fn logs() {
+    check(
+        &["logs", "7"],
+        log(night()),
+        &expect![[r#"
+              14:02:11.125  task      Sort\u{1b}[2J the mail (triage on scripted/demo)
+              14:02:11.127  model
+              14:02:11.129  tool      read
+              14:02:11.130  kernel    mail.send held as proposal 3: external text had a part in it, and nobody vouched for where it goes
+              14:02:11.131  end       exited 0, unverified:
+              exit 0
+        "#]],
+    );
+}
+
+#[test]
+fn run_waits_and_sums_up() {
+    let mut records = night();
+    let last = records.pop().expect("an end");
+    let mut rows = vec![
+        ("read", "/sys/status", text("seq 1\n")),
+        ("spawn", "triage", json!({"pid": 7, "withheld": ["write /sys/**"]})),
+        (
+            "wait",
+            "7",
+            json!({"pid": 7, "exit": {"exited": 0}, "verdict": "unverified", "result": null, "text": "All sorted.\u{7}"}),
+        ),
+        ("trace", "1", json!({"records": records.split_off(1), "next": 7})),
+    ];
+    rows.push(("trace", "7", json!({"records": [], "next": 7, "then": [last]})));
+    let (printed, asked) =
+        transcript(&["run", "triage", "Sort", "--post-exists", "/data/x", "--budget", "0.05"], rows);
+    expect![[r#"
+          All sorted.\u{7}
+          unverified · 1 model call · 1,204 tokens in, 86 out · $0.0017 · 0 paths changed
+          exit 0
+        ! not granted by policy: write /sys/**
+        ! pid 7; Ctrl-C interrupts it
+        !   spawn     triage "Sort\u{1b}[2J the mail"  pid 7
+        !   model     scripted/demo step 1  1 tool call  $0.0017
+        !   saw       /integrations/mail/inbox/07.md  label changed
+        !   tool      read /integrations/mail/inbox/07.md  ok
+        !   propose   mail.send at outbox  held as 3, rule 6
+        !   exit      7 exited 0  unverified
+        ! held for you: proposal 3
+        ! hint: skep inbox 3, skep why 3, skep approve 3
+    "#]]
+    .assert_eq(&printed);
+    let spawn = asked.iter().find(|(method, _)| method == "spawn").map(|(_, params)| params.clone());
+    let want = json!({"agent": "triage", "text": "Sort", "origin": "argument", "post": [{"exists": "/data/x"}],
+        "budget": "0.05", "workspace": "home"});
+    assert_eq!(spawn, Some(want));
+}
+
+#[test]
+fn inbox() {
+    let status = concat!(
+        "proposal 3\nstate waiting\nkind mail.send\nmount outbox\npid 7\nagent triage\nrule rule 6\n",
+        "why nobody vouched\nlabel external mount:mail\nexpires 1\n"
+    );
+    let rows = vec![
+        ("list", "/proposals", json!({"entries": [{"name": "3", "node": "dir"}]})),
+        ("read", "/proposals/3/status", text(status)),
+        ("read", "/proposals/3/args", text("subject: Fwd\nto: archive@collector.example\u{202e}\n")),
+    ];
+    check(
+        &["inbox"],
+        rows,
+        &expect![[r#"
+          3    mail.send at outbox   waiting
+               by      triage (process 7)
+               why     rule 6: nobody vouched
+               label   external mount:mail
+               until   1970-01-01 00:00
+               | subject: Fwd
+               | to: archive@collector.example\u{202e}
+          exit 0
+        ! hint: skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]
+    "#]],
+    );
+}
+
+#[test]
+fn files() {
+    let entry = json!({"name": "a\u{1b}.md", "node": "file", "bytes": 1204, "mode": 0o644, "mtime": 1, "version": 7,
+        "label": "operator operator:anna", "actor": "operator:anna"});
+    check(
+        &["ls", "/data"],
+        vec![("list", "/data", json!({"entries": [entry]}))],
+        &expect![[r#"
+              MODE        BYTES  CHANGED           VERSION  ACTOR          LABEL                   NAME
+              -rw-r--r--  1,204  1970-01-01 00:00        7  operator:anna  operator operator:anna  a\u{1b}.md
+              exit 0
+        "#]],
+    );
+    let version = |id: u64, diverged: bool| {
+        json!({"version": id, "operation": id, "mtime": 1, "actor": "agent:x", "pid": 7,
+        "node": "file", "bytes": 5, "label": "workspace", "diverged": diverged, "message": null})
+    };
+    let history = json!({"versions": [version(8, true), version(7, false)]});
+    check(
+        &["log", "/data/a"],
+        vec![("history", "/data/a", history)],
+        &expect![[r#"
+          VERSION  OPERATION  CHANGED           ACTOR    PID  WHAT      BYTES  LABEL      MESSAGE
+                8  op:8       1970-01-01 00:00  agent:x    7  diverged      5  workspace  -
+                7  op:7       1970-01-01 00:00  agent:x    7  file          5  workspace  -
+          exit 0
+        ! hint: version 8 is kept beside the head; write what both should be with skep write /data/a
+    "#]],
+    );
+    let undone = json!({"operation": 9, "restored": ["/data/a"], "left": ["/data/b"]});
+    check(
+        &["undo", "7"],
+        vec![("write", "/", undone)],
+        &expect![[r#"
+          restored  /data/a
+          left      /data/b   (changed by somebody since)
+          exit 0
+        ! 1 path taken back
+        ! hint: skep undo op:9 brings it again
+    "#]],
+    );
+    let wrote = json!({"operation": 9, "version": 8, "path": "/data/a"});
+    check(
+        &["write", "/data/a", "x"],
+        vec![("write", "/data/a", wrote)],
+        &expect![[r#"
+              /data/a version 8 op:9
+              exit 0
+        "#]],
+    );
+    let diverged = json!({"code": "Conflict", "operation": 9, "base": 1, "ours": 3, "theirs": 2});
+    check(
+        &["write", "/data/a", "x"],
+        vec![("write", "/data/a", diverged)],
+        &expect![[r#"
+          /data/a kept as version 3 beside the head; not the head
+          exit 1
+        ! somebody wrote version 2 meanwhile; nothing is lost
+        ! hint: skep log /data/a, then write what both should be with --base 2
+    "#]],
+    );
+    check(
+        &["cat", "/nothing"],
+        vec![],
+        &expect![[r#"
+          exit 1
+        ! error: read /nothing
+    "#]],
+    );
+    check(
+        &["--json", "cat", "/a"],
+        vec![("read", "/a", json!({"text": "x", "version": 1}))],
+        &expect![[r#"
+              {"text":"x","version":1}
+              exit 0
+        "#]],
+    );
+}
+
+#[test]
+fn budget_and_signals() {
+    let rows = vec![(
+        "read",
+        "/sys/budget",
+        text("workspace money day 42100000 0 5000000000\nprocess:7 calls run 3 1 -\n"),
+    )];
+    check(
+        &["budget"],
+        rows,
+        &expect![[r#"
+          ACCOUNT    RESOURCE  WINDOW     USED  RESERVED  LIMIT
+          workspace  money     day     $0.0421     $0.00  $5.00
+          process:7  calls     run           3         1      -
+          exit 0
+        ! hint: skep budget set ACCOUNT run|day AMOUNT
+    "#]],
+    );
+    let (_, asked) = transcript(
+        &["budget", "set", "agent:x", "run", "0.05"],
+        vec![("write", "/sys/ctl", json!({"ok": true}))],
+    );
+    assert_eq!(
+        asked.first().map(|(_, params)| params["text"].clone()),
+        Some(json!("budget agent:x run $0.05"))
+    );
+    check(
+        &["freeze", "7"],
+        vec![("signal", "7", json!({"ok": true}))],
+        &expect![[r#"
+          7 frozen
+          exit 0
+        ! hint: skep thaw 7 lets it go on
+    "#]],
+    );
+    check(
+        &["approve", "3"],
+        vec![("decide", "3", json!({"proposal": 3, "state": "approved"}))],
+        &expect![[r#"
+              proposal 3 approved
+              exit 0
+        "#]],
+    );
+    let gone = json!({"code": -33010, "message": "proposal 3 is decided", "data": {"code": "Dead", "hint": "skep inbox"}});
+    check(
+        &["reject", "3", "no"],
+        vec![("decide", "3", gone)],
+        &expect![[r#"
+          exit 1
+        ! error: proposal 3 is decided
+        ! hint: skep inbox
+    "#]],
+    );
+}
