@@ -16,9 +16,9 @@ use abi::{
     effect::{Item, Role},
     limits,
     money::Amounts,
-    record::{Entry, Exit, Record},
+    record::{Entry, Exit, Record, TimerFor},
 };
-use alloc::{collections::BTreeSet, string::ToString, vec, vec::Vec};
+use alloc::{collections::BTreeSet, string::ToString, vec};
 
 /// Changes the state as the record says.
 pub fn apply(kernel: &mut Kernel, record: &Record) {
@@ -29,6 +29,52 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         process.seq = record.seq;
     }
     match &record.body {
+        Entry::Refused { .. }
+        | Entry::ClockJumped { .. }
+        | Entry::Quarantined { .. }
+        | Entry::Stalled { .. } => {}
+        Entry::Genesis { .. }
+        | Entry::Woke { .. }
+        | Entry::PolicyLoaded { .. }
+        | Entry::Priced { .. }
+        | Entry::Mounted { .. }
+        | Entry::Unmounted { .. } => workspace(state, &record.body),
+        Entry::AccountOpened { .. } | Entry::LimitSet { .. } => account(state, &record.body),
+        Entry::LabelDefined { .. } | Entry::Granted { .. } | Entry::Revoked { .. } => {
+            indexed(kernel, &record.body);
+        }
+        Entry::Wrote { op, changes, .. } => {
+            state.next.op = state.next.op.max(*op);
+            for change in changes {
+                state.next.version = state.next.version.max(change.version);
+                state.next.file = state.next.file.max(change.file);
+            }
+        }
+        Entry::Spawned { .. } => spawned(state, record),
+        Entry::Exited { pid, .. } => exited(state, *pid, record),
+        Entry::Saw { .. } | Entry::Steered { .. } | Entry::Frozen { .. } | Entry::Thawed { .. } => {
+            process(state, record);
+        }
+        Entry::Queued { .. } | Entry::Dequeued { .. } => lane(state, &record.body),
+        Entry::ModelIntended { .. } => intended(state, record),
+        Entry::ModelExtended { .. }
+        | Entry::ModelAnswered { .. }
+        | Entry::ModelFailed { .. }
+        | Entry::ModelLost { .. } => model(state, &record.body),
+        Entry::Tool { .. } | Entry::ToolWaits { .. } => tool(state, record),
+        Entry::Proposed { .. } | Entry::Decided { .. } | Entry::Lapsed { .. } => proposal(state, record),
+        Entry::Intended { .. }
+        | Entry::Dispatched { .. }
+        | Entry::EffectEnded { .. }
+        | Entry::InDoubt { .. } => {
+            effect(state, record);
+        }
+        Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
+    }
+}
+
+fn workspace(state: &mut State, body: &Entry) {
+    match body {
         Entry::Genesis { id, lacks, .. } => {
             state.id = *id;
             state.lacks.clone_from(lacks);
@@ -45,13 +91,20 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             state.prices.insert(model.clone(), *price);
         }
         Entry::Mounted { mount, driver, argument, manifest } => {
-            let row =
-                Mount { driver: driver.clone(), argument: argument.clone(), manifest: manifest.clone() };
-            state.mounts.insert(mount.clone(), row);
+            let (driver, argument) = (driver.clone(), argument.clone());
+            state.mounts.insert(mount.clone(), Mount { driver, argument, manifest: manifest.clone() });
         }
         Entry::Unmounted { mount } => {
             state.mounts.remove(mount);
         }
+        _ => {}
+    }
+}
+
+/// What the index follows as well.
+fn indexed(kernel: &mut Kernel, body: &Entry) {
+    let state = &mut kernel.state;
+    match body {
         Entry::LabelDefined { id, label } => {
             state.labels.insert(*id, label.clone());
             state.next.label = state.next.label.max(*id);
@@ -69,38 +122,26 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
                 }
             }
         }
+        _ => {}
+    }
+}
+
+fn process(state: &mut State, record: &Record) {
+    match &record.body {
         Entry::Saw { joined, .. } => {
             if let Some(process) = state.processes.get_mut(&record.pid) {
                 process.label = *joined;
             }
         }
-        Entry::Wrote { op, changes, .. } => {
-            state.next.op = state.next.op.max(*op);
-            for change in changes {
-                state.next.version = state.next.version.max(change.version);
-                state.next.file = state.next.file.max(change.file);
+        Entry::Steered { pid, item, joined } => {
+            if let Some(process) = state.processes.get_mut(pid) {
+                process.turn.pending.push(*item);
+                process.label = *joined;
             }
         }
-        Entry::Refused { .. } | Entry::ClockJumped { .. } | Entry::Quarantined { .. } => {}
-        Entry::AccountOpened { .. } | Entry::LimitSet { .. } => account(state, &record.body),
-        Entry::Spawned { .. } => spawned(state, record),
-        Entry::Exited { pid, .. } => exited(state, *pid, record),
-        Entry::ModelIntended { .. }
-        | Entry::ModelExtended { .. }
-        | Entry::ModelAnswered { .. }
-        | Entry::ModelFailed { .. }
-        | Entry::ModelLost { .. } => model(state, record),
-        Entry::Tool { .. } | Entry::ToolWaits { .. } => tool(state, record),
-        Entry::Proposed { .. } | Entry::Decided { .. } | Entry::Lapsed { .. } => proposal(state, record),
-        Entry::Intended { .. }
-        | Entry::Dispatched { .. }
-        | Entry::EffectEnded { .. }
-        | Entry::InDoubt { .. } => {
-            effect(state, record);
-        }
         Entry::Frozen { pids, why } => {
-            for process in pids.iter().copied().collect::<BTreeSet<_>>() {
-                if let Some(process) = state.processes.get_mut(&process) {
+            for pid in pids {
+                if let Some(process) = state.processes.get_mut(pid) {
                     process.frozen = Some(why.clone());
                 }
             }
@@ -113,6 +154,12 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
                 }
             }
         }
+        _ => {}
+    }
+}
+
+fn lane(state: &mut State, body: &Entry) {
+    match body {
         Entry::Queued { agent, text, origin, label, lane } => {
             let queued = Queued { text: *text, origin: *origin, label: *label };
             let queue = state.lanes.entry(agent.clone()).or_default();
@@ -127,37 +174,35 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             }
             state.lanes.retain(|_, queue| !queue.is_empty());
         }
-        Entry::Steered { pid, item, joined } => {
-            if let Some(process) = state.processes.get_mut(pid) {
-                process.turn.pending.push(*item);
-                process.label = *joined;
-            }
-        }
-        Entry::Stalled { .. } => {}
-        Entry::TimerSet { timer, purpose, due } => {
-            state.next.timer = state.next.timer.max(*timer);
-            state.timers.insert(*timer, Timer { purpose: purpose.clone(), due: *due });
-            paused(state, &record.body);
-        }
-        Entry::TimerGone { timer } => {
-            let gone = state.timers.remove(timer).map(|timer| timer.purpose);
-            if let Some(abi::record::TimerFor::Pause(pid)) = gone
-                && let Some(process) = state.processes.get_mut(&pid)
-                && process.turn.phase == Phase::Paused
-            {
-                process.turn.phase = Phase::Ready;
-            }
-        }
+        _ => {}
     }
 }
 
-/// A pause begins with its timer.
-fn paused(state: &mut State, body: &Entry) {
-    if let Entry::TimerSet { purpose: abi::record::TimerFor::Pause(pid), .. } = body
-        && let Some(process) = state.processes.get_mut(pid)
-        && process.turn.phase == Phase::Ready
+fn timer(state: &mut State, body: &Entry) {
+    match body {
+        Entry::TimerSet { timer, purpose, due } => {
+            state.next.timer = state.next.timer.max(*timer);
+            state.timers.insert(*timer, Timer { purpose: purpose.clone(), due: *due });
+            if let TimerFor::Pause(pid) = purpose {
+                pause(state, *pid, (&Phase::Ready, Phase::Paused));
+            }
+        }
+        Entry::TimerGone { timer } => {
+            let gone = state.timers.remove(timer).map(|timer| timer.purpose);
+            if let Some(TimerFor::Pause(pid)) = gone {
+                pause(state, pid, (&Phase::Paused, Phase::Ready));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A pause begins and ends with its timer.
+fn pause(state: &mut State, pid: Pid, (from, to): (&Phase, Phase)) {
+    if let Some(process) = state.processes.get_mut(&pid)
+        && process.turn.phase == *from
     {
-        process.turn.phase = Phase::Paused;
+        process.turn.phase = to;
     }
 }
 
@@ -286,54 +331,48 @@ fn forget_run(state: &mut State, run: Pid) {
     }
 }
 
-fn model(state: &mut State, record: &Record) {
-    match &record.body {
-        Entry::ModelIntended {
-            effect,
-            attempt,
-            step,
-            model,
-            keep,
-            add,
-            reserved,
-            reserved_out,
-            max_out,
-            ..
-        } => {
-            let mut items = Vec::new();
-            let mut account = ROOT_ACCOUNT;
-            if let Some(process) = state.processes.get_mut(&record.pid)
-                && *step > 0
-            {
-                process.turn.items.truncate(*keep as usize);
-                process.turn.items.extend(add);
-                process.turn.pending.clear();
-                process.turn.prev = Some(*effect);
-                process.turn.step = *step;
-                process.turn.attempt = *attempt;
-                process.turn.phase = Phase::Model { effect: *effect };
-                items.clone_from(&process.turn.items);
-            } else {
-                items.extend(add);
-            }
-            if let Some(process) = state.processes.get(&record.pid) {
-                account = process.account;
-            }
-            let row = ModelRow {
-                pid: record.pid,
-                step: *step,
-                attempt: *attempt,
-                model: model.clone(),
-                account,
-                items,
-                reserved: *reserved,
-                reserved_out: *reserved_out,
-                max_out: *max_out,
-                seq: record.seq,
-            };
-            state.model_calls.insert(*effect, row);
-            reserve(state, account, reserved);
+/// A model call begins: the turn's context grows by what is added.
+fn intended(state: &mut State, record: &Record) {
+    let Entry::ModelIntended {
+        effect, attempt, step, model, keep, add, reserved, reserved_out, max_out, ..
+    } = &record.body
+    else {
+        return;
+    };
+    let mut items = add.clone();
+    let mut account = ROOT_ACCOUNT;
+    if let Some(process) = state.processes.get_mut(&record.pid) {
+        account = process.account;
+        if *step > 0 {
+            let turn = &mut process.turn;
+            turn.items.truncate(*keep as usize);
+            turn.items.extend(add);
+            turn.pending.clear();
+            turn.prev = Some(*effect);
+            turn.step = *step;
+            turn.attempt = *attempt;
+            turn.phase = Phase::Model { effect: *effect };
+            items.clone_from(&turn.items);
         }
+    }
+    let row = ModelRow {
+        pid: record.pid,
+        step: *step,
+        attempt: *attempt,
+        model: model.clone(),
+        account,
+        items,
+        reserved: *reserved,
+        reserved_out: *reserved_out,
+        max_out: *max_out,
+        seq: record.seq,
+    };
+    state.model_calls.insert(*effect, row);
+    reserve(state, account, reserved);
+}
+
+fn model(state: &mut State, body: &Entry) {
+    match body {
         Entry::ModelExtended { effect, reserved, reserved_out } => {
             let Some(row) = state.model_calls.get_mut(effect) else { return };
             row.reserved = row.reserved.plus(reserved);
