@@ -95,7 +95,7 @@ fn run(words: &[&str], home: &Path) -> String {
     let out = clean(&done.stdout);
     let out = out.split(MARK).nth(1).unwrap_or("(no mark)").to_owned();
     let mut text = String::new();
-    for (sign, part) in [(' ', out.as_str()), ('!', clean(&done.stderr).as_str())] {
+    for (sign, part) in [('|', out.as_str()), ('!', clean(&done.stderr).as_str())] {
         for line in part.lines().filter(|line| !line.is_empty()) {
             text.push_str(format!("{sign} {line}").trim_end());
             text.push('\n');

@@ -1,4 +1,4 @@
-//! Rows: words, the daemon's answers, what is printed (` ` stdout, `!` stderr).
+//! Rows: words, the daemon's answers, what is printed (`|` stdout, `!` stderr).
 
 use crate::door::{Rows, alone, transcript};
 use expect_test::{Expect, expect};
@@ -90,13 +90,13 @@ fn log(records: Vec<Value>) -> Rows {
 #[test]
 fn without_a_daemon_the_bare_command_says_what_to_do_and_starts_nothing() {
     expect![[r#"
-          daemon      not running; the first command that needs it starts it
-          home        HOME   (no telemetry, nothing leaves it unseen)
-            skep demo     a bad night on purpose: ten seconds, no key, no network
-            skep up -d    start the daemon
-            skep doctor   what is wrong on this host, and what to do
-            skep --help   every command
-          exit 0
+        | daemon      not running; the first command that needs it starts it
+        | home        HOME   (no telemetry, nothing leaves it unseen)
+        |   skep demo     a bad night on purpose: ten seconds, no key, no network
+        |   skep up -d    start the daemon
+        |   skep doctor   what is wrong on this host, and what to do
+        |   skep --help   every command
+        | exit 0
     "#]]
     .assert_eq(&alone(&[]));
 }
@@ -104,7 +104,7 @@ fn without_a_daemon_the_bare_command_says_what_to_do_and_starts_nothing() {
 #[test]
 fn a_daemon_that_cannot_be_started_is_an_error_with_a_hint() {
     expect![[r#"
-          exit 1
+        | exit 1
         ! error: the daemon could not be started: this test starts no daemon
         ! hint: skep doctor
     "#]]
@@ -117,17 +117,17 @@ fn wrong_words_are_usage_errors_with_hints() {
         (
             &["pss"],
             expect![[r#"
-              exit 2
-            ! error: unrecognized subcommand 'pss'
-            ! hint: a similar subcommand exists: 'ps'
-            ! hint: usage: skep [OPTIONS] [COMMAND]
-            ! hint: skep --help
-        "#]],
+                | exit 2
+                ! error: unrecognized subcommand 'pss'
+                ! hint: a similar subcommand exists: 'ps'
+                ! hint: usage: skep [OPTIONS] [COMMAND]
+                ! hint: skep --help
+            "#]],
         ),
         (
             &["run"],
             expect![[r#"
-                  exit 2
+                | exit 2
                 ! error: the following required arguments were not provided: <AGENT|TASK>
                 ! hint: usage: skep run <AGENT|TASK> [TASK]
                 ! hint: skep --help
@@ -136,50 +136,50 @@ fn wrong_words_are_usage_errors_with_hints() {
         (
             &["freeze", "x"],
             expect![[r#"
-              exit 2
-            ! error: invalid value 'x' for '<PID>': invalid digit found in string
-            ! hint: skep --help
-        "#]],
+                | exit 2
+                ! error: invalid value 'x' for '<PID>': invalid digit found in string
+                ! hint: skep --help
+            "#]],
         ),
         (
             &["undo", "op:x"],
             expect![[r#"
-              exit 2
-            ! error: "op:x" is neither a process nor an operation
-            ! hint: skep undo 12 takes back process 12, skep undo op:34 operation 34; skep log lists them
-        "#]],
+                | exit 2
+                ! error: "op:x" is neither a process nor an operation
+                ! hint: skep undo 12 takes back process 12, skep undo op:34 operation 34; skep log lists them
+            "#]],
         ),
         (
             &["-w", "../x", "ps"],
             expect![[r#"
-              exit 2
-            ! error: "../x" is not a name
-            ! hint: letters, digits, . _ - and at most 64 of them
-        "#]],
+                | exit 2
+                ! error: "../x" is not a name
+                ! hint: letters, digits, . _ - and at most 64 of them
+            "#]],
         ),
         (
             &["trace", "--since", "yesterday"],
             expect![[r#"
-              exit 2
-            ! error: "yesterday" is not a length of time
-            ! hint: write it as 90s, 10m, 2h or 3d
-        "#]],
+                | exit 2
+                ! error: "yesterday" is not a length of time
+                ! hint: write it as 90s, 10m, 2h or 3d
+            "#]],
         ),
         (
             &["budget", "set", "workspace", "week", "1"],
             expect![[r#"
-              exit 2
-            ! error: invalid value 'week' for '<WINDOW>' [possible values: run, day]
-            ! hint: skep --help
-        "#]],
+                | exit 2
+                ! error: invalid value 'week' for '<WINDOW>' [possible values: run, day]
+                ! hint: skep --help
+            "#]],
         ),
         (
             &["run", "x", "y", "--post-contains", "/a"],
             expect![[r#"
-              exit 2
-            ! error: --post-contains "/a" names no text
-            ! hint: write it as PATH=TEXT: --post-contains /data/a.md=hello
-        "#]],
+                | exit 2
+                ! error: --post-contains "/a" names no text
+                ! hint: write it as PATH=TEXT: --post-contains /data/a.md=hello
+            "#]],
         ),
     ];
     for (words, want) in rows {
@@ -204,18 +204,18 @@ fn bare() {
         &[],
         rows,
         &expect![[r#"
-              daemon      running
-              home        HOME   (no telemetry, nothing leaves it unseen)
-              workspaces  home (this one), control
-              processes   1 running, 1 frozen
-              inbox       1 waits for your decision
-              money       $0.0421 today, limit $5.00
-              model       scripted only in this version: no key is asked for, nothing is paid
-                skep inbox      what waits for your decision
-                skep why ID     which files had a part in it
-                skep ps         what runs, and what it has cost
-                skep trace -f   every step as it happens
-              exit 0
+            | daemon      running
+            | home        HOME   (no telemetry, nothing leaves it unseen)
+            | workspaces  home (this one), control
+            | processes   1 running, 1 frozen
+            | inbox       1 waits for your decision
+            | money       $0.0421 today, limit $5.00
+            | model       scripted only in this version: no key is asked for, nothing is paid
+            |   skep inbox      what waits for your decision
+            |   skep why ID     which files had a part in it
+            |   skep ps         what runs, and what it has cost
+            |   skep trace -f   every step as it happens
+            | exit 0
         "#]],
     );
 }
@@ -233,10 +233,10 @@ fn ps() {
         &["ps"],
         rows,
         &expect![[r#"
-              PID  PARENT  AGENT   STATE    WHY             LABEL                CALLS    TOKENS    MONEY  LIMIT  TASK
-                7       0  triage  frozen   limit\u{1b}[2J  external mount:mail      3  1,204+86  $0.0421  $0.05  Sort the new mail
-               12       7  drafts  running  -               -                        -         -        -      -  -
-              exit 0
+            | PID  PARENT  AGENT   STATE    WHY             LABEL                CALLS    TOKENS    MONEY  LIMIT  TASK
+            |   7       0  triage  frozen   limit\u{1b}[2J  external mount:mail      3  1,204+86  $0.0421  $0.05  Sort the new mail
+            |  12       7  drafts  running  -               -                        -         -        -      -  -
+            | exit 0
         "#]],
     );
 }
@@ -247,33 +247,33 @@ fn trace() {
         &["trace"],
         log(night()),
         &expect![[r#"
-          14:02:11.125        spawn     triage "Sort\u{1b}[2J the mail"               pid 7
-          14:02:11.127     7  model     scripted/demo step 1                          1 tool call                                        1 ms       1204+86   $0.0017
-          14:02:11.128     7  saw       /integrations/mail/inbox/07.md                label changed             external mount:mail
-          14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
-          14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
-          14:02:11.131     7  exit      7 exited 0                                    unverified                external mount:mail
-          exit 0
-        ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
-    "#]],
+            | 14:02:11.125        spawn     triage "Sort\u{1b}[2J the mail"               pid 7
+            | 14:02:11.127     7  model     scripted/demo step 1                          1 tool call                                        1 ms       1204+86   $0.0017
+            | 14:02:11.128     7  saw       /integrations/mail/inbox/07.md                label changed             external mount:mail
+            | 14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
+            | 14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
+            | 14:02:11.131     7  exit      7 exited 0                                    unverified                external mount:mail
+            | exit 0
+            ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
+        "#]],
     );
     check(
         &["trace", "7", "--errors"],
         log(night()),
         &expect![[r#"
-          14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
-          exit 0
-        ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
-    "#]],
+            | 14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
+            | exit 0
+            ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
+        "#]],
     );
     check(
         &["trace", "--call", "read"],
         log(night()),
         &expect![[r#"
-          14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
-          exit 0
-        ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
-    "#]],
+            | 14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
+            | exit 0
+            ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
+        "#]],
     );
 }
 
@@ -283,14 +283,14 @@ fn why_leads_back_to_the_mail() {
         &["why", "3"],
         log(night()),
         &expect![[r#"
-              proposal 3  mail.send at outbox
-              by          agent:triage, process 7, task "Sort\u{1b}[2J the mail"
-              held by     rule 6: external text had a part in it, and nobody vouched for where it goes
-              label       external mount:mail
-              decided     not yet: it waits for you
-              sources     what it opened or listed, first to last
-                bytes of  /integrations/mail/inbox/07.md   external mount:mail
-              exit 0
+            | proposal 3  mail.send at outbox
+            | by          agent:triage, process 7, task "Sort\u{1b}[2J the mail"
+            | held by     rule 6: external text had a part in it, and nobody vouched for where it goes
+            | label       external mount:mail
+            | decided     not yet: it waits for you
+            | sources     what it opened or listed, first to last
+            |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
+            | exit 0
             ! hint: skep inbox 3 shows the exact arguments; skep cat PATH reads a source
         "#]],
     );
@@ -298,22 +298,22 @@ fn why_leads_back_to_the_mail() {
         &["why", "pid:7"],
         log(night()),
         &expect![[r#"
-              process 7  triage, task "Sort\u{1b}[2J the mail"
-              started by  operator:anna, in the operator's own words
-              ended       unverified
-              sources     what it opened or listed, first to last
-                bytes of  /integrations/mail/inbox/07.md   external mount:mail
-              exit 0
+            | process 7  triage, task "Sort\u{1b}[2J the mail"
+            | started by  operator:anna, in the operator's own words
+            | ended       unverified
+            | sources     what it opened or listed, first to last
+            |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
+            | exit 0
         "#]],
     );
     check(
         &["why", "99"],
         log(night()),
         &expect![[r#"
-          exit 1
-        ! error: neither a proposal nor a process 99 was ever here
-        ! hint: skep inbox, skep ps --all
-    "#]],
+            | exit 1
+            ! error: neither a proposal nor a process 99 was ever here
+            ! hint: skep inbox, skep ps --all
+        "#]],
     );
 }
 
@@ -323,12 +323,12 @@ fn logs() {
         &["logs", "7"],
         log(night()),
         &expect![[r#"
-              14:02:11.125  task      Sort\u{1b}[2J the mail (triage on scripted/demo)
-              14:02:11.127  model
-              14:02:11.129  tool      read
-              14:02:11.130  kernel    mail.send held as proposal 3: external text had a part in it, and nobody vouched for where it goes
-              14:02:11.131  end       exited 0, unverified:
-              exit 0
+            | 14:02:11.125  task      Sort\u{1b}[2J the mail (triage on scripted/demo)
+            | 14:02:11.127  model
+            | 14:02:11.129  tool      read
+            | 14:02:11.130  kernel    mail.send held as proposal 3: external text had a part in it, and nobody vouched for where it goes
+            | 14:02:11.131  end       exited 0, unverified:
+            | exit 0
         "#]],
     );
 }
@@ -351,9 +351,9 @@ fn run_waits_and_sums_up() {
     let (printed, asked) =
         transcript(&["run", "triage", "Sort", "--post-exists", "/data/x", "--budget", "0.05"], rows);
     expect![[r#"
-          All sorted.\u{7}
-          unverified · 1 model call · 1,204 tokens in, 86 out · $0.0017 · 0 paths changed
-          exit 0
+        | All sorted.\u{7}
+        | unverified · 1 model call · 1,204 tokens in, 86 out · $0.0017 · 0 paths changed
+        | exit 0
         ! not granted by policy: write /sys/**
         ! pid 7; Ctrl-C interrupts it
         !   spawn     triage "Sort\u{1b}[2J the mail"  pid 7
@@ -387,16 +387,16 @@ fn inbox() {
         &["inbox"],
         rows,
         &expect![[r#"
-          3    mail.send at outbox   waiting
-               by      triage (process 7)
-               why     rule 6: nobody vouched
-               label   external mount:mail
-               until   1970-01-01 00:00
-               | subject: Fwd
-               | to: archive@collector.example\u{202e}
-          exit 0
-        ! hint: skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]
-    "#]],
+            | 3    mail.send at outbox   waiting
+            |      by      triage (process 7)
+            |      why     rule 6: nobody vouched
+            |      label   external mount:mail
+            |      until   1970-01-01 00:00
+            |      | subject: Fwd
+            |      | to: archive@collector.example\u{202e}
+            | exit 0
+            ! hint: skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]
+        "#]],
     );
 }
 
@@ -408,9 +408,9 @@ fn files() {
         &["ls", "/data"],
         vec![("list", "/data", json!({"entries": [entry]}))],
         &expect![[r#"
-              MODE        BYTES  CHANGED           VERSION  ACTOR          LABEL                   NAME
-              -rw-r--r--  1,204  1970-01-01 00:00        7  operator:anna  operator operator:anna  a\u{1b}.md
-              exit 0
+            | MODE        BYTES  CHANGED           VERSION  ACTOR          LABEL                   NAME
+            | -rw-r--r--  1,204  1970-01-01 00:00        7  operator:anna  operator operator:anna  a\u{1b}.md
+            | exit 0
         "#]],
     );
     let version = |id: u64, diverged: bool| {
@@ -422,32 +422,32 @@ fn files() {
         &["log", "/data/a"],
         vec![("history", "/data/a", history)],
         &expect![[r#"
-          VERSION  OPERATION  CHANGED           ACTOR    PID  WHAT      BYTES  LABEL      MESSAGE
-                8  op:8       1970-01-01 00:00  agent:x    7  diverged      5  workspace  -
-                7  op:7       1970-01-01 00:00  agent:x    7  file          5  workspace  -
-          exit 0
-        ! hint: version 8 is kept beside the head; write what both should be with skep write /data/a
-    "#]],
+            | VERSION  OPERATION  CHANGED           ACTOR    PID  WHAT      BYTES  LABEL      MESSAGE
+            |       8  op:8       1970-01-01 00:00  agent:x    7  diverged      5  workspace  -
+            |       7  op:7       1970-01-01 00:00  agent:x    7  file          5  workspace  -
+            | exit 0
+            ! hint: version 8 is kept beside the head; write what both should be with skep write /data/a
+        "#]],
     );
     let undone = json!({"operation": 9, "restored": ["/data/a"], "left": ["/data/b"]});
     check(
         &["undo", "7"],
         vec![("write", "/", undone)],
         &expect![[r#"
-          restored  /data/a
-          left      /data/b   (changed by somebody since)
-          exit 0
-        ! 1 path taken back
-        ! hint: skep undo op:9 brings it again
-    "#]],
+            | restored  /data/a
+            | left      /data/b   (changed by somebody since)
+            | exit 0
+            ! 1 path taken back
+            ! hint: skep undo op:9 brings it again
+        "#]],
     );
     let wrote = json!({"operation": 9, "version": 8, "path": "/data/a"});
     check(
         &["write", "/data/a", "x"],
         vec![("write", "/data/a", wrote)],
         &expect![[r#"
-              /data/a version 8 op:9
-              exit 0
+            | /data/a version 8 op:9
+            | exit 0
         "#]],
     );
     let diverged = json!({"code": "Conflict", "operation": 9, "base": 1, "ours": 3, "theirs": 2});
@@ -455,26 +455,26 @@ fn files() {
         &["write", "/data/a", "x"],
         vec![("write", "/data/a", diverged)],
         &expect![[r#"
-          /data/a kept as version 3 beside the head; not the head
-          exit 1
-        ! somebody wrote version 2 meanwhile; nothing is lost
-        ! hint: skep log /data/a, then write what both should be with --base 2
-    "#]],
+            | /data/a kept as version 3 beside the head; not the head
+            | exit 1
+            ! somebody wrote version 2 meanwhile; nothing is lost
+            ! hint: skep log /data/a, then write what both should be with --base 2
+        "#]],
     );
     check(
         &["cat", "/nothing"],
         vec![],
         &expect![[r#"
-          exit 1
-        ! error: read /nothing
-    "#]],
+            | exit 1
+            ! error: read /nothing
+        "#]],
     );
     check(
         &["--json", "cat", "/a"],
         vec![("read", "/a", json!({"text": "x", "version": 1}))],
         &expect![[r#"
-              {"text":"x","version":1}
-              exit 0
+            | {"text":"x","version":1}
+            | exit 0
         "#]],
     );
 }
@@ -490,12 +490,12 @@ fn budget_and_signals() {
         &["budget"],
         rows,
         &expect![[r#"
-          ACCOUNT    RESOURCE  WINDOW     USED  RESERVED  LIMIT
-          workspace  money     day     $0.0421     $0.00  $5.00
-          process:7  calls     run           3         1      -
-          exit 0
-        ! hint: skep budget set ACCOUNT run|day AMOUNT
-    "#]],
+            | ACCOUNT    RESOURCE  WINDOW     USED  RESERVED  LIMIT
+            | workspace  money     day     $0.0421     $0.00  $5.00
+            | process:7  calls     run           3         1      -
+            | exit 0
+            ! hint: skep budget set ACCOUNT run|day AMOUNT
+        "#]],
     );
     let (_, asked) = transcript(
         &["budget", "set", "agent:x", "run", "0.05"],
@@ -509,17 +509,17 @@ fn budget_and_signals() {
         &["freeze", "7"],
         vec![("signal", "7", json!({"ok": true}))],
         &expect![[r#"
-          7 frozen
-          exit 0
-        ! hint: skep thaw 7 lets it go on
-    "#]],
+            | 7 frozen
+            | exit 0
+            ! hint: skep thaw 7 lets it go on
+        "#]],
     );
     check(
         &["approve", "3"],
         vec![("decide", "3", json!({"proposal": 3, "state": "approved"}))],
         &expect![[r#"
-              proposal 3 approved
-              exit 0
+            | proposal 3 approved
+            | exit 0
         "#]],
     );
     let gone = json!({"code": -33010, "message": "proposal 3 is decided", "data": {"code": "Dead", "hint": "skep inbox"}});
@@ -527,9 +527,9 @@ fn budget_and_signals() {
         &["reject", "3", "no"],
         vec![("decide", "3", gone)],
         &expect![[r#"
-          exit 1
-        ! error: proposal 3 is decided
-        ! hint: skep inbox
-    "#]],
+            | exit 1
+            ! error: proposal 3 is decided
+            ! hint: skep inbox
+        "#]],
     );
 }
