@@ -26,7 +26,7 @@ impl Node {
     /// All prices, by model.
     pub fn prices(&self) -> Result<Vec<(String, Price)>, Trouble> {
         let sql = "SELECT model, token_in, token_out, token_cached FROM price ORDER BY model";
-        self.all(sql, &[], |row| {
+        self.db.all(sql, [], |row| {
             let price = Price {
                 token_in: Nano(row.get(1)?),
                 token_out: Nano(row.get(2)?),
@@ -41,40 +41,42 @@ impl Node {
         let sql = "INSERT OR REPLACE INTO price (model, token_in, token_out, token_cached)
             VALUES (?1, ?2, ?3, ?4)";
         let Price { token_in, token_out, token_cached } = price;
-        self.run(sql, &[&model, &token_in.0, &token_out.0, &token_cached.0]).map(drop)
+        self.db.run(sql, params![model, token_in.0, token_out.0, token_cached.0]).map(drop)
     }
 
     /// What all workspaces together may spend in a day.
     pub fn budget_day(&self) -> Result<Nano, Trouble> {
-        let found = self.one("SELECT budget_day FROM node", &[], |row| row.get(0).map(Nano))?;
-        found.ok_or_else(|| Trouble::corrupt(&self.file, "its budget is gone"))
+        let found = self.db.one("SELECT budget_day FROM node", [], |row| row.get(0).map(Nano))?;
+        found.ok_or_else(|| self.db.corrupt("its budget is gone"))
     }
 
     /// Sets it; less than nothing is nothing. Leases that are out stay as granted.
     pub fn set_budget_day(&mut self, budget: Nano) -> Result<(), Trouble> {
-        self.run("UPDATE node SET budget_day = ?1", &[&budget.0.max(0)]).map(drop)
+        self.db.run("UPDATE node SET budget_day = ?1", params![budget.0.max(0)]).map(drop)
     }
 
     /// What was settled, or lost to a crash, on this day (a number of days since 1970, UTC).
     pub fn spent_day(&self, day: u64) -> Result<Nano, Trouble> {
-        let found = self.one("SELECT nano FROM spent WHERE day = ?1", &[&signed(day)], |row| row.get(0))?;
+        let found =
+            self.db.one("SELECT nano FROM spent WHERE day = ?1", params![signed(day)], |row| row.get(0))?;
         Ok(Nano(found.unwrap_or(0)))
     }
 
     /// Lends this workspace what is left of the day, at most `want`, maybe nothing; durable when this
-    /// returns. A lease it still had open is first closed as spent in full. `Missing` if it is not registered.
+    /// returns. A lease it still had open is first closed as spent in full. `Missing` if it is not
+    /// registered.
     pub fn lease(&mut self, name: &str, want: Nano, day: u64) -> Result<Nano, Trouble> {
         let missing = Trouble::Missing { file: self.place(name) };
         let day = signed(day);
         let granted = self.change(|within| {
             let sql = "SELECT 1 FROM workspace WHERE name = ?1";
-            if within.db.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
+            if within.0.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
                 return Ok(None);
             }
             within.close(name, None)?;
             let granted = want.0.min(within.left(day)?).max(0);
             let sql = "INSERT INTO lease (workspace, day, granted) VALUES (?1, ?2, ?3)";
-            within.db.execute(sql, params![name, day, granted])?;
+            within.0.execute(sql, params![name, day, granted])?;
             Ok(Some(Nano(granted)))
         })?;
         granted.ok_or(missing)
@@ -88,7 +90,8 @@ impl Node {
 
     /// What this workspace has open. Before it is loaded: what a crash left, to be settled after replay.
     pub fn leftover(&self, name: &str) -> Result<Option<Nano>, Trouble> {
-        self.one("SELECT granted FROM lease WHERE workspace = ?1", &[&name], |row| row.get(0).map(Nano))
+        self.db
+            .one("SELECT granted FROM lease WHERE workspace = ?1", params![name], |row| row.get(0).map(Nano))
     }
 }
 
@@ -96,27 +99,27 @@ impl Within<'_> {
     /// Closes an open lease as spent so much, or in full.
     fn close(&self, name: &str, spent: Option<Nano>) -> rusqlite::Result<()> {
         let sql = "DELETE FROM lease WHERE workspace = ?1 RETURNING day, granted";
-        let mut closing = self.db.prepare_cached(sql)?;
+        let mut closing = self.0.prepare_cached(sql)?;
         let open: Option<(i64, i64)> =
             closing.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((day, granted)) = open else { return Ok(()) };
         let total = self.spent(day)?.saturating_add(spent.map_or(granted, |spent| spent.0.max(0)));
-        self.db.execute("INSERT OR REPLACE INTO spent (day, nano) VALUES (?1, ?2)", [day, total])?;
+        self.0.execute("INSERT OR REPLACE INTO spent (day, nano) VALUES (?1, ?2)", [day, total])?;
         let sql = "DELETE FROM spent WHERE day <> ?1
             AND day NOT IN (SELECT day FROM spent ORDER BY day DESC LIMIT ?2)";
-        self.db.execute(sql, [day, DAYS_KEPT])?;
+        self.0.execute(sql, [day, DAYS_KEPT])?;
         Ok(())
     }
 
     fn spent(&self, day: i64) -> rusqlite::Result<i64> {
-        let mut query = self.db.prepare_cached("SELECT nano FROM spent WHERE day = ?1")?;
+        let mut query = self.0.prepare_cached("SELECT nano FROM spent WHERE day = ?1")?;
         Ok(query.query_row([day], |row| row.get(0)).optional()?.unwrap_or(0))
     }
 
     /// What of the day's budget is neither spent nor out.
     fn left(&self, day: i64) -> rusqlite::Result<i64> {
-        let budget: i64 = self.db.query_row("SELECT budget_day FROM node", [], |row| row.get(0))?;
-        let mut query = self.db.prepare_cached("SELECT granted FROM lease")?;
+        let budget: i64 = self.0.query_row("SELECT budget_day FROM node", [], |row| row.get(0))?;
+        let mut query = self.0.prepare_cached("SELECT granted FROM lease")?;
         let mut left = budget.saturating_sub(self.spent(day)?);
         for granted in query.query_map([], |row| row.get::<_, i64>(0))? {
             left = left.saturating_sub(granted?);

@@ -35,14 +35,14 @@ impl Node {
         self.change(|within| {
             let sql = "SELECT kills FROM kill WHERE workspace = ?1 AND digest = ?2";
             let before: Option<u32> =
-                within.db.query_row(sql, params![workspace, digest.0], |row| row.get(0)).optional()?;
+                within.0.query_row(sql, params![workspace, digest.0], |row| row.get(0)).optional()?;
             let kills = before.unwrap_or(0).saturating_add(1);
             let sql = "INSERT OR REPLACE INTO kill (workspace, digest, what, kills, turn)
                 VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(turn), 0) + 1 FROM kill WHERE workspace = ?1))";
-            within.db.execute(sql, params![workspace, digest.0, what, kills])?;
+            within.0.execute(sql, params![workspace, digest.0, what, kills])?;
             let sql = "DELETE FROM kill WHERE rowid IN (SELECT rowid FROM kill
                 WHERE workspace = ?1 AND kills < ?2 ORDER BY turn DESC LIMIT -1 OFFSET ?3)";
-            within.db.execute(sql, params![workspace, POISON_KILLS_MAX, SUSPECTS_MAX])?;
+            within.0.execute(sql, params![workspace, POISON_KILLS_MAX, SUSPECTS_MAX])?;
             Ok(kills)
         })
     }
@@ -50,14 +50,14 @@ impl Node {
     /// How often this event killed this workspace.
     pub fn kills(&self, workspace: &str, digest: &Hash) -> Result<u32, Trouble> {
         let sql = "SELECT kills FROM kill WHERE workspace = ?1 AND digest = ?2";
-        Ok(self.one(sql, &[&workspace, &digest.0], |row| row.get(0))?.unwrap_or(0))
+        Ok(self.db.one(sql, params![workspace, digest.0], |row| row.get(0))?.unwrap_or(0))
     }
 
     /// Every event in quarantine, by workspace, the latest last.
     pub fn quarantined(&self) -> Result<Vec<Quarantine>, Trouble> {
         let sql =
             "SELECT workspace, digest, what, kills FROM kill WHERE kills >= ?1 ORDER BY workspace, turn";
-        self.all(sql, &[&POISON_KILLS_MAX], |row| {
+        self.db.all(sql, params![POISON_KILLS_MAX], |row| {
             Ok(Quarantine {
                 workspace: row.get(0)?,
                 digest: Hash(row.get(1)?),

@@ -1,12 +1,13 @@
 //! The workspaces of a node: where each lies, whether it may have effects in flight, when it wants to wake.
 //!
 //! A workspace is marked awake before its first effect and asleep after its last record: what boot finds
-//! awake was cut off and is loaded again. Never here: opening one, or a name's meaning; names come in checked.
+//! awake was cut off and is loaded again. Never here: opening one, or a name's meaning; names come in
+//! checked.
 
 use super::{Node, signed};
 use crate::Trouble;
 use abi::Micros;
-use rusqlite::Row;
+use rusqlite::{Row, params};
 
 /// Whether a workspace may have effects in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Node {
     /// Adds a workspace, asleep. `Exists` if the name or the directory is taken.
     pub fn register(&mut self, name: &str, dir: &str) -> Result<(), Trouble> {
         let sql = "INSERT INTO workspace (name, dir) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-        match self.run(sql, &[&name, &dir])? {
+        match self.db.run(sql, params![name, dir])? {
             0 => Err(Trouble::Exists { file: self.place(name) }),
             _ => Ok(()),
         }
@@ -61,31 +62,32 @@ impl Node {
 
     /// One workspace.
     pub fn workspace(&self, name: &str) -> Result<Option<WorkspaceRow>, Trouble> {
-        self.one(NAMED, &[&name], row)
+        self.db.one(NAMED, params![name], row)
     }
 
     /// All of them, by name.
     pub fn workspaces(&self) -> Result<Vec<WorkspaceRow>, Trouble> {
-        self.all(EVERY, &[], row)
+        self.db.all(EVERY, [], row)
     }
 
     /// Those that boot must wake: cut off while awake, or with a timer due by now. By name. Costs what it
     /// answers, not what is registered.
     pub fn awake_or_due(&self, now: Micros) -> Result<Vec<WorkspaceRow>, Trouble> {
-        self.all(AWAKE_OR_DUE, &[&signed(now)], row)
+        self.db.all(AWAKE_OR_DUE, params![signed(now)], row)
     }
 
     /// Marks it; durable when this returns. `Missing` if it is not registered.
     pub fn set_awake(&mut self, name: &str, to: Awakeness) -> Result<(), Trouble> {
         let awake = i64::from(to == Awakeness::Awake);
-        let changed = self.run("UPDATE workspace SET awake = ?2 WHERE name = ?1", &[&name, &awake])?;
+        let changed = self.db.run("UPDATE workspace SET awake = ?2 WHERE name = ?1", params![name, awake])?;
         self.known(name, changed)
     }
 
     /// When to wake it next, if ever. `Missing` if it is not registered.
     pub fn set_next_due(&mut self, name: &str, due: Option<Micros>) -> Result<(), Trouble> {
         let due = due.map(signed);
-        let changed = self.run("UPDATE workspace SET next_due = ?2 WHERE name = ?1", &[&name, &due])?;
+        let changed =
+            self.db.run("UPDATE workspace SET next_due = ?2 WHERE name = ?1", params![name, due])?;
         self.known(name, changed)
     }
 

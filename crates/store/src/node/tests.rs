@@ -1,15 +1,17 @@
 //! Rows for each table, what a crash leaves, files that are refused, and a boot among 10,000 workspaces.
 
 use super::*;
+use crate::schema::Durable;
 use abi::{
     Hash,
     limits::POISON_KILLS_MAX,
     money::{Nano, Price},
 };
 use proptest::prelude::*;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
-const OPTIONS: Options = Options { durable: Durable::Null };
+const OPTIONS: Options = Options { durable: Durable::Null, pages_max: None };
 const SEED: [u8; 32] = [7; 32];
 
 fn open(home: &TempDir) -> Node {
@@ -32,7 +34,7 @@ fn mode(path: &Path) -> u32 {
 fn a_home_is_made_for_its_user_alone() {
     let root = TempDir::new().unwrap();
     let home = root.path().join("a/home");
-    let mut node = Node::open_or_create(&home, &Options { durable: Durable::Full }, SEED).unwrap();
+    let mut node = Node::open_or_create(&home, &Options::default(), SEED).unwrap();
     node.add_operator(1000, "ada").unwrap();
     assert_eq!((mode(&home), mode(&home.join("node.db"))), (0o700, 0o600));
     assert_eq!(mode(&home.join("node.db-wal")), 0o600);
@@ -182,7 +184,7 @@ fn a_year_of_spending_is_kept() {
         node.lease("a", Nano(1), day).unwrap();
     }
     node.settle("a", Nano(1)).unwrap();
-    let days: i64 = node.db.query_row("SELECT count(*) FROM spent", [], |row| row.get(0)).unwrap();
+    let days: i64 = node.db.connection.query_row("SELECT count(*) FROM spent", [], |row| row.get(0)).unwrap();
     assert_eq!((days, node.spent_day(0).unwrap(), node.spent_day(1369).unwrap()), (366, Nano(0), Nano(1)));
 }
 
@@ -212,7 +214,8 @@ proptest! {
                     node = open(&home);
                 }
             }
-            let out: i64 = names.iter().filter_map(|name| node.leftover(name).unwrap()).map(|out| out.0).sum();
+            let open_at = |name: &&str| node.leftover(name).unwrap();
+            let out: i64 = names.iter().filter_map(open_at).map(|nano| nano.0).sum();
             prop_assert!(node.spent_day(1).unwrap().0 + out <= 100);
         }
     }
@@ -245,7 +248,7 @@ fn an_event_that_keeps_killing_is_in_quarantine() {
     let counts = [("a", &bad), ("a", &rare), ("b", &rare), ("b", &bad)]
         .map(|(workspace, digest)| node.kills(workspace, digest).unwrap());
     assert_eq!(counts, [3, 0, 1, 0]);
-    let rows: i64 = node.db.query_row("SELECT count(*) FROM kill", [], |row| row.get(0)).unwrap();
+    let rows: i64 = node.db.connection.query_row("SELECT count(*) FROM kill", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 256 + 1 + 1);
 }
 
@@ -253,18 +256,18 @@ fn an_event_that_keeps_killing_is_in_quarantine() {
 fn what_is_not_ours_is_refused_with_its_name() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("node.db");
-    fs::write(&file, "").unwrap();
-    assert_eq!(open(&home).secret(), SEED, "a creation that was cut off is made again");
+    make(&file).unwrap();
+    assert_eq!(open(&home).secret(), SEED, "a creation that was cut off is finished");
 
     let set = |sql: &str| Connection::open(&file).unwrap().execute_batch(sql).unwrap();
     set("PRAGMA user_version = 2");
     assert_eq!(refusal(&home), Trouble::Newer { file: file.clone(), found: 2, known: 1 });
     set("PRAGMA user_version = 0");
-    assert_eq!(refusal(&home), Trouble::corrupt(&file, "it has no format 0"));
+    assert_eq!(refusal(&home), Trouble::corrupt(&file, "there is no format 0"));
     set("PRAGMA user_version = 1; PRAGMA application_id = 1");
-    assert_eq!(refusal(&home), Trouble::corrupt(&file, "it is a database, but not of a node"));
-    set(&format!("PRAGMA application_id = {APPLICATION}; DELETE FROM node"));
-    assert_eq!(refusal(&home), Trouble::corrupt(&file, "its secret is gone"));
+    assert_eq!(refusal(&home), Trouble::corrupt(&file, "it was not made by this program"));
+    set(&format!("PRAGMA application_id = {KIND}"));
+    assert_eq!(open(&home).secret(), SEED);
     set("DROP TABLE node");
     assert!(matches!(refusal(&home), Trouble::Corrupt { file: named, .. } if named == file));
     fs::write(&file, "not a database, but long enough to be taken for one ".repeat(50)).unwrap();
@@ -280,7 +283,7 @@ fn what_is_not_ours_is_refused_with_its_name() {
 fn boot_is_fast_among_ten_thousand() {
     let home = TempDir::new().unwrap();
     let mut node = open(&home);
-    node.db.execute_batch("BEGIN").unwrap();
+    node.db.connection.execute_batch("BEGIN").unwrap();
     for n in 0..10_000_u64 {
         let name = format!("w{n:05}");
         node.register(&name, &format!("/w/{name}")).unwrap();
@@ -289,7 +292,7 @@ fn boot_is_fast_among_ten_thousand() {
     for name in ["w00007", "w09999"] {
         node.set_awake(name, Awakeness::Awake).unwrap();
     }
-    node.db.execute_batch("COMMIT").unwrap();
+    node.db.connection.execute_batch("COMMIT").unwrap();
     drop(node);
 
     let began = std::time::Instant::now();
@@ -302,7 +305,7 @@ fn boot_is_fast_among_ten_thousand() {
     assert_eq!(names, ["w00000", "w00001", "w00007", "w09999"]);
 
     let sql = format!("EXPLAIN QUERY PLAN {}", registry::AWAKE_OR_DUE);
-    let plan = node.all(&sql, &[&0_i64], |row| row.get::<_, String>(3)).unwrap().join("\n");
+    let plan = node.db.all(&sql, [0_i64], |row| row.get::<_, String>(3)).unwrap().join("\n");
     let uses = |index: &str| plan.contains(&format!("workspace USING INDEX {index}"));
     assert!(uses("workspace_awake") && uses("workspace_due") && !plan.contains("SCAN"), "{plan}");
 }
