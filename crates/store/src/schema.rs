@@ -153,9 +153,10 @@ pub(crate) fn refused(file: &Path, error: &io::Error) -> Trouble {
     }
 }
 
-/// Opens a file that is there; whose it is, is for the caller to check.
-pub(crate) fn connect(file: &Path, options: &Options) -> Result<Connection, Trouble> {
+/// Opens a file that is there, of this kind and of a format up to this one. Any other is left as it is.
+pub(crate) fn connect(file: &Path, kind: i32, known: u32, options: &Options) -> Result<Connection, Trouble> {
     let connection = attach(file)?;
+    check(file, &connection, kind, known)?;
     tune(file, &connection, options)?;
     Ok(connection)
 }
@@ -265,10 +266,8 @@ pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
     make(file, APPLICATION, FORMAT, &sql)
 }
 
-/// Opens `workspace.db`; one of another kind or a later format is left as it is.
+/// Opens `workspace.db`.
 pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
-    let connection = attach(file)?;
-    check(file, &connection, APPLICATION, FORMAT)?;
-    tune(file, &connection, options)?;
+    let connection = connect(file, APPLICATION, FORMAT, options)?;
     Ok(Db { file: file.to_path_buf(), connection })
 }
