@@ -1,4 +1,5 @@
-//! The codes that go back to a caller. The other kind of error, a fault, stops the one to blame and is a record.
+//! The codes that go back to a caller. The other kind of error, a fault, stops the one to blame and is a
+//! record.
 
 use alloc::string::{String, ToString};
 use core::fmt;

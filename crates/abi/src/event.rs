@@ -42,8 +42,8 @@ impl<T> Claimed<T> {
 }
 
 impl Claimed<Usage> {
-    /// The usage to charge, and whether the claim was too low to believe. Below half of our own count, ours is
-    /// charged; absurdly high claims are charged as they are: the provider will bill them.
+    /// The usage to charge, and whether the claim was too low to believe. Below half of our own count, ours
+    /// is charged; absurdly high claims are charged as they are: the provider will bill them.
     pub fn check(&self, counted: &Usage) -> (Usage, bool) {
         let said_in = self.0.tokens_in.saturating_add(self.0.tokens_cached);
         let low_in = said_in < counted.tokens_in / 2;
@@ -130,8 +130,8 @@ pub enum Body {
         /// Rules of the sink table it lacks; empty but for demonstrations.
         lacks: Vec<u8>,
     },
-    /// The workspace was loaded from disk (first event after every load, also after genesis). Effects that were
-    /// under way are taken up again by the table of deaths.
+    /// The workspace was loaded from disk (first event after every load, also after genesis). Effects that
+    /// were under way are taken up again by the table of deaths.
     Woke {
         /// Money the node lends to the workspace until it sleeps: the limit of its root account.
         lease: Nano,

@@ -1,4 +1,5 @@
-//! What the kernel may ask of the store before it decides, and what it hears. At most 16 a time, each bounded.
+//! What the kernel may ask of the store before it decides, and what it hears. At most 16 a time, each
+//! bounded.
 
 use crate::{
     Code, Content, Error, FileId, Hash, LabelId, Pid, Seq, VersionId,
@@ -201,7 +202,8 @@ pub enum Facts {
 }
 
 impl Facts {
-    /// What to say when a fact is not of the kind that was asked for: a fault of the machine, never of a caller.
+    /// What to say when a fact is not of the kind that was asked for: a fault of the machine, never of a
+    /// caller.
     pub fn mismatch() -> Error {
         Error::new(Code::Unavailable, "the machine answered another question than the kernel asked")
     }

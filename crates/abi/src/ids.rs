@@ -1,5 +1,5 @@
-//! Typed ids. Each comes from a counter of its workspace and is never reused, so a stale id is `Dead`, never a
-//! stranger. They order as they were made.
+//! Typed ids. Each comes from a counter of its workspace and is never reused, so a stale id is `Dead`, never
+//! a stranger. They order as they were made.
 
 use core::fmt;
 use musli::{Decode, Encode};

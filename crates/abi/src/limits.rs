@@ -62,7 +62,8 @@ pub const ANSWER_BYTES_MAX: u64 = 256 * 1024;
 pub const OUTPUT_STEP_TOKENS: u64 = 1024;
 /// Output tokens of one step of a turn at most, reached by top-ups.
 pub const TURN_OUTPUT_TOKENS_MAX: u64 = 8192;
-/// Bytes of input that are reserved as one token: no tokenizer makes more than one token of two bytes on text.
+/// Bytes of input that are reserved as one token: no tokenizer makes more than one token of two bytes on
+/// text.
 pub const RESERVE_BYTES_PER_TOKEN: u64 = 2;
 /// Bytes that are taken for one token when a provider's count is checked.
 pub const COUNT_BYTES_PER_TOKEN: u64 = 4;

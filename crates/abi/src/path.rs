@@ -1,8 +1,8 @@
 //! Paths of the tree, and patterns over them.
 //!
-//! A path is UTF-8 in NFC, absolute, without empty, `.` or `..` components. A pattern's components are literal,
-//! `*` (exactly one component) or `**` (any number, also none), nothing else: so whether one pattern lies inside
-//! another is decidable, and `includes` decides it.
+//! A path is UTF-8 in NFC, absolute, without empty, `.` or `..` components. A pattern's components are
+//! literal, `*` (exactly one component) or `**` (any number, also none), nothing else: so whether one pattern
+//! lies inside another is decidable, and `includes` decides it.
 
 use crate::{Error, limits};
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
@@ -235,8 +235,9 @@ impl Pattern {
 
     /// Whether every path that `other` matches is matched by this one too.
     ///
-    /// Both are regular languages over components; `other ⊆ self` is decided by walking `other`'s automaton with
-    /// the set of states `self` can be in. A fresh name that neither mentions stands for all names not mentioned.
+    /// Both are regular languages over components; `other ⊆ self` is decided by walking `other`'s automaton
+    /// with the set of states `self` can be in. A fresh name that neither mentions stands for all names not
+    /// mentioned.
     pub fn includes(&self, other: &Self) -> bool {
         let mine = self.parts();
         let theirs = other.parts();

@@ -1,8 +1,8 @@
 //! The log's entries: decisions, not events. `apply(record)` is the only thing that changes kernel state, so
 //! replaying them is recovery, and reading them is the audit.
 //!
-//! A record holds ids, hashes, amounts, names and paths. All free text is a blob named by hash, so that after a
-//! purge the chain still verifies. On disk it is musli's wire format with numbered fields: a field is added
+//! A record holds ids, hashes, amounts, names and paths. All free text is a blob named by hash, so that after
+//! a purge the chain still verifies. On disk it is musli's wire format with numbered fields: a field is added
 //! at the end with `#[musli(default)]` and never renumbered; a reader skips what it does not know.
 
 use crate::{

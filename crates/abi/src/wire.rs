@@ -25,8 +25,8 @@ pub struct Decoded {
     pub blobs: Vec<Vec<u8>>,
 }
 
-/// Decodes a call by name. Unknown names, unknown or missing arguments and wrong shapes are `Invalid` and name
-/// the nearest known word.
+/// Decodes a call by name. Unknown names, unknown or missing arguments and wrong shapes are `Invalid` and
+/// name the nearest known word.
 pub fn decode(name: &str, params: Value) -> Result<Decoded, Error> {
     let spec = call::spec(name).ok_or_else(|| {
         let names: Vec<&str> = call::CALLS.iter().map(|spec| spec.name).collect();

@@ -1,6 +1,6 @@
-//! How much: the account tree. Every call is reserved at every level before it starts and settled after, so two
-//! racing calls cannot both spend the last cent. What was used beyond a limit is debt: it blocks until the limit
-//! is raised or its window is over.
+//! How much: the account tree. Every call is reserved at every level before it starts and settled after, so
+//! two racing calls cannot both spend the last cent. What was used beyond a limit is debt: it blocks until
+//! the limit is raised or its window is over.
 
 use crate::{
     Kernel,

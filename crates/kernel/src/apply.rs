@@ -1,5 +1,5 @@
-//! `apply(record)`: one arm per record, each a few plain assignments. No rule is decided here and nothing can be
-//! refused: what is in the log has been decided. A record that names something unknown changes nothing.
+//! `apply(record)`: one arm per record, each a few plain assignments. No rule is decided here and nothing can
+//! be refused: what is in the log has been decided. A record that names something unknown changes nothing.
 
 use crate::{
     Kernel,

@@ -1,8 +1,8 @@
 //! Who may. Capabilities form a derivation tree: a child lies inside one parent, revoking takes the subtree.
 //!
-//! The check runs on every call, so it is indexed: for each holder and kind of object, capabilities by the literal
-//! components their pattern begins with. A path is checked against the few that can match it. The slow twin
-//! (`twin.rs`) does without the index; they must agree.
+//! The check runs on every call, so it is indexed: for each holder and kind of object, capabilities by the
+//! literal components their pattern begins with. A path is checked against the few that can match it. The
+//! slow twin (`twin.rs`) does without the index; they must agree.
 
 use crate::{Kernel, state::State, step::Step};
 use abi::{

@@ -4,8 +4,9 @@
 //! propose ─▶ held: Proposed ─▶ Decided (approve) ─┐        └▶ reject, Lapsed: never
 //!        └▶ applied ───────────────────────────────┴▶ Intended ─▶ Dispatched ─▶ EffectEnded | InDoubt
 //! ```
-//! The id is fixed, and durable, before anything happens. The step from Intended to Dispatched is a record of its
-//! own, durable before the driver is called: an effect that is Intended after a crash was provably never sent.
+//! The id is fixed, and durable, before anything happens. The step from Intended to Dispatched is a record of
+//! its own, durable before the driver is called: an effect that is Intended after a crash was provably never
+//! sent.
 
 use crate::{
     Kernel, account,

@@ -1,8 +1,9 @@
 //! The tree: list, read, write, move, remove, history, undo, and what mounts deliver.
 //!
-//! Base of a write: the version it names; else what its process last saw; else the head. A current base commits;
-//! a stale one is kept beside the head as a diverged version and its writer told (`Conflict`). `Stale` means that
-//! nothing was written. Nothing is ever overwritten: every change is a version with its parents.
+//! Base of a write: the version it names; else what its process last saw; else the head. A current base
+//! commits; a stale one is kept beside the head as a diverged version and its writer told (`Conflict`).
+//! `Stale` means that nothing was written. Nothing is ever overwritten: every change is a version with its
+//! parents.
 
 use crate::{
     Kernel,

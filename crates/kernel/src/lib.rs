@@ -1,16 +1,18 @@
 //! Decisions. The kernel is told what happened and says what shall be; it does nothing itself.
 //!
 //! Four functions on plain data:
-//! - [`Kernel::plan`] looks at an event, checks authority first, and either refuses or names at most 16 bounded
-//!   questions to the store;
-//! - [`Kernel::step`] takes the event with the answers and returns a [`Decision`]: records for the log, effects
-//!   to carry out. It applies its own records and changes state in no other way;
-//! - [`Kernel::apply`] is that one way: replaying the log is `apply` alone, so a release with other rules reads
-//!   an old log unchanged;
+//! - [`Kernel::plan`] looks at an event, checks authority first, and either refuses or names at most 16
+//!   bounded questions to the store;
+//! - [`Kernel::step`] takes the event with the answers and returns a [`Decision`]: records for the log,
+//!   effects to carry out. It applies its own records and changes state in no other way;
+//! - [`Kernel::apply`] is that one way: replaying the log is `apply` alone, so a release with other rules
+//!   reads an old log unchanged;
 //! - [`Kernel::snapshot`] and [`Kernel::restore`] shorten the replay.
 //!
-//! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the street),
-//! `authority` and `twin` (who may), `label` and `sink` (what flows where), `account` (how much), `files`, `process`,
+//! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
+//! street),
+//! `authority` and `twin` (who may), `label` and `sink` (what flows where), `account` (how much), `files`,
+//! `process`,
 //! `turn`, `effect` (what), `wake` (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.

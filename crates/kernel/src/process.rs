@@ -1,7 +1,7 @@
 //! Processes: birth within an agent's budget and capabilities, waiting, signals, lanes, death, restart.
 //!
-//! Front matter asks, policy grants, the intersection runs; and each capability lies inside one that the spawner
-//! holds. When a process ends, what it started ends first, and everything it held is taken back.
+//! Front matter asks, policy grants, the intersection runs; and each capability lies inside one that the
+//! spawner holds. When a process ends, what it started ends first, and everything it held is taken back.
 
 use crate::{
     Kernel, account, apply,
@@ -179,7 +179,8 @@ fn open_accounts(step: &mut Step<'_>, birth: &Birth, pid: Pid) -> abi::AccountId
     step.open_account(Some(above), format!("process:{pid}"), run)
 }
 
-/// What the agent gets of what it asks for, each inside one capability of the spawner; and what it does not get.
+/// What the agent gets of what it asks for, each inside one capability of the spawner; and what it does not
+/// get.
 fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(CapId, Grant)>, Vec<String>) {
     let model = Pattern::word(&def.model).map(|name| Grant::new(Object::Model(name), Rights::USE));
     let needs: Vec<Grant> = def.needs.iter().cloned().chain(model).collect();

@@ -67,7 +67,7 @@ impl Step<'_> {
             Rung::Note => {
                 self.emit(Entry::Stalled { pid, repeats });
                 let note = format!(
-                    "Note from the kernel: the last {repeats} tool calls were the same and had the same outcome."
+                    "Note from the kernel: the last {repeats} tool calls and their outcomes were the same."
                 );
                 let item = Item { role: Role::User, content: self.blob(note.into_bytes()) };
                 self.emit(Entry::Steered { pid, item, joined: label });

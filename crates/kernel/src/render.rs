@@ -1,5 +1,5 @@
-//! What can be read of the kernel's state: `/proc`, `/proposals` and parts of `/sys`, rendered at the moment they
-//! are read, never stored. Text to `cat`, one `key value` a line.
+//! What can be read of the kernel's state: `/proc`, `/proposals` and parts of `/sys`, rendered at the moment
+//! they are read, never stored. Text to `cat`, one `key value` a line.
 
 use crate::{
     Kernel,
@@ -327,7 +327,8 @@ pub fn escaped(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
         let hidden = matches!(u32::from(c),
-            0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xE0000..=0xE007F | 0x061C | 0x00AD);
+            0xAD | 0x61C | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF
+                | 0xE0000..=0xE007F);
         match c {
             '\n' => shown.push_str("\\n"),
             '\\' => shown.push_str("\\\\"),

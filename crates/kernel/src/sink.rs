@@ -85,8 +85,8 @@ impl Kernel {
         steering_values(question.kind, question.fields).filter(|value| !approved(value)).collect()
     }
 
-    /// The table, for an effect. `named` says whether every unapproved steering value stands as a whole token in
-    /// the operator's words.
+    /// The table, for an effect. `named` says whether every unapproved steering value stands as a whole token
+    /// in the operator's words.
     pub(crate) fn sink(&self, question: &Question<'_>, label: &Label, named: bool) -> Result<Verdict, Error> {
         let want = Want::Effect(question.mount, &question.kind.name);
         self.allow(question.pid, want, Rights::ASK, question.at)?;

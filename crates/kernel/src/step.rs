@@ -149,7 +149,8 @@ pub struct Step<'a> {
     first: Option<Seq>,
     /// What led to the event, if the log knows.
     pub cause: Option<Seq>,
-    /// Set while an approved call is carried out: the label it was proposed under; the sink table has been asked.
+    /// Set while an approved call is carried out: the label it was proposed under; the sink table has been
+    /// asked.
     pub approved: Option<abi::LabelId>,
 }
 

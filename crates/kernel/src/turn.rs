@@ -1,11 +1,13 @@
-//! Turns: model, tools, model, tools, until the model asks for no more tools. Resumable at every committed step.
+//! Turns: model, tools, model, tools, until the model asks for no more tools. Resumable at every committed
+//! step.
 //!
 //! ```text
 //! Ready ──ModelIntended──▶ Model ──ModelAnswered──▶ Tools ──Tool (each)──▶ Ready …
 //!   ▲                        │                        │ ToolWaits ▶ Waits ──▶ Tools
 //!   └──── ModelFailed ◀──────┘                        └ no tools: verdict, Exited
 //! ```
-//! A model call is an effect: reserved, recorded before it is made, its answer recorded before its end is seen.
+//! A model call is an effect: reserved, recorded before it is made, its answer recorded before its end is
+//! seen.
 
 use crate::{
     Kernel, account,
@@ -313,7 +315,8 @@ pub fn plan_tool(
     Ok(lookups)
 }
 
-/// The query whose answer a turn will be told; it must have a name in the log, so it is filled before the step.
+/// The query whose answer a turn will be told; it must have a name in the log, so it is filled before the
+/// step.
 fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
     match call {
         Call::List { path, .. } | Call::Read { path, .. } if crate::render::is_rendered(path) => {
@@ -422,7 +425,10 @@ fn told(
 
 /// Whatever turns wait for has come about.
 pub fn resolve(step: &mut Step<'_>, on: WaitOn, result: &Result<Answer, Error>) {
-    let waits = |process: &Process| matches!(&process.turn.phase, Phase::Waits { on: for_this, .. } if *for_this == on);
+    let waits = |process: &Process| match &process.turn.phase {
+        Phase::Waits { on: this, .. } => *this == on,
+        Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } | Phase::Paused => false,
+    };
     let pids: Vec<Pid> =
         step.state().processes.iter().filter(|(_, process)| waits(process)).map(|(pid, _)| *pid).collect();
     for pid in pids {
@@ -493,8 +499,8 @@ pub fn complete(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
     Outcome::Model(call_model(step, request))
 }
 
-/// After a restart: a model call whose outcome is unknown. What was reserved is booked; it is bought once more,
-/// and if that is lost as well, only when an operator thaws the process.
+/// After a restart: a model call whose outcome is unknown. What was reserved is booked; it is bought once
+/// more, and if that is lost as well, only when an operator thaws the process.
 pub fn lost(step: &mut Step<'_>, effect: EffectId) {
     let Some(row) = step.state().model_calls.get(&effect).cloned() else { return };
     step.act_as_process(row.pid);

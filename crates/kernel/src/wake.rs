@@ -49,8 +49,8 @@ pub fn workspace_limits(step: &mut Step<'_>) {
     }
 }
 
-/// The workspace was loaded: every timer runs again, every effect goes through the table of deaths, every turn
-/// goes on where its last committed step left it.
+/// The workspace was loaded: every timer runs again, every effect goes through the table of deaths, every
+/// turn goes on where its last committed step left it.
 pub fn woke(step: &mut Step<'_>, lease: Nano) {
     let state = step.state();
     let timers: Vec<(TimerId, u64)> = state.timers.iter().map(|(id, timer)| (*id, timer.due)).collect();

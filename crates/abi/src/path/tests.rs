@@ -1,3 +1,4 @@
+//! Rows for the module above.
 use super::*;
 use alloc::string::ToString;
 

@@ -1,3 +1,4 @@
+//! Rows for the module above.
 use super::*;
 use crate::Code;
 use serde_json::json;
