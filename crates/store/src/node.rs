@@ -87,7 +87,7 @@ impl Node {
     /// for others.
     pub fn open_or_create(home: &Path, options: &Options, seed: [u8; 32]) -> Result<Self, Trouble> {
         let file = home.join("node.db");
-        settle(home).map_err(|error| schema::refused(home, &error))?;
+        found(home).map_err(|error| schema::refused(home, &error))?;
         make(&file)?;
         close(&file).map_err(|error| schema::refused(&file, &error))?;
         let connection = schema::connect(&file, KIND, FORMAT, options)?;
@@ -151,7 +151,7 @@ fn make(file: &Path) -> Result<(), Trouble> {
 }
 
 /// Makes the home if it is not there, for its user alone, under a name that a power cut leaves.
-fn settle(home: &Path) -> io::Result<()> {
+fn found(home: &Path) -> io::Result<()> {
     if home.is_dir() {
         return Ok(());
     }
