@@ -344,7 +344,7 @@ pub fn frozen(why: &Freeze) -> String {
         Freeze::Asked => "asked".into(),
         Freeze::Limit { account, limit } => format!("limit of {account}: {limit}"),
         Freeze::Loop { calls } => format!("{calls} calls without progress"),
-        other => format!("{other:?}").to_lowercase(),
+        Freeze::Lost { .. } => "a model call was lost twice".into(),
     }
 }
 

@@ -3,14 +3,18 @@
 use crate::{
     card::Card,
     fail::{Exit, Fail, Outcome},
-    figures,
+    figures, journal,
     session::Session,
     table::Table,
 };
+use abi::{Seq, record::Entry};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Ended processes that are shown without `--all`.
 const ENDED_SHOWN: usize = 8;
+/// Records at the end of the log in which the tasks of processes are looked for.
+const TASK_RECORDS: u64 = 4000;
 
 /// Processes: what runs, what it waits for, what it has cost
 #[derive(Debug, clap::Args)]
@@ -36,12 +40,13 @@ impl Ps {
             "PID>", "PARENT>", "AGENT", "STATE", "WHY", "LABEL", "CALLS>", "TOKENS>", "MONEY>", "LIMIT>",
             "TASK",
         ]);
+        let tasks = tasks(session)?;
         for (card, _) in &statuses {
             if hidden > 0 && is_ended(card) {
                 hidden -= 1;
                 continue;
             }
-            add(&mut table, card);
+            add(&mut table, card, tasks.get(card.get("pid")).map_or("", String::as_str));
         }
         if table.is_empty() {
             session.note("no process has run yet");
@@ -54,6 +59,19 @@ impl Ps {
         }
         Ok(Exit::Fine)
     }
+}
+
+/// What processes were asked: only the log has texts, and only its end is looked at.
+fn tasks(session: &mut Session) -> Result<BTreeMap<String, String>, Fail> {
+    let from = session.card("/sys/status")?.number("seq").saturating_sub(TASK_RECORDS);
+    let mut tasks = BTreeMap::new();
+    journal::read(session, Seq(from), &mut |row| {
+        if let Entry::Spawned { pid, task, .. } = &row.record.body {
+            tasks.insert(pid.to_string(), row.text(task).unwrap_or_default().to_owned());
+        }
+        Ok(())
+    })?;
+    Ok(tasks)
 }
 
 /// The status files of all processes that still have one.
@@ -80,7 +98,7 @@ fn is_ended(card: &Card) -> bool {
     ["exited", "killed", "faulted", "ended"].iter().any(|word| card.get("state").starts_with(word))
 }
 
-fn add(table: &mut Table, card: &Card) {
+fn add(table: &mut Table, card: &Card, task: &str) {
     let tokens = match (card.number("tokens_in"), card.number("tokens_out")) {
         (0, 0) => String::new(),
         (tokens_in, tokens_out) => format!("{}+{}", figures::count(tokens_in), figures::count(tokens_out)),
@@ -101,6 +119,6 @@ fn add(table: &mut Table, card: &Card) {
         &tokens,
         &figures::money_text(card.get("money")),
         &figures::money_text(card.get("limit")),
-        &figures::cut(card.get("task"), 40),
+        &figures::cut(task, 40),
     ]);
 }

@@ -39,6 +39,9 @@ impl Status {
         }
         session.say(&format!("processes   {}", super::here::processes(&sys)))?;
         session.say(&format!("proposals   {} waiting", sys.number("proposals")))?;
+        if sys.number("in_doubt") > 0 {
+            session.say(&format!("in doubt    {} effects; skep trace --errors", sys.number("in_doubt")))?;
+        }
         session.say(&format!("money       {}", super::here::money(&sys)))?;
         let mut mounts = Table::new(&["MOUNT", "DRIVER", "ARGUMENT"]);
         for row in card::rows(&session.read("/sys/mounts")?) {

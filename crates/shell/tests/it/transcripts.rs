@@ -223,10 +223,13 @@ fn bare() {
 #[test]
 fn ps() {
     let status = "pid 7\nparent 0\nagent triage\nstate frozen\nwhy limit\u{1b}[2J\nlabel external mount:mail\ncalls 3\n\
-        tokens_in 1204\ntokens_out 86\nmoney $0.0421\nlimit $0.05\nverdict -\nexit -\ntask Sort the new mail\n";
+        tokens_in 1204\ntokens_out 86\nmoney $0.0421\nlimit $0.05\nverdict -\nexit -\ntask aaaa\n";
     let rows = vec![
         ("list", "/proc", json!({"entries": [{"name": "12", "node": "dir"}, {"name": "7", "node": "dir"}]})),
         ("read", "/proc/7/status", text(status)),
+        ("read", "/sys/status", text("seq 8\n")),
+        ("trace", "0", json!({"records": night(), "next": 8})),
+        ("trace", "8", json!({"records": [], "next": 8})),
         ("read", "/proc/12/status", text("pid 12\nparent 7\nagent drafts\nstate running\n")),
     ];
     check(
@@ -234,7 +237,7 @@ fn ps() {
         rows,
         &expect![[r#"
             | PID  PARENT  AGENT   STATE    WHY             LABEL                CALLS    TOKENS    MONEY  LIMIT  TASK
-            |   7       0  triage  frozen   limit\u{1b}[2J  external mount:mail      3  1,204+86  $0.0421  $0.05  Sort the new mail
+            |   7       0  triage  frozen   limit\u{1b}[2J  external mount:mail      3  1,204+86  $0.0421  $0.05  Sort\u{1b}[2J the mail
             |  12       7  drafts  running  -               -                        -         -        -      -  -
             | exit 0
         "#]],
