@@ -1,1 +1,46 @@
-//! (being written)
+//! Motion: brings the kernel its events and carries out what it decided, in an order a power cut cannot break.
+//!
+//! ```text
+//! door ─▶ node ─▶ cell ─▶ turn ─▶ street: plan → facts → step → append ─▶ commit ─▶ post
+//!   ▲ connection    │ pool, timer      (one transaction)                              │
+//!   └───────────────┴────────────────── workers: models, mounts ◀─────────────────────┘
+//! ```
+//!
+//! `turn`, `street`, `wake`, `job`, `render`, `tool`, `agents`, `policy` are synchronous functions without threads,
+//! sockets or clocks of their own: the simulator drives exactly these. Around them `daemon` puts threads of the
+//! standard library, each made in `spawn`. Time comes from `clock`, randomness from `random`.
+//!
+//! Never here: a decision. Who may, how much, what flows where stands in `kernel`.
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
+
+pub mod agents;
+mod cell;
+pub mod clock;
+mod connection;
+pub mod daemon;
+mod door;
+mod guard;
+pub mod job;
+mod journal;
+mod mounts;
+mod node;
+pub mod policy;
+mod pool;
+mod post;
+mod random;
+mod registry;
+pub mod render;
+pub mod shipped;
+mod spawn;
+mod street;
+mod timer;
+pub mod token;
+pub mod tool;
+pub mod turn;
+mod users;
+pub mod wake;
+mod workers;
+
+pub use daemon::{Daemon, Error, Options, up};

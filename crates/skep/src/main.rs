@@ -1,2 +1,78 @@
-//! (being written)
-fn main() {}
+//! The door of the binary: reads the environment once, into a place, and hands over. `skep up` is the daemon
+//! (`machine`), everything else is a face (`shell`) that speaks to its socket. Nothing is decided here.
+#![forbid(unsafe_code)]
+
+use machine::{Options, daemon::log_to};
+use shell::{Place, Start};
+use std::{
+    env, io,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let Some(place) = place() else {
+        eprintln!("error: neither SKEP_HOME nor HOME is set\nhint: export SKEP_HOME=DIR");
+        return ExitCode::FAILURE;
+    };
+    let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    match words.as_slice() {
+        ["up"] => daemon(&place, Options { demo: false }),
+        ["up", "--demo"] => daemon(&place, Options { demo: true }),
+        // What `start` below runs: a place that need not be the environment's.
+        ["up", "--at", home, socket] => daemon(&at(home, socket), Options { demo: false }),
+        ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true }),
+        _ => {
+            let code = shell::main(args, place, &start);
+            ExitCode::from(u8::try_from(code).unwrap_or(1))
+        }
+    }
+}
+
+fn at(home: &str, socket: &str) -> Place {
+    Place { home: home.into(), socket: socket.into() }
+}
+
+/// `$SKEP_HOME` with the socket in it; else the XDG state directory, and the socket in the XDG runtime directory
+/// if there is one.
+#[allow(clippy::disallowed_methods)] // seam: the environment
+fn place() -> Option<Place> {
+    let dir = |name: &str| env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    if let Some(home) = dir("SKEP_HOME") {
+        let home = std::path::absolute(home).ok()?;
+        return Some(Place { socket: home.join("sock"), home });
+    }
+    let state = dir("XDG_STATE_HOME").or_else(|| Some(dir("HOME")?.join(".local/state")))?;
+    let home = state.join("skep");
+    let socket = dir("XDG_RUNTIME_DIR").map_or_else(|| home.join("sock"), |run| run.join("skep/sock"));
+    Some(Place { home, socket })
+}
+
+fn daemon(place: &Place, options: Options) -> ExitCode {
+    match machine::up(&place.home, &place.socket, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}\nhint: {}", error.hint());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts a daemon at a place: here, or as a process of its own that outlives this one and writes to `daemon.log`.
+fn start(place: &Place, how: Start) -> io::Result<()> {
+    let options: &[&str] = match how {
+        Start::Foreground => {
+            let ended = machine::up(&place.home, &place.socket, Options { demo: false });
+            return ended.map_err(|error| io::Error::other(format!("{error} ({})", error.hint())));
+        }
+        Start::Background => &["up", "--at"],
+        Start::Demo => &["up", "--demo", "--at"],
+    };
+    let log = log_to(&place.home).map_err(io::Error::other)?;
+    #[allow(clippy::disallowed_methods)] // seam: skep starts itself and nothing else
+    let mut skep = Command::new(env::current_exe()?);
+    skep.args(options).arg(&place.home).arg(&place.socket).process_group(0);
+    skep.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().map(drop)
+}

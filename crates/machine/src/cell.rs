@@ -1,0 +1,245 @@
+//! A workspace as the node holds it: asleep, awake, or failed and waiting; its inbox; who waits for it.
+//!
+//! One thread at a time runs a cell. Whoever submits while nobody does runs one batch itself, so that a read costs no
+//! thread hop; while one commits, the others only push, and their events share the next commit.
+
+use crate::{
+    connection::{Connection, Id},
+    guard::{guard, wait},
+    turn::{Input, Room},
+};
+use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
+use drivers::{Delivery, Flow, Mount};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Condvar, Mutex},
+};
+
+/// First pause after a second failure in a row; doubles up to `PAUSE_US_MAX`.
+const PAUSE_US: u64 = 100_000;
+const PAUSE_US_MAX: u64 = 30_000_000;
+/// A failure that comes so long after the one before begins a new row.
+const ROW_US: u64 = 60_000_000;
+
+/// It failed; until it is loaded again clients are told so at once.
+pub(crate) struct Down {
+    pub until: Micros,
+    pub error: Error,
+}
+
+/// What one thread at a time may touch.
+#[derive(Default)]
+pub(crate) struct State {
+    pub inbox: VecDeque<Input>,
+    pub room: Option<Box<Room>>,
+    /// A thread runs it.
+    pub running: bool,
+    /// It stands in the pool's queue.
+    pub queued: bool,
+    /// Somebody wants it awake though its inbox is empty.
+    pub wanted: bool,
+    /// Made anew when the room is dropped: what older workers and timers bring is nobody's any more.
+    pub generation: u64,
+    pub used: Micros,
+    pub down: Option<Down>,
+    pub failures: u32,
+    pub failed_at: Micros,
+    /// So many of the next inputs are decided one by one: one of them may have killed the room.
+    pub single: usize,
+    /// Digests of events that killed it too often.
+    pub set_aside: BTreeSet<Hash>,
+    /// Rules it is born without; none once it exists.
+    pub birth: Option<Vec<u8>>,
+    /// Last record that is durable; 0 until it was awake once.
+    pub seq: Seq,
+}
+
+impl State {
+    /// The next inputs to decide together.
+    pub fn next_batch(&mut self) -> Vec<Input> {
+        let most = if self.single > 0 { 1 } else { limits::BATCH_EVENTS_MAX };
+        self.single = self.single.saturating_sub(1);
+        let count = self.inbox.len().min(most);
+        self.inbox.drain(..count).collect()
+    }
+
+    /// How long to wait before it is loaded again, counting this failure.
+    pub fn pause(&mut self, now: Micros) -> u64 {
+        if now.saturating_sub(self.failed_at) > ROW_US {
+            self.failures = 0;
+        }
+        self.failed_at = now;
+        self.failures = self.failures.saturating_add(1);
+        match self.failures {
+            1 => 0,
+            more => PAUSE_US.saturating_mul(1 << more.saturating_sub(2).min(20)).min(PAUSE_US_MAX),
+        }
+    }
+}
+
+/// A request that waits for its answer.
+pub(crate) struct Ticket {
+    pub client: Arc<Connection>,
+    pub id: Id,
+}
+
+/// A client that gets records as they come.
+pub(crate) struct Follower {
+    pub client: Arc<Connection>,
+    /// Grows by what they start.
+    pub pids: Option<BTreeSet<Pid>>,
+}
+
+/// Who waits.
+#[derive(Default)]
+pub(crate) struct Desk {
+    pub waiting: BTreeMap<ReplyTo, Ticket>,
+    pub followers: Vec<Follower>,
+}
+
+/// What is attached to it.
+#[derive(Default)]
+pub(crate) struct Mounts {
+    pub attached: BTreeMap<String, Arc<dyn Mount>>,
+    /// Handed to the kernel, not yet durable.
+    pub arriving: BTreeMap<(String, TreePath), Delivery>,
+    /// Deliveries that can never be taken, so that it is said once.
+    pub refused: BTreeSet<(String, TreePath)>,
+    /// Counts polls that were set; only the last one set happens.
+    pub turn: u64,
+    /// A poll of it is under way.
+    pub polling: bool,
+}
+
+/// A workspace.
+pub(crate) struct Cell {
+    pub name: String,
+    pub state: Mutex<State>,
+    pub desk: Mutex<Desk>,
+    pub mounts: Mutex<Mounts>,
+    pub gauges: Mutex<BTreeMap<EffectId, Arc<Gauge>>>,
+}
+
+impl Cell {
+    /// One that exists, asleep; or one to be born without these rules.
+    pub fn asleep(name: &str, birth: Option<Vec<u8>>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            state: Mutex::new(State { birth, ..State::default() }),
+            desk: Mutex::default(),
+            mounts: Mutex::default(),
+            gauges: Mutex::default(),
+        })
+    }
+
+    /// The driver at a mount.
+    pub fn mount(&self, name: &str) -> Option<Arc<dyn Mount>> {
+        guard(&self.mounts).attached.get(name).cloned()
+    }
+
+    /// What became durable is told to the mounts it came from.
+    pub fn accept(&self, done: &[Input]) {
+        for input in done {
+            let Body::Arrived { mount, path, .. } = &input.event.body else { continue };
+            let found = {
+                let mut mounts = guard(&self.mounts);
+                let delivery = mounts.arriving.remove(&(mount.clone(), path.clone()));
+                delivery.zip(mounts.attached.get(mount).cloned())
+            };
+            if let Some((delivery, mount)) = found {
+                mount.accept(&delivery);
+            }
+        }
+    }
+
+    /// Ends every stream of it.
+    pub fn cut_all(&self) {
+        for gauge in std::mem::take(&mut *guard(&self.gauges)).into_values() {
+            gauge.cut();
+        }
+    }
+}
+
+/// How far a streaming model call may go: set by the kernel, read by the worker that streams.
+pub(crate) struct Gauge {
+    allowed: Mutex<(u64, bool)>,
+    changed: Condvar,
+}
+
+impl Gauge {
+    pub fn new(reserved_out: u64) -> Arc<Self> {
+        Arc::new(Self { allowed: Mutex::new((reserved_out, false)), changed: Condvar::new() })
+    }
+
+    /// Output tokens reserved in all.
+    pub fn reserved(&self) -> u64 {
+        guard(&self.allowed).0
+    }
+
+    /// More is reserved.
+    pub fn extend(&self, reserved_out: u64) {
+        let mut allowed = guard(&self.allowed);
+        allowed.0 = allowed.0.max(reserved_out);
+        self.changed.notify_all();
+    }
+
+    /// No more.
+    pub fn cut(&self) {
+        guard(&self.allowed).1 = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many tokens may be streamed; no longer than the call has left.
+    pub fn pass(&self, tokens: u64, at_most_us: u64) -> Flow {
+        let mut allowed = guard(&self.allowed);
+        if tokens > allowed.0 && !allowed.1 {
+            allowed = wait(&self.changed, allowed, at_most_us);
+        }
+        if allowed.1 || tokens > allowed.0 { Flow::Stop } else { Flow::Go }
+    }
+}
+
+/// Inputs that are still true after their batch failed: what ended outside, and what arrived. All else is brought
+/// again by waking, or its client has been told.
+pub(crate) fn still_true(input: &Input) -> bool {
+    match &input.event.body {
+        Body::ModelEnded { .. } | Body::EffectEnded { .. } | Body::EffectProbed { .. } => true,
+        Body::Arrived { .. } | Body::Quarantined { .. } => true,
+        Body::Genesis { .. } | Body::Woke { .. } | Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
+        Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
+        Body::Tool { .. } | Body::ModelProgress { .. } | Body::Armed { .. } | Body::TimerFired { .. } => false,
+    }
+}
+
+/// The client that waits for this input, if one does.
+pub(crate) fn reply_of(input: &Input) -> Option<ReplyTo> {
+    match &input.event.body {
+        Body::Call { reply, .. } | Body::ControlEnded { reply, .. } => Some(*reply),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_start_anew() {
+        let mut state = State::default();
+        let row: Vec<u64> = (0..4).map(|_| state.pause(100_000_000)).collect();
+        assert_eq!(row, [0, 100_000, 200_000, 400_000]);
+        assert_eq!((0..40).map(|_| state.pause(100_000_000)).last(), Some(PAUSE_US_MAX));
+        assert_eq!(state.pause(200_000_000), 0);
+    }
+
+    #[test]
+    fn a_gauge_lets_pass_what_is_reserved() {
+        let gauge = Gauge::new(10);
+        assert_eq!((gauge.pass(10, 0), gauge.pass(11, 0)), (Flow::Go, Flow::Stop));
+        gauge.extend(20);
+        gauge.extend(5);
+        assert_eq!((gauge.reserved(), gauge.pass(20, 0)), (20, Flow::Go));
+        gauge.cut();
+        assert_eq!(gauge.pass(1, 0), Flow::Stop);
+    }
+}

@@ -1,0 +1,400 @@
+//! One client's connection: lines in, lines out.
+//!
+//! In: at most `LINE_BYTES_MAX` a line; a longer one ends the connection, half a line waits. Out: any thread may
+//! write. A line that the socket takes at once is gone; else it waits in a bounded backlog that a writer thread of
+//! this connection empties. A client whose backlog passes `CLIENT_BACKLOG_BYTES_MAX`, or does not shrink for ten
+//! seconds, is dropped: nobody waits for somebody who does not read.
+
+use crate::{
+    cell::Cell,
+    clock::Clock,
+    guard::{guard, wait},
+    spawn,
+};
+use abi::{Code, Error, ReplyTo, limits};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{SendFlags, send},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    sync::{Arc, Condvar, Mutex},
+};
+
+/// How long a backlog may stand without a byte taken.
+const STALL_US: u64 = 10_000_000;
+/// What is read at once.
+const READ_BYTES: usize = 8 * 1024;
+
+/// What a line came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A line, without its end.
+    Full(Vec<u8>),
+    /// Longer than the limit.
+    TooLong,
+    /// The other side has gone.
+    End,
+}
+
+/// Takes lines out of a stream of bytes.
+pub(crate) struct Lines<R> {
+    from: R,
+    held: Vec<u8>,
+    /// Bytes of `held` that hold no line end.
+    searched: usize,
+}
+
+impl<R: Read> Lines<R> {
+    pub(crate) fn new(from: R) -> Self {
+        Self { from, held: Vec::new(), searched: 0 }
+    }
+
+    /// The next line; waits for it.
+    pub(crate) fn next(&mut self) -> io::Result<Line> {
+        loop {
+            let fresh = self.held.get(self.searched..).unwrap_or_default();
+            if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
+                let end = self.searched + at;
+                let rest = self.held.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.held, rest);
+                line.truncate(end);
+                self.searched = 0;
+                return Ok(if end > limits::LINE_BYTES_MAX { Line::TooLong } else { Line::Full(line) });
+            }
+            self.searched = self.held.len();
+            if self.held.len() > limits::LINE_BYTES_MAX {
+                return Ok(Line::TooLong);
+            }
+            let mut chunk = [0; READ_BYTES];
+            match self.from.read(&mut chunk) {
+                Ok(0) => return Ok(Line::End),
+                Ok(got) => self.held.extend_from_slice(chunk.get(..got).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The answers of one JSON array of requests, until the last of them is there.
+pub(crate) struct Array {
+    open: Mutex<(usize, Vec<String>)>,
+}
+
+impl Array {
+    pub(crate) fn of(requests: usize) -> Arc<Self> {
+        Arc::new(Self { open: Mutex::new((requests, Vec::new())) })
+    }
+}
+
+/// Where in a client's stream an answer belongs.
+#[derive(Clone)]
+pub(crate) enum Id {
+    /// A notification: nowhere.
+    None,
+    /// A line of its own.
+    One(Value),
+    /// A part of an array.
+    Part(Option<Value>, Arc<Array>),
+}
+
+struct Out {
+    bytes: Vec<u8>,
+    /// When the backlog last shrank.
+    moved: u64,
+    writing: bool,
+    dead: bool,
+}
+
+struct Flight {
+    waiting: BTreeMap<ReplyTo, Arc<Cell>>,
+    closed: bool,
+}
+
+/// A connected client.
+pub(crate) struct Connection {
+    socket: UnixStream,
+    clock: Arc<dyn Clock>,
+    out: Mutex<Out>,
+    flight: Mutex<Flight>,
+    landed: Condvar,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: UnixStream, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let out = Out { bytes: Vec::new(), moved: 0, writing: false, dead: false };
+        let flight = Flight { waiting: BTreeMap::new(), closed: false };
+        Arc::new(Self {
+            socket,
+            clock,
+            out: Mutex::new(out),
+            flight: Mutex::new(flight),
+            landed: Condvar::new(),
+        })
+    }
+
+    /// Where its lines come from.
+    pub(crate) fn lines(&self) -> Lines<&UnixStream> {
+        Lines::new(&self.socket)
+    }
+
+    /// Waits until fewer than `CLIENT_REQUESTS_MAX` of its requests are under way: the client is not read from
+    /// until then, which is how it notices.
+    pub(crate) fn make_room(&self) {
+        let mut flight = guard(&self.flight);
+        while flight.waiting.len() >= limits::CLIENT_REQUESTS_MAX && !flight.closed {
+            flight = wait(&self.landed, flight, 1_000_000);
+        }
+    }
+
+    /// A request of it is under way.
+    pub(crate) fn depart(&self, reply: ReplyTo, cell: &Arc<Cell>) {
+        guard(&self.flight).waiting.insert(reply, cell.clone());
+    }
+
+    /// And has been answered.
+    pub(crate) fn land(&self, reply: ReplyTo) {
+        let mut flight = guard(&self.flight);
+        let full = flight.waiting.len() >= limits::CLIENT_REQUESTS_MAX;
+        flight.waiting.remove(&reply);
+        if full {
+            self.landed.notify_one();
+        }
+    }
+
+    /// It is over: what was still under way.
+    pub(crate) fn close(&self) -> BTreeMap<ReplyTo, Arc<Cell>> {
+        self.cut();
+        let mut flight = guard(&self.flight);
+        flight.closed = true;
+        std::mem::take(&mut flight.waiting)
+    }
+
+    /// No more is read from it; answers still go out.
+    pub(crate) fn stop_reading(&self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
+    }
+
+    /// Whether nothing can be sent to it any more.
+    pub(crate) fn is_dead(&self) -> bool {
+        guard(&self.out).dead
+    }
+
+    /// Whether a backlog stands.
+    pub(crate) fn is_behind(&self) -> bool {
+        let out = guard(&self.out);
+        !out.dead && !out.bytes.is_empty()
+    }
+
+    /// Nothing goes in or out any more.
+    pub(crate) fn cut(&self) {
+        guard(&self.out).dead = true;
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(self: &Arc<Self>, id: &Id, answer: Result<Value, Error>) {
+        self.put(id, |id| message(id, &answer));
+    }
+
+    /// Answers a request that is none, under this number.
+    pub(crate) fn refuse(self: &Arc<Self>, id: &Id, number: i32, error: &Error) {
+        self.put(id, |id| failure(id, number, error));
+    }
+
+    fn put(self: &Arc<Self>, id: &Id, message: impl Fn(&Value) -> String) {
+        match id {
+            Id::None => {}
+            Id::One(id) => self.send_line(message(id)),
+            Id::Part(id, array) => {
+                let mut open = guard(&array.open);
+                open.0 = open.0.saturating_sub(1);
+                open.1.extend(id.as_ref().map(message));
+                if open.0 == 0 && !open.1.is_empty() {
+                    let all = std::mem::take(&mut open.1).join(",");
+                    self.send_line(format!("[{all}]"));
+                }
+            }
+        }
+    }
+
+    /// Sends one message as a line.
+    pub(crate) fn send_line(self: &Arc<Self>, mut message: String) {
+        message.push('\n');
+        self.send(message.as_bytes());
+    }
+
+    /// Sends bytes that end with a line end.
+    pub(crate) fn send(self: &Arc<Self>, line: &[u8]) {
+        let mut out = guard(&self.out);
+        if out.dead {
+            return;
+        }
+        let sent = if out.bytes.is_empty() { self.push(line) } else { Some(0) };
+        let rest = match sent {
+            Some(sent) => line.get(sent..).unwrap_or_default(),
+            None => {
+                drop(out);
+                return self.cut();
+            }
+        };
+        if rest.is_empty() {
+            return;
+        }
+        if out.bytes.is_empty() {
+            out.moved = self.clock.mono();
+        }
+        out.bytes.extend_from_slice(rest);
+        if out.bytes.len() > limits::CLIENT_BACKLOG_BYTES_MAX {
+            drop(out);
+            return self.cut();
+        }
+        if !out.writing {
+            let client = self.clone();
+            out.writing = spawn::thread("writer", move || client.write_backlog());
+        }
+    }
+
+    /// Bytes that the socket takes without waiting; none when it is broken.
+    fn push(&self, bytes: &[u8]) -> Option<usize> {
+        let mut sent = 0;
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            match send(&self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(some) => sent += some,
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
+        Some(sent)
+    }
+
+    /// Empties the backlog, then ends.
+    fn write_backlog(&self) {
+        loop {
+            let mut out = guard(&self.out);
+            if out.dead {
+                return;
+            }
+            let Some(sent) = self.push(&out.bytes) else {
+                drop(out);
+                return self.cut();
+            };
+            if sent > 0 {
+                out.bytes.drain(..sent);
+                out.moved = self.clock.mono();
+            }
+            if out.bytes.is_empty() {
+                out.bytes = Vec::new();
+                out.writing = false;
+                return;
+            }
+            let stalled = self.clock.mono().saturating_sub(out.moved) > STALL_US;
+            drop(out);
+            if stalled {
+                return self.cut();
+            }
+            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+            // A failed poll only means that the socket is tried again; the stall above bounds it.
+            let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&second));
+        }
+    }
+}
+
+/// A JSON-RPC 2.0 response.
+fn message(id: &Value, answer: &Result<Value, Error>) -> String {
+    match answer {
+        Ok(result) => format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}"),
+        Err(error) => failure(id, error.code.number(), error),
+    }
+}
+
+/// A JSON-RPC 2.0 error response under this number.
+pub(crate) fn failure(id: &Value, number: i32, error: &Error) -> String {
+    let mut data = json!({ "code": error.code.word() });
+    if let Value::Object(map) = &mut data {
+        for (key, text) in [("hint", &error.hint), ("argument", &error.argument)] {
+            if !text.is_empty() {
+                map.insert(key.into(), text.clone().into());
+            }
+        }
+    }
+    let error = json!({ "code": number, "message": error.message, "data": data });
+    json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string()
+}
+
+/// What a client hears whose request ends with the daemon or its workspace.
+pub(crate) fn gone(message: &str) -> Error {
+    Error::new(Code::Unavailable, message).hint("nothing of it was done; try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives its pieces one by one.
+    struct Pieces(Vec<Vec<u8>>);
+
+    impl Read for Pieces {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let mut piece = self.0.remove(0);
+            let rest = piece.split_off(piece.len().min(into.len()));
+            if !rest.is_empty() {
+                self.0.insert(0, rest);
+            }
+            into[..piece.len()].copy_from_slice(&piece);
+            Ok(piece.len())
+        }
+    }
+
+    fn lines(pieces: &[&[u8]]) -> Vec<Line> {
+        let mut lines = Lines::new(Pieces(pieces.iter().map(|piece| piece.to_vec()).collect()));
+        let mut found = Vec::new();
+        loop {
+            let line = lines.next().unwrap();
+            let last = line == Line::End || line == Line::TooLong;
+            found.push(line);
+            if last {
+                return found;
+            }
+        }
+    }
+
+    fn full(text: &str) -> Line {
+        Line::Full(text.into())
+    }
+
+    #[test]
+    fn lines_come_in_any_pieces() {
+        for (pieces, want) in [
+            (vec!["a\nb\n"], vec![full("a"), full("b")]),
+            (vec!["a", "b", "\n", "\n"], vec![full("ab"), full("")]),
+            (vec!["half"], vec![]),
+            (vec!["x\nhalf"], vec![full("x")]),
+        ] {
+            let bytes: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+            let mut want = want;
+            want.push(Line::End);
+            assert_eq!(lines(&bytes), want, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_bounded() {
+        let max = limits::LINE_BYTES_MAX;
+        let fits = [vec![b'x'; max], b"\n".to_vec()].concat();
+        assert_eq!(lines(&[&fits]).len(), 2);
+        assert_eq!(lines(&[&vec![b'x'; max + 9000]]), [Line::TooLong]);
+        let long = [vec![b'x'; max + 1], b"\n".to_vec()].concat();
+        assert_eq!(lines(&[&long]), [Line::TooLong]);
+    }
+}

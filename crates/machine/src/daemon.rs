@@ -1,0 +1,227 @@
+//! The daemon: one process a state directory, from the lock to the drain.
+//!
+//! lock → `node.db` → socket → clients are served at once; what was awake is recovered in the background. The end:
+//! no client is read from, effects that run may end within five seconds, every workspace is put to sleep, the
+//! socket is removed, the lock goes with the process.
+
+use crate::{
+    clock::{Clock, Real},
+    door::{self, Door},
+    journal,
+    node::Node,
+    pool::Pool,
+    random,
+    registry::Registry,
+    spawn,
+    timer::Timer,
+};
+use rustix::fs::{FlockOperation, flock};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Read, Seek, Write},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+};
+use store::Trouble;
+
+/// How long effects that run may take to end.
+const DRAIN_US: u64 = 5_000_000;
+/// How long answers may take to go out at the end.
+const FAREWELL_US: u64 = 500_000;
+/// The longest path a Unix socket's address holds, with its NUL (unix(7)).
+const SOCKET_BYTES_MAX: usize = 107;
+
+/// A larger log is put aside when a daemon starts.
+const LOG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How the daemon runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Workspaces may be made that lack rules.
+    pub demo: bool,
+}
+
+/// Why there is no daemon.
+#[derive(Debug)]
+pub enum Error {
+    /// Another one holds the state directory.
+    Running {
+        /// Its process id, as it wrote it.
+        pid: String,
+        /// The directory.
+        home: PathBuf,
+    },
+    /// A file or directory.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store.
+    Store(Trouble),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Running { .. } => "skep down stops it; SKEP_HOME names another state directory".into(),
+            Self::File { .. } => "check that the directory exists and belongs to you".into(),
+            Self::Store(trouble) => trouble.hint(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { pid, home } => {
+                write!(out, "a daemon with process id {pid} already holds {}", home.display())
+            }
+            Self::File { path, error } => write!(out, "{}: {error}", path.display()),
+            Self::Store(trouble) => write!(out, "{trouble}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Runs a daemon until a signal or an operator ends it.
+pub fn up(home: &Path, socket: &Path, options: Options) -> Result<(), Error> {
+    let signals = Signals::new([SIGTERM, SIGINT]);
+    let signals = signals.map_err(|error| Error::File { path: PathBuf::from("signals"), error })?;
+    let daemon = Daemon::start(home, socket, options)?;
+    let node = daemon.node.clone();
+    let mut signals = signals;
+    spawn::thread("signals", move || {
+        if signals.forever().next().is_some() {
+            node.ask_down();
+        }
+    });
+    daemon.node.wait_down();
+    daemon.stop();
+    Ok(())
+}
+
+/// A running daemon.
+pub struct Daemon {
+    node: Arc<Node>,
+    door: Arc<Door>,
+    listener: Arc<UnixListener>,
+    socket: PathBuf,
+    /// Held until the end.
+    lock: File,
+}
+
+impl Daemon {
+    /// Starts it; clients may connect when this returns.
+    pub fn start(home: &Path, socket: &Path, options: Options) -> Result<Self, Error> {
+        make_dir(home)?;
+        let lock = hold(home)?;
+        let seed = random::secret().map_err(|error| Error::File { path: "random".into(), error })?;
+        let uid = rustix::process::getuid().as_raw();
+        let registry = Registry::open(home, seed, uid).map_err(Error::Store)?;
+        let clock: Arc<dyn Clock> = Arc::new(Real::new());
+        let node = Node::new(home.to_path_buf(), clock, registry, options);
+        let listener = Arc::new(bind(socket)?);
+        let door = Arc::new(Door::default());
+        let (own, taken, gate) = (node.clone(), listener.clone(), door.clone());
+        spawn::thread("door", move || gate.accept(&own, &taken));
+        Pool::run(&node);
+        Timer::run(&node);
+        let own = node.clone();
+        spawn::thread("recover", move || own.recover());
+        Ok(Self { node, door, listener, socket: socket.to_path_buf(), lock })
+    }
+
+    /// Waits until an operator asks it to end.
+    pub fn wait(&self) {
+        self.node.wait_down();
+    }
+
+    /// Ends it in order.
+    pub fn stop(self) {
+        let node = &self.node;
+        node.stopping.store(true, Ordering::Relaxed);
+        door::shut(&self.listener);
+        self.door.stop_reading();
+        node.workers.drain(DRAIN_US, &*node.clock);
+        node.timer.stop();
+        node.pool.stop();
+        node.close();
+        self.door.close(FAREWELL_US, &*node.clock);
+        // Removed under the lock, so it is ours and not that of a daemon that came after.
+        let _ = fs::remove_file(&self.socket);
+        journal::say("daemon", "down");
+        drop(self.lock);
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |error| Error::File { path, error }
+}
+
+/// Makes a directory for its user alone. One that is there keeps its mode.
+fn make_dir(dir: &Path) -> Result<(), Error> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
+}
+
+/// Takes the lock of the state directory and writes our process id into it.
+fn hold(home: &Path) -> Result<File, Error> {
+    let path = home.join("lock");
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut file = open.map_err(at(&path))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut pid = String::new();
+        let _ = Read::by_ref(&mut file).take(20).read_to_string(&mut pid);
+        let pid = pid.trim().to_owned();
+        let pid = if pid.is_empty() { "unknown".to_owned() } else { pid };
+        return Err(Error::Running { pid, home: home.to_path_buf() });
+    }
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+    written.map_err(at(&path))?;
+    Ok(file)
+}
+
+/// The listening socket, for its user alone. What a dead daemon left is removed: we hold the lock.
+fn bind(socket: &Path) -> Result<UnixListener, Error> {
+    if socket.as_os_str().len() > SOCKET_BYTES_MAX {
+        let error = io::Error::other("the path is too long for a socket (107 bytes)");
+        return Err(Error::File { path: socket.to_path_buf(), error });
+    }
+    if let Some(dir) = socket.parent() {
+        make_dir(dir)?;
+    }
+    match fs::remove_file(socket) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(at(socket)(error)),
+    }
+    let listener = UnixListener::bind(socket).map_err(at(socket))?;
+    fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(at(socket))?;
+    Ok(listener)
+}
+
+/// Where a daemon in the background writes its lines: `daemon.log`, begun anew when it is large.
+pub fn log_to(home: &Path) -> Result<File, Error> {
+    make_dir(home)?;
+    let path = home.join("daemon.log");
+    if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
+        fs::rename(&path, home.join("daemon.log.old")).map_err(at(&path))?;
+    }
+    OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(at(&path))
+}

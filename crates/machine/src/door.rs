@@ -1,0 +1,279 @@
+//! The door: JSON-RPC 2.0 on a Unix socket, one message a line (man 5 skep-protocol).
+//!
+//! Who is there is found out once a connection, by the peer's user id; a request may show a token instead, and then
+//! the connection is never an operator's again, even if the token was bad. Every request is bounded before it is
+//! parsed. No decision is made here.
+
+use crate::{
+    connection::{Array, Connection, Id, Line, failure},
+    guard::guard,
+    journal,
+    node::{HOME, Node},
+    spawn, token, tool,
+};
+use abi::{Code, Error, event::Caller, limits, wire};
+use rustix::net::sockopt::socket_peercred;
+use serde_json::{Map, Value};
+use std::{
+    io,
+    os::unix::net::{UnixListener, UnixStream},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::Ordering,
+    },
+};
+
+/// JSON-RPC 2.0, section 5.1.
+const PARSE: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+/// Bytes of a request's id: it is sent back.
+const ID_BYTES_MAX: usize = 256;
+
+/// The connected clients.
+#[derive(Default)]
+pub(crate) struct Door {
+    clients: Mutex<Vec<Arc<Connection>>>,
+    left: Condvar,
+}
+
+impl Door {
+    /// Takes clients until the listener is shut down.
+    pub fn accept(self: &Arc<Self>, node: &Arc<Node>, listener: &UnixListener) {
+        loop {
+            let socket = match listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) if node.stopping.load(Ordering::Relaxed) => return,
+                Err(error) => {
+                    // Out of descriptors, most likely: those who are here must go first.
+                    journal::say("door", &format!("a client could not be taken: {error}"));
+                    let held = guard(&self.clients);
+                    drop(crate::guard::wait(&self.left, held, 100_000));
+                    continue;
+                }
+            };
+            if node.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            self.admit(node, socket);
+        }
+    }
+
+    fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream) {
+        let caller = operator(node, &socket);
+        let client = Connection::new(socket, node.clock.clone());
+        let full = guard(&self.clients).len() >= limits::CLIENTS_MAX;
+        let refused = match (&caller, full) {
+            (_, true) => Some(Error::new(Code::Busy, "too many clients are connected").hint("close some of them")),
+            (Err(error), false) => Some(error.clone()),
+            (Ok(_), false) => None,
+        };
+        if let Some(error) = refused {
+            client.send_line(failure(&Value::Null, error.code.number(), &error));
+            client.close();
+            return;
+        }
+        guard(&self.clients).push(client.clone());
+        let (door, node, name) = (self.clone(), node.clone(), caller.unwrap_or_default());
+        let held = client.clone();
+        let started = spawn::thread("client", move || {
+            Session { node: &node, client: &client, operator: name, tainted: false }.serve();
+            for (reply, cell) in client.close() {
+                node.left(&cell, reply);
+            }
+            door.forget(&client);
+        });
+        if !started {
+            held.close();
+            self.forget(&held);
+        }
+    }
+
+    fn forget(&self, client: &Arc<Connection>) {
+        guard(&self.clients).retain(|held| !Arc::ptr_eq(held, client));
+        self.left.notify_all();
+    }
+
+    /// No client is read from any more.
+    pub fn stop_reading(&self) {
+        guard(&self.clients).iter().for_each(|client| client.stop_reading());
+    }
+
+    /// Waits until what was answered has gone out, at most so long, then cuts all off.
+    pub fn close(&self, at_most_us: u64, clock: &dyn crate::clock::Clock) {
+        let end = clock.mono().saturating_add(at_most_us);
+        let mut clients = guard(&self.clients);
+        while clients.iter().any(|client| client.is_behind()) && clock.mono() < end {
+            clients = crate::guard::wait(&self.left, clients, 10_000);
+        }
+        clients.iter().for_each(|client| client.cut());
+        while !clients.is_empty() && clock.mono() < end {
+            clients = crate::guard::wait(&self.left, clients, 10_000);
+        }
+    }
+}
+
+/// Makes `accept` return.
+pub(crate) fn shut(listener: &UnixListener) {
+    let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
+}
+
+/// The operator at the other end.
+fn operator(node: &Node, socket: &UnixStream) -> Result<String, Error> {
+    let unknown = |what: &str| {
+        Error::new(Code::Denied, format!("{what} is no operator of this node"))
+            .hint("connect as the user who runs the daemon")
+    };
+    let uid = socket_peercred(socket).map_err(|_| unknown("this peer"))?.uid.as_raw();
+    let name = node.registry.operator(uid).map_err(|trouble| trouble.to_error())?;
+    name.ok_or_else(|| unknown(&format!("user id {uid}")))
+}
+
+/// One connection's requests.
+struct Session<'a> {
+    node: &'a Arc<Node>,
+    client: &'a Arc<Connection>,
+    operator: String,
+    /// A token was shown: it is nobody's but the token's.
+    tainted: bool,
+}
+
+impl Session<'_> {
+    fn serve(&mut self) {
+        let mut lines = self.client.lines();
+        loop {
+            self.client.make_room();
+            match lines.next() {
+                Ok(Line::Full(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
+                Ok(Line::Full(line)) => self.line(&line),
+                Ok(Line::TooLong) => {
+                    let message = format!("a line is longer than {} bytes", limits::LINE_BYTES_MAX);
+                    self.refuse(PARSE, &Error::new(Code::TooLarge, message).hint("the connection is closed"));
+                    return;
+                }
+                Ok(Line::End) | Err(_) => return,
+            }
+            if self.client.is_dead() {
+                return;
+            }
+        }
+    }
+
+    fn refuse(&self, number: i32, error: &Error) {
+        self.client.send_line(failure(&Value::Null, number, error));
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let bad = |message: String| Error::new(Code::Invalid, message);
+        if std::str::from_utf8(line).is_err() {
+            return self.refuse(PARSE, &bad("the message is not UTF-8".into()));
+        }
+        if tool::deeper_than(line, limits::JSON_DEPTH_MAX) {
+            let message = format!("the message is nested deeper than {}", limits::JSON_DEPTH_MAX);
+            return self.refuse(PARSE, &bad(message));
+        }
+        match serde_json::from_slice(line) {
+            Err(error) => self.refuse(PARSE, &bad(format!("the message is not JSON: {error}"))),
+            Ok(Value::Array(requests)) => self.array(requests),
+            Ok(request) => self.request(request, None),
+        }
+    }
+
+    fn array(&mut self, requests: Vec<Value>) {
+        if requests.is_empty() || requests.len() > limits::CLIENT_REQUESTS_MAX {
+            let message = format!("an array holds 1 to {} requests", limits::CLIENT_REQUESTS_MAX);
+            return self.refuse(INVALID_REQUEST, &Error::new(Code::Invalid, message));
+        }
+        let array = Array::of(requests.len());
+        for request in requests {
+            self.request(request, Some(&array));
+        }
+    }
+
+    fn request(&mut self, request: Value, array: Option<&Arc<Array>>) {
+        let (id, request) = match envelope(request) {
+            Ok((id, request)) => (id, Ok(request)),
+            Err((id, error)) => (Some(id), Err(error)),
+        };
+        let place = match (array, id) {
+            (None, None) => Id::None,
+            (None, Some(id)) => Id::One(id),
+            (Some(array), id) => Id::Part(id, array.clone()),
+        };
+        match request {
+            Err(error) => self.client.refuse(&place, INVALID_REQUEST, &error),
+            Ok((method, params)) => {
+                if let Err(error) = self.call(&method, params, &place) {
+                    self.client.answer(&place, Err(error));
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, method: &str, mut params: Map<String, Value>, id: &Id) -> Result<(), Error> {
+        let token = params.remove("token");
+        self.tainted |= token.is_some();
+        let workspace = match params.remove("workspace") {
+            None => HOME.to_owned(),
+            Some(Value::String(name)) => wire::word("workspace", &name)?,
+            Some(_) => return Err(Error::invalid("workspace", "workspace is text")),
+        };
+        let caller = self.caller(token.as_ref(), &workspace)?;
+        let decoded = wire::decode(method, Value::Object(params))?;
+        tool::fits(&decoded)?;
+        let cell = self.node.cell(&workspace)?;
+        self.node.call(&cell, self.client, id.clone(), caller, decoded);
+        Ok(())
+    }
+
+    fn caller(&self, token: Option<&Value>, workspace: &str) -> Result<Caller, Error> {
+        let denied = |message: &str| Error::new(Code::Denied, message).argument("token");
+        match token {
+            None if self.tainted => Err(denied("this connection has shown a token and is no operator's any more")
+                .hint("open another connection, or show the token with every request")),
+            None => Ok(Caller::Operator(self.operator.clone())),
+            Some(token) => {
+                let shown = token.as_str().unwrap_or("");
+                let pid = token::check(self.node.registry.secret(), workspace, shown);
+                pid.map(Caller::Process)
+                    .ok_or_else(|| denied("the token names no process of this workspace"))
+            }
+        }
+    }
+}
+
+/// What a request says: its id (none for a notification), method and arguments.
+type Request = (Option<Value>, (String, Map<String, Value>));
+
+/// Checks a request's envelope; what is wrong is told under the id it gave, if it gave one that can be.
+fn envelope(request: Value) -> Result<Request, (Value, Error)> {
+    let wrong = |id: &Option<Value>, message: &str| {
+        (id.clone().unwrap_or(Value::Null), Error::new(Code::Invalid, message))
+    };
+    let Value::Object(mut map) = request else {
+        return Err(wrong(&None, "a request is an object"));
+    };
+    let id = match map.remove("id") {
+        Some(Value::String(id)) if id.len() > ID_BYTES_MAX => {
+            return Err(wrong(&None, "the id is longer than 256 bytes"));
+        }
+        id @ (None | Some(Value::String(_) | Value::Number(_) | Value::Null)) => id,
+        Some(_) => return Err(wrong(&None, "the id is text or a number")),
+    };
+    if map.remove("jsonrpc").as_ref().and_then(Value::as_str) != Some("2.0") {
+        return Err(wrong(&id, "jsonrpc is \"2.0\""));
+    }
+    let Some(Value::String(method)) = map.remove("method") else {
+        return Err(wrong(&id, "method is text"));
+    };
+    let params = match map.remove("params") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(params)) => params,
+        Some(_) => return Err(wrong(&id, "params is an object")),
+    };
+    if let Some(key) = map.keys().next() {
+        let shown: String = key.chars().take(64).collect();
+        return Err(wrong(&id, &format!("a request has no key {shown:?}")));
+    }
+    Ok((id, (method, params)))
+}

@@ -1,0 +1,199 @@
+//! Work that leaves the workspace: a model call, an effect at a mount, a probe. A job carries all it needs and
+//! returns the body of the event that ends it, with its blobs. Whoever runs it (a worker thread, the simulator)
+//! only chooses when.
+//!
+//! What a driver says is an allegation: its text is bounded, its tokens are counted by us as well, negative numbers
+//! are nothing, and a driver that panics has failed.
+
+use crate::tool;
+use abi::{
+    Content, EffectId,
+    call::Fields,
+    event::{Body, Claimed, EffectOutcome, ModelOutcome, Probed, Stop},
+    limits,
+    money::Usage,
+};
+use drivers::{Flow, Model, Mount, Prompt, Said};
+use serde_json::json;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What ended, and the bytes it names.
+pub type Ended = (Body, Vec<Vec<u8>>);
+
+/// Bytes of the canonical answer: it is read back as one message and kept as one inline blob.
+const ANSWER_BYTES_MAX: u64 = if limits::ANSWER_BYTES_MAX < limits::BLOB_INLINE_BYTES_MAX {
+    limits::ANSWER_BYTES_MAX
+} else {
+    limits::BLOB_INLINE_BYTES_MAX
+};
+/// Bytes of what a driver says about an effect.
+const OUTCOME_BYTES_MAX: usize = limits::BLOB_INLINE_BYTES_MAX as usize;
+/// Bytes of why something failed.
+const MESSAGE_BYTES_MAX: usize = 1000;
+
+/// A model call with its context expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelJob {
+    /// Its name.
+    pub effect: EffectId,
+    /// First or second attempt.
+    pub attempt: u32,
+    /// For which process.
+    pub pid: abi::Pid,
+    /// The whole context.
+    pub prompt: Prompt,
+    /// Output tokens reserved at the start.
+    pub reserved_out: u64,
+}
+
+/// An effect, or the question whether it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectJob {
+    /// Its name.
+    pub effect: EffectId,
+    /// Where.
+    pub mount: String,
+    /// What.
+    pub kind: String,
+    /// With what; none if the recorded bytes cannot be read.
+    pub fields: Option<Fields>,
+}
+
+/// So many bytes as tokens, by our own count.
+pub fn tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(limits::COUNT_BYTES_PER_TOKEN)
+}
+
+/// Calls a model. `stream` hears each piece with the output tokens counted so far, and may end it.
+pub fn run_model(job: &ModelJob, model: &dyn Model, stream: &mut dyn FnMut(u64, &str) -> Flow) -> Ended {
+    let mut bytes = 0_u64;
+    let mut ended = false;
+    let mut receive = |piece: &str| {
+        bytes = bytes.saturating_add(piece.len() as u64);
+        let count = tokens(bytes);
+        let full = bytes > ANSWER_BYTES_MAX || count > job.prompt.max_out;
+        if ended || full || stream(count, piece) == Flow::Stop {
+            ended = true;
+            return Flow::Stop;
+        }
+        Flow::Go
+    };
+    let called = catch_unwind(AssertUnwindSafe(|| model.call(&job.prompt, &mut receive)));
+    let outcome = match called {
+        Ok(Ok(said)) => return answered(job, said, ended, bytes),
+        Ok(Err(error)) => (error.message, error.again),
+        Err(_) => ("the model's driver panicked".to_owned(), false),
+    };
+    failed(job, &outcome.0, outcome.1)
+}
+
+/// A model call that cannot be made at all.
+pub fn failed(job: &ModelJob, message: &str, again: bool) -> Ended {
+    let bytes = tool::cut(message, MESSAGE_BYTES_MAX).as_bytes().to_vec();
+    let outcome = ModelOutcome::Failed { message: Content::of(&bytes), again };
+    (Body::ModelEnded { effect: job.effect, attempt: job.attempt, outcome }, vec![bytes])
+}
+
+fn answered(job: &ModelJob, said: Said, ended: bool, streamed: u64) -> Ended {
+    let spoken: u64 = said.tools.iter().map(|tool| (tool.name.len() + tool.arguments.len()) as u64).sum();
+    let text_bytes = streamed.max(said.text.len() as u64);
+    let tokens_in = job.prompt.items.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    let counted = Usage {
+        tokens_in: tokens(tokens_in),
+        tokens_out: tokens(text_bytes.saturating_add(spoken)),
+        tokens_cached: 0,
+    };
+    let count = |said: i64| u64::try_from(said).unwrap_or(0);
+    let claimed = Usage {
+        tokens_in: count(said.usage.tokens_in),
+        tokens_out: count(said.usage.tokens_out),
+        tokens_cached: count(said.usage.tokens_cached),
+    };
+    let (bytes, tools, cut) = canonical(said.text, said.tools);
+    let stop = match (ended, cut) {
+        (true, _) => Stop::Cut,
+        (false, true) => Stop::Length,
+        (false, false) => said.stop,
+    };
+    let outcome = ModelOutcome::Answered {
+        answer: Content::of(&bytes),
+        tools,
+        stop,
+        usage: Claimed::new(claimed),
+        counted,
+    };
+    (Body::ModelEnded { effect: job.effect, attempt: job.attempt, outcome }, vec![bytes])
+}
+
+/// The canonical answer, how many tool calls it holds, and whether something had to be left out to fit.
+fn canonical(text: String, tools: Vec<drivers::ToolCall>) -> (Vec<u8>, u32, bool) {
+    let most = usize::try_from(limits::TOOLS_PER_STEP_MAX).unwrap_or(usize::MAX);
+    let mut cut = tools.len() > most;
+    let mut text = text;
+    let mut rows: Vec<serde_json::Value> = tools
+        .iter()
+        .take(most)
+        .map(|call| {
+            let name = tool::cut(&call.name, limits::WORD_BYTES_MAX + 1);
+            json!({ "name": name, "arguments": call.arguments })
+        })
+        .collect();
+    loop {
+        let bytes = json!({ "text": text, "tools": rows }).to_string().into_bytes();
+        if bytes.len() as u64 <= ANSWER_BYTES_MAX {
+            return (bytes, u32::try_from(rows.len()).unwrap_or(u32::MAX), cut);
+        }
+        cut = true;
+        // Halving ends: an empty text without tools is 22 bytes. The last tool goes first: it is the least sure.
+        if rows.pop().is_none() {
+            text.truncate(text.floor_char_boundary(text.len() / 2));
+        }
+    }
+}
+
+/// Has a mount carry an effect out.
+pub fn run_dispatch(job: &EffectJob, mount: Option<&dyn Mount>) -> Ended {
+    let said = match (mount, &job.fields) {
+        (None, _) => Err(format!("{} is not mounted", job.mount)),
+        (_, None) => Err("the recorded arguments cannot be read".to_owned()),
+        (Some(mount), Some(fields)) => {
+            let send = || mount.send(&job.effect, &job.kind, fields);
+            catch_unwind(AssertUnwindSafe(send)).unwrap_or_else(|_| Err("the driver panicked".to_owned()))
+        }
+    };
+    let (bytes, done) = match said {
+        Ok(bytes) => (bytes, true),
+        Err(message) => (message.into_bytes(), false),
+    };
+    let bytes = bounded(bytes);
+    let content = Content::of(&bytes);
+    let outcome = if done { EffectOutcome::Done(content) } else { EffectOutcome::Failed(content) };
+    (Body::EffectEnded { effect: job.effect, outcome }, vec![bytes])
+}
+
+/// Asks a mount whether an effect happened.
+pub fn run_probe(job: &EffectJob, mount: Option<&dyn Mount>) -> Ended {
+    let found = match (mount, &job.fields) {
+        (Some(mount), Some(fields)) => {
+            let probe = || mount.probe(&job.effect, &job.kind, fields);
+            catch_unwind(AssertUnwindSafe(probe)).unwrap_or(Probed::Unknown)
+        }
+        (None, _) | (_, None) => Probed::Unknown,
+    };
+    // `Happened` names what the other side said; only its name came back, so the words are ours.
+    let words = b"found at the other side".to_vec();
+    let (found, blobs) = match found {
+        Probed::Happened(_) => (Probed::Happened(Content::of(&words)), vec![words]),
+        Probed::Absent => (Probed::Absent, Vec::new()),
+        Probed::Unknown => (Probed::Unknown, Vec::new()),
+    };
+    (Body::EffectProbed { effect: job.effect, found }, blobs)
+}
+
+fn bounded(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(OUTCOME_BYTES_MAX);
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

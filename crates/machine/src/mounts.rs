@@ -1,0 +1,136 @@
+//! Mounts and the other control words that the machine carries out. Runs on worker threads.
+
+use crate::{
+    cell::Cell,
+    guard::guard,
+    journal,
+    node::Node,
+    timer::{Due, POLL_US},
+    turn::Input,
+    workers::Work,
+};
+use abi::{Code, Content, Error, Micros, control::Control, event::Body, limits};
+use drivers::{Delivery, Mount};
+use std::sync::Arc;
+
+/// Deliveries under way at once, for one workspace.
+const ARRIVING_MAX: usize = limits::BATCH_EVENTS_MAX;
+
+/// Carries out a control word.
+pub(crate) fn control(
+    node: &Arc<Node>,
+    cell: &Arc<Cell>,
+    generation: u64,
+    word: Control,
+) -> Result<(), Error> {
+    match word {
+        Control::Mount { name, driver, argument } => {
+            if guard(&cell.mounts).attached.contains_key(&name) {
+                return Err(Error::new(Code::Exists, format!("{name} is mounted already"))
+                    .argument("name")
+                    .hint(format!("unmount {name} first, or take another name")));
+            }
+            let mount: Arc<dyn Mount> = drivers::mount(&driver, &name, &argument)?.into();
+            let manifest = mount.manifest();
+            guard(&cell.mounts).attached.insert(name.clone(), mount);
+            let mounted = Body::Mounted { mount: name, driver, argument, manifest };
+            node.ended(cell, generation, (mounted, Vec::new()));
+            poll_at(node, cell, node.clock.mono());
+            Ok(())
+        }
+        Control::Unmount { name } => match guard(&cell.mounts).attached.remove(&name) {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Code::NotFound, format!("{name} is not mounted")).argument("name")),
+        },
+        Control::Workspace { name, lacks } => node.make(&name, lacks),
+        Control::Down => {
+            node.ask_down();
+            Ok(())
+        }
+        // The kernel carries these out itself and never sends them here.
+        Control::Budget { .. } | Control::Signal { .. } => {
+            Err(Error::new(Code::Unavailable, "this word is the kernel's"))
+        }
+    }
+}
+
+/// Attaches again what the kernel says is mounted. One that cannot be attached is said, and tried at the next wake.
+pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<(String, String, String)>) {
+    if wanted.is_empty() {
+        return;
+    }
+    for (name, driver, argument) in wanted {
+        if guard(&cell.mounts).attached.contains_key(&name) {
+            continue;
+        }
+        match drivers::mount(&driver, &name, &argument) {
+            Ok(mount) => {
+                guard(&cell.mounts).attached.insert(name, mount.into());
+            }
+            Err(error) => journal::say(&cell.name, &format!("{name} is not attached: {error}")),
+        }
+    }
+    poll_at(node, cell, node.clock.mono());
+}
+
+/// The next poll is then, and no other.
+fn poll_at(node: &Arc<Node>, cell: &Arc<Cell>, at: Micros) {
+    let turn = {
+        let mut mounts = guard(&cell.mounts);
+        mounts.turn += 1;
+        mounts.turn
+    };
+    node.timer.at(at, Due::Poll { cell: cell.clone(), turn });
+}
+
+/// Begins the poll of this turn, unless another has been set since or one is under way.
+pub(crate) fn begin_poll(node: &Arc<Node>, cell: &Arc<Cell>, turn: u64) {
+    let mut mounts = guard(&cell.mounts);
+    if turn != mounts.turn || mounts.attached.is_empty() || mounts.polling {
+        return;
+    }
+    mounts.polling = true;
+    drop(mounts);
+    node.workers.submit(node, cell, 0, Work::Poll);
+}
+
+/// Asks every mount what has come.
+pub(crate) fn poll(node: &Arc<Node>, cell: &Arc<Cell>) {
+    let attached: Vec<(String, Arc<dyn Mount>)> = {
+        let mounts = guard(&cell.mounts);
+        mounts.attached.iter().map(|(name, mount)| (name.clone(), mount.clone())).collect()
+    };
+    for (name, mount) in attached {
+        match mount.poll() {
+            Ok(deliveries) => arrive(node, cell, &name, deliveries),
+            Err(message) => journal::say(&cell.name, &format!("{name}: {message}")),
+        }
+    }
+    guard(&cell.mounts).polling = false;
+    poll_at(node, cell, node.clock.mono().saturating_add(POLL_US));
+}
+
+fn arrive(node: &Arc<Node>, cell: &Arc<Cell>, name: &str, deliveries: Vec<Delivery>) {
+    for delivery in deliveries {
+        let key = (name.to_owned(), delivery.path.clone());
+        let input = {
+            let mut mounts = guard(&cell.mounts);
+            if mounts.arriving.contains_key(&key) || mounts.arriving.len() >= ARRIVING_MAX {
+                continue;
+            }
+            if delivery.bytes.len() as u64 > limits::BLOB_INLINE_BYTES_MAX {
+                if mounts.refused.len() < limits::LISTING_MAX as usize && mounts.refused.insert(key) {
+                    let path = &delivery.path;
+                    journal::say(&cell.name, &format!("{name}{path} is larger than 64 KiB and stays outside"));
+                }
+                continue;
+            }
+            let content = Content::of(&delivery.bytes);
+            let body = Body::Arrived { mount: name.to_owned(), path: delivery.path.clone(), content };
+            let input = Input::now(&*node.clock, body, vec![delivery.bytes.clone()]);
+            mounts.arriving.insert(key, delivery);
+            input
+        };
+        node.push(cell, input);
+    }
+}

@@ -1,0 +1,116 @@
+//! The sink of a running cell: takes what leaves a turn to whom it is for.
+
+use crate::{
+    cell::{Cell, Follower, Gauge, Ticket},
+    guard::guard,
+    journal,
+    node::Node,
+    timer::Due,
+    turn::{Out, Sink},
+    workers::Work,
+};
+use abi::{Pid, record::{Entry, Record}};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Carries what one generation of a cell lets out.
+pub(crate) struct Post<'a> {
+    pub node: &'a Arc<Node>,
+    pub cell: &'a Arc<Cell>,
+    pub generation: u64,
+}
+
+impl Sink for Post<'_> {
+    fn ordered(&mut self, out: Out) {
+        self.carry(out);
+    }
+
+    fn durable(&mut self, out: Out) {
+        self.carry(out);
+    }
+
+    fn follows(&self) -> bool {
+        !guard(&self.cell.desk).followers.is_empty()
+    }
+}
+
+impl Post<'_> {
+    fn carry(&mut self, out: Out) {
+        match out {
+            Out::Reply { to, answer } => {
+                let ticket = guard(&self.cell.desk).waiting.remove(&to);
+                if let Some(Ticket { client, id }) = ticket {
+                    client.answer(&id, answer);
+                    client.land(to);
+                }
+            }
+            Out::Follow { to, pids } => {
+                let mut desk = guard(&self.cell.desk);
+                let client = desk.waiting.get(&to).map(|ticket| ticket.client.clone());
+                desk.followers.extend(client.map(|client| Follower { client, pids }));
+            }
+            Out::Records(records) => self.show(&records),
+            Out::Model(job) => {
+                let gauge = Gauge::new(job.reserved_out);
+                guard(&self.cell.gauges).insert(job.effect, gauge.clone());
+                self.work(Work::Model(job, gauge));
+            }
+            Out::Dispatch(job) => self.work(Work::Send(job)),
+            Out::Probe(job) => self.work(Work::Probe(job)),
+            Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),
+            Out::Extend { effect, reserved_out } => {
+                if let Some(gauge) = guard(&self.cell.gauges).get(&effect) {
+                    gauge.extend(reserved_out);
+                }
+            }
+            Out::Cut { effect } => {
+                if let Some(gauge) = guard(&self.cell.gauges).get(&effect) {
+                    gauge.cut();
+                }
+            }
+            Out::Timer { timer, after_us } => {
+                let fire = Due::Fire { cell: self.cell.clone(), generation: self.generation, timer };
+                self.node.timer.at(self.node.clock.mono().saturating_add(after_us), fire);
+            }
+            Out::Control { reply, word } => self.work(Work::Control(reply, word)),
+            Out::Alarm(message) => journal::say(&self.cell.name, &message),
+        }
+    }
+
+    fn work(&self, work: Work) {
+        self.node.workers.submit(self.node, self.cell, self.generation, work);
+    }
+
+    fn show(&self, records: &[(Record, Value)]) {
+        let mut desk = guard(&self.cell.desk);
+        desk.followers.retain(|follower| !follower.client.is_dead());
+        for follower in &mut desk.followers {
+            for (record, shown) in records.iter().filter(|(record, _)| wants(&mut follower.pids, record)) {
+                let _ = record;
+                let params = json!({ "workspace": self.cell.name, "record": shown });
+                follower.client.send_line(notice("record", &params));
+            }
+        }
+    }
+}
+
+/// Whether a follower wants this record; what its processes start, it wants too.
+fn wants(pids: &mut Option<BTreeSet<Pid>>, record: &Record) -> bool {
+    let Some(pids) = pids else { return true };
+    if let Entry::Spawned { pid, parent, .. } = &record.body
+        && pids.contains(parent)
+    {
+        pids.insert(*pid);
+    }
+    let about = match &record.body {
+        Entry::Spawned { pid, .. } | Entry::Exited { pid, .. } | Entry::Steered { pid, .. } => Some(*pid),
+        Entry::Stalled { pid, .. } => Some(*pid),
+        _ => None,
+    };
+    pids.contains(&record.pid) || about.is_some_and(|pid| pids.contains(&pid))
+}
+
+/// A JSON-RPC 2.0 notification.
+pub(crate) fn notice(method: &str, params: &Value) -> String {
+    json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string()
+}

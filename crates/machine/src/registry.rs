@@ -1,0 +1,142 @@
+//! `node.db` behind a lock: operators, workspaces with their marks, leases of money, and what killed whom.
+
+use crate::guard::guard;
+use abi::{
+    Hash, Micros,
+    money::{Nano, Price},
+};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Mutex, MutexGuard},
+};
+use store::{
+    Node, Options, Trouble,
+    node::{Awakeness, WorkspaceRow},
+};
+
+/// What all workspaces of a node may spend in a day. High: what holds an installation to a sum is the workspace's
+/// own `/sys/budget.yaml`; this one only bounds a node that runs very many.
+const NODE_DAY: Nano = Nano(10_000_000_000_000);
+/// What a workspace is lent when it wakes. Spent, it is frozen until it has slept, so it lies well above the
+/// shipped limit of a day.
+const LEASE: Nano = Nano(100_000_000_000);
+const DAY_US: u64 = 24 * 3600 * 1_000_000;
+
+/// How a workspace goes to sleep.
+pub(crate) struct Bed {
+    /// Of its lease.
+    pub spent: Nano,
+    /// When it wants to be woken.
+    pub due: Option<Micros>,
+    /// Whether it is to be awake again after a restart.
+    pub stays: Stays,
+}
+
+/// Whether a mark stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stays {
+    /// Boot wakes it.
+    Awake,
+    /// Boot leaves it.
+    Asleep,
+}
+
+/// The open `node.db`.
+pub(crate) struct Registry {
+    node: Mutex<Node>,
+    secret: [u8; 32],
+    owner: String,
+}
+
+impl Registry {
+    /// Opens it, or makes it with this secret. At the first start this user, and root, become operators.
+    pub fn open(home: &Path, seed: [u8; 32], uid: u32) -> Result<Self, Trouble> {
+        let options = Options::default();
+        let mut node = Node::open_or_create(home, &options, seed)?;
+        if node.operators()?.is_empty() {
+            node.set_budget_day(NODE_DAY)?;
+            for uid in BTreeSet::from([0, uid]) {
+                node.add_operator(uid, &crate::users::name(uid))?;
+            }
+        }
+        for (model, price) in drivers::prices() {
+            if !node.prices()?.contains(&(model.clone(), price)) {
+                node.set_price(&model, price)?;
+            }
+        }
+        let owner = node.operator(uid)?.unwrap_or_else(|| crate::users::name(uid));
+        let secret = node.secret();
+        Ok(Self { node: Mutex::new(node), secret, owner })
+    }
+
+    fn node(&self) -> MutexGuard<'_, Node> {
+        guard(&self.node)
+    }
+
+    /// For tokens.
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
+    /// Who runs the daemon.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The price table.
+    pub fn prices(&self) -> Result<Vec<(String, Price)>, Trouble> {
+        self.node().prices()
+    }
+
+    /// The operator of this user id.
+    pub fn operator(&self, uid: u32) -> Result<Option<String>, Trouble> {
+        self.node().operator(uid)
+    }
+
+    /// Every workspace.
+    pub fn rows(&self) -> Result<Vec<WorkspaceRow>, Trouble> {
+        self.node().workspaces()
+    }
+
+    /// Whether there is one of this name.
+    pub fn knows(&self, name: &str) -> Result<bool, Trouble> {
+        Ok(self.node().workspace(name)?.is_some())
+    }
+
+    /// Registers it if it is new, marks it awake, settles what a crash left open, and lends it money: durable
+    /// when this returns.
+    pub fn wake(&self, name: &str, spent: Nano, now: Micros) -> Result<Nano, Trouble> {
+        let mut node = self.node();
+        if node.workspace(name)?.is_none() {
+            node.register(name, name)?;
+        }
+        node.set_awake(name, Awakeness::Awake)?;
+        if node.leftover(name)?.is_some() {
+            node.settle(name, spent)?;
+        }
+        node.lease(name, LEASE, now / DAY_US)
+    }
+
+    /// Settles its lease and notes when to wake it.
+    pub fn sleep(&self, name: &str, bed: &Bed) -> Result<(), Trouble> {
+        let mut node = self.node();
+        node.settle(name, bed.spent)?;
+        node.set_next_due(name, bed.due)?;
+        match bed.stays {
+            Stays::Awake => Ok(()),
+            Stays::Asleep => node.set_awake(name, Awakeness::Asleep),
+        }
+    }
+
+    /// Counts an event that killed a workspace; how often that makes.
+    pub fn note_kill(&self, name: &str, digest: &Hash, what: &str) -> Result<u32, Trouble> {
+        self.node().note_kill(name, digest, what)
+    }
+
+    /// Events of this workspace that are not tried again.
+    pub fn set_aside(&self, name: &str) -> Result<BTreeSet<Hash>, Trouble> {
+        let all = self.node().quarantined()?;
+        Ok(all.into_iter().filter(|row| row.workspace == name).map(|row| row.digest).collect())
+    }
+}

@@ -1,0 +1,246 @@
+//! Answers as JSON: what clients and models read (man 5 skep-protocol).
+//!
+//! Queries are filled here from the batch's open transaction, so that an answer shows exactly what was decided
+//! before it. Records are written as they stand in the log, with their labels and the first 400 characters of the
+//! texts they name beside them.
+
+use abi::{
+    Hash, LabelId, Seq,
+    answer::Answer,
+    call::Fields,
+    fact::{Fact, Lookup, Place, Query},
+    limits,
+    path::TreePath,
+    record::{Entry, Record},
+    tree::{self, Version},
+    wire,
+};
+use kernel::Kernel;
+use serde_json::{Map, Value, json};
+use store::Trouble;
+
+/// Characters of a text that a record shows.
+const TEXT_CHARS_MAX: usize = 400;
+/// Fields of a record's body that name a blob of text.
+const TEXTS: [&str; 9] =
+    ["task", "args", "outcome", "message", "reason", "answer", "result", "text", "prompt"];
+
+/// What only the node knows.
+pub trait Around: Send + Sync {
+    /// The node's workspaces, one a line: name, awake or asleep, seq.
+    fn workspaces(&self) -> String;
+}
+
+/// A window on an open transaction.
+pub struct Page<'a, 'b> {
+    /// For the meaning of labels.
+    pub kernel: &'a Kernel,
+    /// The transaction.
+    pub batch: &'a mut store::Batch<'b>,
+    /// The node.
+    pub around: &'a dyn Around,
+    /// The node's secret.
+    pub secret: &'a [u8; 32],
+    /// The workspace.
+    pub name: &'a str,
+}
+
+impl Page<'_, '_> {
+    /// An answer as its reader sees it.
+    pub fn answer(&mut self, answer: &Answer) -> Result<Value, Trouble> {
+        let named = match answer {
+            Answer::Query(query) => return self.query(query),
+            Answer::Completed { answer, .. } => Some(*answer),
+            Answer::Ended { result, .. } => *result,
+            Answer::Effected { outcome, .. } => Some(*outcome),
+            Answer::Done { .. } | Answer::Text { .. } | Answer::Names { .. } | Answer::Wrote { .. } => None,
+            Answer::Same { .. } | Answer::Diverged { .. } | Answer::Undone { .. } => None,
+            Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => None,
+            Answer::TimedOut { .. } | Answer::Granted { .. } | Answer::Revoked { .. } => None,
+        };
+        let mut value = plain(answer);
+        if let (Some(content), Value::Object(map)) = (named, &mut value) {
+            let bytes = self.batch.blob(&content.hash)?.unwrap_or_default();
+            let text = match answer {
+                Answer::Completed { .. } => said(&bytes),
+                _ => String::from_utf8_lossy(&bytes).into_owned(),
+            };
+            map.insert("text".into(), text.into());
+        }
+        Ok(value)
+    }
+
+    /// The answer of a query.
+    pub fn query(&mut self, query: &Query) -> Result<Value, Trouble> {
+        match query {
+            Query::List { path, at, view } => {
+                let rows = self.batch.list(path, *at, view)?;
+                let entries: Vec<Value> = rows.iter().map(|row| self.entry(row)).collect();
+                Ok(json!({ "entries": entries }))
+            }
+            Query::Read { path, at } => self.read(path, *at),
+            Query::History { path, limit } => {
+                let rows = self.batch.history(path, *limit)?;
+                let versions =
+                    rows.iter().map(|row| self.version(row)).collect::<Result<Vec<Value>, Trouble>>()?;
+                Ok(json!({ "versions": versions }))
+            }
+            Query::Trace { from, limit, pids, follow: _ } => {
+                let rows = self.batch.records(*from, *limit, pids.as_ref())?;
+                let next = rows.last().map_or(*from, |(record, _)| record.seq);
+                let mut records = Vec::with_capacity(rows.len());
+                for (row, _) in &rows {
+                    let batch = &mut *self.batch;
+                    records.push(record(self.kernel, row, &mut |hash| batch.blob(hash))?);
+                }
+                Ok(json!({ "records": records, "next": next }))
+            }
+            Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
+            Query::Token { pid } => Ok(json!({ "text": crate::token::mint(self.secret, self.name, *pid) })),
+        }
+    }
+
+    /// The same for a reader that takes at most one inline blob: a turn. What does not fit is cut, and says so.
+    pub fn filled(&mut self, query: &Query) -> Result<Vec<u8>, Trouble> {
+        let max = usize::try_from(limits::BLOB_INLINE_BYTES_MAX).unwrap_or(usize::MAX);
+        let mut value = self.query(query)?;
+        let mut bytes = value.to_string().into_bytes();
+        while bytes.len() > max {
+            shorten(&mut value);
+            bytes = value.to_string().into_bytes();
+        }
+        Ok(bytes)
+    }
+
+    /// The head at that moment; the kernel has seen in the same transaction that there is one.
+    fn read(&mut self, path: &TreePath, at: Option<Seq>) -> Result<Value, Trouble> {
+        let lookup = Lookup::Path { path: path.clone(), at };
+        let Fact::Place(Place { head: Some(row), .. }) = self.batch.answer(&lookup)? else {
+            return Ok(json!({ "text": "" }));
+        };
+        let bytes = self.batch.blob(&row.content.hash)?.unwrap_or_default();
+        let mut value = json!({
+            "version": row.id, "node": row.node, "bytes": row.content.bytes, "mode": row.mode,
+            "mtime": row.mtime, "label": label(self.kernel, row.label), "actor": row.actor,
+        });
+        if let Value::Object(map) = &mut value {
+            match String::from_utf8(bytes) {
+                Ok(text) => map.insert("text".into(), text.into()),
+                Err(raw) => map.insert("base64".into(), wire::to_base64(raw.as_bytes()).into()),
+            };
+        }
+        Ok(value)
+    }
+
+    fn entry(&self, row: &tree::Entry) -> Value {
+        json!({
+            "name": row.name, "node": row.node, "bytes": row.bytes, "mode": row.mode, "mtime": row.mtime,
+            "version": row.version, "label": label(self.kernel, row.label), "actor": row.actor,
+        })
+    }
+
+    fn version(&mut self, row: &Version) -> Result<Value, Trouble> {
+        let message = match &row.message {
+            None => None,
+            Some(content) => self.batch.blob(&content.hash)?,
+        };
+        let message = message.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(json!({
+            "version": row.id, "file": row.file, "node": row.node, "bytes": row.content.bytes,
+            "hash": row.content.hash, "mode": row.mode, "mtime": row.mtime,
+            "label": label(self.kernel, row.label), "actor": row.actor, "pid": row.pid,
+            "operation": row.op, "seq": row.seq, "diverged": row.diverged, "parents": row.parents,
+            "message": message, "path": row.path,
+        }))
+    }
+}
+
+/// A record as a reader of the log sees it.
+pub fn record(
+    kernel: &Kernel,
+    record: &Record,
+    blob: &mut dyn FnMut(&Hash) -> Result<Option<Vec<u8>>, Trouble>,
+) -> Result<Value, Trouble> {
+    let mut value = plain(record);
+    let (joined, named) = {
+        let body = value.get("body").and_then(Value::as_object).and_then(|body| body.values().next());
+        let id = ["joined", "label"].iter().find_map(|key| body?.get(key)?.as_u64());
+        let of_change = || body?.get("changes")?.get(0)?.get("label")?.as_u64();
+        let names: Vec<(&str, Hash)> = TEXTS
+            .iter()
+            .filter_map(|key| Some((*key, body?.get(key)?.get("hash")?.as_str()?.parse().ok()?)))
+            .collect();
+        (id.or_else(of_change), names)
+    };
+    let joined = joined.and_then(|id| u32::try_from(id).ok()).map(|id| label(kernel, LabelId(id)));
+    let mut texts = Map::new();
+    for (key, hash) in named {
+        if let Some(bytes) = blob(&hash)? {
+            let text = if key == "args" { arguments(&record.body, &bytes) } else { None };
+            let text = text.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
+            let shown: String = text.chars().take(TEXT_CHARS_MAX).collect();
+            texts.insert(hash.to_string(), shown.into());
+        }
+    }
+    if let Value::Object(map) = &mut value {
+        if let Some(label) = joined {
+            map.insert("label_text".into(), label.into());
+        }
+        if !texts.is_empty() {
+            map.insert("texts".into(), Value::Object(texts));
+        }
+    }
+    Ok(value)
+}
+
+/// Arguments of an effect are bytes of `Fields`; those of anything else are text.
+fn arguments(body: &Entry, bytes: &[u8]) -> Option<String> {
+    if !matches!(body, Entry::Proposed { .. } | Entry::Intended { .. }) {
+        return None;
+    }
+    let fields: Fields = musli::wire::from_slice(bytes).ok()?;
+    let lines: Vec<String> =
+        fields.iter().map(|(name, values)| format!("{name}: {}", values.join(", "))).collect();
+    Some(lines.join("\n"))
+}
+
+/// A label in words.
+pub fn label(kernel: &Kernel, id: LabelId) -> String {
+    kernel.label(id).map_or_else(|| "external".to_owned(), ToString::to_string)
+}
+
+/// What a model said, out of its answer's blob.
+pub fn said(bytes: &[u8]) -> String {
+    let value: Option<Value> = serde_json::from_slice(bytes).ok();
+    let text = value.as_ref().and_then(|value| value.get("text")).and_then(Value::as_str);
+    text.map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
+}
+
+/// Serialising our own words into memory cannot fail; null if it does.
+fn plain<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// Halves the one long thing in an answer.
+fn shorten(value: &mut Value) {
+    let Value::Object(map) = value else { return };
+    map.insert("truncated".into(), true.into());
+    for list in ["entries", "versions", "records"] {
+        if let Some(Value::Array(rows)) = map.get_mut(list) {
+            rows.truncate(rows.len() / 2);
+            if let (Some(next), "records") = (rows.last().and_then(|row| row.get("seq")).cloned(), list) {
+                map.insert("next".into(), next);
+            }
+            return;
+        }
+    }
+    for key in ["text", "base64"] {
+        if let Some(Value::String(text)) = map.get_mut(key) {
+            let half = text.floor_char_boundary(text.len() / 4 * 2);
+            text.truncate(half);
+            return;
+        }
+    }
+    *value = json!({ "truncated": true });
+}
+

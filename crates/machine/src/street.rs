@@ -1,0 +1,232 @@
+//! The one-way street inside an open transaction: plan → facts → step → append. What an event decides is seen by
+//! the next event of the batch; what leaves is sorted here by its gate.
+
+use crate::{
+    agents,
+    clock::Clock,
+    job::EffectJob,
+    policy,
+    render::{Around, Page},
+    shipped, tool,
+    turn::{Input, Later, Out, Sink, Verb},
+};
+use abi::{
+    Code, Error, Hash,
+    agent::Parsed,
+    answer::Answer,
+    effect::Effect,
+    event::Body,
+    fact::{Fact, Facts, Lookup, Query},
+    path::TreePath,
+    record::{Entry, Record},
+    tree::{Node, Version},
+};
+use kernel::Kernel;
+use std::collections::{BTreeSet, VecDeque};
+use store::{Batch, Trouble};
+
+/// A turn while its transaction is open.
+pub(crate) struct Street<'r, 'b> {
+    pub batch: Batch<'b>,
+    pub kernel: &'r mut Kernel,
+    pub clock: &'r dyn Clock,
+    pub around: &'r dyn Around,
+    pub secret: &'r [u8; 32],
+    pub set_aside: &'r BTreeSet<Hash>,
+    pub name: &'r str,
+    /// What this batch still has to decide; what a decision brings at once goes first.
+    pub todo: &'r mut VecDeque<Input>,
+    /// What leaves after the commit.
+    pub later: Vec<Later>,
+    /// Whether records have to be shown.
+    pub follows: bool,
+    /// Records appended, and about how many bytes.
+    pub weight: (u64, u64),
+}
+
+impl<'b> Street<'_, 'b> {
+    /// Decides one event.
+    pub fn walk(&mut self, input: &Input, sink: &mut dyn Sink) -> Result<(), Trouble> {
+        let facts = match self.kernel.plan(&input.event) {
+            // A refused call leaves nothing behind but its refusal.
+            Err(error) => {
+                if !matches!(input.event.body, Body::Call { .. }) {
+                    self.put(&input.blobs)?;
+                }
+                Facts::Refused(error)
+            }
+            Ok(lookups) => {
+                self.put(&input.blobs)?;
+                Facts::Found(lookups.iter().map(|lookup| self.fact(lookup)).collect::<Result<_, _>>()?)
+            }
+        };
+        let decision = self.kernel.step(&input.event, facts);
+        self.put(&decision.blobs)?;
+        for record in &decision.records {
+            self.batch.append(record)?;
+            self.weight = (self.weight.0 + 1, self.weight.1 + weight(record));
+        }
+        if changes_policy(&decision.records) {
+            self.load_policy()?;
+        }
+        if self.follows && !decision.records.is_empty() {
+            self.later.push(Later::Records(decision.records));
+        }
+        for effect in decision.effects {
+            self.effect(effect, sink)?;
+        }
+        self.later.extend(decision.alarms.into_iter().map(|alarm| Later::Out(Out::Alarm(alarm.message))));
+        Ok(())
+    }
+
+    fn put(&mut self, blobs: &[Vec<u8>]) -> Result<(), Trouble> {
+        blobs.iter().try_for_each(|blob| self.batch.put_blob(blob).map(drop))
+    }
+
+    fn page(&mut self) -> Page<'_, 'b> {
+        Page {
+            kernel: self.kernel,
+            batch: &mut self.batch,
+            around: self.around,
+            secret: self.secret,
+            name: self.name,
+        }
+    }
+
+    fn fact(&mut self, lookup: &Lookup) -> Result<Fact, Trouble> {
+        match lookup {
+            Lookup::Fill { query } => {
+                let bytes = self.page().filled(query)?;
+                Ok(Fact::Filled(self.batch.put_blob(&bytes)?))
+            }
+            Lookup::Agent { name } => self.agent(name).map(Fact::Agent),
+            Lookup::Path { .. } | Lookup::Version { .. } | Lookup::Names { .. } | Lookup::Below { .. } => {
+                self.batch.answer(lookup)
+            }
+            Lookup::Match { .. } | Lookup::Edit { .. } | Lookup::Undo { .. } | Lookup::Bytes { .. } => {
+                self.batch.answer(lookup)
+            }
+        }
+    }
+
+    /// `/agents/NAME/AGENT.md` at its head, parsed; its prompt is put into the blob table.
+    fn agent(&mut self, name: &str) -> Result<Parsed, Trouble> {
+        let path = match TreePath::parse(&format!("/agents/{name}/AGENT.md")) {
+            Ok(path) => path,
+            Err(error) => return Ok(Err(error.argument("agent"))),
+        };
+        let Some((version, bytes)) = head(&mut self.batch, &path)? else {
+            return Ok(Err(Error::new(Code::NotFound, format!("there is no agent {name}"))
+                .argument("agent")
+                .hint("list /agents shows those there are")));
+        };
+        match agents::parse(name, &bytes, &version) {
+            Ok((def, prompt)) => {
+                self.batch.put_blob(&prompt)?;
+                Ok(Ok(def))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Policy and budget at their heads become the next event, if both parse; else what stands goes on standing.
+    pub fn load_policy(&mut self) -> Result<(), Trouble> {
+        match loaded(&mut self.batch)? {
+            None => {}
+            Some(Ok(body)) => self.todo.push_front(Input::now(self.clock, body, Vec::new())),
+            Some(Err(error)) => {
+                let alarm = format!("the policy was not loaded, the one before stands: {error}");
+                self.later.push(Later::Out(Out::Alarm(alarm)));
+            }
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: Effect, sink: &mut dyn Sink) -> Result<(), Trouble> {
+        match effect {
+            Effect::Reply { to, answer } => {
+                let following = match &answer {
+                    Ok(Answer::Query(Query::Trace { follow: true, pids, .. })) => Some(pids.clone()),
+                    _ => None,
+                };
+                let answer = match answer {
+                    Ok(answer) => Ok(self.page().answer(&answer)?),
+                    Err(error) => Err(error),
+                };
+                if let Some(pids) = following {
+                    self.follows = true;
+                    self.later.push(Later::Out(Out::Follow { to, pids }));
+                }
+                self.later.push(Later::Out(Out::Reply { to, answer }));
+            }
+            Effect::Model(call) => self.later.push(Later::Model(call)),
+            Effect::Extend { effect, reserved_out } => sink.ordered(Out::Extend { effect, reserved_out }),
+            Effect::Cut { effect } => sink.ordered(Out::Cut { effect }),
+            Effect::Tool { pid, step, index, answer } => {
+                let bytes = self.batch.blob(&answer)?;
+                let (body, blobs) = tool::take(pid, step, index, bytes.as_deref());
+                let mut input = Input::now(self.clock, body, blobs);
+                if !self.set_aside.is_empty() && self.set_aside.contains(&input.digest()) {
+                    input.event.body = tool::refused(&input.event.body, tool::set_aside()).unwrap_or(input.event.body);
+                }
+                self.todo.push_front(input);
+            }
+            Effect::Arm { effect } => {
+                let armed = Input::now(self.clock, Body::Armed { effect }, Vec::new());
+                self.later.push(Later::Out(Out::Next(armed)));
+            }
+            Effect::Dispatch { effect, mount, kind, args } => {
+                let job = EffectJob { effect, mount, kind, fields: None };
+                self.later.push(Later::Effect { job, args, verb: Verb::Send });
+            }
+            Effect::Probe { effect, mount, kind, args } => {
+                let job = EffectJob { effect, mount, kind, fields: None };
+                self.later.push(Later::Effect { job, args, verb: Verb::Probe });
+            }
+            Effect::Timer { timer, after_us } => sink.ordered(Out::Timer { timer, after_us }),
+            Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
+        }
+        Ok(())
+    }
+}
+
+/// The head of a file and its bytes.
+pub(crate) fn head(batch: &mut Batch<'_>, path: &TreePath) -> Result<Option<(Version, Vec<u8>)>, Trouble> {
+    let Fact::Place(place) = batch.answer(&Lookup::Path { path: path.clone(), at: None })? else {
+        return Ok(None);
+    };
+    let Some(version) = place.head.filter(|version| version.node == Node::File) else { return Ok(None) };
+    let bytes = batch.blob(&version.content.hash)?;
+    Ok(bytes.map(|bytes| (version, bytes)))
+}
+
+/// What loading the policy comes to; none while one of its files is missing.
+pub(crate) fn loaded(batch: &mut Batch<'_>) -> Result<Option<Result<Body, Error>>, Trouble> {
+    let mut file = |path: &str| match TreePath::parse(path) {
+        Ok(path) => head(batch, &path).map(|found| found.map(|(_, bytes)| bytes)),
+        Err(_) => Ok(None),
+    };
+    let (Some(rows), Some(money)) = (file(shipped::POLICY_PATH)?, file(shipped::BUDGET_PATH)?) else {
+        return Ok(None);
+    };
+    let digest = Hash::of(&rows);
+    Ok(Some(policy::parse(&rows, &money).map(|policy| Body::PolicyLoaded { digest, policy })))
+}
+
+fn changes_policy(records: &[Record]) -> bool {
+    let ours = |path: &TreePath| [shipped::POLICY_PATH, shipped::BUDGET_PATH].contains(&path.as_str());
+    records.iter().any(|record| {
+        let Entry::Wrote { changes, .. } = &record.body else { return false };
+        changes.iter().any(|change| !change.diverged && ours(&change.path))
+    })
+}
+
+/// About how many bytes a record takes in the log; only when to write a snapshot depends on it.
+fn weight(record: &Record) -> u64 {
+    let parts = match &record.body {
+        Entry::Wrote { changes, .. } => changes.len(),
+        Entry::ModelIntended { add, .. } => add.len(),
+        _ => 0,
+    };
+    150 + 150 * parts as u64
+}

@@ -1,0 +1,325 @@
+//! The synchronous heart: one awake workspace and the street every change of it walks.
+//!
+//! `turn(batch, sink)` takes events through plan → facts → step → append inside one transaction. What may leave at
+//! once (`ordered`) goes to the sink as it is decided; all else (`durable`) goes there after the commit, in the
+//! order it was decided. A panic or a store's trouble fails the whole batch: nothing of it is true, and the room
+//! must be dropped. No clock but the given one, no thread, no socket: the simulator drives exactly this.
+
+use crate::{
+    clock::Clock,
+    job::{EffectJob, ModelJob},
+    render::{self, Around},
+    street::{self, Street},
+};
+use abi::{
+    EffectId, Error, Hash, Pid, ReplyTo, TimerId,
+    call::Fields,
+    control::Control,
+    effect::ModelCall,
+    event::{Body, Event},
+    limits,
+    path::TreePath,
+    record::Record,
+};
+use drivers::Prompt;
+use kernel::Kernel;
+use serde_json::Value;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+use store::{Trouble, Workspace};
+
+/// An event and the bytes it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// What happened.
+    pub event: Event,
+    /// The bytes.
+    pub blobs: Vec<Vec<u8>>,
+}
+
+impl Input {
+    /// Something that happens now.
+    pub fn now(clock: &dyn Clock, body: Body, blobs: Vec<Vec<u8>>) -> Self {
+        Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs }
+    }
+
+    /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by it.
+    pub fn digest(&self) -> Hash {
+        let text = match &self.event.body {
+            Body::Call { caller, call, .. } => format!("{caller:?} {call:?}"),
+            body => format!("{body:?}"),
+        };
+        Hash::of_fields("skep event", &[text.as_bytes()])
+    }
+}
+
+/// What leaves a turn.
+#[derive(Clone, Debug)]
+pub enum Out {
+    /// To a waiting client.
+    Reply {
+        /// Which.
+        to: ReplyTo,
+        /// What.
+        answer: Result<Value, Error>,
+    },
+    /// The client that waits for this reply wants records as they come.
+    Follow {
+        /// Which.
+        to: ReplyTo,
+        /// Of whom; none means of all.
+        pids: Option<BTreeSet<Pid>>,
+    },
+    /// Records that are durable now, as JSON; only made when somebody follows.
+    Records(Vec<(Record, Value)>),
+    /// Call a model.
+    Model(ModelJob),
+    /// Have a mount do it.
+    Dispatch(EffectJob),
+    /// Ask a mount whether it happened.
+    Probe(EffectJob),
+    /// This happens next, in the same workspace.
+    Next(Input),
+    /// More output is reserved.
+    Extend {
+        /// Of which call.
+        effect: EffectId,
+        /// In all.
+        reserved_out: u64,
+    },
+    /// End a model's stream.
+    Cut {
+        /// Of which call.
+        effect: EffectId,
+    },
+    /// Wake me after so long.
+    Timer {
+        /// Which.
+        timer: TimerId,
+        /// From now.
+        after_us: u64,
+    },
+    /// Carry out a control word.
+    Control {
+        /// Who waits.
+        reply: ReplyTo,
+        /// What.
+        word: Control,
+    },
+    /// Tell the operator.
+    Alarm(String),
+}
+
+/// Where what leaves a turn goes.
+pub trait Sink {
+    /// It dies with the daemon: now.
+    fn ordered(&mut self, out: Out);
+    /// Its record is durable.
+    fn durable(&mut self, out: Out);
+    /// Whether anybody wants records.
+    fn follows(&self) -> bool;
+}
+
+/// What a turn came to.
+#[derive(Debug)]
+pub struct Turned {
+    /// Decided and durable.
+    pub done: Vec<Input>,
+    /// For the next turn, in order.
+    pub rest: Vec<Input>,
+}
+
+/// Why a batch failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// A panic while this input (an index into `lost`) was decided.
+    Panic {
+        /// Which.
+        at: usize,
+    },
+    /// The store could not.
+    Store(Trouble),
+}
+
+/// A batch that never happened. The room it happened in must be dropped.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub failure: Failure,
+    /// All its inputs.
+    pub lost: Vec<Input>,
+}
+
+/// One awake workspace.
+pub struct Room {
+    pub(crate) name: String,
+    pub(crate) kernel: Kernel,
+    pub(crate) store: Workspace,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) around: Arc<dyn Around>,
+    pub(crate) secret: [u8; 32],
+    /// Digests of events that are not tried again.
+    pub(crate) set_aside: BTreeSet<Hash>,
+    /// Records and their bytes since the last snapshot.
+    pub(crate) since: (u64, u64),
+}
+
+/// What leaves after the commit; what has to be read from the store first is not yet expanded.
+pub(crate) enum Later {
+    Out(Out),
+    Records(Vec<Record>),
+    Model(ModelCall),
+    Effect { job: EffectJob, args: Hash, verb: Verb },
+}
+
+/// What a mount is asked.
+#[derive(Clone, Copy)]
+pub(crate) enum Verb {
+    Send,
+    Probe,
+}
+
+impl Room {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it decides with; to look at.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// What it keeps; to look at.
+    pub fn store(&self) -> &Workspace {
+        &self.store
+    }
+
+    /// Takes events through the street, in one transaction.
+    pub fn turn(&mut self, batch: Vec<Input>, sink: &mut dyn Sink) -> Result<Turned, Failed> {
+        let mut todo: VecDeque<Input> = batch.into();
+        let mut done = Vec::with_capacity(todo.len());
+        match self.decide(&mut todo, &mut done, sink) {
+            Ok(later) => {
+                self.release(later, sink);
+                Ok(Turned { done, rest: todo.into() })
+            }
+            Err(failure) => {
+                done.extend(todo);
+                Err(Failed { failure, lost: done })
+            }
+        }
+    }
+
+    fn decide(
+        &mut self,
+        todo: &mut VecDeque<Input>,
+        done: &mut Vec<Input>,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Later>, Failure> {
+        let started = self.clock.mono();
+        let mut street = Street {
+            batch: self.store.begin().map_err(Failure::Store)?,
+            kernel: &mut self.kernel,
+            clock: &*self.clock,
+            around: &*self.around,
+            secret: &self.secret,
+            set_aside: &self.set_aside,
+            name: &self.name,
+            todo,
+            later: Vec::new(),
+            follows: sink.follows(),
+            weight: (0, 0),
+        };
+        while let Some(input) = street.todo.pop_front() {
+            done.push(input);
+            let at = done.len() - 1;
+            let Some(input) = done.last() else { break };
+            match catch_unwind(AssertUnwindSafe(|| street.walk(input, sink))) {
+                Ok(walked) => walked.map_err(Failure::Store)?,
+                Err(_) => return Err(Failure::Panic { at }),
+            }
+            let worked = self.clock.mono().saturating_sub(started);
+            if done.len() >= limits::BATCH_EVENTS_MAX || worked > limits::BATCH_WORK_US_MAX {
+                break;
+            }
+        }
+        let Street { batch, later, weight, .. } = street;
+        batch.commit().map_err(Failure::Store)?;
+        self.since = (self.since.0 + weight.0, self.since.1 + weight.1);
+        Ok(later)
+    }
+
+    /// Lets out what waited for the commit.
+    fn release(&self, later: Vec<Later>, sink: &mut dyn Sink) {
+        for one in later {
+            let out = match one {
+                Later::Out(out) => out,
+                Later::Records(records) => Out::Records(self.shown(records)),
+                Later::Model(call) => self.model(call),
+                Later::Effect { job, args, verb } => {
+                    let bytes = self.store.blob(&args).ok().flatten();
+                    let fields = bytes.and_then(|bytes| musli::wire::from_slice::<Fields>(&bytes).ok());
+                    match verb {
+                        Verb::Send => Out::Dispatch(EffectJob { fields, ..job }),
+                        Verb::Probe => Out::Probe(EffectJob { fields, ..job }),
+                    }
+                }
+            };
+            sink.durable(out);
+        }
+    }
+
+    fn shown(&self, records: Vec<Record>) -> Vec<(Record, Value)> {
+        let show = |record: Record| {
+            let shown = render::record(&self.kernel, &record, &mut |hash| self.store.blob(hash)).ok()?;
+            Some((record, shown))
+        };
+        records.into_iter().filter_map(show).collect()
+    }
+
+    /// A model call with its context, or the event that it cannot be made.
+    fn model(&self, call: ModelCall) -> Out {
+        let mut items = Vec::with_capacity(call.items.len());
+        for item in &call.items {
+            match self.store.blob(&item.content.hash) {
+                Ok(Some(bytes)) => items.push((item.role, bytes)),
+                Ok(None) | Err(_) => items.push((item.role, b"(lost)".to_vec())),
+            }
+        }
+        Out::Model(ModelJob {
+            effect: call.effect,
+            attempt: call.attempt,
+            pid: call.pid,
+            prompt: Prompt { model: call.model, items, tools: call.tools, max_out: call.max_out },
+            reserved_out: call.reserved_out,
+        })
+    }
+
+    /// The head of a file and its bytes.
+    pub fn head(&mut self, path: &TreePath) -> Result<Option<Vec<u8>>, Trouble> {
+        let mut batch = self.store.begin()?;
+        street::head(&mut batch, path).map(|found| found.map(|(_, bytes)| bytes))
+    }
+
+    /// The policy at the heads of its files.
+    pub(crate) fn policy_at_heads(&mut self) -> Result<Option<Result<Body, Error>>, Trouble> {
+        street::loaded(&mut self.store.begin()?)
+    }
+
+    /// Whether so much has been recorded that a snapshot is due.
+    pub fn snapshot_due(&self) -> bool {
+        self.since.0 >= limits::SNAPSHOT_RECORDS || self.since.1 >= limits::SNAPSHOT_BYTES
+    }
+
+    /// Writes a snapshot of what is durable.
+    pub fn snapshot(&mut self) -> Result<(), Trouble> {
+        let bytes = self.kernel.snapshot();
+        self.store.save_snapshot(self.kernel.seq(), &bytes)?;
+        self.since = (0, 0);
+        Ok(())
+    }
+}

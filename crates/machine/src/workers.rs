@@ -1,0 +1,186 @@
+//! Work at drivers: at most `DISPATCHES_MAX` threads, made when there is work and gone five seconds after. A slow
+//! driver keeps one of them busy and nobody else waiting; what does not fit waits in order.
+
+use crate::{
+    cell::{Cell, Gauge},
+    guard::{guard, wait},
+    job::{self, EffectJob, ModelJob},
+    mounts,
+    node::Node,
+    spawn,
+};
+use abi::{Micros, ReplyTo, control::Control, event::Body, limits};
+use drivers::{Flow, Model};
+use serde_json::json;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex},
+};
+
+/// A model call ends by then, whatever its driver does with the stream.
+const CALL_US_MAX: u64 = 600_000_000;
+/// Previews of one call come no closer than this.
+const PREVIEW_US: u64 = 50_000;
+/// Bytes of one preview; what does not fit is not shown early.
+const PREVIEW_BYTES_MAX: usize = 4096;
+/// The kernel is asked for more when less than so many reserved tokens are left.
+const MARGIN_TOKENS: u64 = limits::OUTPUT_STEP_TOKENS / 4;
+/// A thread without work ends after this.
+const LINGER_US: u64 = 5_000_000;
+
+/// Something to do for a workspace.
+pub(crate) enum Work {
+    /// Call a model.
+    Model(ModelJob, Arc<Gauge>),
+    /// Have an effect done.
+    Send(EffectJob),
+    /// Ask whether it was.
+    Probe(EffectJob),
+    /// Carry out a control word.
+    Control(ReplyTo, Control),
+    /// Ask the mounts what has come.
+    Poll,
+}
+
+struct Queue {
+    waiting: VecDeque<(Arc<Cell>, u64, Work)>,
+    threads: usize,
+    idle: usize,
+    stopped: bool,
+}
+
+/// The threads that talk to drivers.
+pub(crate) struct Workers {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Workers {
+    pub fn new() -> Self {
+        let queue = Queue { waiting: VecDeque::new(), threads: 0, idle: 0, stopped: false };
+        Self { queue: Mutex::new(queue), changed: Condvar::new() }
+    }
+
+    /// Does this for a workspace of this generation.
+    pub fn submit(&self, node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
+        let mut queue = guard(&self.queue);
+        if queue.stopped {
+            return;
+        }
+        queue.waiting.push_back((cell.clone(), generation, work));
+        if queue.idle >= queue.waiting.len() {
+            self.changed.notify_one();
+            return;
+        }
+        if queue.threads < limits::DISPATCHES_MAX {
+            let node = node.clone();
+            if spawn::thread("worker", move || node.workers.run(&node)) {
+                queue.threads += 1;
+            }
+        }
+    }
+
+    /// Waits until nothing runs, at most so long; what has not begun never will.
+    pub fn drain(&self, at_most_us: u64, clock: &dyn crate::clock::Clock) {
+        let end = clock.mono().saturating_add(at_most_us);
+        let mut queue = guard(&self.queue);
+        queue.stopped = true;
+        queue.waiting.clear();
+        self.changed.notify_all();
+        while queue.threads > 0 && clock.mono() < end {
+            queue = wait(&self.changed, queue, end.saturating_sub(clock.mono()));
+        }
+    }
+
+    fn run(&self, node: &Arc<Node>) {
+        while let Some((cell, generation, work)) = self.next() {
+            perform(node, &cell, generation, work);
+        }
+        guard(&self.queue).threads -= 1;
+        self.changed.notify_all();
+    }
+
+    fn next(&self) -> Option<(Arc<Cell>, u64, Work)> {
+        let mut queue = guard(&self.queue);
+        if queue.waiting.is_empty() && !queue.stopped {
+            queue.idle += 1;
+            queue = wait(&self.changed, queue, LINGER_US);
+            queue.idle -= 1;
+        }
+        queue.waiting.pop_front()
+    }
+}
+
+fn perform(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
+    let ended = match work {
+        Work::Model(job, gauge) => {
+            let ended = match node.model(&job.prompt.model) {
+                Ok(model) => call(node, cell, generation, &job, &*model, &gauge),
+                Err(error) => job::failed(&job, &error.message, false),
+            };
+            let mut gauges = guard(&cell.gauges);
+            if gauges.get(&job.effect).is_some_and(|held| Arc::ptr_eq(held, &gauge)) {
+                gauges.remove(&job.effect);
+            }
+            ended
+        }
+        Work::Send(job) => job::run_dispatch(&job, cell.mount(&job.mount).as_deref()),
+        Work::Probe(job) => job::run_probe(&job, cell.mount(&job.mount).as_deref()),
+        Work::Control(reply, word) => {
+            let result = mounts::control(node, cell, generation, word);
+            (Body::ControlEnded { reply, result }, Vec::new())
+        }
+        Work::Poll => return mounts::poll(node, cell),
+    };
+    node.ended(cell, generation, ended);
+}
+
+/// One model call: previews to whoever follows, more output asked for before it is used, and an end in time.
+fn call(
+    node: &Arc<Node>,
+    cell: &Arc<Cell>,
+    generation: u64,
+    job: &ModelJob,
+    model: &dyn Model,
+    gauge: &Gauge,
+) -> job::Ended {
+    let end = node.clock.mono().saturating_add(CALL_US_MAX);
+    let mut asked = 0;
+    let mut preview = Preview { shown: 0, held: String::new() };
+    let mut stream = |tokens_out: u64, piece: &str| {
+        let now = node.clock.mono();
+        if now >= end {
+            return Flow::Stop;
+        }
+        preview.push(node, cell, job, piece, now);
+        let reserved = gauge.reserved();
+        if tokens_out.saturating_add(MARGIN_TOKENS) >= reserved && asked < reserved {
+            asked = reserved;
+            let progress = Body::ModelProgress { effect: job.effect, tokens_out };
+            node.ended(cell, generation, (progress, Vec::new()));
+        }
+        gauge.pass(tokens_out, end - now)
+    };
+    job::run_model(job, model, &mut stream)
+}
+
+/// What has been streamed and not been shown.
+struct Preview {
+    shown: Micros,
+    held: String,
+}
+
+impl Preview {
+    fn push(&mut self, node: &Node, cell: &Cell, job: &ModelJob, piece: &str, now: Micros) {
+        if self.held.len() + piece.len() <= PREVIEW_BYTES_MAX {
+            self.held.push_str(piece);
+        }
+        if now.saturating_sub(self.shown) < PREVIEW_US || self.held.is_empty() {
+            return;
+        }
+        self.shown = now;
+        let params = json!({ "workspace": cell.name, "pid": job.pid, "text": self.held });
+        node.tell(cell, job.pid, "preview", params);
+        self.held.clear();
+    }
+}

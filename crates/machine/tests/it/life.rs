@@ -1,0 +1,141 @@
+//! Write, read, restart, follow, tokens: what a well-behaved client sees.
+
+use crate::client::Rig;
+use serde_json::json;
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_restart() {
+    let mut rig = Rig::new();
+    let mut client = rig.client();
+    let wrote = client.ok("write", json!({ "path": "/data/note.md", "text": "one\n" }));
+    assert_eq!(wrote["path"], "/data/note.md");
+    let read = client.ok("read", json!({ "path": "/data/note.md" }));
+    assert_eq!((&read["text"], &read["version"]), (&json!("one\n"), &wrote["version"]));
+    rig.stop();
+    rig.start();
+    assert_eq!(rig.client().ok("read", json!({ "path": "/data/note.md" })), read);
+}
+
+#[test]
+fn a_new_workspace_has_the_shipped_files_and_their_policy() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    for path in ["/sys/policy.yaml", "/sys/budget.yaml", "/AGENTS.md", "/agents/helper/AGENT.md"] {
+        let read = client.ok("read", json!({ "path": path }));
+        assert!(read["actor"].as_str().unwrap().starts_with("operator:"), "{path}: {read}");
+    }
+    let trace = client.ok("trace", json!({}));
+    let words: Vec<&str> = trace["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|record| record["body"].as_object()?.keys().next().map(String::as_str))
+        .collect();
+    assert_eq!(words.first(), Some(&"genesis"));
+    assert_eq!(words.iter().filter(|word| **word == "policy_loaded").count(), 1, "{words:?}");
+}
+
+#[test]
+fn a_policy_that_does_not_parse_leaves_the_one_before() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    client.ok("write", json!({ "path": "/sys/budget.yaml", "text": "format: 1\nworkspace: {day: 7}\n" }));
+    client.ok("write", json!({ "path": "/sys/budget.yaml", "text": "format: 1\nworkspace: {dya: 9}\n" }));
+    let budget = client.ok("read", json!({ "path": "/sys/budget" }));
+    assert!(budget["text"].as_str().unwrap().contains("7.00"), "{budget}");
+}
+
+#[test]
+fn bytes_that_are_not_text_come_back_as_base64() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    client.ok("write", json!({ "path": "/data/raw", "base64": "/wD+" }));
+    assert_eq!(client.ok("read", json!({ "path": "/data/raw" }))["base64"], "/wD+");
+}
+
+#[test]
+fn a_follower_hears_every_record_once() {
+    let rig = Rig::new();
+    let (mut writer, mut follower) = (rig.client(), rig.client());
+    writer.ok("write", json!({ "path": "/data/a", "text": "a" }));
+    let trace = follower.ok("trace", json!({ "follow": true }));
+    let mut last = trace["next"].as_u64().unwrap();
+    for text in ["b", "c", "d"] {
+        writer.ok("write", json!({ "path": "/data/a", "text": text }));
+        let notice = follower.line().unwrap();
+        assert_eq!((&notice["method"], &notice["params"]["workspace"]), (&json!("record"), &json!("home")));
+        last += 1;
+        assert_eq!(notice["params"]["record"]["seq"], last, "{notice}");
+    }
+}
+
+#[test]
+fn workspaces_are_apart() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    assert_eq!(client.code("list", json!({ "path": "/", "workspace": "other" })), "NotFound");
+    client.ok("write", json!({ "path": "/sys/ctl", "text": "workspace other" }));
+    client.ok("write", json!({ "path": "/data/x", "text": "x", "workspace": "other" }));
+    assert_eq!(client.code("read", json!({ "path": "/data/x" })), "NotFound");
+    assert_eq!(client.code("write", json!({ "path": "/sys/ctl", "text": "workspace other" })), "Exists");
+    let rows = client.ok("read", json!({ "path": "/sys/workspaces" }));
+    let rows = rows["text"].as_str().unwrap();
+    assert!(rows.contains("home awake") && rows.contains("other awake"), "{rows}");
+}
+
+#[test]
+fn a_mount_brings_files_and_stays_over_a_restart() {
+    let mut rig = Rig::new();
+    let mail = tempfile::TempDir::new().unwrap();
+    for dir in ["new", "cur", "tmp"] {
+        std::fs::create_dir(mail.path().join(dir)).unwrap();
+    }
+    let mut client = rig.client();
+    let mut follower = rig.client();
+    follower.ok("trace", json!({ "follow": true }));
+    let words = format!("mount mail maildir {}", mail.path().display());
+    client.ok("write", json!({ "path": "/sys/ctl", "text": words }));
+    assert_eq!(client.code("write", json!({ "path": "/sys/ctl", "text": words })), "Exists");
+    let put = |name: &str| {
+        let text = "From: a@example.com\r\nTo: b@example.com\r\nSubject: hello\r\n\r\nhi\r\n";
+        let tmp = mail.path().join("tmp").join(name);
+        std::fs::write(&tmp, text).unwrap();
+        std::fs::rename(&tmp, mail.path().join("new").join(name)).unwrap();
+    };
+    put("1.a.host");
+    let arrived = |line: &serde_json::Value| {
+        line["params"]["record"]["actor"] == "mount:mail" && !line["params"]["record"]["body"]["wrote"].is_null()
+    };
+    while !arrived(&follower.line().unwrap()) {}
+    rig.stop();
+    put("2.b.host");
+    rig.start();
+    let mut follower = rig.client();
+    let mut seen = follower.ok("trace", json!({ "follow": true }))["records"].as_array().unwrap().len();
+    while !arrived(&follower.line().unwrap()) {
+        seen += 1;
+    }
+    assert!(seen > 0);
+    let mounts = rig.client().ok("read", json!({ "path": "/sys/mounts" }));
+    assert!(mounts["text"].as_str().unwrap().contains("mail maildir"), "{mounts}");
+}
+
+#[test]
+fn a_token_is_a_process_and_taints_its_connection() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    client.ok("list", json!({ "path": "/" }));
+    assert_eq!(client.code("list", json!({ "path": "/", "token": "1.00" })), "Denied");
+    assert_eq!(client.code("list", json!({ "path": "/" })), "Denied");
+    assert_eq!(client.code("list", json!({ "path": "/", "token": 5 })), "Denied");
+    rig.client().ok("list", json!({ "path": "/" }));
+}
+
+#[test]
+fn down_answers_and_ends() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    client.ok("write", json!({ "path": "/sys/ctl", "text": "down" }));
+    drop(rig);
+    assert_eq!(client.line(), None);
+}

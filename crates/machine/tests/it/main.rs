@@ -1,0 +1,9 @@
+//! The daemon in process on a real socket and real files: hostile clients, damaged files, poison.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
+
+mod client;
+mod damage;
+mod hostile;
+mod life;
+#[cfg(feature = "plant")]
+mod poison;
