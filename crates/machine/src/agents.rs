@@ -88,8 +88,10 @@ pub fn parse(name: &str, bytes: &[u8], version: &Version) -> Result<(AgentDef, V
 
 /// Front matter and what stands behind it.
 fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    let no_front = || wrong("AGENT.md does not open with front matter".into()).hint("start it with a line ---");
-    let rest = bytes.strip_prefix(b"---\n").or_else(|| bytes.strip_prefix(b"---\r\n")).ok_or_else(no_front)?;
+    let no_front =
+        || wrong("AGENT.md does not open with front matter".into()).hint("start it with a line ---");
+    let rest =
+        bytes.strip_prefix(b"---\n").or_else(|| bytes.strip_prefix(b"---\r\n")).ok_or_else(no_front)?;
     let mut at = 0;
     for line in rest.split_inclusive(|byte| *byte == b'\n') {
         let end = at + line.len();
@@ -122,7 +124,8 @@ fn check_model(model: &str) -> Result<(), Error> {
 }
 
 fn restart(text: Option<&str>) -> Result<Restart, Error> {
-    let bad = || wrong("restart is no, on-failure, on-failure:N or always".into()).hint("restart: on-failure:5");
+    let bad =
+        || wrong("restart is no, on-failure, on-failure:N or always".into()).hint("restart: on-failure:5");
     match text {
         None | Some("no" | "false") => Ok(Restart::No),
         Some("always") => Ok(Restart::Always),

@@ -207,7 +207,9 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Arrived { .. } | Body::Quarantined { .. } => true,
         Body::Genesis { .. } | Body::Woke { .. } | Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
-        Body::Tool { .. } | Body::ModelProgress { .. } | Body::Armed { .. } | Body::TimerFired { .. } => false,
+        Body::Tool { .. } | Body::ModelProgress { .. } | Body::Armed { .. } | Body::TimerFired { .. } => {
+            false
+        }
     }
 }
 

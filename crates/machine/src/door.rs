@@ -17,10 +17,7 @@ use serde_json::{Map, Value};
 use std::{
     io,
     os::unix::net::{UnixListener, UnixStream},
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::Ordering,
-    },
+    sync::{Arc, Condvar, Mutex, atomic::Ordering},
 };
 
 /// JSON-RPC 2.0, section 5.1.
@@ -64,7 +61,9 @@ impl Door {
         let client = Connection::new(socket, node.clock.clone());
         let full = guard(&self.clients).len() >= limits::CLIENTS_MAX;
         let refused = match (&caller, full) {
-            (_, true) => Some(Error::new(Code::Busy, "too many clients are connected").hint("close some of them")),
+            (_, true) => {
+                Some(Error::new(Code::Busy, "too many clients are connected").hint("close some of them"))
+            }
             (Err(error), false) => Some(error.clone()),
             (Ok(_), false) => None,
         };
@@ -229,14 +228,15 @@ impl Session<'_> {
     fn caller(&self, token: Option<&Value>, workspace: &str) -> Result<Caller, Error> {
         let denied = |message: &str| Error::new(Code::Denied, message).argument("token");
         match token {
-            None if self.tainted => Err(denied("this connection has shown a token and is no operator's any more")
-                .hint("open another connection, or show the token with every request")),
+            None if self.tainted => {
+                Err(denied("this connection has shown a token and is no operator's any more")
+                    .hint("open another connection, or show the token with every request"))
+            }
             None => Ok(Caller::Operator(self.operator.clone())),
             Some(token) => {
                 let shown = token.as_str().unwrap_or("");
                 let pid = token::check(self.node.registry.secret(), workspace, shown);
-                pid.map(Caller::Process)
-                    .ok_or_else(|| denied("the token names no process of this workspace"))
+                pid.map(Caller::Process).ok_or_else(|| denied("the token names no process of this workspace"))
             }
         }
     }

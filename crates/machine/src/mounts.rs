@@ -121,7 +121,10 @@ fn arrive(node: &Arc<Node>, cell: &Arc<Cell>, name: &str, deliveries: Vec<Delive
             if delivery.bytes.len() as u64 > limits::BLOB_INLINE_BYTES_MAX {
                 if mounts.refused.len() < limits::LISTING_MAX as usize && mounts.refused.insert(key) {
                     let path = &delivery.path;
-                    journal::say(&cell.name, &format!("{name}{path} is larger than 64 KiB and stays outside"));
+                    journal::say(
+                        &cell.name,
+                        &format!("{name}{path} is larger than 64 KiB and stays outside"),
+                    );
                 }
                 continue;
             }

@@ -390,7 +390,10 @@ impl Node {
             }
             Failure::Store(trouble) => (trouble.to_error(), None),
         };
-        journal::say(&cell.name, &format!("{error} · {}", killer.map_or("", |input| input.event.body.word())));
+        journal::say(
+            &cell.name,
+            &format!("{error} · {}", killer.map_or("", |input| input.event.body.word())),
+        );
         let poison = killer.and_then(|killer| self.note(cell, killer));
         cell.cut_all();
         let now = self.clock.mono();

@@ -136,8 +136,10 @@ pub fn yaml<T: DeserializeOwned>(file: &str, bytes: &[u8], known: &[&str]) -> Re
     if bytes.len() > FILE_BYTES_MAX {
         return Err(Error::new(Code::TooLarge, format!("{file} is larger than 64 KiB")).argument(file));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid(file, format!("{file} is not UTF-8")))?;
-    let keys: BTreeMap<String, IgnoredAny> = serde_saphyr::from_str(text).map_err(|error| bad(file, &error))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Error::invalid(file, format!("{file} is not UTF-8")))?;
+    let keys: BTreeMap<String, IgnoredAny> =
+        serde_saphyr::from_str(text).map_err(|error| bad(file, &error))?;
     for key in keys.keys().filter(|key| !key.starts_with("x-")) {
         if !known.contains(&key.as_str()) {
             return Err(unknown(file, key, known));

@@ -9,7 +9,10 @@ use crate::{
     turn::{Out, Sink},
     workers::Work,
 };
-use abi::{Pid, record::{Entry, Record}};
+use abi::{
+    Pid,
+    record::{Entry, Record},
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -55,7 +55,9 @@ impl Page<'_, '_> {
             Answer::Effected { outcome, .. } => Some(*outcome),
             Answer::Done { .. } | Answer::Text { .. } | Answer::Names { .. } | Answer::Wrote { .. } => None,
             Answer::Same { .. } | Answer::Diverged { .. } | Answer::Undone { .. } => None,
-            Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => None,
+            Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => {
+                None
+            }
             Answer::TimedOut { .. } | Answer::Granted { .. } | Answer::Revoked { .. } => None,
         };
         let mut value = plain(answer);
@@ -243,4 +245,3 @@ fn shorten(value: &mut Value) {
     }
     *value = json!({ "truncated": true });
 }
-

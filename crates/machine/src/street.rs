@@ -167,7 +167,8 @@ impl<'b> Street<'_, 'b> {
                 let (body, blobs) = tool::take(pid, step, index, bytes.as_deref());
                 let mut input = Input::now(self.clock, body, blobs);
                 if !self.set_aside.is_empty() && self.set_aside.contains(&input.digest()) {
-                    input.event.body = tool::refused(&input.event.body, tool::set_aside()).unwrap_or(input.event.body);
+                    input.event.body =
+                        tool::refused(&input.event.body, tool::set_aside()).unwrap_or(input.event.body);
                 }
                 self.todo.push_front(input);
             }

@@ -95,7 +95,8 @@ impl Room {
             inputs.push(Input::now(&*setup.clock, body, Vec::new()));
         }
         if newborn {
-            inputs.extend(shipped::FILES.iter().filter_map(|file| write(&*setup.clock, &birth.operator, file)));
+            inputs
+                .extend(shipped::FILES.iter().filter_map(|file| write(&*setup.clock, &birth.operator, file)));
         }
         self.begin(inputs, sink)?;
         if !self.kernel.has_policy() {
@@ -112,7 +113,9 @@ impl Room {
     /// Snapshot and replay; a panic of `apply` is this workspace's failure and nobody else's.
     fn read(setup: &Setup, begin: Begin) -> Result<Self, Failure> {
         let opened = match Workspace::open(&setup.dir, &setup.options) {
-            Err(Trouble::Missing { .. }) if begin == Begin::May => Workspace::create(&setup.dir, &setup.options),
+            Err(Trouble::Missing { .. }) if begin == Begin::May => {
+                Workspace::create(&setup.dir, &setup.options)
+            }
             opened => opened,
         };
         let store = opened.map_err(Failure::Store)?;

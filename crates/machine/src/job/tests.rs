@@ -40,7 +40,8 @@ fn job(max_out: u64) -> ModelJob {
 
 fn outcome(model: &dyn Model, max_out: u64) -> (Vec<u8>, u32, Stop, Usage, bool) {
     let (body, blobs) = run_model(&job(max_out), model, &mut |_, _| Flow::Go);
-    let Body::ModelEnded { outcome: ModelOutcome::Answered { answer, tools, stop, usage, counted }, .. } = body
+    let Body::ModelEnded { outcome: ModelOutcome::Answered { answer, tools, stop, usage, counted }, .. } =
+        body
     else {
         panic!("an answer")
     };

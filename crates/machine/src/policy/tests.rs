@@ -52,7 +52,8 @@ fn own_keys_are_free() {
 
 #[test]
 fn hostile_yaml_is_an_error() {
-    let bomb = "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nagents: [*b,*b,*b,*b,*b,*b]\nformat: 1";
+    let bomb =
+        "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nagents: [*b,*b,*b,*b,*b,*b]\nformat: 1";
     let deep = format!("agents: {}{}", "[".repeat(5000), "]".repeat(5000));
     for text in [bomb.as_bytes(), deep.as_bytes(), b"\xff\xfe", b"agents: *x", b"%", b"{", b"\0"] {
         assert!(parse(text, b"format: 1").is_err());

@@ -109,6 +109,7 @@ impl Client {
         answer["error"]["data"]["code"].as_str().unwrap().to_owned()
     }
 
+    #[cfg(feature = "plant")]
     /// The same call again until it is not `Unavailable` any more: its workspace is being loaded.
     pub fn until_available(&mut self, method: &str, params: Value) -> Value {
         loop {

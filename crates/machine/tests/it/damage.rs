@@ -24,6 +24,9 @@ fn rig() -> Rig {
         client.ok("write", json!({ "path": format!("/data/{ix}"), "text": text, "workspace": "other" }));
     }
     rig.stop();
+    // All pages into the file itself, so that what is damaged is what is read.
+    let db = rusqlite::Connection::open(rig.file("other")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     rig
 }
 

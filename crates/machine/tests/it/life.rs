@@ -36,13 +36,13 @@ fn a_new_workspace_has_the_shipped_files_and_their_policy() {
 }
 
 #[test]
-fn a_policy_that_does_not_parse_leaves_the_one_before() {
+fn the_policy_is_fixed_in_this_version() {
     let rig = Rig::new();
     let mut client = rig.client();
-    client.ok("write", json!({ "path": "/sys/budget.yaml", "text": "format: 1\nworkspace: {day: 7}\n" }));
-    client.ok("write", json!({ "path": "/sys/budget.yaml", "text": "format: 1\nworkspace: {dya: 9}\n" }));
+    let budget = json!({ "path": "/sys/budget.yaml", "text": "format: 1\nworkspace: {day: 7}\n" });
+    assert_eq!(client.code("write", budget), "Unavailable");
     let budget = client.ok("read", json!({ "path": "/sys/budget" }));
-    assert!(budget["text"].as_str().unwrap().contains("7.00"), "{budget}");
+    assert!(budget["text"].as_str().unwrap().contains("5.00"), "{budget}");
 }
 
 #[test]
@@ -104,7 +104,8 @@ fn a_mount_brings_files_and_stays_over_a_restart() {
     };
     put("1.a.host");
     let arrived = |line: &serde_json::Value| {
-        line["params"]["record"]["actor"] == "mount:mail" && !line["params"]["record"]["body"]["wrote"].is_null()
+        line["params"]["record"]["actor"] == "mount:mail"
+            && !line["params"]["record"]["body"]["wrote"].is_null()
     };
     while !arrived(&follower.line().unwrap()) {}
     rig.stop();
