@@ -2,12 +2,15 @@
 //! any order and between notifications; what is not asked for yet is kept. Never here: what a message means.
 
 use crate::{clock::Deadline, fail::Fail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     time::Duration,
 };
@@ -56,10 +59,11 @@ impl Client {
         Ok(Self { stream, buffer: Vec::new(), last: 0, early: BTreeMap::new(), notes: VecDeque::new() })
     }
 
-    /// Process id of the daemon, as the kernel of the host knows it.
-    pub fn peer(&self) -> Result<rustix::process::Pid, Fail> {
+    /// The daemon's process, held so that its end can be waited for.
+    pub fn peer(&self) -> Result<Peer, Fail> {
         let peer = rustix::net::sockopt::socket_peercred(&self.stream).map_err(io::Error::from)?;
-        Ok(peer.pid)
+        let held = pidfd_open(peer.pid, PidfdFlags::empty()).map_err(io::Error::from)?;
+        Ok(Peer { pid: peer.pid, held })
     }
 
     /// Sends a request and answers its number.
@@ -165,16 +169,38 @@ impl Client {
         self.buffer.extend(part.iter().take(count));
         Ok(())
     }
+}
 
-    /// Waits until the daemon has closed its end; whatever it still says is dropped.
-    pub fn closed(&mut self, until: Deadline) -> bool {
-        loop {
-            match self.next(Some(until), None) {
-                Err(_) => return true,
-                Ok(Got::TimedOut) => return false,
-                Ok(_) => {}
+/// A daemon's process.
+#[derive(Debug)]
+pub struct Peer {
+    pid: Pid,
+    held: OwnedFd,
+}
+
+impl Peer {
+    /// Whether it is this very process.
+    pub fn is_self(&self) -> bool {
+        self.pid == rustix::process::getpid()
+    }
+
+    /// Ends it without asking.
+    pub fn kill(&self) -> Result<(), Fail> {
+        pidfd_send_signal(&self.held, Signal::KILL)
+            .map_err(|error| Fail::new(format!("the daemon cannot be killed: {error}")))
+    }
+
+    /// Waits until it has ended, and with it its locks; answers whether it has.
+    pub fn ended(&self, until: Deadline) -> bool {
+        while let Some(left) = until.left() {
+            let mut fds = [PollFd::new(&self.held, PollFlags::IN)];
+            match poll(&mut fds, Some(&timespec(left))) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return true,
+                Err(_) => return false,
             }
         }
+        false
     }
 }
 

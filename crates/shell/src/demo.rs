@@ -82,13 +82,10 @@ fn close(session: &mut Session, frozen: abi::Pid, time: Deadline) -> Result<(), 
     }
     let waiting = session.names("/proposals")?;
     expect(!waiting.is_empty(), "the held mail still waits for a decision", "nothing waits")?;
-    tell(
-        session,
-        &format!(
-            "waits for you   proposal {} · process {frozen} stands frozen at its limit",
-            escape::line(&waiting.join(", "))
-        ),
-    )?;
+    let waits = escape::line(&waiting.join(", "));
+    session.say("")?;
+    session
+        .say(&format!("   waits for you   proposal {waits} · process {frozen} stands frozen at its limit"))?;
     let took = u64::try_from(time.elapsed().as_micros()).unwrap_or(u64::MAX);
     let tokens = bill.tokens_in.saturating_add(bill.tokens_out);
     session.say(&format!(

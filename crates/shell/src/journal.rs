@@ -213,6 +213,17 @@ impl Follower {
     }
 }
 
+/// What a model said, with the tools it asked for: its answer is `{"text": …, "tools": […]}`. The text itself when
+/// it is something else, or only the beginning of an answer.
+pub fn said(text: &str) -> (String, Vec<String>) {
+    let answer: Option<Value> = serde_json::from_str(text).ok();
+    let parts =
+        answer.as_ref().and_then(|answer| Some((answer.get("text")?.as_str()?, answer.get("tools")?)));
+    let Some((said, tools)) = parts else { return (text.to_owned(), vec![]) };
+    let names = tools.as_array().into_iter().flatten().filter_map(|tool| tool.get("name")?.as_str());
+    (said.to_owned(), names.map(str::to_owned).collect())
+}
+
 /// What a run cost, added up from its records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bill {
@@ -273,6 +284,19 @@ mod tests {
             [(1, frozen(json!([2])), true), (1, frozen(json!([3])), false), (2, frozen(json!([])), true)];
         for (pid, body, want) in rows {
             assert_eq!(family.has(&row(9, pid, body.clone())), want, "{pid} {body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_its_text_and_its_tools() {
+        let rows = [
+            (r#"{"text":"hi","tools":[{"name":"read"},{}]}"#, "hi", vec!["read"]),
+            (r#"{"text":"hi"}"#, r#"{"text":"hi"}"#, vec![]),
+            (r#"{"text":"hi","tools":[{"na"#, r#"{"text":"hi","tools":[{"na"#, vec![]),
+            ("plain", "plain", vec![]),
+        ];
+        for (raw, text, tools) in rows {
+            assert_eq!(said(raw), (text.to_owned(), tools.into_iter().map(str::to_owned).collect()));
         }
     }
 

@@ -139,17 +139,20 @@ impl<'a> Session<'a> {
 
     /// Starts the daemon and waits until it answers.
     pub fn start(&mut self, how: Start) -> Result<Client, Fail> {
-        (self.start)(&self.place, how).map_err(|error| {
-            Fail::new(format!("the daemon could not be started: {error}")).hint("skep doctor")
-        })?;
-        let deadline = Deadline::after(START_WAIT);
-        let mut pause = Duration::from_millis(2);
-        while deadline.left().is_some() {
-            if let Some(client) = self.try_connect()? {
-                return Ok(client);
+        // Twice: the first may have met one that was just ending and still held the lock.
+        for _ in 0..2 {
+            (self.start)(&self.place, how).map_err(|error| {
+                Fail::new(format!("the daemon could not be started: {error}")).hint("skep doctor")
+            })?;
+            let deadline = Deadline::after(START_WAIT / 2);
+            let mut pause = Duration::from_millis(2);
+            while deadline.left().is_some() {
+                if let Some(client) = self.try_connect()? {
+                    return Ok(client);
+                }
+                clock::pause(pause);
+                pause = (pause * 2).min(Duration::from_millis(50));
             }
-            clock::pause(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
         }
         let log = self.place.home.join("daemon.log");
         let words = last_line(&log);

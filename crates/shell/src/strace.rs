@@ -13,7 +13,6 @@ use abi::{
     call::Ruling,
     event::Stop,
     money::Amounts,
-    path::TreePath,
     record::{Entry, Exit, Freeze, WaitOn},
     tree::Change,
 };
@@ -262,7 +261,7 @@ fn process(row: &Row) -> Option<Said> {
         }
         Entry::Steered { pid, .. } => good("steer", pid.to_string(), ""),
         Entry::Granted { cap } => book("grant", format!("{} to {}: {}", cap.id, cap.holder, cap.grant)),
-        Entry::Revoked { caps } => good("revoke", figures::plural(caps.len() as u64, "capability"), ""),
+        Entry::Revoked { caps } => good("revoke", format!("{} of its capabilities", caps.len()), ""),
         _ => return None,
     })
 }
@@ -384,7 +383,7 @@ impl Line {
             self.call.to_owned(),
             self.args.clone(),
             self.verdict.clone(),
-            self.label.clone(),
+            short(&self.label),
             self.took.map(figures::length).unwrap_or_default(),
             tokens.unwrap_or_default(),
             self.charged.map(|charged| figures::money(charged.money)).unwrap_or_default(),
@@ -406,6 +405,18 @@ impl Line {
 }
 
 /// Whether it lies below an integration: where outside bytes come in.
-pub fn is_mounted(path: &TreePath) -> bool {
-    path.names().next() == Some("integrations")
+pub fn is_mounted(path: &str) -> bool {
+    path.starts_with("/integrations/")
+}
+
+/// A label for a narrow column: integrity, the first source, and how many more.
+fn short(label: &str) -> String {
+    let mut words = label.split_whitespace();
+    let integrity = words.next().unwrap_or_default();
+    let first = words.next().map(|source| source.rsplit_once(':').map_or(source, |(_, name)| name));
+    match (first, words.count()) {
+        (None, _) => integrity.to_owned(),
+        (Some(first), 0) => format!("{integrity} {first}"),
+        (Some(first), more) => format!("{integrity} {first} +{more}"),
+    }
 }

@@ -37,15 +37,16 @@ pub fn stop(session: &mut Session) -> Result<Stopped, Fail> {
     if session.running()?.is_none() {
         return Ok(Stopped::WasNotRunning);
     }
+    let daemon = session.client()?.peer()?;
     let asked = session.control("down");
-    let Some(mut client) = session.disconnect() else { return Ok(Stopped::WasNotRunning) };
-    let gone = client.closed(Deadline::after(DOWN_WAIT));
+    session.disconnect();
+    let gone = daemon.ended(Deadline::after(DOWN_WAIT));
     match asked {
         // It may close the connection before its reply is read: that is an answer, too.
         Err(fail) if !fail.code.is_empty() => Err(fail),
-        _ if !gone => {
+        _ if gone => Ok(Stopped::Now),
+        _ => {
             Err(Fail::new("the daemon has not ended within 30 s").hint("skep trace shows what it waits for"))
         }
-        _ => Ok(Stopped::Now),
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     strace,
 };
 use abi::{Pid, record::Entry};
-use serde_json::Value;
 
 /// What a process was told, said and did, as a conversation
 #[derive(Debug, clap::Args)]
@@ -70,21 +69,18 @@ fn told(row: &Row) -> Option<(&'static str, String)> {
             ("kernel", format!("{kind} held as proposal {proposal}: {}", rule.sentence()))
         }
         Entry::Exited { exit, verdict, result, .. } => {
-            let result = result.as_ref().map(text).unwrap_or_default();
-            ("end", format!("{}, {}: {result}", strace::ended(exit), verdict.word()))
+            let result = result.as_ref().map(|result| journal::said(text(result)).0);
+            let result = result.map(|result| format!(": {result}")).unwrap_or_default();
+            ("end", format!("{}, {}{result}", strace::ended(exit), verdict.word()))
         }
         _ => return None,
     })
 }
 
-/// What a model said, with the tools it asked for; as it is when its beginning is all there is.
+/// What a model said, and the tools it asked for.
 fn answered(text: &str) -> String {
-    let Ok(answer) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
-    let said = answer.get("text").and_then(Value::as_str).unwrap_or_default();
-    let tools = answer.get("tools").and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<&str> = tools.filter_map(|tool| tool.get("name").and_then(Value::as_str)).collect();
-    match names.is_empty() {
-        true => said.to_owned(),
-        false => format!("{said}\nasks for {}", names.join(", ")),
+    match journal::said(text) {
+        (said, tools) if tools.is_empty() => said,
+        (said, tools) => format!("{said}\nasks for {}", tools.join(", ")),
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     escape::{self, Keep},
     fail::{Exit, Fail, Outcome},
     figures,
-    journal::{Bill, Family, Follower, Heard, Row},
+    journal::{self, Bill, Family, Follower, Heard, Row},
     session::{Session, Tone},
     strace::{self, Line, Strace, Weight},
 };
@@ -208,7 +208,7 @@ impl Watch {
         if session.is_json() {
             session.object(&answer)?;
         } else {
-            let text = answer.get("text").and_then(Value::as_str).unwrap_or_default();
+            let (text, _) = journal::said(answer.get("text").and_then(Value::as_str).unwrap_or_default());
             if !text.is_empty() {
                 session.say(&escape::escape(text.trim_end(), Keep::Lines))?;
             }

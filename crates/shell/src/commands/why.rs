@@ -1,6 +1,7 @@
 //! `skep why`: from a held effect, or from a process, back to the bytes that had a part in it.
 //!
-//! A process's label changes when it opens or lists something (`saw` records). A path that no process wrote,
+//! A process's label changes when it opens or lists something (`saw` records); what a turn read besides stands in
+//! the records of its tool calls. A path that no process wrote,
 //! or that lies below an integration, is a source; a path that another process wrote leads on to what that
 //! one saw; and what a process was started with leads on to what its parent saw before.
 
@@ -13,7 +14,7 @@ use crate::{
     strace,
 };
 use abi::{
-    Pid, ProposalId, Seq, VersionId,
+    LabelId, Pid, ProposalId, Seq, VersionId, WORKSPACE,
     call::Ruling,
     record::{Entry, Exit as End},
 };
@@ -115,8 +116,7 @@ fn process(session: &mut Session, rows: &[Row], pid: Pid) -> Outcome {
     }
     let Entry::Spawned { agent, parent, own_words, .. } = &row.record.body else { return Ok(Exit::Bad) };
     session.say(&format!("process {pid}  {}{}", escape::line(agent), task(rows, pid)))?;
-    let by =
-        if *parent == abi::ids::WORKSPACE { row.record.actor.clone() } else { format!("process {parent}") };
+    let by = if *parent == WORKSPACE { row.record.actor.clone() } else { format!("process {parent}") };
     let whose = if *own_words { ", in the operator's own words" } else { "" };
     session.say(&format!("started by  {}{whose}", escape::line(&by)))?;
     for row in rows.iter().filter(|row| row.concerns().contains(&pid)) {
@@ -207,32 +207,34 @@ fn object(source: &Source) -> serde_json::Value {
 
 /// All that a process saw before a record, and what those saw that wrote it or started it.
 pub fn sources(rows: &[Row], pid: Pid, before: Seq) -> Vec<Source> {
-    let mut labels = BTreeMap::new();
-    let mut writers = BTreeMap::new();
+    let mut walk = Walk {
+        rows,
+        labels: BTreeMap::new(),
+        writers: BTreeMap::new(),
+        done: BTreeSet::new(),
+        found: vec![],
+    };
     for row in rows {
         match &row.record.body {
-            Entry::LabelDefined { id, label } => drop(labels.insert(*id, label.to_string())),
+            Entry::LabelDefined { id, label } => drop(walk.labels.insert(*id, label.to_string())),
             Entry::Wrote { changes, .. } => {
-                writers
-                    .extend(changes.iter().map(|change| (change.version, (row.record.pid, row.record.seq))));
+                let by = (row.record.pid, row.record.seq);
+                walk.writers.extend(changes.iter().map(|change| (change.version, by)));
             }
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    let mut done = BTreeSet::new();
-    // Depth first: what stands below a source explains it.
-    let mut walk = Walk { rows, labels: &labels, writers: &writers, done: &mut done, found: &mut found };
     walk.process(pid, before, 0);
-    found
+    walk.found
 }
 
+/// A walk from process to process, depth first, so that what stands below a source explains it.
 struct Walk<'a> {
     rows: &'a [Row],
-    labels: &'a BTreeMap<abi::LabelId, String>,
-    writers: &'a BTreeMap<VersionId, (Pid, Seq)>,
-    done: &'a mut BTreeSet<Pid>,
-    found: &'a mut Vec<Source>,
+    labels: BTreeMap<LabelId, String>,
+    writers: BTreeMap<VersionId, (Pid, Seq)>,
+    done: BTreeSet<Pid>,
+    found: Vec<Source>,
 }
 
 impl Walk<'_> {
@@ -240,31 +242,53 @@ impl Walk<'_> {
         if depth > DEPTH_MAX || !self.done.insert(pid) {
             return;
         }
-        for row in self.rows.iter().filter(|row| row.record.seq < before) {
+        for row in self.rows.iter().take_while(|row| row.record.seq < before) {
             match &row.record.body {
-                Entry::Spawned { pid: it, parent, .. } if *it == pid && *parent != abi::ids::WORKSPACE => {
+                Entry::Spawned { pid: it, parent, .. } if *it == pid && *parent != WORKSPACE => {
                     self.process(*parent, row.record.seq, depth + 1);
                 }
                 Entry::Saw { path, version, label, .. } if row.record.pid == pid => {
-                    let writer = version.and_then(|version| self.writers.get(&version)).copied();
-                    let writer = writer.filter(|(writer, _)| *writer != abi::ids::WORKSPACE);
-                    let is_origin = writer.is_none() || strace::is_mounted(path);
                     let label = self.labels.get(label).cloned().or_else(|| row.label.clone());
-                    self.found.push(Source {
-                        depth,
-                        pid,
-                        path: path.to_string(),
-                        version: *version,
-                        label: label.unwrap_or_default(),
-                        seq: row.record.seq,
-                        is_origin,
-                    });
-                    if let Some((writer, seq)) = writer.filter(|_| !is_origin) {
-                        self.process(writer, seq, depth + 1);
-                    }
+                    self.source(row, depth, path.as_str(), *version, label.unwrap_or_default());
+                }
+                // What changed no label was read all the same.
+                Entry::Tool { name, code: None, about, .. } if row.record.pid == pid && name == "read" => {
+                    let (version, label) = self.head(about, row.record.seq);
+                    self.source(row, depth, about, version, label);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The version that stood at a path, and its label.
+    fn head(&self, path: &str, before: Seq) -> (Option<VersionId>, String) {
+        let past = self.rows.iter().take_while(|row| row.record.seq < before);
+        let changes = past.filter_map(|row| match &row.record.body {
+            Entry::Wrote { changes, .. } => Some(changes),
+            _ => None,
+        });
+        let head = changes.flatten().filter(|change| change.path.as_str() == path && !change.diverged).last();
+        let label = head.and_then(|change| self.labels.get(&change.label)).cloned();
+        (head.map(|change| change.version), label.unwrap_or_default())
+    }
+
+    fn source(&mut self, row: &Row, depth: usize, path: &str, version: Option<VersionId>, label: String) {
+        let pid = row.record.pid;
+        if self
+            .found
+            .iter()
+            .any(|source| source.pid == pid && source.path == path && source.version == version)
+        {
+            return;
+        }
+        let writer = version.and_then(|version| self.writers.get(&version)).copied();
+        let writer = writer.filter(|(writer, _)| *writer != WORKSPACE);
+        let is_origin = writer.is_none() || strace::is_mounted(path);
+        let (path, seq) = (path.to_owned(), row.record.seq);
+        self.found.push(Source { depth, pid, path, version, label, seq, is_origin });
+        if let Some((writer, seq)) = writer.filter(|_| !is_origin) {
+            self.process(writer, seq, depth + 1);
         }
     }
 }

@@ -1,33 +1,24 @@
-//! Act 4: kill -9 with a turn in each state: before its next model call, during one, and after one whose
-//! answer is durable but not yet used. In which state each turn was is read from the log afterwards, not
-//! assumed.
-//!
-//! The third state lasts about as long as one commit, so it is met by killing at the moment the answer's
-//! record arrives, and the round is repeated if it was missed.
+//! Act 4: kill -9 with a turn in each state: before its next model call (it rests in a `wait`), during one, and after
+//! one whose answer is durable but not yet used (it was frozen while the model spoke, so that the moment can be met).
+//! In which state each turn was is read from the log afterwards, not assumed.
 
 use super::play::{self, act, expect, line};
-use crate::{
-    Start,
-    clock::{self, Deadline},
-    fail::Fail,
-    figures,
-    journal::{Follower, Heard, Row},
-    session::Session,
-};
+use crate::{Start, clock::Deadline, fail::Fail, figures, journal::Row, session::Session};
 use abi::{
     EffectId, Pid,
     record::{Entry, Exit},
 };
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// Rounds until every state was met.
-const ROUNDS_MAX: usize = 8;
-/// Half of the time a model call of the script takes.
-const HALF_A_CALL: Duration = Duration::from_millis(75);
-/// How long the daemon's end of the socket may stay open after kill -9.
+/// Rounds until every state was met; one does, unless the host is very slow.
+const ROUNDS_MAX: u64 = 4;
+/// What the turns are asked; each of its model calls takes 150 ms.
+const CRASH: &str = "Survive a crash.";
+/// How long a process may be dying after kill -9.
 const DEATH_WAIT: Duration = Duration::from_secs(5);
 
 /// Where a turn was when the daemon died.
@@ -47,8 +38,8 @@ pub fn crash(session: &mut Session) -> Result<(), Fail> {
     let mut pids = BTreeSet::new();
     let mut met: BTreeMap<State, u64> = BTreeMap::new();
     let mut kills = 0_u64;
-    while kills < ROUNDS_MAX as u64 && met.len() < 3 {
-        let new = round(session, kills)?;
+    while kills < ROUNDS_MAX && met.len() < 3 {
+        let new = round(session)?;
         kills += 1;
         for pid in &new {
             play::wait(session, *pid)?;
@@ -91,43 +82,42 @@ fn times(count: u64) -> String {
 }
 
 /// Starts three turns, kills the daemon when each is where it should be, and starts it again.
-fn round(session: &mut Session, number: u64) -> Result<Vec<Pid>, Fail> {
+fn round(session: &mut Session) -> Result<Vec<Pid>, Fail> {
     let start = play::now(session)?;
-    let task = |what: &str| format!("Survive a crash{what}, round {}.", number + 1);
-    let slow = play::spawn(session, "drafts", "Survive a crash slowly.")?;
-    play::until(session, start, "a turn rests before its next call", |row| {
-        (row.record.pid == slow && matches!(row.record.body, Entry::ToolWaits { .. })).then_some(())
-    })?;
-    let mut follower = Follower::new(session, start)?;
-    let answered = play::spawn(session, "drafts", &task(""))?;
-    clock::pause(HALF_A_CALL);
-    let asked = play::spawn(session, "drafts", &task(""))?;
-    let deadline = Deadline::after(play::LOG_WAIT);
-    loop {
-        match follower.next(Some(deadline), None)? {
-            Heard::Row(row) if is_answer(&row, answered) => break,
-            Heard::Late => expect(false, "a model answers within 15 s", "none did")?,
-            Heard::Row(_) | Heard::Woken => {}
+    let signal = |pid: Pid, signal: &str| json!({"pid": pid, "signal": signal});
+    let after = play::spawn(session, "drafts", CRASH)?;
+    session.call("signal", signal(after, "freeze"))?;
+    let before = play::spawn(session, "drafts", "Survive a crash slowly.")?;
+    let mut open = BTreeSet::from([after, before]);
+    play::until(session, start, "one turn rests and one is frozen after its answer", |row| {
+        let is_there = match &row.record.body {
+            Entry::ModelAnswered { .. } => row.record.pid == after,
+            Entry::ToolWaits { .. } => row.record.pid == before,
+            _ => false,
+        };
+        if is_there {
+            open.remove(&row.record.pid);
         }
-    }
+        open.is_empty().then_some(())
+    })?;
+    let during = play::spawn(session, "drafts", CRASH)?;
+    play::until(session, start, "a model call is under way", |row| {
+        let is_there = row.record.pid == during && matches!(row.record.body, Entry::ModelIntended { .. });
+        is_there.then_some(())
+    })?;
     kill(session)?;
     session.start_and_keep(Start::Demo)?;
-    Ok(vec![slow, answered, asked])
-}
-
-fn is_answer(row: &Row, pid: Pid) -> bool {
-    row.record.pid == pid && matches!(row.record.body, Entry::ModelAnswered { .. })
+    session.call("signal", signal(after, "thaw"))?;
+    Ok(vec![before, during, after])
 }
 
 /// Kills the daemon and waits until it is dead.
 fn kill(session: &mut Session) -> Result<(), Fail> {
     let daemon = session.client()?.peer()?;
-    expect(daemon != rustix::process::getpid(), "the daemon is a process of its own", "it is this one")?;
-    rustix::process::kill_process(daemon, rustix::process::Signal::KILL)
-        .map_err(|error| Fail::new(format!("the daemon cannot be killed: {error}")))?;
-    let client = session.disconnect();
-    let dead = client.is_none_or(|mut client| client.closed(Deadline::after(DEATH_WAIT)));
-    expect(dead, "kill -9 kills", "the daemon lives")
+    expect(!daemon.is_self(), "the daemon is a process of its own", "it is this one")?;
+    daemon.kill()?;
+    session.disconnect();
+    expect(daemon.ended(Deadline::after(DEATH_WAIT)), "kill -9 kills", "the daemon lives")
 }
 
 /// Where each of the turns was when the daemon died the last time.

@@ -99,11 +99,11 @@ pub fn set(session: &mut Session) -> Result<Stage, Fail> {
     })?;
     let mut arrived = delivered(session)?;
     arrived += play::within(session, "control", delivered)?;
-    tell(session, &format!("home    {}", escape::line(&home.display().to_string())))?;
+    tell(session, &format!("home: {}", escape::line(&home.display().to_string())))?;
     line(
         session,
         &format!(
-            "mail    {} messages, each as it came and decoded, in two workspaces: {arrived} deliveries",
+            "mail: {} messages, each as it came and decoded, in two workspaces: {arrived} deliveries",
             MAILS.len()
         ),
     )?;

@@ -252,10 +252,10 @@ fn trace() {
         &expect![[r#"
             | 14:02:11.125        spawn     triage "Sort\u{1b}[2J the mail"               pid 7
             | 14:02:11.127     7  model     scripted/demo step 1                          1 tool call                                        1 ms       1204+86   $0.0017
-            | 14:02:11.128     7  saw       /integrations/mail/inbox/07.md                label changed             external mount:mail
-            | 14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
-            | 14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
-            | 14:02:11.131     7  exit      7 exited 0                                    unverified                external mount:mail
+            | 14:02:11.128     7  saw       /integrations/mail/inbox/07.md                label changed             external mail
+            | 14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mail
+            | 14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mail
+            | 14:02:11.131     7  exit      7 exited 0                                    unverified                external mail
             | exit 0
             ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
         "#]],
@@ -264,7 +264,7 @@ fn trace() {
         &["trace", "7", "--errors"],
         log(night()),
         &expect![[r#"
-            | 14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mount:mail
+            | 14:02:11.130     7  propose   mail.send at outbox                           held as 3, rule 6         external mail
             | exit 0
             ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
         "#]],
@@ -273,7 +273,7 @@ fn trace() {
         &["trace", "--call", "read"],
         log(night()),
         &expect![[r#"
-            | 14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mount:mail
+            | 14:02:11.129     7  tool      read /integrations/mail/inbox/07.md           ok                        external mail
             | exit 0
             ! TIME           PID  CALL      ARGUMENTS                                     VERDICT                   LABEL                    TOOK        TOKENS      COST
         "#]],
@@ -293,6 +293,7 @@ fn why_leads_back_to_the_mail() {
             | decided     not yet: it waits for you
             | sources     what it opened or listed, first to last
             |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
+            |   names of  /integrations/mail/inbox/07.md
             | exit 0
             ! hint: skep inbox 3 shows the exact arguments; skep cat PATH reads a source
         "#]],
@@ -306,6 +307,7 @@ fn why_leads_back_to_the_mail() {
             | ended       unverified
             | sources     what it opened or listed, first to last
             |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
+            |   names of  /integrations/mail/inbox/07.md
             | exit 0
         "#]],
     );
@@ -330,7 +332,7 @@ fn logs() {
             | 14:02:11.127  model
             | 14:02:11.129  tool      read
             | 14:02:11.130  kernel    mail.send held as proposal 3: external text had a part in it, and nobody vouched for where it goes
-            | 14:02:11.131  end       exited 0, unverified:
+            | 14:02:11.131  end       exited 0, unverified
             | exit 0
         "#]],
     );
