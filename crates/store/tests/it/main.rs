@@ -1,0 +1,9 @@
+//! The store from outside: scripts of changes against a model in memory, crashes, damage, full disks.
+
+mod damage;
+mod fold;
+mod log;
+mod lookups;
+mod model;
+mod story;
+mod undo;

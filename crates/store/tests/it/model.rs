@@ -1,0 +1,135 @@
+//! The tree as it should be, held in memory without any index: one whole copy after each record.
+
+use abi::{
+    FileId, ROOT, Seq, VersionId,
+    fact::Place,
+    path::TreePath,
+    record::{Entry, Record},
+    tree::{Change, Node, Version},
+};
+use std::collections::BTreeMap;
+
+/// What stands at one moment.
+#[derive(Clone, Default)]
+pub struct State {
+    /// Directory and name to file.
+    pub entries: BTreeMap<(FileId, String), FileId>,
+    /// File to its head.
+    pub heads: BTreeMap<FileId, Version>,
+}
+
+/// All moments, and all versions.
+pub struct Model {
+    /// After record n.
+    pub past: Vec<State>,
+    pub versions: BTreeMap<VersionId, Version>,
+}
+
+impl Model {
+    pub fn new(root: Version) -> Self {
+        let heads = BTreeMap::from([(ROOT, root.clone())]);
+        let first = State { entries: BTreeMap::new(), heads };
+        Self { past: vec![first], versions: BTreeMap::from([(root.id, root)]) }
+    }
+
+    pub fn now(&self) -> &State {
+        self.past.last().unwrap()
+    }
+
+    pub fn at(&self, at: Option<Seq>) -> &State {
+        let last = self.past.len() - 1;
+        &self.past[at.map_or(last, |at| last.min(at.0 as usize))]
+    }
+
+    pub fn fold(&mut self, record: &Record) {
+        let mut state = self.now().clone();
+        if let Entry::Wrote { op, changes, message, .. } = &record.body {
+            for change in changes.iter().filter(|change| !change.diverged) {
+                if change.node == Node::Gone || change.moved_from.is_some() {
+                    state.entries.retain(|_, file| *file != change.file);
+                }
+            }
+            for change in changes {
+                let version = Version {
+                    id: change.version,
+                    file: change.file,
+                    node: change.node,
+                    content: change.content,
+                    mode: change.mode,
+                    mtime: change.mtime,
+                    label: change.label,
+                    actor: record.actor.clone(),
+                    pid: record.pid,
+                    op: *op,
+                    seq: record.seq,
+                    diverged: change.diverged,
+                    parents: change.parents.clone(),
+                    message: *message,
+                    path: change.path.clone(),
+                };
+                self.versions.insert(version.id, version.clone());
+                state.stand(change, version);
+            }
+        }
+        self.past.push(state);
+    }
+}
+
+impl State {
+    pub fn stand(&mut self, change: &Change, version: Version) {
+        if change.diverged {
+            return;
+        }
+        self.heads.insert(change.file, version);
+        if change.node == Node::Gone || change.moved_from.is_some() {
+            self.entries.retain(|_, file| *file != change.file);
+        }
+        let stands = self.entries.values().any(|file| *file == change.file);
+        if change.node != Node::Gone && change.file != ROOT && !stands {
+            let place = (change.dir, change.path.name().to_owned());
+            assert_eq!(self.entries.insert(place, change.file), None, "{} was taken", change.path);
+        }
+    }
+
+    pub fn place(&self, path: &TreePath) -> Place {
+        let mut place = Place { dirs: vec![ROOT], blocked: false, head: self.heads.get(&ROOT).cloned() };
+        for (ix, name) in path.names().enumerate() {
+            place.head = None;
+            let dir = place.dirs[ix];
+            let Some(file) = self.entries.get(&(dir, name.to_owned())) else { return place };
+            let head = self.heads[file].clone();
+            if ix + 1 == path.names().count() {
+                place.head = Some(head);
+            } else if head.node == Node::Dir {
+                place.dirs.push(*file);
+            } else {
+                place.blocked = true;
+                return place;
+            }
+        }
+        place
+    }
+
+    /// Path, directory and head of everything below a directory, parents first, by name.
+    pub fn below(&self, path: &TreePath, dir: FileId) -> Vec<(TreePath, FileId, Version)> {
+        let mut all = Vec::new();
+        for ((parent, name), file) in &self.entries {
+            if *parent == dir {
+                let path = path.join(name).unwrap();
+                all.push((path.clone(), dir, self.heads[file].clone()));
+                all.extend(self.below(&path, *file));
+            }
+        }
+        all
+    }
+
+    /// Every file that stands, stands in a directory that stands; so the walk from the root finds all.
+    pub fn check(&self) {
+        let reached = self.below(&TreePath::root(), ROOT);
+        assert_eq!(reached.len(), self.entries.len(), "something stands where nothing leads");
+        for (_, dir, version) in reached {
+            assert_eq!(self.heads[&dir].node, Node::Dir);
+            assert_ne!(version.node, Node::Gone);
+        }
+    }
+}
