@@ -15,7 +15,7 @@ use std::{io::Write, path::PathBuf};
 ///
 /// Without a command: what is here, and what to do next.
 #[derive(Debug, Parser)]
-#[command(name = "skep", disable_version_flag = true, disable_help_subcommand = true)]
+#[command(name = "skep", version)]
 pub struct Arguments {
     #[command(flatten)]
     options: Options,

@@ -165,7 +165,7 @@ impl Strace {
                     Stop::End => format!("end{doubt}"),
                     Stop::Tools => format!("{}{doubt}", figures::plural(u64::from(*tools), "tool call")),
                     Stop::Length => format!("cut at its length{doubt}"),
-                    Stop::Cut => format!("cut by a limit{doubt}"),
+                    Stop::Cut => format!("cut{doubt}"),
                 };
                 good("model", self.what(effect), verdict)
             }
@@ -261,7 +261,7 @@ fn process(row: &Row) -> Option<Said> {
         }
         Entry::Steered { pid, .. } => good("steer", pid.to_string(), ""),
         Entry::Granted { cap } => book("grant", format!("{} to {}: {}", cap.id, cap.holder, cap.grant)),
-        Entry::Revoked { caps } => good("revoke", format!("{} of its capabilities", caps.len()), ""),
+        Entry::Revoked { caps } => book("revoke", format!("{} capabilities", caps.len())),
         _ => return None,
     })
 }
@@ -379,7 +379,7 @@ impl Line {
         });
         let cells = [
             figures::time(self.at),
-            if self.pid == abi::ids::WORKSPACE { String::new() } else { self.pid.to_string() },
+            if self.pid == abi::WORKSPACE { String::new() } else { self.pid.to_string() },
             self.call.to_owned(),
             self.args.clone(),
             self.verdict.clone(),

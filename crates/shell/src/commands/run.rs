@@ -166,7 +166,8 @@ impl Watch {
             return Step::On;
         }
         self.bill.add(row);
-        if line.weight == Weight::Act && !session.is_json() {
+        // What a turn writes stands in the line of its tool call, too.
+        if line.weight == Weight::Act && line.call != "write" && !session.is_json() {
             let text = progress(session, &line);
             session.note(&text);
         }
@@ -219,6 +220,9 @@ impl Watch {
                 format!(" · {}", strace::ended(end))
             };
             session.say(&format!("{word}{} · {}", escape::line(&how), sum(&self.bill)))?;
+            if matches!(end, End::Faulted(_)) {
+                session.hint(&format!("skep logs {} shows what went wrong", self.pid));
+            }
             self.next(session);
         }
         Ok(if is_fine { Exit::Fine } else { Exit::Bad })
