@@ -157,12 +157,11 @@ impl Page<'_, '_> {
     }
 }
 
+/// Where a record's texts are read.
+pub type Blobs<'a> = &'a mut dyn FnMut(&Hash) -> Result<Option<Vec<u8>>, Trouble>;
+
 /// A record as a reader of the log sees it.
-pub fn record(
-    kernel: &Kernel,
-    record: &Record,
-    blob: &mut dyn FnMut(&Hash) -> Result<Option<Vec<u8>>, Trouble>,
-) -> Result<Value, Trouble> {
+pub fn record(kernel: &Kernel, record: &Record, blob: Blobs<'_>) -> Result<Value, Trouble> {
     let mut value = plain(record);
     let (joined, named) = {
         let body = value.get("body").and_then(Value::as_object).and_then(|body| body.values().next());
