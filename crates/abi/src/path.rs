@@ -128,7 +128,8 @@ enum Part<'a> {
     Any,
 }
 
-/// A set of paths, or of words: `/data/**`, `/mail/*/new`, `mail.send`. Words are patterns of one component.
+/// A set of paths, or of words: `/data/**`, `/mail/*/new`, `mail.send`, `*`. A word may hold a `/` (a model's name
+/// does) and is one whole; a word's `*` is every word.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[musli(transparent)]
 pub struct Pattern(String);
@@ -176,6 +177,10 @@ impl Pattern {
         &self.0
     }
 
+    fn is_of_paths(&self) -> bool {
+        self.0.starts_with('/')
+    }
+
     fn parts(&self) -> Vec<Part<'_>> {
         parts_of(&self.0)
     }
@@ -187,6 +192,9 @@ impl Pattern {
 
     /// Whether the path (or word) is in the set.
     pub fn matches(&self, path: &str) -> bool {
+        if !self.is_of_paths() {
+            return self.0 == "*" || self.0 == path;
+        }
         let mut names = path.split('/').filter(|name| !name.is_empty());
         let mut parts = self.0.split('/').filter(|name| !name.is_empty());
         // The common shapes need no table: literals, and one `**` at the end.
@@ -239,6 +247,9 @@ impl Pattern {
     /// with the set of states `self` can be in. A fresh name that neither mentions stands for all names not
     /// mentioned.
     pub fn includes(&self, other: &Self) -> bool {
+        if !self.is_of_paths() || !other.is_of_paths() {
+            return self.is_of_paths() == other.is_of_paths() && (self.0 == "*" || self == other);
+        }
         let mine = self.parts();
         let theirs = other.parts();
         let start = close(&mine, &[0]);

@@ -45,11 +45,9 @@ impl Want<'_> {
                 pattern.matches(path.as_str())
             }
             (Self::Model(word), Object::Model(pattern)) | (Self::Spawn(word), Object::Spawn(pattern)) => {
-                word_matches(pattern, word)
+                pattern.matches(word)
             }
-            (Self::Effect(at, of), Object::Effect { mount, kind }) => {
-                word_matches(mount, at) && word_matches(kind, of)
-            }
+            (Self::Effect(at, of), Object::Effect { mount, kind }) => mount.matches(at) && kind.matches(of),
             _ => false,
         }
     }
@@ -62,11 +60,6 @@ impl Want<'_> {
             Self::Effect(mount, kind) => format!("{kind} at {mount}"),
         }
     }
-}
-
-/// A word pattern is a whole word or `*`; a model's name may hold a `/`, so components do not count.
-fn word_matches(pattern: &Pattern, word: &str) -> bool {
-    pattern.as_str() == "*" || pattern.as_str() == word
 }
 
 /// Which of the five lists an object's capabilities stand in.

@@ -60,3 +60,13 @@ fn inclusion_is_decided() {
         assert_eq!(outer.includes(&inner), want, "{inner} inside {outer}");
     }
 }
+
+#[test]
+fn words_are_whole() {
+    let word = |text: &str| Pattern::word(text).unwrap();
+    assert!(word("*").includes(&word("scripted/demo")) && word("*").matches("scripted/demo"));
+    assert!(!word("scripted").includes(&word("scripted/demo")) && !word("scripted").matches("scripted/demo"));
+    assert!(
+        !word("*").includes(&Pattern::everything()) && !Pattern::everything().includes(&word("mail.send"))
+    );
+}
