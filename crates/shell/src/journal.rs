@@ -1,6 +1,6 @@
-//! Records of the log as a client gets them: `{RECORD, "label_text": TEXT, "texts": {HASH: TEXT}}`. Reads them
-//! page by page and follows them; keeps what the records say about who is below whom. Never here: what to
-//! print.
+//! Records of the log as a client gets them: `{RECORD, "label_text": TEXT, "texts": {HASH: TEXT}}`. Reads
+//! them page by page and follows them; keeps what the records say about who is below whom. Never here: what
+//! to print.
 
 use crate::{
     client::{Client, Got, Note},
@@ -213,8 +213,8 @@ impl Follower {
     }
 }
 
-/// What a model said, with the tools it asked for: its answer is `{"text": …, "tools": […]}`. The text itself when
-/// it is something else, or only the beginning of an answer.
+/// What a model said, with the tools it asked for: its answer is `{"text": TEXT, "tools": [TOOL]}`. The text
+/// itself when it is something else, or only the beginning of an answer.
 pub fn said(text: &str) -> (String, Vec<String>) {
     let answer: Option<Value> = serde_json::from_str(text).ok();
     let parts =

@@ -1,9 +1,9 @@
 //! `skep why`: from a held effect, or from a process, back to the bytes that had a part in it.
 //!
-//! A process's label changes when it opens or lists something (`saw` records); what a turn read besides stands in
-//! the records of its tool calls. A path that no process wrote,
-//! or that lies below an integration, is a source; a path that another process wrote leads on to what that
-//! one saw; and what a process was started with leads on to what its parent saw before.
+//! A process's label changes when it opens or lists something (`saw` records); what a turn read besides
+//! stands in the records of its tool calls. A path that no process wrote, or that lies below an
+//! integration, is a source; a path that another process wrote leads on to what that one saw; and what a
+//! process was started with leads on to what its parent saw before.
 
 use crate::{
     escape,

@@ -1,6 +1,6 @@
-//! Act 4: kill -9 with a turn in each state: before its next model call (it rests in a `wait`), during one, and after
-//! one whose answer is durable but not yet used (it was frozen while the model spoke, so that the moment can be met).
-//! In which state each turn was is read from the log afterwards, not assumed.
+//! Act 4: kill -9 with a turn in each state: before its next model call (it rests in a `wait`), during one,
+//! and after one whose answer is durable but not yet used (it was frozen while the model spoke, so that the
+//! moment can be met). In which state each turn was is read from the log afterwards, not assumed.
 
 use super::play::{self, act, expect, line};
 use crate::{Start, clock::Deadline, fail::Fail, figures, journal::Row, session::Session};

@@ -14,7 +14,7 @@ use std::{
 /// What was asked: method and arguments.
 pub type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Rows: method, the path (or other telling argument, or ""), answer. An answer with `code` is an error object.
+/// Rows: method, the path (or another telling argument), answer. One with `code` and `message` is an error.
 pub type Rows = Vec<(&'static str, &'static str, Value)>;
 
 /// Listens at the socket until the test ends.
@@ -64,7 +64,8 @@ fn serve(stream: &UnixStream, rows: &Rows, asked: &Asked) {
     }
 }
 
-/// Runs the shell in a process of its own against a door with these rows; answers the transcript and what was asked.
+/// Runs the shell in a process of its own against a door with these rows; answers the transcript and what
+/// was asked.
 pub fn transcript(words: &[&str], rows: Rows) -> (String, Vec<(String, Value)>) {
     let home = tempfile::tempdir().expect("a directory");
     let asked = open(&home.path().join("sock"), rows);
