@@ -1,0 +1,1 @@
+//! Fifty real kills of a daemon under load, and what an independent reader finds in its files.
