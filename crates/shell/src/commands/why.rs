@@ -253,8 +253,10 @@ impl Walk<'_> {
                 }
                 // What changed no label was read all the same.
                 Entry::Tool { name, code: None, about, .. } if row.record.pid == pid && name == "read" => {
-                    let (version, label) = self.head(about, row.record.seq);
-                    self.source(row, depth, about, version, label);
+                    // What was rendered at that moment, as a status, has no version and came from nobody.
+                    if let (Some(version), label) = self.head(about, row.record.seq) {
+                        self.source(row, depth, about, Some(version), label);
+                    }
                 }
                 _ => {}
             }

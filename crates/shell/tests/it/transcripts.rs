@@ -241,7 +241,6 @@ fn why_leads_back_to_the_mail() {
             | decided     not yet: it waits for you
             | sources     what it opened or listed, first to last
             |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
-            |   names of  /integrations/mail/inbox/07.md
             | exit 0
             ! hint: skep inbox 3 shows the exact arguments; skep cat PATH reads a source
         "#]],
@@ -255,7 +254,6 @@ fn why_leads_back_to_the_mail() {
             | ended       unverified
             | sources     what it opened or listed, first to last
             |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
-            |   names of  /integrations/mail/inbox/07.md
             | exit 0
         "#]],
     );
