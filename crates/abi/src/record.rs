@@ -274,6 +274,8 @@ pub enum Entry {
         lane: bool,
         /// Needs that policy did not grant, as words.
         withheld: Vec<String>,
+        /// Standing intent: `/AGENTS.md` as it was then.
+        standing: Option<Content>,
     },
     /// A capability was derived.
     Granted {

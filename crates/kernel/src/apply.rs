@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use abi::{
-    AccountId, Pid, ProposalId, Seq, WORKSPACE,
+    AccountId, Content, Pid, ProposalId, Seq, WORKSPACE,
     call::{Lane, Ruling},
     effect::{Item, Role},
     limits,
@@ -248,14 +248,17 @@ fn spawned(state: &mut State, record: &Record) {
         restart,
         restarts,
         lane,
+        standing,
         ..
     } = &record.body
     else {
         return;
     };
     state.next.pid = state.next.pid.max(*pid);
-    let pending =
-        vec![Item { role: Role::System, content: *prompt }, Item { role: Role::User, content: *task }];
+    let item = |role, content: &Content| Item { role, content: *content };
+    let mut pending = vec![item(Role::System, prompt)];
+    pending.extend(standing.iter().map(|content| item(Role::System, content)));
+    pending.push(item(Role::User, task));
     let turn =
         Turn { step: 0, attempt: 0, failures: 0, prev: None, items: vec![], pending, phase: Phase::Ready };
     if run == pid {

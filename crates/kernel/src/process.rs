@@ -24,9 +24,12 @@ use abi::{
     money::{Nano, Window},
     path::{Pattern, TreePath},
     record::{Entry, Exit, Freeze, TimerFor, WaitOn},
+    tree::{Node, Version},
 };
 use alloc::{collections::BTreeSet, format, string::String, string::ToString, vec, vec::Vec};
 
+/// Standing intent.
+const STANDING: &str = "/AGENTS.md";
 /// The first restart waits so long; each further one twice as long, at most five minutes.
 const RESTART_US: u64 = 1_000_000;
 const RESTART_US_MAX: u64 = 300_000_000;
@@ -42,7 +45,13 @@ pub fn plan_spawn(kernel: &Kernel, pid: Pid, agent: &str, at: Micros) -> Result<
             .hint("skep doctor says what is wrong with /sys/policy.yaml"));
     }
     kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)?;
-    Ok(vec![Lookup::Agent { name: agent.to_string() }])
+    Ok(born_from(agent))
+}
+
+/// What an agent is born from: its own file, and the standing intent that every agent reads.
+fn born_from(agent: &str) -> Vec<Lookup> {
+    let standing = TreePath::parse(STANDING).map(|path| Lookup::Path { path, at: None });
+    [Ok(Lookup::Agent { name: agent.to_string() }), standing].into_iter().flatten().collect()
 }
 
 /// Questions of a timer.
@@ -52,13 +61,14 @@ pub fn plan_timer(kernel: &Kernel, timer: TimerId) -> Vec<Lookup> {
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),
         Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_)) | None => None,
     };
-    agent.into_iter().map(|name| Lookup::Agent { name }).collect()
+    agent.map(|agent| born_from(&agent)).unwrap_or_default()
 }
 
 /// What a process is born with.
 struct Birth {
     parent: Pid,
     def: AgentDef,
+    standing: Option<Version>,
     task: Content,
     label: LabelId,
     own_words: bool,
@@ -71,15 +81,21 @@ struct Birth {
 /// The call `spawn`.
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Spawn { text, post, budget, .. } = call else { return Err(Facts::mismatch()) };
-    let def = agent_of(facts)?;
-    let birth = birth(step, pid, def, *text, post.clone(), *budget);
+    let from = agent_of(facts)?;
+    let birth = birth(step, pid, from, *text, (post.clone(), *budget));
     let (pid, withheld) = spawn(step, birth)?;
     Ok(Answer::Spawned { pid, withheld })
 }
 
-fn agent_of(facts: &mut Found) -> Result<AgentDef, Error> {
+/// An agent's definition, and the standing intent if there is any.
+type Origins = (AgentDef, Option<Version>);
+
+fn agent_of(facts: &mut Found) -> Result<Origins, Error> {
     match facts.any() {
-        Some(Fact::Agent(parsed)) => parsed,
+        Some(Fact::Agent(parsed)) => {
+            let standing = facts.place()?.head.filter(|head| head.node == Node::File);
+            Ok((parsed?, standing))
+        }
         _ => Err(Facts::mismatch()),
     }
 }
@@ -87,15 +103,15 @@ fn agent_of(facts: &mut Found) -> Result<AgentDef, Error> {
 fn birth(
     step: &mut Step<'_>,
     parent: Pid,
-    def: AgentDef,
+    (def, standing): Origins,
     text: Text,
-    post: Vec<Postcondition>,
-    budget: Option<Nano>,
+    (post, budget): (Vec<Postcondition>, Option<Nano>),
 ) -> Birth {
     let label = step.kernel.label_of_text(parent, &step.actor, text.origin);
     let label = step.intern(&label);
     let own_words = parent == WORKSPACE && text.origin.is_own_words();
-    Birth { parent, def, task: text.content, label, own_words, post, budget, restarts: 0, lane: false }
+    let task = text.content;
+    Birth { parent, def, standing, task, label, own_words, post, budget, restarts: 0, lane: false }
 }
 
 /// Makes a process and starts its turn.
@@ -107,7 +123,10 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
     let (grants, withheld) = endow(step.kernel, parent, def, at);
     let account = open_accounts(step, &birth, pid);
-    let label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
+    let mut label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
+    if let Some(standing) = &birth.standing {
+        label = label.join(&step.kernel.meaning(standing.label));
+    }
     let label = step.intern(&label);
     step.emit(Entry::Spawned {
         pid,
@@ -126,6 +145,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         restarts: birth.restarts,
         lane: birth.lane,
         withheld: withheld.clone(),
+        standing: birth.standing.as_ref().map(|version| version.content),
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -213,8 +233,8 @@ pub fn dispatch(
 ) -> Result<Answer, Error> {
     let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
     let Some(busy) = busy.map(|(busy, _)| *busy) else {
-        let def = agent_of(facts)?;
-        let mut birth = birth(step, pid, def, text, vec![], None);
+        let from = agent_of(facts)?;
+        let mut birth = birth(step, pid, from, text, (vec![], None));
         birth.lane = true;
         let (pid, withheld) = spawn(step, birth)?;
         return Ok(Answer::Spawned { pid, withheld });
@@ -464,10 +484,11 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
 
 fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     let Some(ended) = step.state().ended.get(&pid).cloned() else { return };
-    let born = agent_of(facts).and_then(|def| {
+    let born = agent_of(facts).and_then(|(def, standing)| {
         let birth = Birth {
             parent: WORKSPACE,
             def,
+            standing,
             task: ended.task,
             label: ended.task_label,
             own_words: ended.own_words,
@@ -490,10 +511,11 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
         return;
     }
     step.emit(Entry::Dequeued { agent: agent.to_string() });
-    let born = agent_of(facts).and_then(|def| {
+    let born = agent_of(facts).and_then(|(def, standing)| {
         let birth = Birth {
             parent: WORKSPACE,
             def,
+            standing,
             task: queued.text,
             label: queued.label,
             own_words: queued.origin.is_own_words(),

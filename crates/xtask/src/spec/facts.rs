@@ -77,6 +77,7 @@ fn spawned(account: AccountId) -> Entry {
         restarts: 0,
         lane: false,
         withheld: Vec::new(),
+        standing: None,
     }
 }
 
