@@ -39,12 +39,17 @@ impl Demo {
         let place = stage::place(&session.place)?;
         let mut own = Session::new(place, session.start, &mut *session.out, &mut *session.err);
         own.ink = session.ink;
+        stage::check(&own.place)?;
         let played = play_all(&mut own);
         let stopped = if self.keep && played.is_ok() { Ok(()) } else { commands::stop(&mut own).map(drop) };
         if let Err(fail) = played {
             let log = own.place.home.join("daemon.log");
-            let hint = format!("{}\nhint: the demo's daemon wrote {}", fail.hint, log.display());
-            return Err(Fail { hint: hint.trim_start_matches("\nhint: ").to_owned(), ..fail });
+            let hint = match (fail.hint.as_str(), log.is_file()) {
+                (hint, false) => hint.to_owned(),
+                ("", true) => format!("the demo's daemon wrote {}", log.display()),
+                (hint, true) => format!("{hint}\nhint: the demo's daemon wrote {}", log.display()),
+            };
+            return Err(Fail { hint, ..fail });
         }
         stopped.map(|()| Exit::Fine)
     }

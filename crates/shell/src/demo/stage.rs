@@ -110,15 +110,22 @@ pub fn set(session: &mut Session) -> Result<Stage, Fail> {
     Ok(stage)
 }
 
+/// Refuses a place that stands already and that no demo made: nothing there is stopped, changed or removed.
+pub fn check(place: &Place) -> Result<(), Fail> {
+    let home = &place.home;
+    if !home.exists() || home.join(MARK.0).is_file() {
+        return Ok(());
+    }
+    Err(Fail::new(format!("{} stands already and was not made by a demo", home.display()))
+        .hint("move it away, or choose another place: skep --home DIR demo"))
+}
+
 /// Removes what an earlier demo left, and nothing else.
 fn clear(session: &mut Session) -> Result<(), Fail> {
+    check(&session.place)?;
     let home = session.place.home.clone();
     if !home.exists() {
         return Ok(());
-    }
-    if !home.join(MARK.0).is_file() {
-        return Err(Fail::new(format!("{} stands already and was not made by a demo", home.display()))
-            .hint("move it away, or choose another place: skep --home DIR demo"));
     }
     commands::stop(session)?;
     session.disconnect();
