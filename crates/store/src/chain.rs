@@ -4,8 +4,8 @@
 //! body = musli wire of the record        hash = BLAKE3("skep-record", prev, body), fields by length
 //! ```
 //!
-//! A record is believed only when its bytes give its hash and its `prev` is the hash before it. Never here: what
-//! a record means.
+//! A record is believed only when its bytes give its hash and its `prev` is the hash before it. Never here:
+//! what a record means.
 
 use crate::{
     Trouble,

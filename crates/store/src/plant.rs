@@ -1,5 +1,5 @@
-//! Planted bugs, one at a time, chosen at run time: the proving ground must find each of them. Compiled only with
-//! the feature `plant`, which nothing but the proving ground turns on.
+//! Planted bugs, one at a time, chosen at run time: the proving ground must find each of them. Compiled only
+//! with the feature `plant`, which nothing but the proving ground turns on.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 

@@ -132,7 +132,8 @@ pub(crate) fn head(db: &Db, file: FileId, at: Option<Seq>) -> Result<Option<Vers
         }
         Some(at) => {
             let sql = select_version!(
-                " FROM versions v WHERE v.file = ? AND v.diverged = 0 AND v.seq <= ? ORDER BY v.id DESC LIMIT 1"
+                " FROM versions v WHERE v.file = ? AND v.diverged = 0 AND v.seq <= ?
+                 ORDER BY v.id DESC LIMIT 1"
             );
             db.one(sql, [file, bound(at)], version::read)
         }

@@ -1,14 +1,15 @@
 //! What an undo would touch: for each file its head, what was there before, and whether it can be put back.
 //!
 //! ```text
-//! operation  files it changed            before = newest version older than the operation's first of that file
-//! process    files it changed            before = newest version that is not of that process
-//! version    its file                    before = that version
+//! operation  files it changed   before = newest version older than the operation's first of that file
+//! process    files it changed   before = newest version that is not of that process
+//! version    its file           before = that version
 //! ```
 //!
 //! A file is left (`untouched` false) when its head was made by another, and also when putting it back would
-//! harm what stands there now: its old name is taken, its old directory is gone, or it is a directory in which
-//! others have put something. What the same undo takes away or brings back counts as done. Never here: a write.
+//! harm what stands there now: its old name is taken, its old directory is gone, or it is a directory in
+//! which others have put something. What the same undo takes away or brings back counts as done. Never here:
+//! a write.
 
 use crate::{
     Trouble,
@@ -188,7 +189,8 @@ fn inside(db: &Db, dir: FileId) -> Result<Vec<FileId>, Trouble> {
     Ok(all)
 }
 
-/// Leaves what cannot be put back; and, since that may be in the way of others, looks again until nothing changes.
+/// Leaves what cannot be put back; and, since that may be in the way of others, looks again until nothing
+/// changes.
 fn leave(plans: &mut [Plan]) {
     loop {
         let mut going: BTreeSet<FileId> = BTreeSet::new();

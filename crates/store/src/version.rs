@@ -1,7 +1,7 @@
 //! A version as a row of `versions`: written once, read often, never changed.
 //!
-//! Numbers that are unsigned outside are kept by their bits, so that no value is lost; those that are compared
-//! (`seq`) come from counters and never reach the sign. Never here: which version is the head.
+//! Numbers that are unsigned outside are kept by their bits, so that no value is lost; those that are
+//! compared (`seq`) come from counters and never reach the sign. Never here: which version is the head.
 
 use crate::{Trouble, schema::Db};
 use abi::{

@@ -115,7 +115,8 @@ proptest! {
             };
             prop_assert_eq!(story.ask(Lookup::Below { path: path.clone() }), Fact::Below(Ok(below.clone())));
             if let Some((_, _, head)) = below.first() {
-                let mut want: Vec<_> = story.model.versions.values().filter(|v| v.file == head.file).cloned().collect();
+                let own = story.model.versions.values().filter(|version| version.file == head.file);
+                let mut want: Vec<_> = own.cloned().collect();
                 want.sort_by_key(|version| std::cmp::Reverse(version.id));
                 let got = story.workspace.begin().unwrap().history(&path, u32::MAX).unwrap();
                 prop_assert_eq!(got, want);

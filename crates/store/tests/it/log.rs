@@ -47,7 +47,8 @@ fn records_are_found_by_place_and_process() {
     let dir = TempDir::new().unwrap();
     let mut workspace = Workspace::create(dir.path(), &QUICK).unwrap();
     fill(&mut workspace, (1..=9).map(|seq| other(seq, seq % 3)));
-    let rows: &[(u64, u32, Option<&[u64]>, &[u64])] = &[
+    type Row<'a> = (u64, u32, Option<&'a [u64]>, &'a [u64]);
+    let rows: &[Row<'_>] = &[
         (0, 99, None, &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
         (0, 2, None, &[1, 2]),
         (7, 9, None, &[8, 9]),
@@ -176,7 +177,8 @@ fn two_snapshots_are_kept_and_a_bad_one_is_passed_over() {
 
 #[test]
 fn what_is_not_ours_is_refused_and_left_as_it_is() {
-    let rows: [(&str, fn(&Path) -> Trouble); 4] = [
+    type Row = (&'static str, fn(&Path) -> Trouble);
+    let rows: [Row; 4] = [
         ("PRAGMA user_version=2", |file| Trouble::Newer { file: file.into(), found: 2, known: 1 }),
         ("PRAGMA user_version=0", |file| Trouble::Corrupt {
             file: file.into(),
@@ -300,7 +302,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
-    fn the_log_is_what_was_committed(batches in prop::collection::vec((1..5_u64, any::<bool>(), any::<bool>()), 1..12)) {
+    fn the_log_is_what_was_committed(
+        batches in prop::collection::vec((1..5_u64, any::<bool>(), any::<bool>()), 1..12),
+    ) {
         let dir = TempDir::new().unwrap();
         let mut workspace = Workspace::create(dir.path(), &QUICK).unwrap();
         let mut kept = 0;

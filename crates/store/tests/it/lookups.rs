@@ -31,8 +31,8 @@ fn a_walk_stops_at_what_is_no_directory() {
 
 #[test]
 fn a_literal_is_found_in_a_file_or_a_blob() {
-    let mut story = Story::of("1 file /x anna@example.org;bert; dir /d");
-    let blob = Haystack::Blob(Hash::of(b"anna@example.org;bert"));
+    let mut story = Story::of("1 file /x anna@example.org|bert; dir /d");
+    let blob = Haystack::Blob(Hash::of(b"anna@example.org|bert"));
     let rows = [
         (Haystack::Path(path("/x")), "anna@example.org", Match::Token, true),
         (Haystack::Path(path("/x")), "ANNA@example.org", Match::Token, true),
@@ -126,7 +126,8 @@ fn a_listing_shows_what_the_view_shows() {
 #[test]
 fn a_history_outlives_its_path() {
     let mut story = Story::of(
-        "1 dir /a; file /a/x one\n 1 file /a/x two\n 1 stale /a/x three\n 1 gone /a\n 1 dir /a\n 2 file /b one\n 2 move /b /c",
+        "1 dir /a; file /a/x one\n 1 file /a/x two\n 1 stale /a/x three\n 1 gone /a\n 1 dir /a
+         2 file /b one\n 2 move /b /c",
     );
     let rows: &[(&str, u32, &[u64])] = &[
         ("/a/x", 9, &[]),
