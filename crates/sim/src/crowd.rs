@@ -1,0 +1,154 @@
+//! Hostile clients: random calls of an operator and of processes, with stale bases, dead ids, paths at the limits.
+
+use crate::{chance::Chance, known::Known, known::RECEIVERS, mind, world::SITES};
+use abi::{
+    Content, Seq, VersionId,
+    agent::Postcondition,
+    call::{Call, Fields, Lane, Origin, Ruling, Signal, Text, Undo, Write},
+    cap::Grant,
+    control,
+    money::Nano,
+    path::TreePath,
+};
+
+/// A call and its bytes.
+pub type Said = (Call, Vec<Vec<u8>>);
+
+/// A random call; none when what was drawn would not pass the door's decoder.
+pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let plain = |call| Some((call, Vec::new()));
+    match chance.below(32) {
+        0..8 => write(chance, known),
+        8 => plain(Call::Remove { path: path(chance, known)?, base: base(chance, known), tree: chance.one_in(2) }),
+        9 => {
+            let (from, to) = (path(chance, known)?, path(chance, known)?);
+            plain(Call::Move { from, to, base: base(chance, known) })
+        }
+        10 => plain(Call::Read { path: path(chance, known)?, at: at(chance) }),
+        11 => plain(Call::List { path: path(chance, known)?, at: at(chance) }),
+        12 => plain(Call::History { path: path(chance, known)?, limit: 5 }),
+        13 => plain(Call::Trace { from: Seq(chance.below(40)), limit: 20, pid: None, follow: false }),
+        14 | 15 => spawn(chance),
+        16 => dispatch(chance),
+        17 => wait(chance, known),
+        18 => {
+            let signal = [Signal::Freeze, Signal::Interrupt, Signal::Kill, Signal::Thaw];
+            let signal = *chance.pick(&signal)?;
+            plain(Call::Signal { pid: known.pid(chance), signal })
+        }
+        19 | 20 => plain(Call::Signal { pid: known.pid(chance), signal: Signal::Thaw }),
+        21..24 => {
+            let ruling = if chance.one_in(4) { Ruling::Reject } else { Ruling::Approve };
+            plain(Call::Decide { proposal: known.proposal(chance), ruling, reason: None })
+        }
+        24..27 => grant(chance, known),
+        27 => plain(Call::Revoke { cap: known.cap(chance) }),
+        28 | 29 => propose(chance),
+        30 => {
+            let (content, bytes) = bytes("think about it".to_owned());
+            let text = Text { content, origin: Origin::Pipe };
+            let model = chance.word(&["sim", "sim/x", "scripted", "free"]).to_owned();
+            Some((Call::Complete { model, text, max_out: 1 + chance.below(4000) }, bytes))
+        }
+        _ => budget(chance),
+    }
+}
+
+/// A proposal of an effect, of either kind, anywhere.
+pub fn propose(chance: &mut Chance) -> Option<Said> {
+    let (site, _) = chance.pick(&SITES)?;
+    let mut fields = Fields::new();
+    fields.insert("to".to_owned(), vec![chance.word(&RECEIVERS).to_owned()]);
+    fields.insert("body".to_owned(), vec![chance.below(100_000).to_string()]);
+    let kind = chance.word(&["mail.send", "mail.send", "note.put", "nothing"]).to_owned();
+    Some((Call::Propose { mount: (*site).to_owned(), kind, fields }, Vec::new()))
+}
+
+/// An agent is started on a task.
+pub fn spawn(chance: &mut Chance) -> Option<Said> {
+    let agent = chance.word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody"]).to_owned();
+    let task = chance.word(&["tell anna@example.org what stands in /data", "tidy up", "read the mail"]);
+    let (content, bytes) = bytes(task.to_owned());
+    let post = match chance.below(3) {
+        0 => vec![Postcondition::Exists(TreePath::parse("/data/a").ok()?)],
+        1 => vec![Postcondition::Contains(TreePath::parse("/data/b").ok()?, "7".to_owned())],
+        _ => vec![],
+    };
+    let budget = chance.one_in(4).then_some(Nano(30_000_000));
+    let text = Text { content, origin: origin(chance) };
+    Some((Call::Spawn { agent, text, post, budget }, bytes))
+}
+
+fn dispatch(chance: &mut Chance) -> Option<Said> {
+    let (content, bytes) = bytes("next: write to bob@example.org".to_owned());
+    let lane = *chance.pick(&[Lane::FollowUp, Lane::Steer, Lane::Interrupt])?;
+    let agent = chance.word(&["boss", "clerk"]).to_owned();
+    Some((Call::Dispatch { agent, text: Text { content, origin: origin(chance) }, lane }, bytes))
+}
+
+fn wait(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let (pid, proposal) = match chance.below(3) {
+        0 => (Some(known.pid(chance)), None),
+        1 => (None, Some(known.proposal(chance))),
+        _ => (None, None),
+    };
+    Some((Call::Wait { pid, proposal, timeout_us: Some(chance.below(5_000_000)) }, Vec::new()))
+}
+
+fn grant(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let grant = Grant::parse(mind::need(chance)).ok()?;
+    let expires_us = chance.one_in(4).then(|| chance.below(60_000_000));
+    Some((Call::Grant { pid: known.pid(chance), grant, expires_us }, Vec::new()))
+}
+
+fn budget(chance: &mut Chance) -> Option<Said> {
+    let account = chance.word(&["workspace", "agent:clerk", "agent:boss", "agent:rogue", "process:3"]);
+    let amount = chance.word(&["0.10", "1.00", "3.00", "50.00"]);
+    let window = if account.starts_with("process") { "run" } else { "day" };
+    let path = TreePath::parse("/sys/ctl").ok()?;
+    let word = control::parse(&path, &format!("budget {account} {window} {amount}")).ok()?;
+    Some((Call::Control { path, word }, Vec::new()))
+}
+
+fn write(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let path = path(chance, known)?;
+    let (content, mut blobs) = bytes(format!("{}\n", chance.below(1_000_000)));
+    let write = match chance.below(12) {
+        0 | 1 => Write::Append(content),
+        2 => {
+            let (find, more) = bytes(chance.below(10).to_string());
+            blobs.extend(more);
+            Write::Patch { find, put: content }
+        }
+        3 => Write::Dir,
+        4 => Write::Link(content),
+        5 => Write::Restore(Undo::Version(known.version(chance))),
+        6 => Write::Restore(Undo::Operation(abi::OpId(chance.below(known.op.0 + 2)))),
+        7 => Write::Restore(Undo::Process(known.pid(chance))),
+        _ => Write::Whole { content, mode: if chance.one_in(5) { 0o755 } else { 0o644 } },
+    };
+    let base = base(chance, known);
+    Some((Call::Write { path, write, base, message: None, origin: origin(chance) }, blobs))
+}
+
+fn bytes(text: String) -> (Content, Vec<Vec<u8>>) {
+    let bytes = text.into_bytes();
+    (Content::of(&bytes), vec![bytes])
+}
+
+fn path(chance: &mut Chance, known: &Known) -> Option<TreePath> {
+    TreePath::parse(&known.path(chance)).ok()
+}
+
+fn base(chance: &mut Chance, known: &Known) -> Option<VersionId> {
+    chance.one_in(4).then(|| known.version(chance))
+}
+
+fn at(chance: &mut Chance) -> Option<Seq> {
+    chance.one_in(4).then(|| Seq(chance.below(60)))
+}
+
+fn origin(chance: &mut Chance) -> Origin {
+    let all = [Origin::Typed, Origin::Argument, Origin::Pipe, Origin::File];
+    chance.pick(&all).copied().unwrap_or_default()
+}

@@ -1,0 +1,228 @@
+//! The oracle: a second, plain fold of the committed log, made by other code than the kernel's, that checks every
+//! record as it comes. It sees only what is durable.
+//!
+//! | part    | checks                                                                                     |
+//! | ------- | ------------------------------------------------------------------------------------------ |
+//! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `authority`                              |
+//! | `money` | `admission`, `overspend`, and the text of every account                                    |
+//! | `acts`  | `model-rebought`, `lost-twice`, `turn-order`, `effect-order`, `redispatch`, `sink`         |
+//! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`; the expected tree |
+
+mod acts;
+mod files;
+mod money;
+
+pub use acts::{Acts, Stage};
+pub use files::Files;
+pub use money::Money;
+
+use crate::known::Known;
+use abi::{
+    CapId, LabelId, Micros, Pid, ProposalId, Seq,
+    cap::Cap,
+    label::Label,
+    record::{Entry, Record},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Name of the check.
+    pub check: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.check, self.what)
+    }
+}
+
+/// A finding.
+pub fn finding(check: &'static str, what: impl Into<String>) -> Finding {
+    Finding { check, what: what.into() }
+}
+
+/// A process, as the log tells it.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its label now.
+    pub label: LabelId,
+    /// Frozen.
+    pub frozen: bool,
+}
+
+/// The fold.
+#[derive(Default)]
+pub struct Ledger {
+    /// Last record seen.
+    pub head: Seq,
+    /// Its time.
+    pub at: Micros,
+    /// Meanings of labels.
+    pub labels: BTreeMap<LabelId, Label>,
+    /// Living processes.
+    pub processes: BTreeMap<Pid, Process>,
+    /// Living capabilities.
+    pub caps: BTreeMap<CapId, Cap>,
+    /// Proposals that wait.
+    pub proposals: BTreeSet<ProposalId>,
+    /// Budgets.
+    pub money: Money,
+    /// Models, effects, turns.
+    pub acts: Acts,
+    /// The tree.
+    pub files: Files,
+    /// Everything that must not be.
+    pub findings: Vec<Finding>,
+    pids: Pid,
+}
+
+impl Ledger {
+    /// What clients may know of it.
+    pub fn known(&self) -> Known {
+        Known {
+            pids: self.processes.keys().copied().collect(),
+            pid: self.pids,
+            version: self.files.version,
+            op: self.files.op,
+            cap: self.caps.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
+            caps: self.caps.values().filter(|cap| cap.parent.is_some()).map(|cap| cap.id).collect(),
+            proposals: self.proposals.iter().copied().collect(),
+        }
+    }
+
+    /// The meaning of a label.
+    pub fn meaning(&self, id: LabelId) -> Label {
+        self.labels.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The label a record's process has at that record; none for the workspace itself.
+    pub fn label_at(&self, record: &Record) -> Option<Label> {
+        self.processes.get(&record.pid).map(|process| self.meaning(process.label))
+    }
+
+    /// Takes one more record of the committed log.
+    pub fn take(&mut self, record: &Record) {
+        self.check_order(record);
+        self.check_flow(record);
+        self.head = record.seq;
+        self.at = record.at;
+        let label = self.label_at(record);
+        let mut found = self.money.take(record);
+        found.extend(self.acts.take(record, label.as_ref()));
+        self.apply(record);
+        if let Entry::Wrote { op, changes, .. } = &record.body {
+            let labels = &self.labels;
+            let meaning = |id: LabelId| labels.get(&id).cloned().unwrap_or_default();
+            found.extend(self.files.take(record, (*op, changes), label.as_ref(), &meaning));
+        }
+        self.findings.extend(found);
+    }
+
+    fn apply(&mut self, record: &Record) {
+        match &record.body {
+            Entry::LabelDefined { id, label } => {
+                self.labels.insert(*id, label.clone());
+            }
+            Entry::Spawned { pid, label, .. } => {
+                self.pids = self.pids.max(*pid);
+                self.processes.insert(*pid, Process { label: *label, frozen: false });
+            }
+            Entry::Exited { pid, .. } => {
+                self.processes.remove(pid);
+            }
+            Entry::Frozen { pids, .. } => self.set_frozen(pids, Process::freeze),
+            Entry::Thawed { pids } => self.set_frozen(pids, Process::thaw),
+            Entry::Granted { cap } => {
+                self.check_grant(cap);
+                self.caps.insert(cap.id, cap.clone());
+            }
+            Entry::Revoked { caps } => self.caps.retain(|id, _| !caps.contains(id)),
+            Entry::Proposed { proposal, .. } => {
+                self.proposals.insert(*proposal);
+            }
+            Entry::Decided { proposal, .. } | Entry::Lapsed { proposal } => {
+                self.proposals.remove(proposal);
+            }
+            Entry::Saw { joined, .. } => self.raise(record.pid, *joined),
+            Entry::Steered { pid, joined, .. } => self.raise(*pid, *joined),
+            _ => {}
+        }
+    }
+
+    fn set_frozen(&mut self, pids: &[Pid], change: fn(&mut Process)) {
+        pids.iter().for_each(|pid| {
+            self.processes.entry(*pid).and_modify(change);
+        });
+    }
+
+    /// The chain's places have no gap, and time never runs backwards.
+    fn check_order(&mut self, record: &Record) {
+        if record.seq != self.head.next() || record.cause > record.seq {
+            let what = format!("record {} (cause {}) after {}", record.seq, record.cause, self.head);
+            self.findings.push(finding("order", what));
+        }
+        if record.at < self.at {
+            let what = format!("record {} is {} us before the one before it", record.seq, self.at - record.at);
+            self.findings.push(finding("time", what));
+        }
+    }
+
+    /// A process's label never falls while it lives.
+    fn raise(&mut self, pid: Pid, joined: LabelId) {
+        let Some(process) = self.processes.get(&pid) else { return };
+        let (before, after) = (self.meaning(process.label), self.meaning(joined));
+        if !before.flows_to(&after) {
+            let what = format!("process {pid}: {before} became {after} at record {}", self.head);
+            self.findings.push(finding("labels-fall", what));
+        }
+        self.processes.entry(pid).and_modify(|process| process.label = joined);
+    }
+
+    /// What a turn has listed or read has joined its label.
+    fn check_flow(&mut self, record: &Record) {
+        let Entry::Tool { name, code: None, about, .. } = &record.body else { return };
+        let seen = match name.as_str() {
+            "list" => self.files.labels_below(about),
+            "read" => self.files.label_of(about).into_iter().collect(),
+            _ => return,
+        };
+        let Some(label) = self.label_at(record) else { return };
+        let lacking = seen.into_iter().map(|id| self.meaning(id)).find(|seen| label.join(seen) != label);
+        if let Some(seen) = lacking {
+            let what =
+                format!("process {} did {name} {about} ({seen}) and is {label}", record.pid);
+            self.findings.push(finding("seen-is-joined", what));
+        }
+    }
+
+    /// A capability lies inside its parent, and only the workspace has some without one.
+    fn check_grant(&mut self, cap: &Cap) {
+        let parent = cap.parent.map(|parent| self.caps.get(&parent));
+        let inside = match parent {
+            None => cap.holder == abi::WORKSPACE,
+            Some(None) => false,
+            Some(Some(parent)) => parent.grant.includes(&cap.grant),
+        };
+        if !inside {
+            let what = format!("capability {} of process {} ({})", cap.id, cap.holder, cap.grant);
+            self.findings.push(finding("authority", format!("{what} lies in no parent")));
+        }
+    }
+}
+
+impl Process {
+    fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    fn thaw(&mut self) {
+        self.frozen = false;
+    }
+}

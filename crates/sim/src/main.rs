@@ -1,0 +1,122 @@
+//! `sim`: runs seeds and says what they found; one line a seed, and at the end one JSON object on one line.
+//!
+//!     sim [--seeds N] [--seed S] [--steps N] [--plant BUG] [--trace] [once | overspend] [--effects N] [--json]
+//!
+//! Exit code 0: nothing was found; with `--plant`: the bug was found. The seed of every failure is printed.
+#![forbid(unsafe_code)]
+
+use sim::{Mode, Plan, Report, Sum, plant};
+use std::process::ExitCode;
+
+/// Seeds of the default run.
+const SEEDS: u64 = 20;
+/// Effects that `once` wants to have seen.
+const EFFECTS: u64 = 20_000;
+/// Seeds after which `once` gives up.
+const SEEDS_MAX: u64 = 2_000;
+/// Seeds of `overspend`.
+const RACES: u64 = 5;
+
+/// Which lines are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// One a seed, and the sum.
+    All,
+    /// The sum.
+    Sum,
+}
+
+struct Options {
+    first: u64,
+    seeds: u64,
+    steps: Option<u32>,
+    bug: Option<String>,
+    mode: Mode,
+    effects: u64,
+    lines: Lines,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match parse(&args).and_then(|options| go(&options)) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(args: &[String]) -> Result<Options, String> {
+    let mut options = Options {
+        first: 1,
+        seeds: 0,
+        steps: None,
+        bug: None,
+        mode: Mode::Mixed,
+        effects: 0,
+        lines: Lines::All,
+    };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+        let number = |text: &String| text.parse::<u64>().map_err(|_| format!("{text:?} is not a number"));
+        match arg.as_str() {
+            "--seeds" => options.seeds = number(value()?)?,
+            "--seed" => (options.first, options.seeds) = (number(value()?)?, 1),
+            "--steps" => options.steps = u32::try_from(number(value()?)?).ok(),
+            "--plant" => options.bug = Some(value()?.clone()),
+            "--effects" => options.effects = number(value()?)?,
+            "--json" => options.lines = Lines::Sum,
+            "--trace" => options.lines = Lines::All,
+            "once" => options.mode = Mode::Once,
+            "overspend" => options.mode = Mode::Overspend,
+            _ => return Err(format!("{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend")),
+        }
+    }
+    if options.seeds == 0 {
+        (options.seeds, options.effects) = match options.mode {
+            Mode::Mixed => (SEEDS, options.effects),
+            Mode::Once => (SEEDS_MAX, options.effects.max(if options.effects == 0 { EFFECTS } else { 0 })),
+            Mode::Overspend => (RACES, options.effects),
+        };
+    }
+    Ok(options)
+}
+
+fn go(options: &Options) -> Result<ExitCode, String> {
+    plant::choose(options.bug.as_deref().unwrap_or(""))?;
+    if options.bug.is_some() {
+        // A planted panic would print its place for every seed.
+        std::panic::set_hook(Box::new(|_| {}));
+    }
+    let mut sum = Sum::default();
+    for seed in options.first..options.first + options.seeds {
+        let mut plan = Plan { mode: options.mode, ..Plan::of(seed) };
+        plan.steps = options.steps.unwrap_or(plan.steps);
+        let report = sim::run(&plan).map_err(|error| format!("no temporary directory: {error}"))?;
+        sum.add(&report);
+        if options.lines == Lines::All || !report.findings.is_empty() {
+            show(&report, options.lines);
+        }
+        let found = options.bug.is_some() && !report.findings.is_empty();
+        if found || (options.effects > 0 && sum.effects >= options.effects) {
+            break;
+        }
+    }
+    println!("{}", sum.json());
+    let good = sum.failed.is_empty() != options.bug.is_some();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show(report: &Report, lines: Lines) {
+    if lines == Lines::All {
+        println!(
+            "seed {} trace {:?} records {} turns {} crashes {} effects {}",
+            report.seed, report.trace, report.records, report.turns, report.crashes, report.effects
+        );
+    }
+    for found in &report.findings {
+        eprintln!("seed {} found {found}", report.seed);
+    }
+}

@@ -1,0 +1,49 @@
+//! Choosing a planted bug: `kernel:N`, `store:N`, or N for the kernel's. Only a build with the feature `plant` has any.
+
+/// Every bug there is, and what it is.
+pub const BUGS: [(&str, &str); 10] = [
+    ("kernel:1", "a write to /data/poison panics"),
+    ("kernel:2", "settling forgets the accounts below the root"),
+    ("kernel:3", "listing does not raise the reader's label"),
+    ("kernel:4", "revoking stops after one level"),
+    ("kernel:5", "a model call of a finished step is made again after a restart"),
+    ("kernel:6", "a stale write becomes the head"),
+    ("kernel:7", "a dispatched effect is dispatched again after a restart, whatever its class"),
+    ("kernel:8", "a reservation is checked at the process's own account only"),
+    ("store:1", "the fold drops the second change of an operation"),
+    ("store:2", "every 13th commit is rolled back and says it is done"),
+];
+
+/// Makes this bug alive, and no other; an empty name makes all of them dead.
+pub fn choose(name: &str) -> Result<(), String> {
+    let (kernel, store) = match name.split_once(':') {
+        Some(("kernel", number)) => (number, "0"),
+        Some(("store", number)) => ("0", number),
+        None if name.is_empty() => ("0", "0"),
+        None => (name, "0"),
+        Some(_) => return Err(unknown(name)),
+    };
+    let number = |text: &str| text.parse::<u8>().map_err(|_| unknown(name));
+    set(number(kernel)?, number(store)?)
+}
+
+fn unknown(name: &str) -> String {
+    let all: Vec<&str> = BUGS.iter().map(|(name, _)| *name).collect();
+    format!("there is no bug {name:?}\nhint: {}", all.join(" "))
+}
+
+#[cfg(feature = "plant")]
+fn set(kernel: u8, store: u8) -> Result<(), String> {
+    use std::sync::atomic::Ordering;
+    kernel::plant::BUG.store(kernel, Ordering::Relaxed);
+    store::plant::BUG.store(store, Ordering::Relaxed);
+    Ok(())
+}
+
+#[cfg(not(feature = "plant"))]
+fn set(kernel: u8, store: u8) -> Result<(), String> {
+    if (kernel, store) == (0, 0) {
+        return Ok(());
+    }
+    Err("this build has no planted bugs\nhint: cargo run -p sim --features plant -- --plant NAME".to_owned())
+}
