@@ -5,14 +5,15 @@
 
 use crate::{
     connection::{Connection, Id},
-    guard::{guard, wait},
+    guard::guard,
     turn::{Input, Room},
 };
 use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
 use drivers::{Delivery, Flow, Mount};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::Duration,
 };
 
 /// First pause after a second failure in a row; doubles up to `PAUSE_US_MAX`.
@@ -191,10 +192,10 @@ impl Gauge {
 
     /// Waits until so many tokens may be streamed; no longer than the call has left.
     pub fn pass(&self, tokens: u64, at_most_us: u64) -> Flow {
-        let mut allowed = guard(&self.allowed);
-        if tokens > allowed.0 && !allowed.1 {
-            allowed = wait(&self.changed, allowed, at_most_us);
-        }
+        let most = Duration::from_micros(at_most_us);
+        let short = |allowed: &mut (u64, bool)| tokens > allowed.0 && !allowed.1;
+        let waited = self.changed.wait_timeout_while(guard(&self.allowed), most, short);
+        let allowed = waited.unwrap_or_else(PoisonError::into_inner).0;
         if allowed.1 || tokens > allowed.0 { Flow::Stop } else { Flow::Go }
     }
 }

@@ -86,20 +86,20 @@ impl Node {
     /// Wakes what was awake when the daemon ended, sets the clock for what is due, and makes `home`.
     pub fn recover(self: &Arc<Self>) {
         let (wall, mono) = (self.clock.wall(), self.clock.mono());
-        let rows = self.registry.rows().unwrap_or_else(|trouble| {
+        if let Ok(cell) = self.cell(HOME) {
+            self.want(&cell);
+        }
+        let rows = self.registry.unfinished().unwrap_or_else(|trouble| {
             journal::say("node", &format!("no workspace is woken: {trouble}"));
             Vec::new()
         });
-        for row in rows.iter().filter(|row| row.awake || row.next_due.is_some()) {
+        for row in rows {
             let Ok(cell) = self.cell(&row.name) else { continue };
             if row.awake {
                 self.want(&cell);
             } else if let Some(due) = row.next_due {
                 self.timer.at(mono.saturating_add(due.saturating_sub(wall)), Due::Wake(cell));
             }
-        }
-        if let Ok(cell) = self.cell(HOME) {
-            self.want(&cell);
         }
     }
 
@@ -396,6 +396,7 @@ impl Node {
         );
         let poison = killer.and_then(|killer| self.note(cell, killer));
         cell.cut_all();
+        self.timer.forget(cell);
         let now = self.clock.mono();
         let waiting = {
             let mut state = guard(&cell.state);
@@ -505,6 +506,7 @@ impl Node {
         let due = room.kernel().next_due();
         drop(room);
         self.awake.fetch_sub(1, Ordering::Relaxed);
+        self.timer.forget(cell);
         let mut state = guard(&cell.state);
         state.running = false;
         state.generation += 1;
@@ -535,6 +537,9 @@ impl Node {
     pub fn close(self: &Arc<Self>) {
         for cell in self.all() {
             self.sleep(&cell, Until::DaemonEnds);
+            for (_, Ticket { client, id }) in std::mem::take(&mut guard(&cell.desk).waiting) {
+                client.answer(&id, Err(gone("the daemon is stopping")));
+            }
         }
         guard(&self.cells).clear();
     }

@@ -49,8 +49,12 @@ impl Post<'_> {
             }
             Out::Follow { to, pids } => {
                 let mut desk = guard(&self.cell.desk);
-                let client = desk.waiting.get(&to).map(|ticket| ticket.client.clone());
-                desk.followers.extend(client.map(|client| Follower { client, pids }));
+                if let Some(client) = desk.waiting.get(&to).map(|ticket| ticket.client.clone()) {
+                    // One connection follows once; the last word counts.
+                    desk.followers
+                        .retain(|held| !Arc::ptr_eq(&held.client, &client) && !held.client.is_dead());
+                    desk.followers.push(Follower { client, pids });
+                }
             }
             Out::Records(records) => self.show(&records),
             Out::Model(job) => {

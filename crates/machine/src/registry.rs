@@ -99,6 +99,11 @@ impl Registry {
         self.node().workspaces()
     }
 
+    /// Those that were cut off while awake, or have a timer.
+    pub fn unfinished(&self) -> Result<Vec<WorkspaceRow>, Trouble> {
+        self.node().awake_or_due(Micros::MAX)
+    }
+
     /// Whether there is one of this name.
     pub fn knows(&self, name: &str) -> Result<bool, Trouble> {
         Ok(self.node().workspace(name)?.is_some())

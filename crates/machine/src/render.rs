@@ -64,7 +64,7 @@ impl Page<'_, '_> {
         if let (Some(content), Value::Object(map)) = (named, &mut value) {
             let bytes = self.batch.blob(&content.hash)?.unwrap_or_default();
             let text = match answer {
-                Answer::Completed { .. } => said(&bytes),
+                Answer::Completed { .. } | Answer::Ended { .. } => said(&bytes),
                 _ => String::from_utf8_lossy(&bytes).into_owned(),
             };
             map.insert("text".into(), text.into());
@@ -177,7 +177,11 @@ pub fn record(kernel: &Kernel, record: &Record, blob: Blobs<'_>) -> Result<Value
     let mut texts = Map::new();
     for (key, hash) in named {
         if let Some(bytes) = blob(&hash)? {
-            let text = if key == "args" { arguments(&record.body, &bytes) } else { None };
+            let text = match key {
+                "args" => arguments(&record.body, &bytes),
+                "answer" | "result" => Some(said(&bytes)),
+                _ => None,
+            };
             let text = text.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
             let shown: String = text.chars().take(TEXT_CHARS_MAX).collect();
             texts.insert(hash.to_string(), shown.into());
@@ -210,10 +214,11 @@ pub fn label(kernel: &Kernel, id: LabelId) -> String {
     kernel.label(id).map_or_else(|| "external".to_owned(), ToString::to_string)
 }
 
-/// What a model said, out of its answer's blob.
+/// What a model said, if these bytes are an answer; else they are text themselves.
 pub fn said(bytes: &[u8]) -> String {
     let value: Option<Value> = serde_json::from_slice(bytes).ok();
-    let text = value.as_ref().and_then(|value| value.get("text")).and_then(Value::as_str);
+    let answer = value.as_ref().filter(|value| value.get("tools").is_some_and(Value::is_array));
+    let text = answer.and_then(|answer| answer.get("text")).and_then(Value::as_str);
     text.map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
 }
 

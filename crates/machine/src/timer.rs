@@ -87,6 +87,14 @@ impl Timer {
         }
     }
 
+    /// What an older generation of a cell asked for is nobody's any more.
+    pub fn forget(&self, cell: &Arc<Cell>) {
+        guard(&self.heap).entries.retain(|Reverse(entry)| match &entry.due {
+            Due::Fire { cell: of, .. } => !Arc::ptr_eq(of, cell),
+            Due::Wake(_) | Due::Poll { .. } | Due::Sweep => true,
+        });
+    }
+
     /// Ends the thread.
     pub fn stop(&self) {
         guard(&self.heap).stopped = true;
