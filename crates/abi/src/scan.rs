@@ -19,10 +19,10 @@ pub fn has_token(text: &str, literal: &str) -> bool {
         let before = text.get(..at).and_then(|part| part.chars().next_back());
         let mut after = text.get(at + found.len()..).unwrap_or("").chars();
         let free_before = before.is_none_or(|c| !continues(c));
-        // A full stop or comma at the end of a sentence ends a token; followed by more of a word it does not.
+        // A full stop at the end of a sentence ends a token; followed by more of a word it does not.
         let free_after = match after.next() {
             None => true,
-            Some('.' | ',' | ':' | '-' | '\'') => after.next().is_none_or(|c| !continues(c)),
+            Some('.' | '-' | '\'') => after.next().is_none_or(|c| !continues(c)),
             Some(c) => !continues(c),
         };
         free_before && free_after
@@ -52,6 +52,7 @@ mod tests {
             ("anna@tiles.example.evil.example", "anna@tiles.example", false),
             ("anna@tiles.example-evil.example", "anna@tiles.example", false),
             ("<anna@tiles.example>", "anna@tiles.example", true),
+            ("anna@tiles.example,tom@tiles.example", "anna@tiles.example", true),
             ("x", "", false),
             ("ａnna", "anna", true),
         ];

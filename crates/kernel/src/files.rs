@@ -425,10 +425,12 @@ pub fn rename(
     }
     let label = step.label_for(pid, Origin::Argument);
     let label = label.join(&step.kernel.meaning(head.label));
-    let moved = below.iter().filter_map(|(path, ..)| {
-        TreePath::parse(&format!("{to}{}", path.as_str().strip_prefix(from.as_str())?)).ok()
-    });
-    let touched: Vec<TreePath> = below.iter().map(|(path, ..)| path.clone()).chain(moved).collect();
+    let moved = |(path, ..): &(TreePath, FileId, Version)| {
+        let rest = path.as_str().strip_prefix(from.as_str()).unwrap_or_default();
+        TreePath::parse(&format!("{to}{rest}")).map_err(|error| error.argument("to"))
+    };
+    let mut touched = below.iter().map(moved).collect::<Result<Vec<_>, _>>()?;
+    touched.extend(below.iter().map(|(path, ..)| path.clone()));
     if let Some(rule) = asks(step, &label, touched.iter()) {
         return effect::hold_call(step, pid, call, rule, vec![from.clone(), to.clone()]);
     }

@@ -26,10 +26,11 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-        net::UnixListener,
+        net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 use store::Trouble;
 
@@ -37,6 +38,9 @@ use store::Trouble;
 const DRAIN_US: u64 = 5_000_000;
 /// How long answers may take to go out at the end.
 const FAREWELL_US: u64 = 500_000;
+/// How long a daemon that is on its way out is waited for, and how often it is looked at.
+const LEAVING_US: u64 = DRAIN_US + 2 * FAREWELL_US;
+const LEAVING_STEP_US: u64 = 2_000;
 /// The longest path a Unix socket's address holds, with its NUL (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
 
@@ -127,7 +131,7 @@ impl Daemon {
     /// Starts it; clients may connect when this returns.
     pub fn start(home: &Path, socket: &Path, options: Options) -> Result<Self, Error> {
         make_dir(home)?;
-        let lock = hold(home)?;
+        let lock = hold(home, socket)?;
         let seed = random::secret().map_err(|error| Error::File { path: "random".into(), error })?;
         let uid = rustix::process::getuid().as_raw();
         let registry = Registry::open(home, seed, uid).map_err(Error::Store)?;
@@ -177,12 +181,22 @@ fn make_dir(dir: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
 }
 
-/// Takes the lock of the state directory and writes our process id into it.
-fn hold(home: &Path) -> Result<File, Error> {
+/// Takes the lock of the state directory and writes our process id into it. A daemon that holds it but answers
+/// nobody any more is on its way out: it gets the time it may need for that.
+fn hold(home: &Path, socket: &Path) -> Result<File, Error> {
     let path = home.join("lock");
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = open.map_err(at(&path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let mut tries = LEAVING_US / LEAVING_STEP_US;
+    let held = loop {
+        let held = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+        if !held || tries == 0 || UnixStream::connect(socket).is_ok() {
+            break held;
+        }
+        tries -= 1;
+        std::thread::sleep(Duration::from_micros(LEAVING_STEP_US));
+    };
+    if held {
         let mut pid = String::new();
         let _ = Read::by_ref(&mut file).take(20).read_to_string(&mut pid);
         let pid = pid.trim().to_owned();

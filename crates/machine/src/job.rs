@@ -20,12 +20,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What ended, and the bytes it names.
 pub type Ended = (Body, Vec<Vec<u8>>);
 
-/// Bytes of the canonical answer: it is read back as one message and kept as one inline blob.
-const ANSWER_BYTES_MAX: u64 = if limits::ANSWER_BYTES_MAX < limits::BLOB_INLINE_BYTES_MAX {
-    limits::ANSWER_BYTES_MAX
-} else {
-    limits::BLOB_INLINE_BYTES_MAX
-};
 /// Bytes of what a driver says about an effect.
 const OUTCOME_BYTES_MAX: usize = limits::BLOB_INLINE_BYTES_MAX as usize;
 /// Bytes of why something failed.
@@ -71,7 +65,7 @@ pub fn run_model(job: &ModelJob, model: &dyn Model, stream: &mut dyn FnMut(u64, 
     let mut receive = |piece: &str| {
         bytes = bytes.saturating_add(piece.len() as u64);
         let count = tokens(bytes);
-        let full = bytes > ANSWER_BYTES_MAX || count > job.prompt.max_out;
+        let full = bytes > limits::ANSWER_BYTES_MAX || count > job.prompt.max_out;
         if ended || full || stream(count, piece) == Flow::Stop {
             ended = true;
             return Flow::Stop;
@@ -140,7 +134,7 @@ fn canonical(text: String, tools: Vec<drivers::ToolCall>) -> (Vec<u8>, u32, bool
         .collect();
     loop {
         let bytes = json!({ "text": text, "tools": rows }).to_string().into_bytes();
-        if bytes.len() as u64 <= ANSWER_BYTES_MAX {
+        if bytes.len() as u64 <= limits::ANSWER_BYTES_MAX {
             return (bytes, u32::try_from(rows.len()).unwrap_or(u32::MAX), cut);
         }
         cut = true;

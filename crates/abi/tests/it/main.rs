@@ -20,7 +20,8 @@ fn json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         "[/a-zü*. \\n\u{0}]{0,12}".prop_map(Value::from),
-        prop_oneof![Just("/sys/ctl"), Just("/proc/1/ctl"), Just("/a/b"), Just("append")].prop_map(Value::from),
+        prop_oneof![Just("/sys/ctl"), Just("/proc/1/ctl"), Just("/a/b"), Just("append")]
+            .prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 6, |inner| {
         prop_oneof![
@@ -31,8 +32,12 @@ fn json() -> impl Strategy<Value = Value> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    let names: Vec<&str> =
-        abi::call::CALLS.iter().flat_map(|call| call.params).map(|param| param.name).chain(["base64"]).collect();
+    let names: Vec<&str> = abi::call::CALLS
+        .iter()
+        .flat_map(|call| call.params)
+        .map(|param| param.name)
+        .chain(["base64"])
+        .collect();
     prop_oneof![4 => prop::sample::select(names).prop_map(String::from), 1 => "[a-z]{0,6}"]
 }
 

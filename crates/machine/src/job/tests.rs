@@ -65,7 +65,7 @@ fn endless_text_is_cut_and_kept_bounded() {
     let model = Says { pieces: vec!["é".repeat(1000); 1000], tools: vec![], usage: RawUsage::default() };
     for max_out in [10, 1_000_000] {
         let (bytes, _, stop, _, _) = outcome(&model, max_out);
-        assert!(bytes.len() as u64 <= ANSWER_BYTES_MAX);
+        assert!(bytes.len() as u64 <= limits::ANSWER_BYTES_MAX);
         assert_eq!(stop, Stop::Cut);
     }
 }
@@ -75,7 +75,7 @@ fn tool_calls_are_bounded() {
     let tool = ToolCall { name: "n".repeat(1000), arguments: "{".repeat(3000) };
     let model = Says { pieces: vec![], tools: vec![tool; 100], usage: RawUsage::default() };
     let (bytes, tools, stop, _, _) = outcome(&model, 1_000_000);
-    assert!(bytes.len() as u64 <= ANSWER_BYTES_MAX && tools <= limits::TOOLS_PER_STEP_MAX && tools > 10);
+    assert!(bytes.len() as u64 <= limits::ANSWER_BYTES_MAX && tools <= limits::TOOLS_PER_STEP_MAX && tools > 10);
     assert_eq!(stop, Stop::Length);
 }
 
