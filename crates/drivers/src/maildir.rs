@@ -34,6 +34,8 @@ const MESSAGE_BYTES_MAX: usize = limits::BLOB_INLINE_BYTES_MAX as usize;
 const STEM_BYTES_MAX: usize = 200;
 /// Names tried in `cur/` when the wanted one is taken.
 const PLACES_MAX: usize = 100;
+/// Bytes of a file's name in `cur/` before `.99:2,S`, so that the whole fits the 255 of a file system.
+const BASE_BYTES_MAX: usize = 248;
 
 /// The driver.
 pub struct Maildir {
@@ -91,6 +93,7 @@ impl Maildir {
         fs::create_dir_all(&cur)?;
         let base = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let base = base.split(":2,").next().unwrap_or(&base);
+        let base = base.get(..base.floor_char_boundary(BASE_BYTES_MAX)).unwrap_or(base);
         for place in 0..PLACES_MAX {
             let more = if place == 0 { String::new() } else { format!(".{place}") };
             let to = cur.join(format!("{base}{more}:2,S"));

@@ -559,6 +559,17 @@ fn a_bad_argument_or_a_lost_directory_is_named() {
     assert!(maildir.send(&EffectId::of(b"1"), "mail.send", &none).is_err());
 }
 
+#[test]
+fn the_longest_name_is_delivered_and_settled() {
+    let name = "l".repeat(255);
+    let (home, mount) = maildir(&[(&name, b"Subject: long\r\n\r\nx\r\n")]);
+    let all = mount.poll().unwrap();
+    assert_eq!(all.len(), 2);
+    all.iter().for_each(|delivery| mount.accept(delivery));
+    assert_eq!(names(&home.path().join("cur")), [format!("{}:2,S", "l".repeat(248))]);
+    assert_eq!(mount.poll().unwrap(), []);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_name_that_is_not_utf8_is_delivered_and_settled() {
