@@ -1,0 +1,427 @@
+//! Runs a script: text with lines of events, and below each what the kernel is expected to decide.
+//!
+//! ```text
+//! . genesis                       an event whose decision is not shown
+//! > anna: write /data/a "one"     an event; the lines below it, up to a blank line, are its decision
+//! wrote op 2: /data/a v8 file …
+//! ```
+//! With UPDATE=1 in the environment the expectations are written anew. After every event all records so far,
+//! replayed by `apply` alone, must give the same snapshot.
+
+use crate::{
+    show::Show,
+    words::{Words, micros},
+    world::World,
+};
+use abi::{
+    Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId,
+    agent::{Policy, PolicyRow},
+    call::Call,
+    cap::Grant,
+    effect::{Effect, ModelCall},
+    event::{Body, Caller, Claimed, EffectOutcome, Event, ModelOutcome, Probed, Stop},
+    fact::Facts,
+    manifest::{Class, Kind, Manifest, Recovery},
+    money::{Limit, Nano, Price, Resource, Usage, Window},
+    path::TreePath,
+    record::Record,
+};
+use kernel::Kernel;
+use std::{collections::BTreeMap, collections::VecDeque};
+
+/// The wall clock at the beginning of every script: some midnight in UTC.
+pub const START: u64 = 20_000 * 86_400_000_000;
+
+/// A tool call as the scripted model made it.
+#[derive(Clone)]
+struct Asked {
+    name: String,
+    args: Content,
+    call: Result<Call, Error>,
+}
+
+/// One run of a script.
+pub struct Run {
+    kernel: Kernel,
+    /// Lives by `apply` alone.
+    twin: Kernel,
+    world: World,
+    wall: u64,
+    mono: u64,
+    replies: u64,
+    policy: Policy,
+    models: Vec<ModelCall>,
+    answers: BTreeMap<Hash, Vec<Asked>>,
+    dispatched: VecDeque<EffectId>,
+    probing: VecDeque<EffectId>,
+    timers: BTreeMap<TimerId, u64>,
+    /// What happens by itself next.
+    todo: VecDeque<Body>,
+    /// With `manual`, `Armed` and tool calls wait for the words `arm` and `tool`.
+    manual: bool,
+    seen: Vec<EffectId>,
+    shown: Vec<String>,
+}
+
+/// The script with the decisions that are made now.
+pub fn run(script: &str) -> String {
+    let mut run = Run::new();
+    let mut text = String::new();
+    let mut skipping = false;
+    for line in script.lines() {
+        if let Some(event) = line.strip_prefix("> ") {
+            run.shown.clear();
+            run.event(event);
+            let shown: String = run.shown.iter().map(|line| format!("{line}\n")).collect();
+            text.push_str(&format!("{line}\n{shown}\n"));
+            skipping = true;
+        } else if let Some(event) = line.strip_prefix(". ") {
+            run.event(event);
+            text.push_str(&format!("{line}\n"));
+            skipping = false;
+        } else if !skipping {
+            text.push_str(&format!("{line}\n"));
+        } else if line.is_empty() || line.starts_with('#') {
+            skipping = false;
+            text.extend([line, "\n"].into_iter().filter(|_| !line.is_empty()));
+        }
+    }
+    text
+}
+
+impl Run {
+    fn new() -> Self {
+        Self {
+            kernel: Kernel::new(),
+            twin: Kernel::new(),
+            world: World::default(),
+            wall: START,
+            mono: 0,
+            replies: 0,
+            policy: Policy::default(),
+            models: vec![],
+            answers: BTreeMap::new(),
+            dispatched: VecDeque::new(),
+            probing: VecDeque::new(),
+            timers: BTreeMap::new(),
+            todo: VecDeque::new(),
+            manual: false,
+            seen: vec![],
+            shown: vec![],
+        }
+    }
+
+    /// One line.
+    fn event(&mut self, line: &str) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let words = Words::of(line);
+        if let Some(name) = verb.strip_suffix(':') {
+            self.call(Caller::Operator(name.into()), rest);
+        } else if verb == "pid" {
+            let (pid, rest) = rest.split_once(": ").unwrap();
+            self.call(Caller::Process(Pid(pid.parse().unwrap())), rest);
+        } else {
+            self.word(verb, rest, &words);
+        }
+        while !self.manual
+            && let Some(body) = self.todo.pop_front()
+        {
+            self.step(body);
+        }
+    }
+
+    fn word(&mut self, verb: &str, rest: &str, words: &Words) {
+        match verb {
+            "genesis" => {
+                let lacks = words.number("lacks").map(|rule| rule as u8);
+                self.step(Body::Genesis { id: [7; 16], lacks: lacks.into_iter().collect() });
+                let lease = words.key("lease").unwrap_or("100").parse().unwrap();
+                self.step(Body::Woke { lease });
+            }
+            "allow" | "ask" | "deny" => self.row(verb, words),
+            "limit" => self.limit(words),
+            "policy" => self.load_policy(),
+            "price" => {
+                let nano = |ix| Nano(words.get(ix).parse().unwrap_or(1000));
+                let price = Price { token_in: nano(2), token_out: nano(3), token_cached: nano(4) };
+                self.step(Body::Priced { model: words.at(1).into(), price });
+            }
+            "mount" => self.mount(words),
+            "agent" => {
+                let def = words.agent();
+                let path = format!("/agents/{}/AGENT.md", def.name);
+                self.world.agents.insert(def.name.clone(), def);
+                self.call(Caller::Operator("anna".into()), &format!("write {path} \"prompt\""));
+            }
+            "model" => self.model(rest, words),
+            "effect" => {
+                let content = self.world.put(words.get(2).as_bytes());
+                let Some(effect) = self.dispatched.pop_front() else {
+                    return self.shown.push("NO EFFECT is under way".into());
+                };
+                let outcome = match words.at(1) {
+                    "done" => EffectOutcome::Done(content),
+                    _ => EffectOutcome::Failed(content),
+                };
+                self.step(Body::EffectEnded { effect, outcome });
+            }
+            "probed" => {
+                let content = self.world.put(b"found");
+                let Some(effect) = self.probing.pop_front() else {
+                    return self.shown.push("NO PROBE is under way".into());
+                };
+                let found = match words.at(1) {
+                    "happened" => Probed::Happened(content),
+                    "absent" => Probed::Absent,
+                    _ => Probed::Unknown,
+                };
+                self.step(Body::EffectProbed { effect, found });
+            }
+            "arrive" => {
+                let content = self.world.put(words.at(3).as_bytes());
+                let path = TreePath::parse(words.at(2)).unwrap();
+                self.step(Body::Arrived { mount: words.at(1).into(), path, content });
+            }
+            "advance" => self.advance(micros(words.at(1))),
+            "clock" => {
+                let by = words.at(1);
+                self.wall = match by.strip_prefix('-') {
+                    Some(by) => self.wall - micros(by),
+                    None => self.wall + micros(by.trim_start_matches('+')),
+                };
+                self.step(Body::Left { reply: ReplyTo(0) });
+            }
+            "left" => self.step(Body::Left { reply: ReplyTo(words.at(1).parse().unwrap()) }),
+            "carried" => {
+                let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
+                self.step(Body::ControlEnded { reply: ReplyTo(words.at(1).parse().unwrap()), result });
+            }
+            "quarantine" => self.step(Body::Quarantined { digest: Hash::of(b"x"), what: "write".into() }),
+            "manual" => self.manual = true,
+            "automatic" => self.manual = false,
+            "tool" => self.next(|body| matches!(body, Body::Tool { .. })),
+            "arm" => self.next(|body| matches!(body, Body::Armed { .. })),
+            "crash" => self.crash(),
+            other => panic!("{other:?} is no event"),
+        }
+    }
+
+    /// The first of what happens by itself that is of this kind.
+    fn next(&mut self, kind: fn(&Body) -> bool) {
+        match self.todo.iter().position(kind).and_then(|ix| self.todo.remove(ix)) {
+            Some(body) => self.step(body),
+            None => self.shown.push("NOTHING to be done".into()),
+        }
+    }
+
+    fn call(&mut self, caller: Caller, line: &str) {
+        self.replies += 1;
+        let reply = ReplyTo(self.replies);
+        let call = Words::of(line).call(&mut self.world);
+        self.step(Body::Call { caller, reply, call });
+    }
+
+    fn row(&mut self, verb: &str, words: &Words) {
+        let agent = words.at(1).to_string();
+        let grant = Grant::parse(words.at(2)).unwrap();
+        if self.policy.rows.iter().all(|row| row.agent != agent) {
+            let agent = agent.clone();
+            self.policy.rows.push(PolicyRow { agent, deny: vec![], ask: vec![], allow: vec![] });
+        }
+        let row = self.policy.rows.iter_mut().find(|row| row.agent == agent).unwrap();
+        match verb {
+            "allow" => row.allow.push(grant),
+            "ask" => row.ask.push(grant),
+            _ => row.deny.push(grant),
+        }
+    }
+
+    fn limit(&mut self, words: &Words) {
+        let resource = Resource::ALL.into_iter().find(|row| row.word() == words.at(2)).unwrap();
+        let window = if words.at(3) == "day" { Window::Day } else { Window::Run };
+        let max = match resource {
+            Resource::Money => words.at(4).parse::<Nano>().unwrap().0,
+            _ => words.at(4).parse().unwrap(),
+        };
+        let limit = Limit { resource, window, max };
+        match words.at(1) {
+            "workspace" => self.policy.workspace.push(limit),
+            "agent" => self.policy.agent.push(limit),
+            _ => self.policy.run.push(limit),
+        }
+    }
+
+    fn load_policy(&mut self) {
+        if self.policy.rows.is_empty() {
+            for need in ["read /**", "write /**", "apply *", "model any", "spawn any"] {
+                self.row("allow", &Words::of(&format!("allow * \"{need}\"")));
+            }
+        }
+        let policy = self.policy.clone();
+        self.step(Body::PolicyLoaded { digest: Hash::of(b"policy"), policy });
+    }
+
+    fn mount(&mut self, words: &Words) {
+        let recovery = match words.get(2) {
+            "repeat" => Recovery::Repeat,
+            "keyed" => Recovery::Keyed,
+            "probe" => Recovery::Probe,
+            _ => Recovery::Opaque,
+        };
+        let kind = |name: &str, class, steering: &[&str]| Kind {
+            name: name.into(),
+            class,
+            steering: steering.iter().map(ToString::to_string).collect(),
+            payload: vec!["body".into()],
+            recovery,
+        };
+        let kinds = vec![
+            kind("mail.send", Class::ExternalIrreversible, &["to", "cc"]),
+            kind("shout", Class::ExternalIrreversible, &[]),
+            kind("draft", Class::Reversible, &["to"]),
+            kind("look", Class::Pure, &[]),
+        ];
+        let mount = words.at(1).to_string();
+        let (driver, argument) = ("outbox".into(), words.get(2).into());
+        self.step(Body::Mounted { mount, driver, argument, manifest: Manifest { kinds } });
+    }
+
+    /// `model [PID] says "text" in=N out=N ; CALL ; CALL`, `model fails [for-good]`, `model streams N`.
+    fn model(&mut self, rest: &str, words: &Words) {
+        let of: Option<u64> = words.at(1).parse().ok();
+        let at = if of.is_some() { 2 } else { 1 };
+        let ix = match of {
+            Some(pid) => self.models.iter().rposition(|call| call.pid == Pid(pid)),
+            None => self.models.len().checked_sub(1),
+        };
+        let Some(call) = ix.and_then(|ix| self.models.get(ix)).cloned() else {
+            return self.shown.push("NO MODEL CALL is under way".into());
+        };
+        let (effect, attempt) = (call.effect, call.attempt);
+        if words.at(at) == "streams" {
+            let tokens_out = words.at(at + 1).parse().unwrap();
+            return self.step(Body::ModelProgress { effect, tokens_out });
+        }
+        self.models.remove(ix.unwrap());
+        if words.at(at) == "fails" {
+            let message = self.world.put(b"overloaded");
+            let outcome = ModelOutcome::Failed { message, again: words.get(at + 1).is_empty() };
+            return self.step(Body::ModelEnded { effect, attempt, outcome });
+        }
+        let mut parts = rest.split(" ; ");
+        let said = Words::of(&format!("model {}", parts.next().unwrap()));
+        let asked: Vec<Asked> = parts.map(|line| self.asked(line)).collect();
+        let answer = self.world.put(format!("{} +{}", said.at(at + 1), asked.len()).as_bytes());
+        let stop = match (said.key("stop"), asked.is_empty()) {
+            (Some("cut"), _) => Stop::Cut,
+            (_, true) => Stop::End,
+            (_, false) => Stop::Tools,
+        };
+        let tools = asked.len() as u32;
+        self.answers.insert(answer.hash, asked);
+        let number = |key: &str, default| said.number(key).unwrap_or(default);
+        let usage = Usage {
+            tokens_in: number("in", 10),
+            tokens_out: number("out", 5),
+            tokens_cached: number("cached", 0),
+        };
+        let counted =
+            Usage { tokens_in: number("countin", 10), tokens_out: number("countout", 5), tokens_cached: 0 };
+        let usage = Claimed::new(usage);
+        let outcome = ModelOutcome::Answered { answer, tools, stop, usage, counted };
+        self.step(Body::ModelEnded { effect, attempt, outcome });
+    }
+
+    fn asked(&mut self, line: &str) -> Asked {
+        let words = Words::of(line);
+        let args = self.world.put(line.as_bytes());
+        if words.at(0) == "nonsense" {
+            let error = Error::invalid("method", "there is no call \"nonsense\"");
+            return Asked { name: "nonsense".into(), args, call: Err(error) };
+        }
+        let call = words.call(&mut self.world);
+        Asked { name: call.name().into(), args, call: Ok(call) }
+    }
+
+    fn advance(&mut self, by: u64) {
+        let end = self.mono + by;
+        while let Some((timer, due)) =
+            self.timers.iter().map(|(timer, due)| (*timer, *due)).min_by_key(|(timer, due)| (*due, *timer))
+            && due <= end
+        {
+            self.timers.remove(&timer);
+            self.wall += due.max(self.mono) - self.mono;
+            self.mono = due.max(self.mono);
+            self.step(Body::TimerFired { timer });
+            while let Some(body) = self.todo.pop_front() {
+                self.step(body);
+            }
+        }
+        self.wall += end - self.mono;
+        self.mono = end;
+    }
+
+    /// All that a crash loses is lost; what is restored from a snapshot goes on.
+    fn crash(&mut self) {
+        let bytes = self.kernel.snapshot();
+        self.kernel = Kernel::restore(&bytes).unwrap();
+        assert_eq!(self.kernel.snapshot(), bytes, "restore and snapshot again");
+        self.models.clear();
+        self.dispatched.clear();
+        self.probing.clear();
+        self.timers.clear();
+        self.todo.clear();
+        self.mono = 0;
+        self.step(Body::Woke { lease: Nano(100_000_000_000) });
+    }
+
+    fn step(&mut self, body: Body) {
+        if let Body::Tool { name, index, .. } = &body {
+            self.shown.push(format!("- tool {index} {name}"));
+        } else if matches!(body, Body::Armed { .. } | Body::TimerFired { .. }) {
+            self.shown.push(format!("- {}", body.word()));
+        }
+        let event = Event { at: self.wall, mono: self.mono, body };
+        let plan = self.kernel.plan(&event);
+        assert!(plan.as_ref().map_or(0, Vec::len) <= abi::limits::LOOKUPS_MAX, "too many lookups");
+        let facts: Facts = self.world.facts(plan);
+        let before = self.kernel.seq();
+        let decision = self.kernel.step(&event, facts);
+        decision.blobs.iter().for_each(|bytes| {
+            self.world.put(bytes);
+        });
+        for (ix, record) in decision.records.iter().enumerate() {
+            assert_eq!(record.seq.0, before.0 + ix as u64 + 1, "records follow one another");
+            assert!(record.cause <= record.seq, "a cause comes first");
+            self.keep(record);
+        }
+        assert!(self.twin.snapshot() == self.kernel.snapshot(), "replaying the log gives another state");
+        let mut show = Show { kernel: &self.kernel, world: &self.world, effects: &mut self.seen };
+        self.shown.extend(decision.records.iter().map(|record| show.record(record)));
+        self.shown.extend(decision.effects.iter().filter_map(|effect| show.effect(effect)));
+        self.shown.extend(decision.alarms.iter().map(|alarm| format!("ALARM {}", alarm.message)));
+        decision.effects.into_iter().for_each(|effect| self.carry_out(effect));
+    }
+
+    fn keep(&mut self, record: &Record) {
+        self.twin.apply(record);
+        self.world.fold(record);
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Model(call) => self.models.push(call),
+            Effect::Tool { pid, step, index, answer } => {
+                let Asked { name, args, call } = self.answers[&answer][index as usize].clone();
+                self.todo.push_back(Body::Tool { pid, step, index, name, args, call });
+            }
+            Effect::Arm { effect } => self.todo.push_back(Body::Armed { effect }),
+            Effect::Dispatch { effect, .. } => self.dispatched.push_back(effect),
+            Effect::Probe { effect, .. } => self.probing.push_back(effect),
+            Effect::Timer { timer, after_us } => {
+                self.timers.insert(timer, self.mono.saturating_add(after_us));
+            }
+            Effect::Reply { .. } | Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The language of scripts: a line is words, `"quoted text"` is one word, `key=value` an argument.
+//! `write /data/a "text" base=3` → `Call::Write`. Nothing is decided here; a bad line fails the test.
+
+use crate::world::World;
+use abi::{
+    CapId, Content, OpId, Pid, ProposalId, Seq, VersionId,
+    agent::{AgentDef, Postcondition, Restart},
+    call::{Call, Fields, Lane, Origin, Ruling, Text, Undo, Write},
+    cap::Grant,
+    control,
+    path::TreePath,
+};
+use std::collections::BTreeMap;
+
+/// One line, taken apart.
+#[derive(Clone, Debug)]
+pub struct Words {
+    line: String,
+    plain: Vec<String>,
+    named: BTreeMap<String, Vec<String>>,
+}
+
+/// Splits a line; quotes group, `\n` inside them is a line end.
+pub fn split(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words.into_iter().map(|word| word.replace("\\n", "\n")).collect()
+}
+
+impl Words {
+    /// A line's words.
+    pub fn of(line: &str) -> Self {
+        let mut words = Self { line: line.to_string(), plain: vec![], named: BTreeMap::new() };
+        for word in split(line) {
+            match word.split_once('=').filter(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase())) {
+                Some((key, value)) => words.named.entry(key.into()).or_default().push(value.into()),
+                None => words.plain.push(word),
+            }
+        }
+        words
+    }
+
+    /// The plain word at this place.
+    pub fn at(&self, ix: usize) -> &str {
+        self.plain.get(ix).unwrap_or_else(|| panic!("{:?} needs a word at {ix}", self.line))
+    }
+
+    /// The plain word at this place, or nothing.
+    pub fn get(&self, ix: usize) -> &str {
+        self.plain.get(ix).map_or("", String::as_str)
+    }
+
+    /// The first value of a key.
+    pub fn key(&self, key: &str) -> Option<&str> {
+        self.named.get(key).and_then(|values| values.first()).map(String::as_str)
+    }
+
+    /// A number.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.key(key).map(|text| text.parse().unwrap())
+    }
+
+    fn id(&self, ix: usize) -> u64 {
+        self.at(ix).parse().unwrap_or_else(|_| panic!("{:?} needs a number at {ix}", self.line))
+    }
+
+    fn path(&self, ix: usize) -> TreePath {
+        TreePath::parse(self.at(ix)).unwrap()
+    }
+
+    /// The call this line is.
+    pub fn call(&self, world: &mut World) -> Call {
+        let at = self.number("at").map(Seq);
+        let base = self.number("base").map(VersionId);
+        match self.at(0) {
+            "read" => Call::Read { path: self.path(1), at },
+            "list" => Call::List { path: self.path(1), at },
+            "history" => Call::History { path: self.path(1), limit: 100 },
+            "write" | "append" | "patch" | "dir" | "link" | "restore" => self.write(world),
+            "move" => Call::Move { from: self.path(1), to: self.path(2), base },
+            "remove" => Call::Remove { path: self.path(1), base, tree: self.get(2) == "tree" },
+            "spawn" => Call::Spawn {
+                agent: self.at(1).into(),
+                text: self.text(world),
+                post: self.named.get("post").into_iter().flatten().map(|post| postcondition(post)).collect(),
+                budget: self.key("budget").map(|money| money.parse().unwrap()),
+            },
+            "dispatch" => Call::Dispatch {
+                agent: self.at(1).into(),
+                text: self.text(world),
+                lane: match self.key("lane") {
+                    None => Lane::FollowUp,
+                    Some("steer") => Lane::Steer,
+                    Some("interrupt") => Lane::Interrupt,
+                    Some(other) => panic!("{other} is no lane"),
+                },
+            },
+            "complete" => Call::Complete {
+                model: self.at(1).into(),
+                text: self.text(world),
+                max_out: self.number("max").unwrap_or(1024),
+            },
+            "wait" => Call::Wait {
+                pid: self.number("pid").map(Pid),
+                proposal: self.number("proposal").map(ProposalId),
+                timeout_us: self.key("timeout").map(micros),
+            },
+            "signal" => Call::Signal { pid: Pid(self.id(1)), signal: control::signal(self.at(2)).unwrap() },
+            "propose" => {
+                Call::Propose { mount: self.at(1).into(), kind: self.at(2).into(), fields: self.fields() }
+            }
+            "approve" => self.decide(world, Ruling::Approve),
+            "reject" => self.decide(world, Ruling::Reject),
+            "grant" => Call::Grant {
+                pid: Pid(self.id(1)),
+                grant: Grant::parse(self.at(2)).unwrap(),
+                expires_us: self.key("lasts").map(micros),
+            },
+            "revoke" => Call::Revoke { cap: CapId(self.id(1)) },
+            "trace" => Call::Trace { from: Seq(0), limit: 100, pid: None, follow: false },
+            "control" => {
+                let path = self.path(1);
+                Call::Control { word: control::parse(&path, self.at(2)).unwrap(), path }
+            }
+            other => panic!("{other:?} is no call: {:?}", self.line),
+        }
+    }
+
+    fn write(&self, world: &mut World) -> Call {
+        let write = match self.at(0) {
+            "write" => {
+                let mode = if self.key("exec").is_some() { 0o755 } else { 0o644 };
+                Write::Whole { content: self.value(2, world), mode }
+            }
+            "append" => Write::Append(self.value(2, world)),
+            "patch" => {
+                let find = world.put(self.key("find").unwrap().as_bytes());
+                Write::Patch { find, put: self.value(2, world) }
+            }
+            "dir" => Write::Dir,
+            "link" => Write::Link(self.value(2, world)),
+            _ => Write::Restore(self.undo()),
+        };
+        let base = self.number("base").map(VersionId);
+        let message = self.key("message").map(|text| world.put(text.as_bytes()));
+        Call::Write { path: self.path(1), write, base, message, origin: self.origin() }
+    }
+
+    fn undo(&self) -> Undo {
+        let version = self.number("version").map(|id| Undo::Version(VersionId(id)));
+        let operation = self.number("operation").map(|id| Undo::Operation(OpId(id)));
+        let pid = self.number("pid").map(|id| Undo::Process(Pid(id)));
+        version.or(operation).or(pid).unwrap()
+    }
+
+    fn decide(&self, world: &mut World, ruling: Ruling) -> Call {
+        let reason = self.key("reason").map(|text| world.put(text.as_bytes()));
+        Call::Decide { proposal: ProposalId(self.id(1)), ruling, reason }
+    }
+
+    fn value(&self, ix: usize, world: &mut World) -> Content {
+        world.put(self.get(ix).as_bytes())
+    }
+
+    fn text(&self, world: &mut World) -> Text {
+        Text { content: self.value(2, world), origin: self.origin() }
+    }
+
+    fn origin(&self) -> Origin {
+        match self.key("origin") {
+            None | Some("typed") => Origin::Typed,
+            Some("argument") => Origin::Argument,
+            Some("pipe") => Origin::Pipe,
+            Some("file") => Origin::File,
+            Some(other) => panic!("{other} is no origin"),
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        self.named.clone()
+    }
+
+    /// An agent: `agent NAME tools=a,b needs="read /a;write /b" restart=on-failure:2 run=0.05 model=m`.
+    pub fn agent(&self) -> AgentDef {
+        let list = |key: &str, cut: char, default: &str| -> Vec<String> {
+            self.key(key).unwrap_or(default).split(cut).map(|word| word.trim().to_string()).collect()
+        };
+        let needs = list("needs", ';', "read /data/**; write /data/**");
+        let restart = self.key("restart").map(|word| word.split_once(':').unwrap_or((word, "2")));
+        AgentDef {
+            name: self.at(1).into(),
+            model: self.key("model").unwrap_or("m").into(),
+            tools: list("tools", ',', "read,list,write,remove,move,spawn,wait,propose,dispatch"),
+            needs: needs.iter().map(|need| Grant::parse(need).unwrap()).collect(),
+            budget_run: self.key("run").map(|money| money.parse().unwrap()),
+            budget_day: self.key("day").map(|money| money.parse().unwrap()),
+            restart: match restart {
+                None => Restart::No,
+                Some(("always", _)) => Restart::Always,
+                Some((_, times)) => Restart::OnFailure(times.parse().unwrap()),
+            },
+            prompt: Content::default(),
+            version: VersionId(0),
+            label: abi::LabelId(0),
+        }
+    }
+}
+
+fn postcondition(text: &str) -> Postcondition {
+    let words: Vec<&str> = text.splitn(3, ':').collect();
+    let path = TreePath::parse(words[1]).unwrap();
+    match words[0] {
+        "exists" => Postcondition::Exists(path),
+        _ => Postcondition::Contains(path, words[2].to_string()),
+    }
+}
+
+/// `30s`, `5m`, `2h`, `100us`.
+pub fn micros(text: &str) -> u64 {
+    let cut = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(cut);
+    let unit = match unit {
+        "us" => 1,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => 86_400_000_000,
+        other => panic!("{other:?} is no unit of time"),
+    };
+    number.parse::<u64>().unwrap() * unit
+}

@@ -1,0 +1,296 @@
+//! A world small enough to read in one go: the tree as a fold of `Entry::Wrote`, blobs by hash, agents by
+//! name. It answers every lookup of the kernel, plainly and slowly. It never decides anything.
+
+use abi::{
+    Code, Content, Error, FileId, Hash, LabelId, Seq, VersionId,
+    agent::{AgentDef, Parsed},
+    call::Undo,
+    fact::{Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
+    path::TreePath,
+    record::{Entry, Record},
+    tree::{Change, Node, UndoRow, Version},
+};
+use std::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+
+/// What stands where: the directory it is in, and the head.
+type Heads = BTreeMap<TreePath, (FileId, Version)>;
+
+/// One head a file once had, and from where that version moved it.
+#[derive(Clone)]
+struct Past {
+    version: Version,
+    dir: FileId,
+    moved_from: Option<(TreePath, FileId)>,
+}
+
+/// Tree, blobs and agents.
+#[derive(Clone, Default)]
+pub struct World {
+    heads: Heads,
+    /// The tree after each record that changed it.
+    before: Vec<(Seq, Heads)>,
+    files: BTreeMap<FileId, Vec<Past>>,
+    versions: BTreeMap<VersionId, Version>,
+    pub blobs: BTreeMap<Hash, Vec<u8>>,
+    pub agents: BTreeMap<String, AgentDef>,
+}
+
+impl World {
+    /// Keeps bytes.
+    pub fn put(&mut self, bytes: &[u8]) -> Content {
+        let content = Content::of(bytes);
+        self.blobs.insert(content.hash, bytes.to_vec());
+        content
+    }
+
+    /// Folds a record into the tree.
+    pub fn fold(&mut self, record: &Record) {
+        let Entry::Wrote { op, changes, message, .. } = &record.body else { return };
+        for change in changes {
+            let version = version_of(record, *op, change, *message);
+            self.versions.insert(version.id, version.clone());
+            if !change.diverged {
+                self.change(change, version);
+            }
+        }
+        self.before.push((record.seq, self.heads.clone()));
+    }
+
+    fn change(&mut self, change: &Change, version: Version) {
+        let mut moved_from = None;
+        if let Some(from) = &change.moved_from {
+            let below: Vec<TreePath> =
+                self.heads.keys().filter(|path| path.is_below(from)).cloned().collect();
+            moved_from = self.heads.get(from).map(|(dir, _)| (from.clone(), *dir));
+            for path in below {
+                let row = self.heads.remove(&path).unwrap();
+                let rest = path.as_str().strip_prefix(from.as_str()).unwrap();
+                self.heads.insert(TreePath::parse(&format!("{}{rest}", change.path)).unwrap(), row);
+            }
+        }
+        let past = Past { version: version.clone(), dir: change.dir, moved_from };
+        self.files.entry(change.file).or_default().push(past);
+        if change.node == Node::Gone {
+            self.heads.remove(&change.path);
+        } else {
+            self.heads.insert(change.path.clone(), (change.dir, version));
+        }
+    }
+
+    /// The answers to a plan.
+    pub fn facts(&mut self, plan: Result<Vec<Lookup>, Error>) -> Facts {
+        match plan {
+            Err(error) => Facts::Refused(error),
+            Ok(lookups) => Facts::Found(lookups.iter().map(|lookup| self.answer(lookup)).collect()),
+        }
+    }
+
+    fn answer(&mut self, lookup: &Lookup) -> Fact {
+        match lookup {
+            Lookup::Path { path, at } => Fact::Place(self.place(path, *at)),
+            Lookup::Version { version } => Fact::Version(self.versions.get(version).cloned()),
+            Lookup::Names { path, at } => {
+                let heads = self.as_of(*at);
+                let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path));
+                let labels: Vec<LabelId> = rows.map(|(_, (_, head))| head.label).collect();
+                Fact::Labels(labels.len() as u64, labels.into_iter().collect())
+            }
+            Lookup::Below { path } => {
+                let rows = self.heads.iter().filter(|(at, _)| at.is_below(path));
+                Fact::Below(Ok(rows.map(|(at, (dir, head))| (at.clone(), *dir, head.clone())).collect()))
+            }
+            Lookup::Match { text, literal, how } => Fact::Holds(self.holds(text, literal, *how)),
+            Lookup::Edit { path, base, edit } => Fact::Edited(self.edited(path, *base, edit)),
+            Lookup::Undo { undo } => Fact::Undo(self.undo(*undo)),
+            Lookup::Fill { query } => {
+                let text = self.fill(query);
+                Fact::Filled(self.put(text.as_slice()))
+            }
+            Lookup::Agent { name } => Fact::Agent(self.agent(name)),
+            Lookup::Bytes { hash } => Fact::Bytes(self.blobs.get(hash).cloned()),
+        }
+    }
+
+    fn as_of(&self, at: Option<Seq>) -> Heads {
+        let Some(at) = at else { return self.heads.clone() };
+        let known = self.before.iter().rev().find(|(seq, _)| *seq <= at);
+        known.map(|(_, heads)| heads.clone()).unwrap_or_default()
+    }
+
+    fn place(&self, path: &TreePath, at: Option<Seq>) -> Place {
+        let heads = self.as_of(at);
+        let mut place = Place { dirs: vec![abi::ROOT], ..Place::default() };
+        let mut above = Vec::new();
+        let mut next = path.parent();
+        while let Some(dir) = next.filter(|dir| dir.as_str() != "/") {
+            next = dir.parent();
+            above.push(dir);
+        }
+        for dir in above.iter().rev() {
+            match heads.get(dir).map(|(_, head)| head) {
+                Some(head) if head.node == Node::Dir => place.dirs.push(head.file),
+                Some(_) => {
+                    place.blocked = true;
+                    return place;
+                }
+                None => return place,
+            }
+        }
+        place.head = heads.get(path).map(|(_, head)| head.clone());
+        if path.as_str() == "/" {
+            place.dirs.clear();
+            place.head = Some(root());
+        }
+        place
+    }
+
+    fn holds(&self, text: &Haystack, literal: &str, how: Match) -> bool {
+        let bytes = match text {
+            Haystack::Blob(hash) => self.blobs.get(hash),
+            Haystack::Path(path) => {
+                self.heads.get(path).and_then(|(_, head)| self.blobs.get(&head.content.hash))
+            }
+        };
+        let bytes = bytes.cloned().unwrap_or_default();
+        match how {
+            Match::Bytes => abi::scan::has_text(&bytes, literal.as_bytes()),
+            Match::Token => abi::scan::has_token(&String::from_utf8_lossy(&bytes), literal),
+        }
+    }
+
+    fn edited(&mut self, path: &TreePath, base: Option<VersionId>, edit: &Edit) -> Result<Content, Error> {
+        let head = self.heads.get(path).map(|(_, head)| head.clone());
+        let blob = |hash: &Hash| self.blobs.get(hash).cloned().unwrap_or_default();
+        let bytes = match edit {
+            Edit::Append(tail) => {
+                let old = head.map(|head| blob(&head.content.hash)).unwrap_or_default();
+                [old, blob(tail)].concat()
+            }
+            Edit::Patch { find, put } => {
+                let from = base.and_then(|base| self.versions.get(&base).cloned()).or(head);
+                let missing = || Error::new(Code::NotFound, format!("{path} does not exist"));
+                let old = blob(&from.ok_or_else(missing)?.content.hash);
+                let (old, find) = (String::from_utf8(old).unwrap(), String::from_utf8(blob(find)).unwrap());
+                if old.matches(&find).count() != 1 {
+                    return Err(Error::invalid("find", "it does not stand exactly once"));
+                }
+                old.replace(&find, &String::from_utf8(blob(put)).unwrap()).into_bytes()
+            }
+        };
+        Ok(self.put(&bytes))
+    }
+
+    fn undo(&self, undo: Undo) -> Option<Vec<UndoRow>> {
+        let mine = |past: &Past| match undo {
+            Undo::Operation(op) => past.version.op == op,
+            Undo::Process(pid) => past.version.pid == pid,
+            Undo::Version(version) => past.version.id == version,
+        };
+        let rows: Vec<UndoRow> = self.files.values().filter_map(|file| self.undo_row(file, &mine)).collect();
+        (!rows.is_empty()).then_some(rows)
+    }
+
+    fn undo_row(&self, file: &[Past], mine: &dyn Fn(&Past) -> bool) -> Option<UndoRow> {
+        let last_mine = file.iter().rposition(mine)?;
+        let first_mine = file[..=last_mine].iter().rposition(|past| !mine(past)).map_or(0, |ix| ix + 1);
+        let now = file.last()?;
+        let before = first_mine.checked_sub(1).map(|ix| file[ix].version.clone());
+        let stands = self.heads.iter().find(|(_, (_, head))| head.id == now.version.id);
+        Some(UndoRow {
+            path: stands.map_or(now.version.path.clone(), |(path, _)| path.clone()),
+            file: now.version.file,
+            dir: stands.map_or(now.dir, |(_, (dir, _))| *dir),
+            head: now.version.id,
+            untouched: last_mine + 1 == file.len(),
+            before: before.filter(|version| version.node != Node::Gone),
+            label: now.version.label,
+            moved_from: file[first_mine..=last_mine].iter().find_map(|past| past.moved_from.clone()),
+        })
+    }
+
+    fn fill(&self, query: &Query) -> Vec<u8> {
+        match query {
+            Query::Read { path, at } => {
+                let heads = self.as_of(*at);
+                let head = heads.get(path).and_then(|(_, head)| self.blobs.get(&head.content.hash));
+                head.cloned().unwrap_or_default()
+            }
+            Query::List { path, at, view } => {
+                let heads = self.as_of(*at);
+                let below = heads.keys().filter(|at| at.parent().as_ref() == Some(path));
+                let seen = |at: &&TreePath| {
+                    view.iter().any(|pattern| {
+                        let inside =
+                            |other: &&TreePath| other.is_below(at) && pattern.matches(other.as_str());
+                        heads.keys().any(|other| inside(&other))
+                    })
+                };
+                let names: Vec<&str> = below.filter(seen).map(TreePath::name).collect();
+                names.join(" ").into_bytes()
+            }
+            Query::History { path, .. } => {
+                let rows = self.versions.values().filter(|version| version.path == *path);
+                let ids: Vec<String> = rows.map(|version| version.id.to_string()).collect();
+                ids.join(" ").into_bytes()
+            }
+            Query::Trace { .. } | Query::Workspaces | Query::Token { .. } => {
+                format!("{query:?}").into_bytes()
+            }
+        }
+    }
+
+    fn agent(&self, name: &str) -> Parsed {
+        let path = TreePath::parse(&format!("/agents/{name}/AGENT.md"))?;
+        let missing = || Error::new(Code::NotFound, format!("there is no agent {name}"));
+        let (_, head) = self.heads.get(&path).ok_or_else(missing)?;
+        let def = self.agents.get(name).cloned().ok_or_else(missing)?;
+        Ok(AgentDef { prompt: head.content, version: head.id, label: head.label, ..def })
+    }
+}
+
+fn version_of(record: &Record, op: abi::OpId, change: &Change, message: Option<Content>) -> Version {
+    Version {
+        id: change.version,
+        file: change.file,
+        node: change.node,
+        content: change.content,
+        mode: change.mode,
+        mtime: change.mtime,
+        label: change.label,
+        actor: record.actor.clone(),
+        pid: record.pid,
+        op,
+        seq: record.seq,
+        diverged: change.diverged,
+        parents: change.parents.clone(),
+        message,
+        path: change.path.clone(),
+    }
+}
+
+/// The root directory has no version of its own; the store answers it like this.
+fn root() -> Version {
+    Version {
+        id: VersionId(0),
+        file: abi::ROOT,
+        node: Node::Dir,
+        content: Content::default(),
+        mode: 0o755,
+        mtime: 0,
+        label: LabelId(1),
+        actor: String::from("system:kernel"),
+        pid: abi::WORKSPACE,
+        op: abi::OpId(0),
+        seq: Seq(0),
+        diverged: false,
+        parents: vec![],
+        message: None,
+        path: TreePath::root(),
+    }
+}
