@@ -6,8 +6,8 @@
 //! kill   when so many more writes are acknowledged; read the files; start again
 //! ```
 //!
-//! The files are read while no daemon runs, as the kill left them, each time from where the last reading ended,
-//! and at the end once more from the first record on. The moments come from one seed, which is printed.
+//! The files are read while no daemon runs, as the kill left them, each time from where the last reading
+//! ended, and at the end once more from the first record on. The moments come from one seed, which it prints.
 
 mod book;
 mod fold;
@@ -79,7 +79,7 @@ fn fifty_kills_under_load_lose_nothing_and_repeat_nothing() {
     let ledgers = || books.values().map(|shelf| &shelf.book.ledger);
     println!(
         "{KILLS} kills; {} acknowledged writes, {} calls completed, {} lost and {} of them bought once more, \
-         {} effects, {} of them across a kill; none lost, none repeated",
+         {} effects, {} of them at their driver in a kill; none lost, none repeated",
         yard.acked(),
         ledgers().map(|ledger| ledger.completed()).sum::<u64>(),
         ledgers().map(|ledger| ledger.lost()).sum::<u64>(),

@@ -34,10 +34,8 @@ impl Call {
 /// An effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
-    /// The waking under which it was intended.
-    intended: u64,
-    /// The waking under which it was dispatched last.
-    dispatched: Option<u64>,
+    /// The wakings under which it was dispatched.
+    dispatched: Vec<u64>,
     /// Whether it happened, and the waking under which that was known.
     pub ended: Option<(bool, u64)>,
 }
@@ -72,9 +70,10 @@ impl Ledger {
         self.calls.values().map(|call| u64::from(call.intended.saturating_sub(1))).sum()
     }
 
-    /// Effects that began before a kill and ended after it.
+    /// Effects that were at their driver when a kill came.
     pub fn across(&self) -> usize {
-        let across = |effect: &&Effect| effect.ended.is_some_and(|(_, at)| at > effect.intended);
+        let across =
+            |row: &&Effect| row.ended.is_some_and(|(_, at)| row.dispatched.iter().any(|on| *on < at));
         self.effects.values().filter(across).count()
     }
 
@@ -164,24 +163,21 @@ impl Ledger {
     fn effect(&mut self, body: &Entry) -> Result<(), String> {
         let now = self.wakings;
         match body {
-            Entry::Intended { effect, .. } => {
-                let new = Effect { intended: now, ..Effect::default() };
-                match self.effects.insert(*effect, new) {
-                    Some(_) => Err(format!("effect {effect} is intended twice")),
-                    None => Ok(()),
-                }
-            }
+            Entry::Intended { effect, .. } => match self.effects.insert(*effect, Effect::default()) {
+                Some(_) => Err(format!("effect {effect} is intended twice")),
+                None => Ok(()),
+            },
             Entry::Dispatched { effect } => {
                 let row = self.effects.get_mut(effect).filter(|row| row.ended.is_none());
                 let row = row.ok_or_else(|| format!("effect {effect} is dispatched and not intended"))?;
-                if row.dispatched.is_some_and(|before| before >= now) {
+                if row.dispatched.last() == Some(&now) {
                     return Err(format!("effect {effect} is dispatched twice without a restart"));
                 }
-                row.dispatched = Some(now);
+                row.dispatched.push(now);
                 Ok(())
             }
             Entry::EffectEnded { effect, done, .. } => {
-                let row = self.effects.get_mut(effect).filter(|row| row.dispatched.is_some());
+                let row = self.effects.get_mut(effect).filter(|row| !row.dispatched.is_empty());
                 let row = row.ok_or_else(|| format!("effect {effect} ended and was not dispatched"))?;
                 match row.ended.replace((*done, now)) {
                     Some(_) => Err(format!("effect {effect} ended twice")),
@@ -194,6 +190,6 @@ impl Ledger {
 
     /// Whether the driver may have been given this effect.
     pub fn dispatched(&self, effect: &Effect) -> bool {
-        effect.dispatched.is_some()
+        !effect.dispatched.is_empty()
     }
 }
