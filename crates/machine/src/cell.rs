@@ -1,7 +1,7 @@
 //! A workspace as the node holds it: asleep, awake, or failed and waiting; its inbox; who waits for it.
 //!
-//! One thread at a time runs a cell. Whoever submits while nobody does runs one batch itself, so that a read costs no
-//! thread hop; while one commits, the others only push, and their events share the next commit.
+//! One thread at a time runs a cell. Whoever submits while nobody does runs one batch itself, so that a read
+//! costs no thread hop; while one commits, the others only push, and their events share the next commit.
 
 use crate::{
     connection::{Connection, Id},
@@ -200,12 +200,14 @@ impl Gauge {
     }
 }
 
-/// Inputs that are still true after their batch failed: what ended outside, and what arrived. All else is brought
-/// again by waking, or its client has been told.
+/// Inputs that are still true after their batch failed: what ended outside, and what arrived. All else is
+/// brought again by waking, or its client has been told.
 pub(crate) fn still_true(input: &Input) -> bool {
     match &input.event.body {
-        Body::ModelEnded { .. } | Body::EffectEnded { .. } | Body::EffectProbed { .. } => true,
+        Body::ModelEnded { .. } | Body::EffectEnded { .. } => true,
         Body::Arrived { .. } | Body::Quarantined { .. } => true,
+        // Waking asks again; an older `absent` beside the new one would have it done twice.
+        Body::EffectProbed { .. } => false,
         Body::Genesis { .. } | Body::Woke { .. } | Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::ModelProgress { .. } | Body::Armed { .. } | Body::TimerFired { .. } => {

@@ -1,9 +1,9 @@
 //! One client's connection: lines in, lines out.
 //!
-//! In: at most `LINE_BYTES_MAX` a line; a longer one ends the connection, half a line waits. Out: any thread may
-//! write. A line that the socket takes at once is gone; else it waits in a bounded backlog that a writer thread of
-//! this connection empties. A client whose backlog passes `CLIENT_BACKLOG_BYTES_MAX`, or does not shrink for ten
-//! seconds, is dropped: nobody waits for somebody who does not read.
+//! In: at most `LINE_BYTES_MAX` a line; a longer one ends the connection, half a line waits. Out: any thread
+//! may write. A line that the socket takes at once is gone; else it waits in a bounded backlog that a writer
+//! thread of this connection empties. A client whose backlog passes `CLIENT_BACKLOG_BYTES_MAX`, or does not
+//! shrink for ten seconds, is dropped: nobody waits for somebody who does not read.
 
 use crate::{
     cell::Cell,
@@ -144,8 +144,8 @@ impl Connection {
         Lines::new(&self.socket)
     }
 
-    /// Waits until fewer than `CLIENT_REQUESTS_MAX` of its requests are under way: the client is not read from
-    /// until then, which is how it notices.
+    /// Waits until fewer than `CLIENT_REQUESTS_MAX` of its requests are under way: the client is not read
+    /// from until then, which is how it notices.
     pub(crate) fn make_room(&self) {
         let mut flight = guard(&self.flight);
         while flight.waiting.len() >= limits::CLIENT_REQUESTS_MAX && !flight.closed {

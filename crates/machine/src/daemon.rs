@@ -1,8 +1,8 @@
 //! The daemon: one process a state directory, from the lock to the drain.
 //!
-//! lock → `node.db` → socket → clients are served at once; what was awake is recovered in the background. The end:
-//! no client is read from, effects that run may end within five seconds, every workspace is put to sleep, the
-//! socket is removed, the lock goes with the process.
+//! lock → `node.db` → socket → clients are served at once; what was awake is recovered in the background. The
+//! end: no client is read from, effects that run may end within five seconds, every workspace is put to
+//! sleep, the socket is removed, the lock goes with the process.
 
 use crate::{
     clock::{Clock, Real},
@@ -181,8 +181,8 @@ fn make_dir(dir: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
 }
 
-/// Takes the lock of the state directory and writes our process id into it. A daemon that holds it but answers
-/// nobody any more is on its way out: it gets the time it may need for that.
+/// Takes the lock of the state directory and writes our process id into it. A daemon that holds it but
+/// answers nobody any more is on its way out: it gets the time it may need for that.
 fn hold(home: &Path, socket: &Path) -> Result<File, Error> {
     let path = home.join("lock");
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);

@@ -1,8 +1,8 @@
 //! The door: JSON-RPC 2.0 on a Unix socket, one message a line (man 5 skep-protocol).
 //!
-//! Who is there is found out once a connection, by the peer's user id; a request may show a token instead, and then
-//! the connection is never an operator's again, even if the token was bad. Every request is bounded before it is
-//! parsed. No decision is made here.
+//! Who is there is found out once a connection, by the peer's user id; a request may show a token instead,
+//! and then the connection is never an operator's again, even if the token was bad. Every request is bounded
+//! before it is parsed. No decision is made here.
 
 use crate::{
     connection::{Array, Connection, Id, Line, failure},

@@ -1,9 +1,9 @@
-//! Work that leaves the workspace: a model call, an effect at a mount, a probe. A job carries all it needs and
-//! returns the body of the event that ends it, with its blobs. Whoever runs it (a worker thread, the simulator)
-//! only chooses when.
+//! Work that leaves the workspace: a model call, an effect at a mount, a probe. A job carries all it needs
+//! and returns the body of the event that ends it, with its blobs. Whoever runs it (a worker thread, the
+//! simulator) only chooses when.
 //!
-//! What a driver says is an allegation: its text is bounded, its tokens are counted by us as well, negative numbers
-//! are nothing, and a driver that panics has failed.
+//! What a driver says is an allegation: its text is bounded, its tokens are counted by us as well, negative
+//! numbers are nothing, and a driver that panics has failed.
 
 use crate::tool;
 use abi::{
@@ -138,7 +138,8 @@ fn canonical(text: String, tools: Vec<drivers::ToolCall>) -> (Vec<u8>, u32, bool
             return (bytes, u32::try_from(rows.len()).unwrap_or(u32::MAX), cut);
         }
         cut = true;
-        // Halving ends: an empty text without tools is 22 bytes. The last tool goes first: it is the least sure.
+        // Halving ends: an empty text without tools is 22 bytes. The last tool goes first: it is the least
+        // sure.
         if rows.pop().is_none() {
             text.truncate(text.floor_char_boundary(text.len() / 2));
         }

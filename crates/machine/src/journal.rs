@@ -1,5 +1,5 @@
-//! The daemon's own words: one bounded line each to standard error, without control characters. What is decided
-//! stands in the workspaces' logs, not here.
+//! The daemon's own words: one bounded line each to standard error, without control characters. What is
+//! decided stands in the workspaces' logs, not here.
 
 use std::io::Write;
 

@@ -1,4 +1,5 @@
-//! Motion: brings the kernel its events and carries out what it decided, in an order a power cut cannot break.
+//! Motion: brings the kernel its events and carries out what it decided, in an order a power cut cannot
+//! break.
 //!
 //! ```text
 //! door ─▶ node ─▶ cell ─▶ turn ─▶ street: plan → facts → step → append ─▶ commit ─▶ post
@@ -6,9 +7,9 @@
 //!   └───────────────┴────────────────── workers: models, mounts ◀─────────────────────┘
 //! ```
 //!
-//! `turn`, `street`, `wake`, `job`, `render`, `tool`, `agents`, `policy` are synchronous functions without threads,
-//! sockets or clocks of their own: the simulator drives exactly these. Around them `daemon` puts threads of the
-//! standard library, each made in `spawn`. Time comes from `clock`, randomness from `random`.
+//! `turn`, `street`, `wake`, `job`, `render`, `tool`, `agents`, `policy` are synchronous functions without
+//! threads, sockets or clocks of their own: the simulator drives exactly these. Around them `daemon` puts
+//! threads of the standard library, each made in `spawn`. Time comes from `clock`, randomness from `random`.
 //!
 //! Never here: a decision. Who may, how much, what flows where stands in `kernel`.
 #![forbid(unsafe_code)]

@@ -54,7 +54,8 @@ pub(crate) fn control(
     }
 }
 
-/// Attaches again what the kernel says is mounted. One that cannot be attached is said, and tried at the next wake.
+/// Attaches again what the kernel says is mounted. One that cannot be attached is said, and tried at the next
+/// wake.
 pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<(String, String, String)>) {
     if wanted.is_empty() {
         return;

@@ -1,6 +1,6 @@
-//! The node: every workspace's cell, and the running of them. A cell is run by whoever brings it something while
-//! nobody else does; what is left over goes to the pool. A workspace's failure is its own: its room is dropped, its
-//! clients are told, and it is loaded again after a pause, while all others go on.
+//! The node: every workspace's cell, and the running of them. A cell is run by whoever brings it something
+//! while nobody else does; what is left over goes to the pool. A workspace's failure is its own: its room is
+//! dropped, its clients are told, and it is loaded again after a pause, while all others go on.
 
 use crate::{
     cell::{Cell, Down, State, Ticket, reply_of, still_true},
@@ -103,7 +103,8 @@ impl Node {
         }
     }
 
-    /// The workspace of this name. `home` is made when it is first asked for, all others by an operator's word.
+    /// The workspace of this name. `home` is made when it is first asked for, all others by an operator's
+    /// word.
     pub fn cell(&self, name: &str) -> Result<Arc<Cell>, Error> {
         let mut cells = guard(&self.cells);
         if let Some(cell) = cells.get(name) {
@@ -326,7 +327,8 @@ impl Node {
         }
     }
 
-    /// Loads a room and wakes it, with its mounts attached and its mark and lease durable before its first effect.
+    /// Loads a room and wakes it, with its mounts attached and its mark and lease durable before its first
+    /// effect.
     fn wake(self: &Arc<Self>, cell: &Arc<Cell>, post: &mut Post<'_>) -> Result<Box<Room>, Failed> {
         if self.awake.load(Ordering::Relaxed) >= limits::AWAKE_WORKSPACES_MAX {
             self.sleep_oldest();
@@ -368,8 +370,8 @@ impl Node {
         Ok(Birth { id, lacks, operator: self.registry.owner().to_owned() })
     }
 
-    /// Takes out what has killed this workspace too often. A turn's call is refused instead, a model's answer has
-    /// failed, a client is told; all else is left out.
+    /// Takes out what has killed this workspace too often. A turn's call is refused instead, a model's answer
+    /// has failed, a client is told; all else is left out.
     fn screen(self: &Arc<Self>, cell: &Arc<Cell>, inputs: Vec<Input>) -> Vec<Input> {
         let poison = guard(&cell.state).set_aside.clone();
         if poison.is_empty() {

@@ -9,9 +9,9 @@
 //! workspace: {day: 5.00}
 //! agents: {"*": {run: 1.00, day: 2.00}}
 //! ```
-//! Unknown keys are errors that name the nearest known one; `x-` keys are free. Money is decimal text. A file that
-//! does not parse grants nothing: the machine keeps the policy that stands, and a workspace without one starts
-//! nothing.
+//! Unknown keys are errors that name the nearest known one; `x-` keys are free. Money is decimal text. A file
+//! that does not parse grants nothing: the machine keeps the policy that stands, and a workspace without one
+//! starts nothing.
 
 use abi::{
     Code, Error,

@@ -1,4 +1,5 @@
-//! The fixed pool: two threads that run cells nobody else runs, one batch each, then to the back of the queue.
+//! The fixed pool: two threads that run cells nobody else runs, one batch each, then to the back of the
+//! queue.
 
 use crate::{cell::Cell, guard::guard, node::Node, spawn};
 use std::{

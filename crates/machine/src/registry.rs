@@ -15,8 +15,8 @@ use store::{
     node::{Awakeness, WorkspaceRow},
 };
 
-/// What all workspaces of a node may spend in a day. High: what holds an installation to a sum is the workspace's
-/// own `/sys/budget.yaml`; this one only bounds a node that runs very many.
+/// What all workspaces of a node may spend in a day. High: what holds an installation to a sum is the
+/// workspace's own `/sys/budget.yaml`; this one only bounds a node that runs very many.
 const NODE_DAY: Nano = Nano(10_000_000_000_000);
 /// What a workspace is lent when it wakes. Spent, it is frozen until it has slept, so it lies well above the
 /// shipped limit of a day.

@@ -1,8 +1,8 @@
 //! Answers as JSON: what clients and models read (man 5 skep-protocol).
 //!
-//! Queries are filled here from the batch's open transaction, so that an answer shows exactly what was decided
-//! before it. Records are written as they stand in the log, with their labels and the first 400 characters of the
-//! texts they name beside them.
+//! Queries are filled here from the batch's open transaction, so that an answer shows exactly what was
+//! decided before it. Records are written as they stand in the log, with their labels and the first 400
+//! characters of the texts they name beside them.
 
 use abi::{
     Hash, LabelId, Seq,
@@ -102,7 +102,8 @@ impl Page<'_, '_> {
         }
     }
 
-    /// The same for a reader that takes at most one inline blob: a turn. What does not fit is cut, and says so.
+    /// The same for a reader that takes at most one inline blob: a turn. What does not fit is cut, and says
+    /// so.
     pub fn filled(&mut self, query: &Query) -> Result<Vec<u8>, Trouble> {
         let max = usize::try_from(limits::BLOB_INLINE_BYTES_MAX).unwrap_or(usize::MAX);
         let mut value = self.query(query)?;

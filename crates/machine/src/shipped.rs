@@ -1,5 +1,5 @@
-//! What a new workspace is given: files written as an act of the operator who made it. They are the operator's
-//! from then on; a newer release changes none of them.
+//! What a new workspace is given: files written as an act of the operator who made it. They are the
+//! operator's from then on; a newer release changes none of them.
 
 /// `/sys/policy.yaml`
 pub const POLICY: &[u8] = include_bytes!("../shipped/policy.yaml");

@@ -1,5 +1,5 @@
-//! The one-way street inside an open transaction: plan → facts → step → append. What an event decides is seen by
-//! the next event of the batch; what leaves is sorted here by its gate.
+//! The one-way street inside an open transaction: plan → facts → step → append. What an event decides is seen
+//! by the next event of the batch; what leaves is sorted here by its gate.
 
 use crate::{
     agents,
@@ -129,7 +129,8 @@ impl<'b> Street<'_, 'b> {
         }
     }
 
-    /// Policy and budget at their heads become the next event, if both parse; else what stands goes on standing.
+    /// Policy and budget at their heads become the next event, if both parse; else what stands goes on
+    /// standing.
     pub fn load_policy(&mut self) -> Result<(), Trouble> {
         match loaded(&mut self.batch)? {
             None => {}

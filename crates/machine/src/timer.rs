@@ -1,5 +1,5 @@
-//! The one clock-watching thread: timers of kernels, workspaces to load again or to wake when due, polls of mounts,
-//! and the sweep that puts idle workspaces to sleep. With nothing to do it waits without a deadline.
+//! The one clock-watching thread: timers of kernels, workspaces to load again or to wake when due, polls of
+//! mounts, and the sweep that puts idle workspaces to sleep. With nothing to do it waits without a deadline.
 
 use crate::{
     cell::Cell,

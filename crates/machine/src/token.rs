@@ -1,5 +1,5 @@
-//! Tokens: how a process shows who it is. `PID.HEX`, where HEX is a hash keyed by the node's secret over workspace
-//! and pid. Nothing is stored: a token is computed when asked for and computed again to check it.
+//! Tokens: how a process shows who it is. `PID.HEX`, where HEX is a hash keyed by the node's secret over
+//! workspace and pid. Nothing is stored: a token is computed when asked for and computed again to check it.
 
 use abi::{Hash, Pid};
 

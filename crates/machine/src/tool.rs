@@ -1,8 +1,8 @@
 //! Tool calls as a model wrote them: raw text taken out of a durable answer, decoded as the door decodes.
 //!
-//! An answer is canonical JSON: `{"text": "…", "tools": [{"name": "…", "arguments": "…"}]}`, where `arguments` is
-//! the text the model wrote, JSON if it was well. A model can never claim that something was typed: its `origin` is
-//! dropped, so that it is a pipe's.
+//! An answer is canonical JSON: `{"text": "…", "tools": [{"name": "…", "arguments": "…"}]}`, where
+//! `arguments` is the text the model wrote, JSON if it was well. A model can never claim that something was
+//! typed: its `origin` is dropped, so that it is a pipe's.
 
 use abi::{
     Code, Content, Error, Pid,

@@ -1,9 +1,10 @@
 //! The synchronous heart: one awake workspace and the street every change of it walks.
 //!
-//! `turn(batch, sink)` takes events through plan → facts → step → append inside one transaction. What may leave at
-//! once (`ordered`) goes to the sink as it is decided; all else (`durable`) goes there after the commit, in the
-//! order it was decided. A panic or a store's trouble fails the whole batch: nothing of it is true, and the room
-//! must be dropped. No clock but the given one, no thread, no socket: the simulator drives exactly this.
+//! `turn(batch, sink)` takes events through plan → facts → step → append inside one transaction. What may
+//! leave at once (`ordered`) goes to the sink as it is decided; all else (`durable`) goes there after the
+//! commit, in the order it was decided. A panic or a store's trouble fails the whole batch: nothing of it is
+//! true, and the room must be dropped. No clock but the given one, no thread, no socket: the simulator drives
+//! exactly this.
 
 use crate::{
     clock::Clock,
@@ -46,7 +47,8 @@ impl Input {
         Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs }
     }
 
-    /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by it.
+    /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by
+    /// it.
     pub fn digest(&self) -> Hash {
         let text = match &self.event.body {
             Body::Call { caller, call, .. } => format!("{caller:?} {call:?}"),

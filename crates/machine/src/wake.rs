@@ -1,8 +1,8 @@
 //! Waking: from files to a room that decides.
 //!
 //! open → snapshot → replay of what came after it (every hash verified) → `Woke`, prices. A workspace that is
-//! born gets its genesis and the shipped files first, as calls of the operator who makes it: they walk the same
-//! street as all others.
+//! born gets its genesis and the shipped files first, as calls of the operator who makes it: they walk the
+//! same street as all others.
 
 use crate::{
     clock::Clock,
@@ -80,8 +80,9 @@ impl Room {
         Ok(room)
     }
 
-    /// Tells the kernel that it is awake; effects that were under way are taken up again. Before this its mounts
-    /// should be attached. A workspace without a genesis record (new, or cut off before it) is born now.
+    /// Tells the kernel that it is awake; effects that were under way are taken up again. Before this its
+    /// mounts should be attached. A workspace without a genesis record (new, or cut off before it) is born
+    /// now.
     pub fn wake(&mut self, setup: &Setup, birth: Birth, sink: &mut dyn Sink) -> Result<(), Failed> {
         let newborn = self.kernel.seq() == Seq(0);
         let mut inputs = Vec::new();
@@ -156,8 +157,8 @@ impl Room {
         }
     }
 
-    /// Takes the policy from the files' heads; a file that does not parse leaves the workspace without one, and
-    /// then nothing starts in it.
+    /// Takes the policy from the files' heads; a file that does not parse leaves the workspace without one,
+    /// and then nothing starts in it.
     fn reload_policy(&mut self, sink: &mut dyn Sink) -> Result<(), Failed> {
         let found = self.policy_at_heads().map_err(|trouble| alone(Failure::Store(trouble)))?;
         match found {

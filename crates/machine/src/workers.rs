@@ -1,5 +1,5 @@
-//! Work at drivers: at most `DISPATCHES_MAX` threads, made when there is work and gone five seconds after. A slow
-//! driver keeps one of them busy and nobody else waiting; what does not fit waits in order.
+//! Work at drivers: at most `DISPATCHES_MAX` threads, made when there is work and gone five seconds after. A
+//! slow driver keeps one of them busy and nobody else waiting; what does not fit waits in order.
 
 use crate::{
     cell::{Cell, Gauge},

@@ -35,8 +35,8 @@ fn at(home: &str, socket: &str) -> Place {
     Place { home: home.into(), socket: socket.into() }
 }
 
-/// `$SKEP_HOME` with the socket in it; else the XDG state directory, and the socket in the XDG runtime directory
-/// if there is one.
+/// `$SKEP_HOME` with the socket in it; else the XDG state directory, and the socket in the XDG runtime
+/// directory if there is one.
 #[allow(clippy::disallowed_methods)] // seam: the environment
 fn place() -> Option<Place> {
     let dir = |name: &str| env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
@@ -60,7 +60,8 @@ fn daemon(place: &Place, options: Options) -> ExitCode {
     }
 }
 
-/// Starts a daemon at a place: here, or as a process of its own that outlives this one and writes to `daemon.log`.
+/// Starts a daemon at a place: here, or as a process of its own that outlives this one and writes to
+/// `daemon.log`.
 fn start(place: &Place, how: Start) -> io::Result<()> {
     let options: &[&str] = match how {
         Start::Foreground => {

@@ -75,7 +75,9 @@ fn tool_calls_are_bounded() {
     let tool = ToolCall { name: "n".repeat(1000), arguments: "{".repeat(3000) };
     let model = Says { pieces: vec![], tools: vec![tool; 100], usage: RawUsage::default() };
     let (bytes, tools, stop, _, _) = outcome(&model, 1_000_000);
-    assert!(bytes.len() as u64 <= limits::ANSWER_BYTES_MAX && tools <= limits::TOOLS_PER_STEP_MAX && tools > 10);
+    assert!(
+        bytes.len() as u64 <= limits::ANSWER_BYTES_MAX && tools <= limits::TOOLS_PER_STEP_MAX && tools > 10
+    );
     assert_eq!(stop, Stop::Length);
 }
 

@@ -30,7 +30,11 @@ fn what_is_no_request_is_told_so() {
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"search\"}\n", -33011),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":{\"pth\":\"/\"}}\n", -33009),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":{\"path\":\"/../x\"}}\n", -33009),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":{\"path\":\"/\",\"workspace\":\"../x\"}}\n", -33009),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\
+              \"params\":{\"path\":\"/\",\"workspace\":\"../x\"}}\n",
+            -33009,
+        ),
     ] {
         client.send(line);
         let answer = client.line().unwrap();

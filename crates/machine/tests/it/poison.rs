@@ -1,4 +1,5 @@
-//! An event that panics the kernel: its workspace fails and comes back, the third time the event is set aside.
+//! An event that panics the kernel: its workspace fails and comes back, the third time the event is set
+//! aside.
 
 use crate::client::Rig;
 use serde_json::json;
