@@ -55,7 +55,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::Saw { .. } | Entry::Steered { .. } | Entry::Frozen { .. } | Entry::Thawed { .. } => {
             process(state, record);
         }
-        Entry::Queued { .. } | Entry::Dequeued { .. } => lane(state, &record.body),
+        Entry::Queued { .. } | Entry::Dequeued { .. } => lane(state, record),
         Entry::ModelIntended { .. } => intended(state, record),
         Entry::ModelExtended { .. }
         | Entry::ModelAnswered { .. }
@@ -158,10 +158,11 @@ fn process(state: &mut State, record: &Record) {
     }
 }
 
-fn lane(state: &mut State, body: &Entry) {
-    match body {
+fn lane(state: &mut State, record: &Record) {
+    match &record.body {
         Entry::Queued { agent, text, origin, label, lane } => {
-            let queued = Queued { text: *text, origin: *origin, label: *label };
+            let from = record.pid;
+            let queued = Queued { from, text: *text, origin: *origin, label: *label };
             let queue = state.lanes.entry(agent.clone()).or_default();
             let place = if *lane == Lane::Interrupt { 0 } else { queue.len() };
             queue.insert(place, queued);
@@ -249,6 +250,7 @@ fn spawned(state: &mut State, record: &Record) {
         restarts,
         lane,
         standing,
+        budget,
         ..
     } = &record.body
     else {
@@ -260,7 +262,7 @@ fn spawned(state: &mut State, record: &Record) {
     pending.extend(standing.iter().map(|content| item(Role::System, content)));
     pending.push(item(Role::User, task));
     let turn =
-        Turn { step: 0, attempt: 0, failures: 0, prev: None, items: vec![], pending, phase: Phase::Ready };
+        Turn { step: 0, attempt: 0, failures: 0, lost: 0, prev: None, items: vec![], pending, phase: Phase::Ready };
     if run == pid {
         let row = Run { task: *task, own_words: *own_words, approved: BTreeSet::new() };
         state.runs.insert(*run, row);
@@ -283,6 +285,7 @@ fn spawned(state: &mut State, record: &Record) {
         seq: record.seq,
         turn,
         progress: Progress::default(),
+        budget: *budget,
     };
     state.processes.insert(*pid, process);
 }
@@ -317,6 +320,7 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         own_words,
         post: process.post,
         task_label: process.label,
+        budget: process.budget,
     };
     state.ended.insert(pid, ended);
     while state.ended.len() > limits::ENDED_PROCESSES_MAX {
@@ -389,6 +393,7 @@ fn model(state: &mut State, body: &Entry) {
             let Some(process) = state.processes.get_mut(&row.pid) else { return };
             if row.step > 0 {
                 process.turn.attempt = 0;
+                process.turn.lost = 0;
                 process.turn.failures = 0;
                 process.turn.pending.insert(0, Item { role: Role::Assistant, content: *answer });
                 let count = (*tools).min(limits::TOOLS_PER_STEP_MAX);
@@ -400,7 +405,10 @@ fn model(state: &mut State, body: &Entry) {
         Entry::ModelFailed { effect, charged, .. } => {
             let Some(row) = state.model_calls.remove(effect) else { return };
             settle(state, row.account, &row.reserved, charged);
-            if let Some(process) = state.processes.get_mut(&row.pid) {
+            // A bare `complete` of the process is none of its turn's.
+            if row.step > 0
+                && let Some(process) = state.processes.get_mut(&row.pid)
+            {
                 process.turn.failures = process.turn.failures.saturating_add(1);
                 process.turn.phase = Phase::Ready;
             }
@@ -408,7 +416,10 @@ fn model(state: &mut State, body: &Entry) {
         Entry::ModelLost { effect, charged } => {
             let Some(row) = state.model_calls.remove(effect) else { return };
             settle(state, row.account, &row.reserved, charged);
-            if let Some(process) = state.processes.get_mut(&row.pid) {
+            if row.step > 0
+                && let Some(process) = state.processes.get_mut(&row.pid)
+            {
+                process.turn.lost = process.turn.lost.saturating_add(1);
                 process.turn.phase = Phase::Ready;
             }
         }
@@ -460,6 +471,7 @@ fn proposal(state: &mut State, record: &Record) {
             paths,
             steering,
             expires,
+            content,
         } => {
             state.next.proposal = state.next.proposal.max(*proposal);
             let process = state.processes.get(&record.pid);
@@ -479,6 +491,7 @@ fn proposal(state: &mut State, record: &Record) {
                 steering: steering.clone(),
                 expires: *expires,
                 made: record.seq,
+                content: *content,
             };
             state.proposals.insert(*proposal, row);
         }

@@ -527,6 +527,11 @@ fn take_back(
         let label = asker.join(&step.kernel.meaning(row.label));
         let before = row.before.as_ref().map(|version| step.kernel.meaning(version.label));
         let label = before.map_or(label.clone(), |before| label.join(&before));
+        let paths = [Some(&row.path), row.moved_from.as_ref().map(|(path, _)| path)];
+        if pid != WORKSPACE && asks(step, &label, paths.into_iter().flatten()).is_some() {
+            let message = format!("{}: {}", row.path, Rule::SteeringPlace.sentence());
+            return Err(Error::new(Code::Denied, message).hint("an operator can undo it"));
+        }
         let label = step.intern(&label);
         version = version.next();
         let mut change = restoring(step, pid, row, label);

@@ -248,10 +248,8 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
 
 fn answered(step: &mut Step<'_>, pid: Pid, (answer, tools, stop): (Content, u32, Stop), facts: Facts) {
     let Some(process) = step.state().processes.get(&pid) else { return };
-    if process.frozen.is_some() {
-        return;
-    }
-    // Words that joined meanwhile are answered before the turn may end; so is an answer that we cut short.
+    // Words that joined meanwhile are answered before the turn may end; so is an answer that we cut short. A last
+    // answer ends the turn even if it is frozen: that is no new step, and thawing must not buy another.
     let steered = process.turn.pending.len() > 1;
     if tools > 0 || steered || stop == Stop::Cut {
         return proceed(step, pid);
@@ -397,10 +395,22 @@ pub fn tool(
     told(step, (pid, number, index), (name.to_string(), args, about), told_text);
 }
 
+/// What is kept of an answer too long for a blob: escaped once more it still fits one.
+const CUT_BYTES: usize = 8 * 1024;
+
 /// The blob a model reads: an answer's JSON, or an error's.
 fn text_of(step: &mut Step<'_>, result: Result<Answer, Error>) -> Result<Content, (Code, Content)> {
     match result {
-        Ok(answer) => Ok(step.blob(answer.to_json().into_bytes())),
+        Ok(answer) => {
+            let mut json = answer.to_json();
+            if json.len() as u64 > limits::BLOB_INLINE_BYTES_MAX {
+                let bytes = json.len();
+                let beginning: String = json.chars().take(CUT_BYTES / 4).collect();
+                let text = format!("the answer has {bytes} bytes and is cut; it begins: {beginning}");
+                json = Answer::Text { text }.to_json();
+            }
+            Ok(step.blob(json.into_bytes()))
+        }
         Err(error) => Err((error.code, step.blob(error_json(&error).into_bytes()))),
     }
 }
@@ -442,6 +452,10 @@ fn resolve_one(step: &mut Step<'_>, pid: Pid, result: Result<Answer, Error>) {
     let Phase::Waits { index, name, args, about, .. } = process.turn.phase.clone() else { return };
     let (actor, as_pid) = (step.actor.clone(), step.pid);
     step.act_as_process(pid);
+    step.forget_waits(pid);
+    if let Ok(answer) = &result {
+        process::saw_answer(step, pid, answer);
+    }
     let text = text_of(step, result);
     told(step, (pid, number, index), (name, args, about), text);
     step.act_as(as_pid, actor);
@@ -508,7 +522,9 @@ pub fn lost(step: &mut Step<'_>, effect: EffectId) {
     if row.step == 0 || !step.state().processes.contains_key(&row.pid) {
         return;
     }
-    if row.attempt >= limits::MODEL_ATTEMPTS_MAX && row.attempt % limits::MODEL_ATTEMPTS_MAX == 0 {
+    // Whatever came of the attempts between: from the second on, each loss needs an operator's word.
+    let lost = step.state().processes.get(&row.pid).map_or(0, |process| process.turn.lost);
+    if lost >= limits::MODEL_ATTEMPTS_MAX {
         step.emit(Entry::Frozen { pids: vec![row.pid], why: abi::record::Freeze::Lost { effect } });
         step.alarm(format!("process {}: a model call was lost twice; thaw it to buy it once more", row.pid));
         return;
