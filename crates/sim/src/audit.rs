@@ -27,10 +27,7 @@ pub struct Autopsy {
 pub fn autopsy(dir: &Path, options: &Options, ledger: &Ledger) -> Autopsy {
     match look(dir, options, ledger) {
         Ok(found) => found,
-        Err(trouble) => Autopsy {
-            findings: vec![finding("chain", trouble.to_string())],
-            head: Seq(0),
-        },
+        Err(trouble) => Autopsy { findings: vec![finding("chain", trouble.to_string())], head: Seq(0) },
     }
 }
 
@@ -76,12 +73,8 @@ fn tree(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, Troub
     if found == due {
         return Ok(None);
     }
-    let odd: Vec<&String> = found
-        .keys()
-        .chain(due.keys())
-        .filter(|path| found.get(*path) != due.get(*path))
-        .take(3)
-        .collect();
+    let odd: Vec<&String> =
+        found.keys().chain(due.keys()).filter(|path| found.get(*path) != due.get(*path)).take(3).collect();
     Ok(Some(finding("tree-is-fold", format!("at {}: {odd:?}", ledger.head))))
 }
 
@@ -122,11 +115,11 @@ pub fn authority(kernel: &Kernel, at: Micros, pids: &[Pid], chance: &mut Chance)
         }
     }
     for pid in pids {
-        let path = chance.word(&["/data/a", "/data/d/x", "/home/n", "/sys/ctl", "/data", "/a/x", "/data/d/y"]);
+        let path =
+            chance.word(&["/data/a", "/data/d/x", "/home/n", "/sys/ctl", "/data", "/a/x", "/data/d/y"]);
         let ask = Ask::Path(TreePath::parse(path).ok()?);
-        let odd = bits().find(|bit| {
-            kernel.fast_allows(*pid, &ask, *bit, at) != kernel.slow_allows(*pid, &ask, *bit, at)
-        });
+        let odd = bits()
+            .find(|bit| kernel.fast_allows(*pid, &ask, *bit, at) != kernel.slow_allows(*pid, &ask, *bit, at));
         if let Some(bit) = odd {
             return Some(finding("fast-is-slow", format!("{bit} on {path} for process {pid}")));
         }

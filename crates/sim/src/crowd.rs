@@ -17,9 +17,13 @@ pub type Said = (Call, Vec<Vec<u8>>);
 /// A random call; none when what was drawn would not pass the door's decoder.
 pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
     let plain = |call| Some((call, Vec::new()));
-    match chance.below(32) {
+    match chance.below(36) {
         0..8 => write(chance, known),
-        8 => plain(Call::Remove { path: path(chance, known)?, base: base(chance, known), tree: chance.one_in(2) }),
+        8 => plain(Call::Remove {
+            path: path(chance, known)?,
+            base: base(chance, known),
+            tree: chance.one_in(2),
+        }),
         9 => {
             let (from, to) = (path(chance, known)?, path(chance, known)?);
             plain(Call::Move { from, to, base: base(chance, known) })
@@ -50,6 +54,8 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
             let model = chance.word(&["sim", "sim/x", "scripted", "free"]).to_owned();
             Some((Call::Complete { model, text, max_out: 1 + chance.below(4000) }, bytes))
         }
+        31..34 => grant(chance, known),
+        34 => plain(Call::Revoke { cap: known.cap(chance) }),
         _ => budget(chance),
     }
 }

@@ -80,6 +80,8 @@ pub struct Ledger {
     pub files: Files,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
+    /// Records by word: what a run has reached.
+    pub words: BTreeMap<&'static str, u64>,
     pids: Pid,
 }
 
@@ -109,6 +111,7 @@ impl Ledger {
 
     /// Takes one more record of the committed log.
     pub fn take(&mut self, record: &Record) {
+        *self.words.entry(record.body.word()).or_default() += 1;
         self.check_order(record);
         self.check_flow(record);
         self.head = record.seq;
@@ -169,7 +172,8 @@ impl Ledger {
             self.findings.push(finding("order", what));
         }
         if record.at < self.at {
-            let what = format!("record {} is {} us before the one before it", record.seq, self.at - record.at);
+            let what =
+                format!("record {} is {} us before the one before it", record.seq, self.at - record.at);
             self.findings.push(finding("time", what));
         }
     }
@@ -196,8 +200,7 @@ impl Ledger {
         let Some(label) = self.label_at(record) else { return };
         let lacking = seen.into_iter().map(|id| self.meaning(id)).find(|seen| label.join(seen) != label);
         if let Some(seen) = lacking {
-            let what =
-                format!("process {} did {name} {about} ({seen}) and is {label}", record.pid);
+            let what = format!("process {} did {name} {about} ({seen}) and is {label}", record.pid);
             self.findings.push(finding("seen-is-joined", what));
         }
     }

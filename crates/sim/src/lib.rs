@@ -27,6 +27,7 @@ pub mod world;
 
 use abi::Hash;
 use ledger::Finding;
+use std::collections::BTreeMap;
 
 /// What the crowd mostly does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub struct Report {
     pub overspent: u64,
     /// What must not be.
     pub findings: Vec<Finding>,
+    /// Records by word.
+    pub words: BTreeMap<&'static str, u64>,
 }
 
 /// Runs a plan.
@@ -106,6 +109,8 @@ pub struct Sum {
     pub records: u64,
     /// Seeds with a finding.
     pub failed: Vec<u64>,
+    /// Records by word: what the runs have reached.
+    pub words: BTreeMap<&'static str, u64>,
 }
 
 impl Sum {
@@ -118,6 +123,9 @@ impl Sum {
         self.overspent += report.overspent;
         self.crashes += report.crashes;
         self.records += report.records;
+        for (word, count) in &report.words {
+            *self.words.entry(word).or_default() += count;
+        }
         if !report.findings.is_empty() {
             self.failed.push(report.seed);
         }

@@ -22,6 +22,8 @@ const RACES: u64 = 5;
 enum Lines {
     /// One a seed, and the sum.
     All,
+    /// The same, and what records were reached.
+    Trace,
     /// The sum.
     Sum,
 }
@@ -68,10 +70,14 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--plant" => options.bug = Some(value()?.clone()),
             "--effects" => options.effects = number(value()?)?,
             "--json" => options.lines = Lines::Sum,
-            "--trace" => options.lines = Lines::All,
+            "--trace" => options.lines = Lines::Trace,
             "once" => options.mode = Mode::Once,
             "overspend" => options.mode = Mode::Overspend,
-            _ => return Err(format!("{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend")),
+            _ => {
+                return Err(format!(
+                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend"
+                ));
+            }
         }
     }
     if options.seeds == 0 {
@@ -96,7 +102,7 @@ fn go(options: &Options) -> Result<ExitCode, String> {
         plan.steps = options.steps.unwrap_or(plan.steps);
         let report = sim::run(&plan).map_err(|error| format!("no temporary directory: {error}"))?;
         sum.add(&report);
-        if options.lines == Lines::All || !report.findings.is_empty() {
+        if options.lines != Lines::Sum || !report.findings.is_empty() {
             show(&report, options.lines);
         }
         let found = options.bug.is_some() && !report.findings.is_empty();
@@ -104,13 +110,16 @@ fn go(options: &Options) -> Result<ExitCode, String> {
             break;
         }
     }
+    if options.lines == Lines::Trace {
+        sum.words.iter().for_each(|(word, count)| println!("{count:>8} {word}"));
+    }
     println!("{}", sum.json());
     let good = sum.failed.is_empty() != options.bug.is_some();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn show(report: &Report, lines: Lines) {
-    if lines == Lines::All {
+    if lines != Lines::Sum {
         println!(
             "seed {} trace {:?} records {} turns {} crashes {} effects {}",
             report.seed, report.trace, report.records, report.turns, report.crashes, report.effects

@@ -9,7 +9,8 @@ use drivers::{Flow, Model, ModelError, Prompt, RawUsage, Said, ToolCall};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of one piece of a stream.
-const PIECE: &str = "so it goes on and on, and nobody has asked for it, but here is one more sentence of it. ";
+const PIECE: &str =
+    "so it goes on and on, and nobody has asked for it, but here is one more sentence of it. ";
 /// Pieces after which an endless text ends all the same: far beyond what any limit lets pass.
 const PIECES_MAX: usize = 20_000;
 
@@ -68,9 +69,7 @@ fn claim(chance: &mut Chance, input: usize, out: usize) -> RawUsage {
     match chance.below(200) {
         0..20 => RawUsage::default(),
         20..30 => RawUsage { tokens_in: -tokens_in, tokens_out: i64::MIN, tokens_cached: -1 },
-        30..50 => {
-            RawUsage { tokens_in: tokens_in * 3, tokens_out: tokens_out * 3, tokens_cached: tokens_in }
-        }
+        30..50 => RawUsage { tokens_in: tokens_in * 3, tokens_out: tokens_out * 3, tokens_cached: tokens_in },
         50 => RawUsage { tokens_in: i64::MAX, tokens_out: i64::MAX, tokens_cached: i64::MAX },
         51..54 => RawUsage { tokens_in, tokens_out: 20_000, tokens_cached: 0 },
         _ => RawUsage { tokens_in, tokens_out, tokens_cached: 0 },

@@ -403,6 +403,7 @@ impl Rig {
             lost: tally.lost,
             overspent: self.ledger.money.overspent,
             findings,
+            words: self.ledger.words,
         }
     }
 }

@@ -79,8 +79,7 @@ impl Mount for Site {
             payload: vec!["body".to_owned()],
             recovery: self.recovery,
         };
-        let kinds =
-            vec![kind("mail.send", Class::ExternalIrreversible), kind("note.put", Class::Reversible)];
+        let kinds = vec![kind("mail.send", Class::ExternalIrreversible), kind("note.put", Class::Reversible)];
         Manifest { kinds }
     }
 

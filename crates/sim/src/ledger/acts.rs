@@ -50,6 +50,8 @@ pub struct Act {
 #[derive(Clone, Debug, Default)]
 struct Bought {
     pid: Pid,
+    /// 0: not a turn's.
+    step: u32,
     attempt: u32,
     live: bool,
     answered: bool,
@@ -145,7 +147,7 @@ impl Acts {
         let Entry::ModelIntended { effect, attempt, step, .. } = &record.body else { return None };
         let row = self.models.entry(*effect).or_default();
         let (answered, live, lost) = (row.answered, row.live, row.lost);
-        (row.pid, row.attempt, row.live) = (record.pid, *attempt, true);
+        (row.pid, row.step, row.attempt, row.live) = (record.pid, *step, *attempt, true);
         self.bought.insert((*effect, *attempt), record.seq);
         let which = format!("record {}: process {} step {step}", record.seq, record.pid);
         if answered || live {
@@ -171,8 +173,8 @@ impl Acts {
     fn answered(&mut self, record: &Record, effect: &EffectId, tools: u32, usage: &Usage) -> Option<Finding> {
         let row = self.models.entry(*effect).or_default();
         (row.live, row.answered) = (false, true);
-        let (pid, attempt) = (row.pid, row.attempt);
-        if let Some(turn) = self.turns.get_mut(&pid) {
+        let (pid, attempt, step) = (row.pid, row.attempt, row.step);
+        if let Some(turn) = self.turns.get_mut(&pid).filter(|_| step > 0) {
             (turn.answered, turn.tools) = (true, tools.min(limits::TOOLS_PER_STEP_MAX));
         }
         let due = self.claims.get(&(*effect, attempt))?;
@@ -208,7 +210,8 @@ impl Acts {
             return Some(finding("effect-order", format!("{which} has the id of another")));
         }
         if let Some(proposal) = proposal {
-            return (!self.approved.contains(proposal)).then(|| finding("sink", format!("{which}: unapproved")));
+            return (!self.approved.contains(proposal))
+                .then(|| finding("sink", format!("{which}: unapproved")));
         }
         let class = self.mounts.get(mount).and_then(|manifest| manifest.kind(kind)).map(|kind| kind.class);
         let external = label.is_some_and(|label| label.integrity == Integrity::External);
@@ -225,7 +228,10 @@ impl Acts {
     fn dispatched(&mut self, record: &Record, effect: &EffectId) -> Option<Finding> {
         let absent = self.probed_absent.remove(effect);
         let Some(act) = self.effects.get_mut(effect) else {
-            return Some(finding("effect-order", format!("record {}: dispatched out of nothing", record.seq)));
+            return Some(finding(
+                "effect-order",
+                format!("record {}: dispatched out of nothing", record.seq),
+            ));
         };
         let again = match act.recovery {
             Recovery::Repeat | Recovery::Keyed => act.woke < self.woke,

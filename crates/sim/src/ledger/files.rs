@@ -96,9 +96,8 @@ impl Files {
 
     /// `orphan`: whatever stands, stands in a directory that stands.
     fn orphan(&self, record: &Record) -> Option<Finding> {
-        let stands = |dir: FileId| {
-            dir == ROOT || self.files.get(&dir).is_some_and(|file| file.node == Node::Dir)
-        };
+        let stands =
+            |dir: FileId| dir == ROOT || self.files.get(&dir).is_some_and(|file| file.node == Node::Dir);
         let lost = self.files.values().find(|file| file.node != Node::Gone && !stands(file.dir))?;
         Some(finding("orphan", format!("record {}: {} is in no directory", record.seq, lost.name)))
     }

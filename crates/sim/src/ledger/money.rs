@@ -3,8 +3,7 @@
 
 use super::{Finding, finding};
 use abi::{
-    AccountId, EffectId, Pid,
-    limits,
+    AccountId, EffectId, Pid, limits,
     money::{Amounts, Limit, Nano, Resource, Window},
     record::{Entry, Record},
 };
@@ -65,8 +64,7 @@ impl Money {
             }
             Entry::AccountOpened { account, parent, name, limits } => {
                 let day = record.at / UTC_DAY_US;
-                let mut row =
-                    Account { parent: *parent, name: name.clone(), day, ..Account::default() };
+                let mut row = Account { parent: *parent, name: name.clone(), day, ..Account::default() };
                 limits.iter().for_each(|limit| row.limit(*limit));
                 self.accounts.insert(*account, row);
             }
@@ -94,7 +92,9 @@ impl Money {
             }
             Entry::ModelAnswered { effect, charged, .. }
             | Entry::ModelFailed { effect, charged, .. }
-            | Entry::ModelLost { effect, charged } => found.extend(self.settle(record, effect, Some(*charged))),
+            | Entry::ModelLost { effect, charged } => {
+                found.extend(self.settle(record, effect, Some(*charged)))
+            }
             Entry::EffectEnded { effect, done: true, .. } | Entry::InDoubt { effect } => {
                 found.extend(self.settle(record, effect, None));
             }

@@ -71,7 +71,9 @@ impl Rig {
         if count == 0 {
             return;
         }
-        let Some(mut room) = self.room.take() else { return };
+        let Some(mut room) = self.room.take() else {
+            return self.report_finding([finding("open", "nobody has the workspace open")]);
+        };
         self.turns += 1;
         let batch: Vec<Input> = self.inbox.drain(..count).collect();
         let mut gate = self.gate(fate);
@@ -154,13 +156,7 @@ impl Rig {
         self.crash_keeping(Vec::new(), Vec::new(), Some(self.ledger.head), None);
     }
 
-    fn crash_keeping(
-        &mut self,
-        kept: Vec<Input>,
-        left: Vec<Out>,
-        head: Option<Seq>,
-        witness: Option<Seq>,
-    ) {
+    fn crash_keeping(&mut self, kept: Vec<Input>, left: Vec<Out>, head: Option<Seq>, witness: Option<Seq>) {
         self.crashes += 1;
         self.generation += 1;
         self.room = None;
@@ -295,8 +291,11 @@ impl Rig {
 
     /// `budget-text`: what the kernel shows of its accounts is what the log sums up to.
     fn look_at_budgets(&mut self) {
-        let (Some(mut room), false) = (self.room.take(), self.full) else { return };
         let Ok(path) = TreePath::parse("/sys/budget") else { return };
+        if self.full {
+            return;
+        }
+        let Some(mut room) = self.room.take() else { return };
         let caller = Caller::Operator(OPERATOR.to_owned());
         let reply = abi::ReplyTo(OWN_REPLIES);
         let body = Body::Call { caller, reply, call: Call::Read { path, at: None } };
@@ -320,17 +319,13 @@ impl Rig {
     /// Checks of the files alone, at the end.
     pub(super) fn look_at_the_files(&mut self) {
         let found = audit::autopsy(self.dir.path(), &options(None), &self.ledger);
-        let short = (found.head != self.ledger.head).then(|| {
-            finding("durable-was-lost", format!("{} instead of {}", found.head, self.ledger.head))
-        });
+        let short = (found.head != self.ledger.head)
+            .then(|| finding("durable-was-lost", format!("{} instead of {}", found.head, self.ledger.head)));
         self.report_finding(found.findings.into_iter().chain(short));
     }
 }
 
 /// As the daemon decides after a failed batch: what ended outside and what arrived is brought to the next room.
 fn still_true(input: &Input) -> bool {
-    matches!(
-        &input.event.body,
-        Body::ModelEnded { .. } | Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Arrived { .. }
-    )
+    matches!(&input.event.body, Body::ModelEnded { .. } | Body::EffectEnded { .. } | Body::Arrived { .. })
 }

@@ -1,11 +1,7 @@
 //! What left a turn, and what comes back of it: in any order, late, or never.
 
 use super::{Fate, Rig};
-use crate::{
-    chance::Chance,
-    ledger::finding,
-    mind::Mind,
-};
+use crate::{chance::Chance, ledger::finding, mind::Mind};
 use abi::{
     EffectId, OpId, ReplyTo, Seq, VersionId,
     event::{Body, ModelOutcome, Probed},
@@ -108,10 +104,12 @@ impl Rig {
                 Out::Dispatch(job) | Out::Probe(job) => {
                     self.ledger.acts.effects.get(&job.effect).and_then(|act| act.dispatched_at)
                 }
-                Out::Reply { answer: Ok(answer), .. } => match answer.get("operation").and_then(|op| op.as_u64()) {
-                    Some(op) => self.ledger.acts.ops.get(&OpId(op)).copied(),
-                    None => continue,
-                },
+                Out::Reply { answer: Ok(answer), .. } => {
+                    match answer.get("operation").and_then(|op| op.as_u64()) {
+                        Some(op) => self.ledger.acts.ops.get(&OpId(op)).copied(),
+                        None => continue,
+                    }
+                }
                 Out::Next(input) => match &input.event.body {
                     Body::Armed { effect } => self.effect_at(effect),
                     _ => continue,
@@ -160,7 +158,8 @@ impl Rig {
         let model: &dyn Model = if self.calm { &Brief } else { &mind };
         let generation = self.generation;
         let mut asked = 0;
-        let ended = job::run_model(job, model, &mut |tokens, _| self.stream(generation, job, tokens, &mut asked));
+        let ended =
+            job::run_model(job, model, &mut |tokens, _| self.stream(generation, job, tokens, &mut asked));
         self.gauges.remove(&job.effect);
         let (Body::ModelEnded { effect, attempt, outcome }, _) = &ended else { return ended };
         if let ModelOutcome::Answered { usage, counted, .. } = outcome {
