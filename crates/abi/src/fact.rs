@@ -32,6 +32,11 @@ pub enum Lookup {
         /// As of.
         at: Option<Seq>,
     },
+    /// Labels of all versions of the file at a path, diverged ones too → `Fact::Labels`.
+    Past {
+        /// Which.
+        path: TreePath,
+    },
     /// Everything at and below a path, at most `OPERATION_ENTRIES_MAX` → `Fact::Below` or `TooLarge`.
     Below {
         /// Where.
@@ -174,7 +179,7 @@ pub enum Fact {
     Place(Place),
     /// To `Version`.
     Version(Option<Version>),
-    /// To `Names`: how many, and their labels.
+    /// To `Names` and `Past`: how many, and their labels.
     Labels(u64, BTreeSet<LabelId>),
     /// To `Below`: path, directory, head.
     Below(Result<Vec<(TreePath, FileId, Version)>, Error>),

@@ -276,6 +276,8 @@ pub enum Entry {
         withheld: Vec<String>,
         /// Standing intent: `/AGENTS.md` as it was then.
         standing: Option<Content>,
+        /// Money that was asked for this run; it can only lower.
+        budget: Option<Nano>,
     },
     /// A capability was derived.
     Granted {
@@ -441,10 +443,12 @@ pub enum Entry {
         about: String,
         /// Paths that a held call touches; none for an effect.
         paths: Vec<TreePath>,
-        /// Short hashes of the steering values.
-        steering: Vec<u64>,
+        /// Hashes of (kind, steering value), one a receiver.
+        steering: Vec<Hash>,
         /// Until when.
         expires: Micros,
+        /// The bytes that a held write would put there.
+        content: Option<Content>,
     },
     /// An operator decided.
     Decided {

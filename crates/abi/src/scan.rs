@@ -18,7 +18,7 @@ pub fn has_token(text: &str, literal: &str) -> bool {
     text.match_indices(literal).any(|(at, found)| {
         let before = text.get(..at).and_then(|part| part.chars().next_back());
         let mut after = text.get(at + found.len()..).unwrap_or("").chars();
-        let free_before = before.is_none_or(|c| !continues(c));
+        let free_before = before.is_none_or(|c| !continues(c) && !leads(c));
         // A full stop at the end of a sentence ends a token; followed by more of a word it does not.
         let free_after = match after.next() {
             None => true,
@@ -32,6 +32,12 @@ pub fn has_token(text: &str, literal: &str) -> bool {
 /// Characters that make a token go on: those of words, addresses and host names.
 fn continues(c: char) -> bool {
     c.is_alphanumeric() || "._%+-@".contains(c)
+}
+
+/// Characters that an address may begin with or hold (`atext` of RFC 5322): after one of them a longer address is
+/// under way.
+fn leads(c: char) -> bool {
+    "!#$&'*/=?^`{|}~".contains(c)
 }
 
 /// Whether `literal` stands anywhere in the text, by bytes.
@@ -53,6 +59,7 @@ mod tests {
             ("anna@tiles.example-evil.example", "anna@tiles.example", false),
             ("<anna@tiles.example>", "anna@tiles.example", true),
             ("anna@tiles.example,tom@tiles.example", "anna@tiles.example", true),
+            ("sean.o'brien@x.example", "brien@x.example", false),
             ("x", "", false),
             ("ａnna", "anna", true),
         ];

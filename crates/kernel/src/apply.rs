@@ -261,8 +261,16 @@ fn spawned(state: &mut State, record: &Record) {
     let mut pending = vec![item(Role::System, prompt)];
     pending.extend(standing.iter().map(|content| item(Role::System, content)));
     pending.push(item(Role::User, task));
-    let turn =
-        Turn { step: 0, attempt: 0, failures: 0, lost: 0, prev: None, items: vec![], pending, phase: Phase::Ready };
+    let turn = Turn {
+        step: 0,
+        attempt: 0,
+        failures: 0,
+        lost: 0,
+        prev: None,
+        items: vec![],
+        pending,
+        phase: Phase::Ready,
+    };
     if run == pid {
         let row = Run { task: *task, own_words: *own_words, approved: BTreeSet::new() };
         state.runs.insert(*run, row);

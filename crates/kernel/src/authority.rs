@@ -182,23 +182,16 @@ impl Kernel {
         Ok(())
     }
 
-    /// Whether the process may do it to the path and everything below it.
-    pub(crate) fn allow_tree(
-        &self,
-        pid: Pid,
-        path: &TreePath,
-        right: Rights,
-        at: Micros,
-    ) -> Result<(), Error> {
-        self.allow(pid, Want::Path(path), right, at)?;
-        let below = Pattern::parse(&format!("{}/**", path.as_str().trim_end_matches('/')));
-        let all =
-            below.map(|pattern| Grant { object: Object::Fs(pattern), rights: right, expires: Some(at) });
-        let inside = |cap: &Cap| all.as_ref().is_ok_and(|all| cap.grant.includes(all));
-        if pid == WORKSPACE || self.caps_of(pid).any(inside) {
-            return Ok(());
+    /// Whether the process that proposed could still propose it.
+    pub(crate) fn may_propose(&self, proposal: &crate::state::Proposal, at: Micros) -> Result<(), Error> {
+        if !proposal.mount.is_empty() {
+            return self.allow(proposal.pid, Want::Effect(&proposal.mount, &proposal.kind), Rights::ASK, at);
         }
-        Err(Error::new(Code::Denied, format!("no one capability allows {right} on all below {path}")))
+        let may = |path: &TreePath| {
+            let writes = self.allow(proposal.pid, Want::Path(path), Rights::WRITE, at);
+            writes.or_else(|_| self.allow(proposal.pid, Want::Path(path), Rights::CREATE, at))
+        };
+        proposal.paths.iter().try_for_each(may)
     }
 
     /// What policy says of this agent: rows for its name and for `*`.
@@ -312,6 +305,7 @@ impl Step<'_> {
         let count = u32::try_from(caps.len()).unwrap_or(u32::MAX);
         self.emit(Entry::Revoked { caps });
         self.drop_proposals_without_right();
+        crate::effect::cancel_without_right(self);
         Ok(count)
     }
 
@@ -319,9 +313,8 @@ impl Step<'_> {
     fn drop_proposals_without_right(&mut self) {
         let at = self.at;
         let lost = |kernel: &Kernel, proposal: &crate::state::Proposal| {
-            let want = Want::Effect(&proposal.mount, &proposal.kind);
             let alive = kernel.state.processes.contains_key(&proposal.pid);
-            alive && !proposal.mount.is_empty() && kernel.allow(proposal.pid, want, Rights::ASK, at).is_err()
+            alive && kernel.may_propose(proposal, at).is_err()
         };
         let rows = self.state().proposals.iter();
         let gone: Vec<_> = rows.filter(|(_, row)| lost(self.kernel, row)).map(|(id, _)| *id).collect();

@@ -203,8 +203,12 @@ fn hold_effect(
     let values: Vec<&String> = sink::steering_values(&intent.kind, fields).collect();
     let steering = values.iter().map(|value| sink::approval(&intent.kind.name, value)).collect();
     let named: Vec<&str> = values.iter().map(|value| value.as_str()).take(8).collect();
-    let about: String = named.join(", ").chars().take(200).collect();
-    let held = Held { effect, intent, about, paths: vec![], steering, wait_us: limits::IRREVERSIBLE_WAIT_US };
+    let mut about: String = named.join(", ").chars().take(200).collect();
+    if values.len() > named.len() || named.join(", ").len() > about.len() {
+        about.push_str(&format!(" … {} in all, see args", values.len()));
+    }
+    let wait_us = limits::IRREVERSIBLE_WAIT_US;
+    let held = Held { effect, intent, about, paths: vec![], steering, wait_us, content: None };
     Ok(hold(step, held, rule))
 }
 
@@ -214,7 +218,7 @@ pub fn hold_call(
     pid: Pid,
     call: &Call,
     rule: Rule,
-    paths: Vec<TreePath>,
+    (path, content): (&TreePath, Option<Content>),
 ) -> Result<Answer, Error> {
     room_for_proposal(step)?;
     let args = step.blob(musli::wire::to_vec(call).unwrap_or_default());
@@ -231,7 +235,8 @@ pub fn hold_call(
     let intent = Intent { pid, mount: String::new(), kind, args };
     let effect = effect_id(step, &intent);
     let about = crate::step::about(call);
-    let held = Held { effect, intent, about, paths, steering: vec![], wait_us: limits::REVERSIBLE_WAIT_US };
+    let (paths, wait_us) = (vec![path.clone()], limits::REVERSIBLE_WAIT_US);
+    let held = Held { effect, intent, about, paths, steering: vec![], wait_us, content };
     Ok(hold(step, held, rule))
 }
 
@@ -241,12 +246,13 @@ struct Held {
     intent: Intent,
     about: String,
     paths: Vec<TreePath>,
-    steering: Vec<u64>,
+    steering: Vec<Hash>,
     wait_us: u64,
+    content: Option<Content>,
 }
 
 fn hold(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
-    let Held { effect, intent, about, paths, steering, wait_us } = held;
+    let Held { effect, intent, about, paths, steering, wait_us, content } = held;
     let proposal = step.state().next.proposal.next();
     let label = step.kernel.label_of(intent.pid, &step.actor);
     let label = step.intern(&label);
@@ -270,6 +276,7 @@ fn hold(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
         paths,
         steering,
         expires,
+        content,
     });
     step.set_timer(TimerFor::Proposal(proposal), wait_us);
     Answer::held(proposal, rule)
@@ -299,9 +306,6 @@ pub fn plan_decide(
     }
     let mut lookups = vec![Lookup::Bytes { hash: row.args.hash }];
     lookups.extend(row.paths.iter().map(|path| Lookup::Path { path: path.clone(), at: None }));
-    if let (Some(first), "move" | "remove") = (row.paths.first(), row.kind.as_str()) {
-        lookups.push(Lookup::Below { path: first.clone() });
-    }
     Ok(lookups)
 }
 
@@ -346,10 +350,7 @@ fn recheck(kernel: &Kernel, row: &Proposal, at: Micros) -> Result<(), Error> {
     account::check(&kernel.state, account, &reserved, at).map_err(|(name, limit)| {
         Error::new(Code::Exhausted, format!("the limit of {name} is reached: {limit}"))
     })?;
-    match process {
-        Some(_) => kernel.allow(row.pid, Want::Effect(&row.mount, &row.kind), Rights::ASK, at),
-        None => Ok(()),
-    }
+    process.map_or(Ok(()), |_| kernel.may_propose(row, at))
 }
 
 fn approve_effect(step: &mut Step<'_>, proposal: ProposalId, row: Proposal) -> Result<(), Error> {
@@ -377,11 +378,18 @@ fn approve_call(
 ) -> Result<(), Error> {
     let call: Call = musli::wire::from_slice(bytes)
         .map_err(|_| Error::new(Code::Unavailable, "the held call cannot be read"))?;
+    if step.state().processes.contains_key(&row.pid) {
+        step.kernel.may_propose(row, step.at)?;
+    }
     step.approved = Some(row.label);
     let outcome = step.carry_out(WORKSPACE, &call, facts);
     step.approved = None;
-    if let Outcome::Now(Err(error)) = outcome {
-        step.alarm(format!("proposal {proposal} was approved, but: {error}"));
+    match outcome {
+        Outcome::Now(Ok(Answer::Diverged { message, .. })) => {
+            step.alarm(format!("proposal {proposal} was approved, but: {message}"));
+        }
+        Outcome::Now(Err(error)) => step.alarm(format!("proposal {proposal} was approved, but: {error}")),
+        Outcome::Now(Ok(_)) | Outcome::Later(_) | Outcome::Model(_) | Outcome::Control(_) => {}
     }
     Ok(())
 }
@@ -390,10 +398,9 @@ fn approve_call(
 pub fn armed(step: &mut Step<'_>, effect: &EffectId) {
     let Some(row) = step.state().effects.get(effect).cloned() else { return };
     let frozen = step.state().processes.get(&row.pid).is_some_and(|process| process.frozen.is_some());
-    if row.stage != Stage::Intended || frozen {
-        return;
+    if row.stage == Stage::Intended && !frozen {
+        dispatch(step, *effect, &row);
     }
-    dispatch(step, *effect, &row);
 }
 
 fn dispatch(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
@@ -402,6 +409,30 @@ fn dispatch(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
     step.emit(Entry::Dispatched { effect });
     let (mount, kind) = (row.mount.clone(), row.kind.clone());
     step.effect(Effect::Dispatch { effect, mount, kind, args: row.args.hash });
+}
+
+/// Ends a process's effects that no driver has seen: they will not happen.
+pub fn cancel(step: &mut Step<'_>, pid: Pid, why: &str) {
+    let rows = step.state().effects.iter();
+    let unsent = |row: &EffectRow| row.pid == pid && row.stage == Stage::Intended;
+    let gone: Vec<EffectId> = rows.filter(|(_, row)| unsent(row)).map(|(id, _)| *id).collect();
+    for effect in gone {
+        let content = step.blob(why.as_bytes().to_vec());
+        ended(step, &effect, &EffectOutcome::Failed(content));
+    }
+}
+
+/// After a revocation: effects that no driver has seen and whose process has lost the right to them.
+pub fn cancel_without_right(step: &mut Step<'_>) {
+    let at = step.at;
+    let lost = |kernel: &Kernel, row: &EffectRow| {
+        let alive = kernel.state.processes.contains_key(&row.pid);
+        let want = Want::Effect(&row.mount, &row.kind);
+        alive && row.stage == Stage::Intended && kernel.allow(row.pid, want, Rights::ASK, at).is_err()
+    };
+    let rows = step.state().effects.values();
+    let pids: Vec<Pid> = rows.filter(|row| lost(step.kernel, row)).map(|row| row.pid).collect();
+    pids.into_iter().for_each(|pid| cancel(step, pid, "the right to it was revoked before it was sent"));
 }
 
 /// Effects that a freeze held back go on.
@@ -417,6 +448,13 @@ pub fn thawed(step: &mut Step<'_>, pid: Pid) {
 /// An effect ended.
 pub fn ended(step: &mut Step<'_>, effect: &EffectId, outcome: &EffectOutcome) {
     let Some(row) = step.state().effects.get(effect).cloned() else { return };
+    // It is known after all: nobody has to decide whether to do it again.
+    let proposals = step.state().proposals.iter();
+    let of_it = |row: &Proposal| row.rule == Rule::InDoubt && row.effect == *effect;
+    let asked = proposals.filter(|(_, row)| of_it(row)).map(|(id, _)| *id).next();
+    if let Some(proposal) = asked {
+        step.close_proposal(proposal, Entry::Lapsed { proposal });
+    }
     step.act_as_process(row.pid);
     step.cause = Some(row.seq);
     let (done, content) = match outcome {
@@ -471,7 +509,7 @@ fn in_doubt(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
         let intent = Intent { pid: row.pid, mount: row.mount.clone(), kind, args: row.args };
         let about = format!("effect {effect} may have happened; approve to do it again");
         let wait_us = limits::IRREVERSIBLE_WAIT_US;
-        let held = Held { effect, intent, about, paths: vec![], steering: vec![], wait_us };
+        let held = Held { effect, intent, about, paths: vec![], steering: vec![], wait_us, content: None };
         let _ = hold(step, held, Rule::InDoubt);
     }
     let error =

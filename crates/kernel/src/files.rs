@@ -76,7 +76,7 @@ pub fn plan_read(
 /// Questions of `history`.
 pub fn plan_history(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Result<Vec<Lookup>, Error> {
     kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
-    Ok(vec![])
+    Ok(vec![Lookup::Past { path: path.clone() }])
 }
 
 /// Questions of `write`.
@@ -105,7 +105,12 @@ pub fn plan_write(
         // Append's base is the head at commit.
         Write::Append(tail) => Ok(vec![here, edit(Edit::Append(tail.hash), None)]),
         Write::Patch { find, put } => {
-            Ok(vec![here, edit(Edit::Patch { find: find.hash, put: put.hash }, base.or_else(seen))])
+            // Whether the text stands there tells what stands there.
+            kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
+            let base = base.or_else(seen);
+            let from = base.map(|version| Lookup::Version { version });
+            let edited = edit(Edit::Patch { find: find.hash, put: put.hash }, base);
+            Ok([here, edited].into_iter().chain(from).collect())
         }
         Write::Dir => Ok(vec![here]),
         Write::Restore(Undo::Version(version)) => Ok(vec![here, Lookup::Version { version: *version }]),
@@ -208,6 +213,23 @@ fn asks<'a>(step: &Step<'_>, label: &Label, paths: impl Iterator<Item = &'a Tree
     }
 }
 
+/// A move, removal or undo that touches a steering place under an external label is refused, not held: what it
+/// would carry could change between the question and the answer. An operator's own hand is the decision.
+fn not_steering<'a>(
+    step: &Step<'_>,
+    pid: Pid,
+    label: &Label,
+    paths: impl Iterator<Item = &'a TreePath>,
+) -> Result<(), Error> {
+    match asks(step, label, paths).filter(|_| pid != WORKSPACE) {
+        Some(rule) => {
+            Err(Error::new(Code::Denied, format!("it touches a steering place, and {}", rule.sentence()))
+                .hint("an operator can do it"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// One file's change while it is made.
 struct Draft<'a> {
     pid: Pid,
@@ -227,12 +249,17 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     }
     let place = facts.place()?;
     let mut label = step.label_for(pid, *origin);
-    let (node, content, mode) = new_content(write, &place, facts, |version: &Version| {
+    let joins = |version: &Version| {
         label = label.join(&step.kernel.meaning(version.label));
-    })?;
+        step.kernel.allow(pid, Want::Path(&version.path), Rights::READ, step.at)
+    };
+    let (node, content, mode) = new_content(write, &place, facts, joins)?;
     let appends = matches!(write, Write::Append(_));
     let seen = step.kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
     let base = if appends { None } else { base.or(seen) };
+    if step.approved.is_some() && base.is_none() && place.head.is_some() {
+        return Err(Error::new(Code::Stale, format!("{path} has come to stand there since it was proposed")));
+    }
     if let Some(rule) = asks(step, &label, core::iter::once(path)) {
         let held = Write::Whole { content, mode };
         let base = base.or_else(|| place.head.as_ref().map(|head| head.id));
@@ -241,7 +268,8 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         } else {
             call.clone()
         };
-        return effect::hold_call(step, pid, &held, rule, vec![path.clone()]);
+        let bytes = (node != Node::Dir).then_some(content);
+        return effect::hold_call(step, pid, &held, rule, (path, bytes));
     }
     let label = step.intern(&label);
     let draft = Draft { pid, path, node, content, mode, label, message: *message };
@@ -253,7 +281,7 @@ fn new_content(
     write: &Write,
     place: &Place,
     facts: &mut Found,
-    mut joins: impl FnMut(&Version),
+    mut joins: impl FnMut(&Version) -> Result<(), Error>,
 ) -> Result<(Node, Content, u32), Error> {
     let edited = |facts: &mut Found| match facts.any() {
         Some(Fact::Edited(content)) => content,
@@ -262,16 +290,25 @@ fn new_content(
     let kept_mode = place.head.as_ref().map_or(FILE_MODE, |head| head.mode);
     match write {
         Write::Whole { content, mode } => Ok((Node::File, *content, *mode)),
-        Write::Append(_) | Write::Patch { .. } => {
+        Write::Append(_) => {
             let content = edited(facts)?;
-            place.head.iter().for_each(&mut joins);
+            // Who may only add learns nothing of what stood there: reading is not asked for, the label joins.
+            let _ = place.head.as_ref().map(&mut joins);
+            Ok((Node::File, content, kept_mode))
+        }
+        Write::Patch { .. } => {
+            let content = edited(facts)?;
+            place.head.as_ref().map_or(Ok(()), &mut joins)?;
+            if let Some(Fact::Version(Some(from))) = facts.any() {
+                joins(&from)?;
+            }
             Ok((Node::File, content, kept_mode))
         }
         Write::Dir => Ok((Node::Dir, Content::default(), DIR_MODE)),
         Write::Link(target) => Ok((Node::Link, *target, 0o777)),
         Write::Restore(_) => match facts.any() {
             Some(Fact::Version(Some(version))) if version.node != Node::Gone => {
-                joins(&version);
+                joins(&version)?;
                 Ok((version.node, version.content, version.mode))
             }
             Some(Fact::Version(_)) => {
@@ -399,7 +436,6 @@ pub fn rename(
     step: &mut Step<'_>,
     pid: Pid,
     (from, to, base): (&TreePath, &TreePath, Option<VersionId>),
-    call: &Call,
     facts: &mut Found,
 ) -> Result<Answer, Error> {
     let here = facts.place()?;
@@ -419,10 +455,6 @@ pub fn rename(
             Error::new(Code::NotFound, format!("the directory of {to} does not exist")).argument("to")
         );
     }
-    if head.node == Node::Dir {
-        step.kernel.allow_tree(pid, from, Rights::REMOVE, step.at)?;
-        step.kernel.allow_tree(pid, to, Rights::CREATE, step.at)?;
-    }
     let label = step.label_for(pid, Origin::Argument);
     let label = label.join(&step.kernel.meaning(head.label));
     let moved = |(path, ..): &(TreePath, FileId, Version)| {
@@ -430,10 +462,13 @@ pub fn rename(
         TreePath::parse(&format!("{to}{rest}")).map_err(|error| error.argument("to"))
     };
     let mut touched = below.iter().map(moved).collect::<Result<Vec<_>, _>>()?;
-    touched.extend(below.iter().map(|(path, ..)| path.clone()));
-    if let Some(rule) = asks(step, &label, touched.iter()) {
-        return effect::hold_call(step, pid, call, rule, vec![from.clone(), to.clone()]);
+    for (path, (here, ..)) in touched.iter().zip(&below) {
+        // Who gives a file another name may come to read it there.
+        step.kernel.allow(pid, Want::Path(here), Rights::READ.union(Rights::REMOVE), step.at)?;
+        step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at)?;
     }
+    touched.extend(below.iter().map(|(path, ..)| path.clone()));
+    not_steering(step, pid, &label, touched.iter())?;
     let label = step.intern(&label);
     let Version { node, content, mode, .. } = head;
     let draft = Draft { pid, path: to, node, content, mode, label, message: None };
@@ -463,17 +498,16 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
     let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
     let below = below?;
     stale_if(*base, &head, path)?;
-    if below.len() > 1 {
-        if !tree {
-            return Err(Error::invalid("path", format!("{path} is not empty"))
-                .hint("remove what is in it, or say tree"));
-        }
-        step.kernel.allow_tree(pid, path, Rights::REMOVE, step.at)?;
+    if below.len() > 1 && !tree {
+        return Err(
+            Error::invalid("path", format!("{path} is not empty")).hint("remove what is in it, or say tree")
+        );
+    }
+    for (path, ..) in &below {
+        step.kernel.allow(pid, Want::Path(path), Rights::REMOVE, step.at)?;
     }
     let label = step.label_for(pid, Origin::Argument);
-    if let Some(rule) = asks(step, &label, below.iter().map(|(path, ..)| path)) {
-        return effect::hold_call(step, pid, call, rule, vec![path.clone()]);
-    }
+    not_steering(step, pid, &label, below.iter().map(|(path, ..)| path))?;
     let label = step.intern(&label);
     let mut version = step.state().next.version;
     let mut changes = Vec::new();
@@ -518,8 +552,12 @@ fn take_back(
     let asker = step.label_for(pid, Origin::Argument);
     let (mut restored, mut left, mut changes) = (Vec::new(), Vec::new(), Vec::new());
     let mut version = step.state().next.version;
+    if undo == Undo::Process(WORKSPACE) {
+        return Err(Error::invalid("pid", "what operators and mounts wrote is not one process's work")
+            .hint("undo it by operation: skep log, skep undo op:N"));
+    }
     for row in &rows {
-        step.kernel.allow(pid, Want::Path(&row.path), Rights::WRITE, step.at)?;
+        may_take_back(step.kernel, pid, row, step.at)?;
         if !row.untouched {
             left.push(row.path.clone());
             continue;
@@ -527,11 +565,8 @@ fn take_back(
         let label = asker.join(&step.kernel.meaning(row.label));
         let before = row.before.as_ref().map(|version| step.kernel.meaning(version.label));
         let label = before.map_or(label.clone(), |before| label.join(&before));
-        let paths = [Some(&row.path), row.moved_from.as_ref().map(|(path, _)| path)];
-        if pid != WORKSPACE && asks(step, &label, paths.into_iter().flatten()).is_some() {
-            let message = format!("{}: {}", row.path, Rule::SteeringPlace.sentence());
-            return Err(Error::new(Code::Denied, message).hint("an operator can undo it"));
-        }
+        let old = row.moved_from.as_ref().map(|(path, _)| path);
+        not_steering(step, pid, &label, core::iter::once(&row.path).chain(old))?;
         let label = step.intern(&label);
         version = version.next();
         let mut change = restoring(step, pid, row, label);
@@ -543,6 +578,19 @@ fn take_back(
     changes.sort_by(|a, b| (a.node == Node::Gone).cmp(&(b.node == Node::Gone)).then(b.path.cmp(&a.path)));
     let operation = (!changes.is_empty()).then(|| wrote(step, changes, message, Some(undo)));
     Ok(Answer::Undone { operation, restored, left })
+}
+
+/// The rights that the same change made by hand would need.
+fn may_take_back(kernel: &Kernel, pid: Pid, row: &UndoRow, at: Micros) -> Result<(), Error> {
+    let need = if row.before.is_none() { Rights::REMOVE } else { Rights::WRITE };
+    may_change(kernel, pid, &row.path)?;
+    kernel.allow(pid, Want::Path(&row.path), need, at)?;
+    if let Some((old, _)) = &row.moved_from {
+        may_change(kernel, pid, old)?;
+        kernel.allow(pid, Want::Path(&row.path), Rights::REMOVE, at)?;
+        kernel.allow(pid, Want::Path(old), Rights::CREATE, at)?;
+    }
+    Ok(())
 }
 
 fn restoring(step: &Step<'_>, pid: Pid, row: &UndoRow, label: LabelId) -> Change {

@@ -9,7 +9,7 @@ use abi::{
     path::TreePath,
     record::Entry,
 };
-use alloc::{format, string::String};
+use alloc::{collections::BTreeSet, format, string::String};
 
 impl Kernel {
     /// The meaning of a label id; unknown is external from nowhere.
@@ -69,9 +69,31 @@ impl Step<'_> {
         }
         let joined = self.kernel.meaning(before).join(&self.kernel.meaning(label));
         let joined = self.intern(&joined);
-        if joined != before {
-            self.emit(Entry::Saw { path: path.clone(), version, label, joined });
+        if joined == before {
+            return;
         }
+        let (actor, as_pid) = (self.actor.clone(), self.pid);
+        if as_pid != pid {
+            self.act_as_process(pid);
+        }
+        self.emit(Entry::Saw { path: path.clone(), version, label, joined });
+        if as_pid != pid {
+            self.act_as(as_pid, actor);
+        }
+    }
+
+    /// A process saw records of these processes: it has seen what they saw.
+    pub fn saw_processes(&mut self, pid: Pid, of: Option<&BTreeSet<Pid>>) {
+        if pid == WORKSPACE {
+            return;
+        }
+        let state = self.state();
+        let living = state.processes.iter().map(|(of, row)| (*of, row.label));
+        let all = living.chain(state.ended.iter().map(|(of, row)| (*of, row.label)));
+        let labels: BTreeSet<LabelId> =
+            all.filter(|(row, _)| of.is_none_or(|of| of.contains(row))).map(|(_, label)| label).collect();
+        let Ok(path) = TreePath::parse(&format!("/proc/{pid}/log")) else { return };
+        labels.into_iter().for_each(|label| self.saw(pid, &path, None, label));
     }
 
     /// Remembers the version as the base of the process's next write of the path.

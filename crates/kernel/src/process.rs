@@ -39,12 +39,19 @@ const SETTLED_US: u64 = 600_000_000;
 const RESTARTS_ALWAYS: u32 = 5;
 
 /// Questions of `spawn` and `dispatch`.
-pub fn plan_spawn(kernel: &Kernel, pid: Pid, agent: &str, at: Micros) -> Result<Vec<Lookup>, Error> {
+pub fn plan_spawn(
+    kernel: &Kernel,
+    pid: Pid,
+    (agent, post): (&str, &[Postcondition]),
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
     if !kernel.has_policy() {
         return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
             .hint("skep doctor says what is wrong with /sys/policy.yaml"));
     }
     kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)?;
+    // A verdict tells what stands in a file: only those who may read it can ask for one.
+    post.iter().try_for_each(|post| kernel.allow(pid, Want::Path(post.path()), Rights::READ, at))?;
     Ok(born_from(agent))
 }
 
@@ -146,6 +153,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         lane: birth.lane,
         withheld: withheld.clone(),
         standing: birth.standing.as_ref().map(|version| version.content),
+        budget: birth.budget,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -240,7 +248,17 @@ pub fn dispatch(
         return Ok(Answer::Spawned { pid, withheld });
     };
     let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
+    if lane == Lane::Interrupt {
+        may_signal(step.kernel, pid, busy)?;
+    }
     if lane == Lane::Steer {
+        let pending = step.state().processes.get(&busy).map_or(0, |process| process.turn.pending.len());
+        if pending >= limits::LANE_MAX {
+            return Err(Error::new(
+                Code::Busy,
+                format!("{pending} items wait for the next step of {agent} already"),
+            ));
+        }
         steer(step, busy, text.content, &label);
         return Ok(Answer::DONE);
     }
@@ -266,15 +284,32 @@ pub fn steer(step: &mut Step<'_>, pid: Pid, content: Content, label: &abi::label
     step.emit(Entry::Steered { pid, item: Item { role: Role::User, content }, joined });
 }
 
+/// Whoever is told how a process ended has seen what it made.
+pub fn saw_answer(step: &mut Step<'_>, by: Pid, answer: &Answer) {
+    let Answer::Ended { pid, .. } = answer else { return };
+    let label = step.state().ended.get(pid).map(|row| row.label);
+    if let (Some(label), Ok(path)) = (label, TreePath::parse(&format!("/proc/{pid}/result"))) {
+        step.saw(by, &path, None, label);
+    }
+}
+
 /// The call `wait`.
-pub fn wait(step: &mut Step<'_>, on: Option<Pid>, proposal: Option<ProposalId>) -> Outcome {
+pub fn wait(step: &mut Step<'_>, by: Pid, on: Option<Pid>, proposal: Option<ProposalId>) -> Outcome {
     if let Some(pid) = on {
+        if by != WORKSPACE && !step.state().is_above(by, pid) {
+            let error = Error::new(Code::Denied, format!("process {pid} is not below process {by}"));
+            return Outcome::Now(Err(error.argument("pid")));
+        }
         if step.state().processes.contains_key(&pid) {
             return Outcome::Later(WaitOn::Process(pid));
         }
         let dead =
             || Error::new(Code::Dead, format!("process {pid} ended long ago, or never was")).argument("pid");
-        return step.state().ended.get(&pid).map(|row| ended_answer(pid, row)).ok_or_else(dead).into();
+        let answer = step.state().ended.get(&pid).map(|row| ended_answer(pid, row));
+        if let Some(answer) = &answer {
+            saw_answer(step, by, answer);
+        }
+        return answer.ok_or_else(dead).into();
     }
     if let Some(proposal) = proposal {
         if step.state().proposals.contains_key(&proposal) {
@@ -304,8 +339,14 @@ pub fn may_signal(kernel: &Kernel, pid: Pid, target: Pid) -> Result<Vec<Lookup>,
     Ok(vec![])
 }
 
+/// Whether the process stands still on another's word than the caller's: an operator's, or the kernel's own.
+fn held_above(state: &State, by: Pid, pid: Pid) -> bool {
+    let frozen = state.processes.get(&pid).and_then(|row| row.frozen.as_ref());
+    by != WORKSPACE && frozen.is_some_and(|why| *why != Freeze::Asked)
+}
+
 /// The call `signal`.
-pub fn signal(step: &mut Step<'_>, pid: Pid, signal: Signal) -> Result<Answer, Error> {
+pub fn signal(step: &mut Step<'_>, by: Pid, pid: Pid, signal: Signal) -> Result<Answer, Error> {
     let subtree = step.state().subtree(pid);
     let is_frozen =
         |state: &State, pid: &Pid| state.processes.get(pid).is_some_and(|row| row.frozen.is_some());
@@ -320,6 +361,11 @@ pub fn signal(step: &mut Step<'_>, pid: Pid, signal: Signal) -> Result<Answer, E
             let pids: Vec<Pid> = subtree.into_iter().filter(|pid| is_frozen(step.state(), pid)).collect();
             if pids.is_empty() {
                 return Err(Error::new(Code::Invalid, format!("process {pid} is not frozen")).argument("pid"));
+            }
+            if let Some(held) = pids.iter().find(|pid| held_above(step.state(), by, **pid)) {
+                let message =
+                    format!("process {held} was frozen by a limit or for a reason an operator must see");
+                return Err(Error::new(Code::Denied, message).argument("pid").hint("an operator thaws it"));
             }
             step.emit(Entry::Thawed { pids: pids.clone() });
             for pid in pids {
@@ -359,9 +405,9 @@ pub fn plan_control(
 }
 
 /// Carries out control words; those about the host are the machine's.
-pub fn control(step: &mut Step<'_>, word: &Control) -> Outcome {
+pub fn control(step: &mut Step<'_>, by: Pid, word: &Control) -> Outcome {
     match word {
-        Control::Signal { pid, signal: kind } => signal(step, *pid, *kind).into(),
+        Control::Signal { pid, signal: kind } => signal(step, by, *pid, *kind).into(),
         Control::Budget { account, window, amount } => {
             step.set_limit(account, *window, *amount).map(|()| Answer::DONE).into()
         }
@@ -421,21 +467,32 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     if let Exit::Faulted(why) = &how {
         step.alarm(format!("process {pid} ({}) was faulted: {why}", process.agent));
     }
+    let by_itself = matches!(how, Exit::Exited(_));
     let failed = apply::is_failure(&how);
+    let killed = matches!(how, Exit::Killed(_));
+    if !by_itself {
+        effect::cancel(step, pid, "the process was ended before it was sent");
+    }
     step.emit(Entry::Exited { pid, exit: how, verdict, result });
     step.kernel.volatile.seen.remove(&pid);
     tell_waiting(step, pid);
     if process.lane && step.state().lanes.contains_key(&process.agent) {
         step.set_timer(TimerFor::Lane(process.agent.clone()), 0);
     }
-    restart_later(step, pid, &process, failed);
+    if !killed {
+        restart_later(step, pid, &process, failed);
+    }
     step.act_as(as_pid, actor);
 }
 
 /// Those who wait for the process, clients and turns, hear how it ended.
 fn tell_waiting(step: &mut Step<'_>, pid: Pid) {
     let Some(answer) = step.state().ended.get(&pid).map(|row| ended_answer(pid, row)) else { return };
-    step.tell_clients(|client| matches!(client, Client::On { pid: Some(on), .. } if *on == pid), &answer);
+    let on_it = |client: &Client| matches!(client, Client::On { pid: Some(on), .. } if *on == pid);
+    let clients = step.kernel.volatile.clients.values();
+    let by: Vec<Pid> = clients.filter(|client| on_it(client)).filter_map(Client::by).collect();
+    by.into_iter().for_each(|by| saw_answer(step, by, &answer));
+    step.tell_clients(on_it, &answer);
     turn::resolve(step, WaitOn::Process(pid), &Ok(answer));
 }
 
@@ -493,7 +550,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             label: ended.task_label,
             own_words: ended.own_words,
             post: ended.post,
-            budget: None,
+            budget: ended.budget,
             restarts: ended.restarts.saturating_add(1),
             lane: false,
         };
@@ -511,14 +568,18 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
         return;
     }
     step.emit(Entry::Dequeued { agent: agent.to_string() });
-    let born = agent_of(facts).and_then(|(def, standing)| {
+    let parent = queued.from;
+    let lives = parent == WORKSPACE || step.state().processes.contains_key(&parent);
+    let gone = || Error::new(Code::Dead, format!("process {parent}, which dispatched it, has ended"));
+    let from = if lives { agent_of(facts) } else { Err(gone()) };
+    let born = from.and_then(|(def, standing)| {
         let birth = Birth {
-            parent: WORKSPACE,
+            parent,
             def,
             standing,
             task: queued.text,
             label: queued.label,
-            own_words: queued.origin.is_own_words(),
+            own_words: parent == WORKSPACE && queued.origin.is_own_words(),
             post: vec![],
             budget: None,
             restarts: 0,
@@ -528,6 +589,9 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
     });
     if let Err(error) = born {
         step.alarm(format!("a dispatch to {agent} could not begin: {error}"));
+        if step.state().lanes.contains_key(agent) {
+            step.set_timer(TimerFor::Lane(agent.to_string()), 0);
+        }
     }
 }
 
@@ -544,6 +608,16 @@ pub fn visible(state: &State, pid: Pid, of: Option<Pid>) -> Option<BTreeSet<Pid>
 }
 
 impl Step<'_> {
+    /// What a turn waited for has come: the time it would have waited at most is nobody's any more.
+    pub fn forget_waits(&mut self, pid: Pid) {
+        let timers = self.state().timers.iter();
+        let of_pid = |purpose: &TimerFor| *purpose == TimerFor::Wait(pid);
+        let gone: Vec<TimerId> = timers.filter(|(_, row)| of_pid(&row.purpose)).map(|(id, _)| *id).collect();
+        for timer in gone {
+            self.emit(Entry::TimerGone { timer });
+        }
+    }
+
     /// A timer that survives a restart.
     pub fn set_timer(&mut self, purpose: TimerFor, after_us: u64) {
         let timer = self.state().next.timer.next();

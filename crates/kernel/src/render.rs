@@ -12,7 +12,7 @@ use abi::{
     Code, Error, Micros, Pid, ProposalId, Seq, WORKSPACE,
     agent::Verdict,
     answer::{Answer, Name},
-    call::{Call, Fields},
+    call::{Call, Fields, Write},
     cap::Rights,
     fact::{Lookup, Query},
     money::{Nano, Resource},
@@ -20,7 +20,7 @@ use abi::{
     record::{Exit, Freeze, WaitOn},
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
-use core::fmt::Write;
+use core::fmt::Write as _;
 
 /// Files of a process.
 const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
@@ -119,8 +119,9 @@ pub fn plan(
             kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
             match found? {
                 Thing::Proposal(id, "args") => {
-                    let hash = kernel.state.proposals.get(&id).map(|row| row.args.hash).unwrap_or_default();
-                    Ok(vec![Lookup::Bytes { hash }])
+                    let row = kernel.state.proposals.get(&id);
+                    let blobs = row.into_iter().flat_map(|row| [Some(row.args), row.content]).flatten();
+                    Ok(blobs.map(|content| Lookup::Bytes { hash: content.hash }).collect())
                 }
                 Thing::Dir(_) | Thing::Process(..) | Thing::Proposal(..) | Thing::Sys(_) => Ok(vec![]),
             }
@@ -141,7 +142,7 @@ pub fn query(path: &TreePath) -> Option<Query> {
 /// Reads or lists a rendered path.
 pub fn answer(
     step: &mut Step<'_>,
-    _pid: Pid,
+    pid: Pid,
     (path, _): (&TreePath, Option<Seq>),
     call: &Call,
     facts: &mut Found,
@@ -149,6 +150,16 @@ pub fn answer(
     if let Some(query) = query(path) {
         return Ok(Answer::Query(query));
     }
+    let label = match thing(step.kernel, path)? {
+        Thing::Process(of, _) => {
+            let living = step.state().processes.get(&of).map(|row| row.label);
+            living.or_else(|| step.state().ended.get(&of).map(|row| row.label))
+        }
+        Thing::Proposal(id, _) => step.state().proposals.get(&id).map(|row| row.label),
+        Thing::Dir(_) | Thing::Sys(_) => None,
+    };
+    // What is rendered is made of what others saw.
+    label.into_iter().for_each(|label| step.saw(pid, path, None, label));
     let kernel: &Kernel = step.kernel;
     let lists = matches!(call, Call::List { .. });
     let text = match (thing(kernel, path)?, lists) {
@@ -160,7 +171,9 @@ pub fn answer(
         (Thing::Process(pid, file), false) => of_process(kernel, pid, file, step.at),
         (Thing::Proposal(id, "args"), false) => {
             let bytes = facts.bytes()?;
-            kernel.state.proposals.get(&id).map(|row| arguments(row, &bytes)).unwrap_or_default()
+            let row = kernel.state.proposals.get(&id);
+            let content = row.and_then(|row| row.content).map(|_| facts.bytes()).transpose()?;
+            row.map(|row| arguments(row, &bytes, content)).unwrap_or_default()
         }
         (Thing::Proposal(id, _), false) => {
             kernel.state.proposals.get(&id).map(|row| proposal(kernel, id, row)).unwrap_or_default()
@@ -303,13 +316,10 @@ fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal) -> String {
 }
 
 /// The exact arguments, every field, nothing cut; what is not plainly visible is escaped.
-fn arguments(row: &Proposal, bytes: &[u8]) -> String {
+fn arguments(row: &Proposal, bytes: &[u8], content: Option<Vec<u8>>) -> String {
     let mut text = String::new();
     if row.mount.is_empty() {
-        return match musli::wire::from_slice::<Call>(bytes) {
-            Ok(call) => format!("call: {}\n", escaped(&format!("{call:?}"))),
-            Err(_) => String::from("call: cannot be read\n"),
-        };
+        return held_write(bytes, content);
     }
     let Ok(fields) = musli::wire::from_slice::<Fields>(bytes) else {
         return String::from("arguments cannot be read\n");
@@ -322,12 +332,39 @@ fn arguments(row: &Proposal, bytes: &[u8]) -> String {
     text
 }
 
+/// A held write: where, made from which version, and every byte it would put there.
+fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> String {
+    let Ok(Call::Write { path, write, base, .. }) = musli::wire::from_slice::<Call>(bytes) else {
+        return String::from("the held call cannot be read\n");
+    };
+    let what = match write {
+        Write::Whole { mode, .. } => format!("whole file, mode {mode:o}"),
+        Write::Link(_) => String::from("symbolic link to"),
+        Write::Dir => String::from("directory"),
+        Write::Append(_) | Write::Patch { .. } | Write::Restore(_) => String::from("restored"),
+    };
+    let base = base.map_or_else(|| String::from("none: nothing stands there"), |base| base.to_string());
+    let mut text = format!("path: {}\nwrite: {what}\nbase: {base}\n", escaped(path.as_str()));
+    if let Some(content) = content {
+        match String::from_utf8(content) {
+            Ok(content) => content.split_inclusive('\n').for_each(|line| {
+                let _ = writeln!(text, "content: {}", escaped(line));
+            }),
+            Err(raw) => {
+                let _ = writeln!(text, "content: {} bytes that are not text", raw.as_bytes().len());
+            }
+        }
+    }
+    text
+}
+
 /// Printable text as it is; controls, bidirectional and zero-width characters, line ends as `\u{…}` or `\n`.
 pub fn escaped(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
         let hidden = matches!(u32::from(c),
-            0xAD | 0x61C | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF
+            0xAD | 0x115F | 0x1160 | 0x3164 | 0xFFA0 | 0x61C | 0x180B..=0x180F | 0x2028 | 0x2029
+                | 0xFE00..=0xFE0F | 0xE0100..=0xE01EF | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0xFEFF
                 | 0xE0000..=0xE007F);
         match c {
             '\n' => shown.push_str("\\n"),

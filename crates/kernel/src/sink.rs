@@ -50,9 +50,9 @@ pub fn of_write<'a>(label: &Label, mut paths: impl Iterator<Item = &'a TreePath>
     Verdict::Ask(Rule::SteeringPlace)
 }
 
-/// The short name under which a steering value counts as approved for a kind.
-pub fn approval(kind: &str, value: &str) -> u64 {
-    Hash::of_fields("approved", &[kind.as_bytes(), abi::scan::fold(value).as_bytes()]).short()
+/// The name under which a steering value counts as approved for a kind.
+pub fn approval(kind: &str, value: &str) -> Hash {
+    Hash::of_fields("approved", &[kind.as_bytes(), abi::scan::fold(value).as_bytes()])
 }
 
 /// The values of the arguments that steer.

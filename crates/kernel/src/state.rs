@@ -106,8 +106,8 @@ pub struct Run {
     pub task: Content,
     /// Whether the task is an operator's own words.
     pub own_words: bool,
-    /// Short hashes of (kind, steering value) that an operator approved in this run.
-    pub approved: BTreeSet<u64>,
+    /// Hashes of (kind, steering value) that an operator approved in this run.
+    pub approved: BTreeSet<Hash>,
 }
 
 /// A living process.
@@ -131,6 +131,7 @@ pub struct Process {
     pub seq: Seq,
     pub turn: Turn,
     pub progress: Progress,
+    pub budget: Option<Nano>,
 }
 
 /// The model + tools loop of a process.
@@ -141,6 +142,8 @@ pub struct Turn {
     pub attempt: u32,
     /// Failed model calls in a row.
     pub failures: u32,
+    /// Model calls of the present step whose outcome was lost.
+    pub lost: u32,
     /// The last request, which the next one builds on.
     pub prev: Option<EffectId>,
     /// What the last request contained.
@@ -195,11 +198,14 @@ pub struct Ended {
     pub own_words: bool,
     pub post: Vec<Postcondition>,
     pub task_label: LabelId,
+    pub budget: Option<Nano>,
 }
 
 /// A dispatch in an agent's lane.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Queued {
+    /// Who dispatched it: its run begins inside that one's rights and money.
+    pub from: Pid,
     pub text: Content,
     pub origin: Origin,
     pub label: LabelId,
@@ -263,9 +269,10 @@ pub struct Proposal {
     pub rule: Rule,
     pub about: String,
     pub paths: Vec<TreePath>,
-    pub steering: Vec<u64>,
+    pub steering: Vec<Hash>,
     pub expires: Micros,
     pub made: Seq,
+    pub content: Option<Content>,
 }
 
 /// How a proposal was decided.
@@ -311,14 +318,24 @@ pub struct Volatile {
 /// What a client waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Client {
-    /// The end of a process, a proposal, or a time.
-    On { pid: Option<Pid>, proposal: Option<ProposalId> },
+    /// The end of a process, a proposal, or a time; who asks sees the result, so its label rises.
+    On { by: Pid, pid: Option<Pid>, proposal: Option<ProposalId> },
     /// A model call of its own.
     Model(EffectId),
     /// An effect of its own.
     Effect(EffectId),
     /// A control word that the machine carries out.
     Control,
+}
+
+impl Client {
+    /// Who waits for a process, if a process does.
+    pub fn by(&self) -> Option<abi::Pid> {
+        match self {
+            Self::On { by, .. } => Some(*by),
+            Self::Model(_) | Self::Effect(_) | Self::Control => None,
+        }
+    }
 }
 
 impl Process {

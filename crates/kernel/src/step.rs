@@ -68,9 +68,8 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Move { from, to, .. } => files::plan_move(kernel, pid, from, to, at),
         Call::Remove { path, .. } => files::plan_remove(kernel, pid, path, at),
         Call::History { path, .. } => files::plan_history(kernel, pid, path, at),
-        Call::Spawn { agent, .. } | Call::Dispatch { agent, .. } => {
-            process::plan_spawn(kernel, pid, agent, at)
-        }
+        Call::Spawn { agent, post, .. } => process::plan_spawn(kernel, pid, (agent, post), at),
+        Call::Dispatch { agent, .. } => process::plan_spawn(kernel, pid, (agent, &[]), at),
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
         Call::Decide { proposal, ruling, .. } => effect::plan_decide(kernel, pid, *proposal, *ruling),
         Call::Control { path, word } => process::plan_control(kernel, pid, path, word, at),
@@ -278,7 +277,7 @@ impl Step<'_> {
                 match on {
                     WaitOn::Effect(effect) => Client::Effect(effect),
                     WaitOn::Process(_) | WaitOn::Proposal(_) | WaitOn::Time => {
-                        Client::On { pid: process, proposal }
+                        Client::On { by: pid, pid: process, proposal }
                     }
                 }
             }
@@ -312,17 +311,20 @@ impl Step<'_> {
             Call::List { path, at } => files::list(self, pid, (path, *at), facts).into(),
             Call::Read { path, at } => files::read(self, pid, (path, *at), facts).into(),
             Call::Write { .. } => files::write(self, pid, call, facts).into(),
-            Call::Move { from, to, base } => files::rename(self, pid, (from, to, *base), call, facts).into(),
+            Call::Move { from, to, base } => files::rename(self, pid, (from, to, *base), facts).into(),
             Call::Remove { .. } => files::remove(self, pid, call, facts).into(),
             Call::History { path, limit } => {
+                if let Some(Fact::Labels(_, labels)) = facts.any() {
+                    labels.into_iter().for_each(|label| self.saw(pid, path, None, label));
+                }
                 Outcome::Now(Ok(Answer::Query(Query::History { path: path.clone(), limit: *limit })))
             }
             Call::Spawn { .. } => process::spawn_call(self, pid, call, facts).into(),
             Call::Dispatch { agent, text, lane } => {
                 process::dispatch(self, pid, (agent, *text, *lane), facts).into()
             }
-            Call::Wait { pid: on, proposal, .. } => process::wait(self, *on, *proposal),
-            Call::Signal { pid: target, signal } => process::signal(self, *target, *signal).into(),
+            Call::Wait { pid: on, proposal, .. } => process::wait(self, pid, *on, *proposal),
+            Call::Signal { pid: target, signal } => process::signal(self, pid, *target, *signal).into(),
             Call::Complete { .. } => turn::complete(self, pid, call),
             Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
             Call::Decide { proposal, ruling, reason } => {
@@ -333,9 +335,10 @@ impl Step<'_> {
                 given.map(|cap| Answer::Granted { cap }).into()
             }
             Call::Revoke { cap } => self.revoke(pid, *cap).map(|revoked| Answer::Revoked { revoked }).into(),
-            Call::Control { word, .. } => process::control(self, word),
+            Call::Control { word, .. } => process::control(self, pid, word),
             Call::Trace { from, limit, pid: of, follow } => {
                 let pids = process::visible(self.state(), pid, *of);
+                self.saw_processes(pid, pids.as_ref());
                 let query = Query::Trace { from: *from, limit: *limit, pids, follow: *follow };
                 Outcome::Now(Ok(Answer::Query(query)))
             }

@@ -26,6 +26,7 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Path { path, at } => Fact::Place(tree::place(db, path, *at)?),
         Lookup::Version { version } => Fact::Version(version::get(db, *version)?),
         Lookup::Names { path, at } => names(db, path, *at)?,
+        Lookup::Past { path } => past(db, path)?,
         Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
         Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
         Lookup::Edit { path, base, edit } => Fact::Edited(edited(db, path, *base, edit)?),
@@ -48,6 +49,12 @@ fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
         }
         _ => Ok(Fact::Labels(0, BTreeSet::new())),
     }
+}
+
+fn past(db: &Db, path: &TreePath) -> Result<Fact, Trouble> {
+    let versions = tree::history(db, path, limits::LISTING_MAX)?;
+    let labels = versions.iter().map(|version| version.label).collect();
+    Ok(Fact::Labels(versions.len() as u64, labels))
 }
 
 fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Trouble> {

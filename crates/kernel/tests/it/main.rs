@@ -1,5 +1,8 @@
 //! The kernel from outside: scripts of events, and what it decides on each.
 
+mod algebra;
+mod chance;
+mod ledger;
 mod script;
 mod show;
 mod words;

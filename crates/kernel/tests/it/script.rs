@@ -42,11 +42,13 @@ struct Asked {
 
 /// One run of a script.
 pub struct Run {
-    kernel: Kernel,
+    pub kernel: Kernel,
     /// Lives by `apply` alone.
     twin: Kernel,
+    /// The whole log.
+    pub log: Vec<Record>,
     world: World,
-    wall: u64,
+    pub wall: u64,
     mono: u64,
     replies: u64,
     policy: Policy,
@@ -59,8 +61,10 @@ pub struct Run {
     todo: VecDeque<Body>,
     /// With `manual`, `Armed` and tool calls wait for the words `arm` and `tool`.
     manual: bool,
+    /// The next event gets no facts, whatever it asked for.
+    starve: bool,
     seen: Vec<EffectId>,
-    shown: Vec<String>,
+    pub shown: Vec<String>,
 }
 
 /// The script with the decisions that are made now.
@@ -90,10 +94,12 @@ pub fn run(script: &str) -> String {
 }
 
 impl Run {
-    fn new() -> Self {
+    /// Before genesis.
+    pub fn new() -> Self {
         Self {
             kernel: Kernel::new(),
             twin: Kernel::new(),
+            log: vec![],
             world: World::default(),
             wall: START,
             mono: 0,
@@ -106,13 +112,42 @@ impl Run {
             timers: BTreeMap::new(),
             todo: VecDeque::new(),
             manual: false,
+            starve: false,
             seen: vec![],
             shown: vec![],
         }
     }
 
+    /// Events that nobody could bring: unknown ids, answers nobody asked for.
+    fn nonsense(&mut self, kind: u64) {
+        let effect = Hash::of(&kind.to_le_bytes());
+        let (usage, content) = (Claimed::new(Usage::default()), self.world.put(b"nonsense"));
+        let counted = Usage { tokens_in: u64::MAX, tokens_out: u64::MAX, tokens_cached: u64::MAX };
+        let said =
+            ModelOutcome::Answered { answer: content, tools: u32::MAX, stop: Stop::End, usage, counted };
+        let (pid, call) = (Pid(kind % 9), Words::of("read /data/a").call(&mut self.world));
+        let body = match kind % 10 {
+            0 => Body::Armed { effect },
+            1 => Body::EffectEnded { effect, outcome: EffectOutcome::Done(content) },
+            2 => Body::EffectProbed { effect, found: Probed::Absent },
+            3 => Body::ModelEnded { effect, attempt: 1, outcome: said },
+            4 => Body::ModelProgress { effect, tokens_out: u64::MAX },
+            5 => Body::TimerFired { timer: TimerId(kind) },
+            6 => Body::ControlEnded { reply: ReplyTo(kind), result: Ok(()) },
+            7 => Body::Tool { pid, step: 1, index: 0, name: "read".into(), args: content, call: Ok(call) },
+            8 => match self.models.last() {
+                Some(call) => {
+                    Body::ModelEnded { effect: call.effect, attempt: call.attempt + 1, outcome: said }
+                }
+                None => Body::Genesis { id: [9; 16], lacks: vec![] },
+            },
+            _ => Body::Quarantined { digest: effect, what: "nonsense".into() },
+        };
+        self.step(body);
+    }
+
     /// One line.
-    fn event(&mut self, line: &str) {
+    pub fn event(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let words = Words::of(line);
         if let Some(name) = verb.strip_suffix(':') {
@@ -197,6 +232,8 @@ impl Run {
                 self.step(Body::ControlEnded { reply: ReplyTo(words.at(1).parse().unwrap()), result });
             }
             "quarantine" => self.step(Body::Quarantined { digest: Hash::of(b"x"), what: "write".into() }),
+            "nonsense" => self.nonsense(words.at(1).parse().unwrap()),
+            "starve" => self.starve = true,
             "manual" => self.manual = true,
             "automatic" => self.manual = false,
             "tool" => self.next(|body| matches!(body, Body::Tool { .. })),
@@ -384,7 +421,10 @@ impl Run {
         let event = Event { at: self.wall, mono: self.mono, body };
         let plan = self.kernel.plan(&event);
         assert!(plan.as_ref().map_or(0, Vec::len) <= abi::limits::LOOKUPS_MAX, "too many lookups");
-        let facts: Facts = self.world.facts(plan);
+        let facts = match std::mem::take(&mut self.starve) {
+            true => Facts::Found(vec![]),
+            false => self.world.facts(plan),
+        };
         let before = self.kernel.seq();
         let decision = self.kernel.step(&event, facts);
         decision.blobs.iter().for_each(|bytes| {
@@ -404,6 +444,7 @@ impl Run {
     }
 
     fn keep(&mut self, record: &Record) {
+        self.log.push(record.clone());
         self.twin.apply(record);
         self.world.fold(record);
     }

@@ -101,6 +101,13 @@ impl World {
                 let labels: Vec<LabelId> = rows.map(|(_, (_, head))| head.label).collect();
                 Fact::Labels(labels.len() as u64, labels.into_iter().collect())
             }
+            Lookup::Past { path } => {
+                let stood = self.versions.values().rev().find(|version| version.path == *path);
+                let file = stood.map(|version| version.file);
+                let past = self.versions.values().filter(|version| Some(version.file) == file);
+                let labels: Vec<LabelId> = past.map(|version| version.label).collect();
+                Fact::Labels(labels.len() as u64, labels.into_iter().collect())
+            }
             Lookup::Below { path } => {
                 let rows = self.heads.iter().filter(|(at, _)| at.is_below(path));
                 Fact::Below(Ok(rows.map(|(at, (dir, head))| (at.clone(), *dir, head.clone())).collect()))
