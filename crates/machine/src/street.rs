@@ -100,9 +100,11 @@ impl<'b> Street<'_, 'b> {
                 Ok(Fact::Filled(self.batch.put_blob(&bytes)?))
             }
             Lookup::Agent { name } => self.agent(name).map(Fact::Agent),
-            Lookup::Path { .. } | Lookup::Version { .. } | Lookup::Names { .. } | Lookup::Below { .. } => {
-                self.batch.answer(lookup)
-            }
+            Lookup::Path { .. }
+            | Lookup::Version { .. }
+            | Lookup::Names { .. }
+            | Lookup::Below { .. }
+            | Lookup::Past { .. } => self.batch.answer(lookup),
             Lookup::Match { .. } | Lookup::Edit { .. } | Lookup::Undo { .. } | Lookup::Bytes { .. } => {
                 self.batch.answer(lookup)
             }
