@@ -98,12 +98,21 @@ fn gather(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<S
 pub struct Hive {
     dir: TempDir,
     child: Option<Child>,
+    /// Where the socket is when it is not in the home.
+    elsewhere: Option<PathBuf>,
 }
 
 impl Hive {
     /// An empty one: nothing runs, the home does not exist yet.
     pub fn bare() -> Self {
-        Self { dir: TempDir::with_prefix("skep-").unwrap(), child: None }
+        Self { dir: TempDir::with_prefix("skep-").unwrap(), child: None, elsewhere: None }
+    }
+
+    /// The same, but its daemon is to be started with this socket, outside the home.
+    pub fn with_socket_outside() -> Self {
+        let mut hive = Self::bare();
+        hive.elsewhere = Some(hive.around().join("sock"));
+        hive
     }
 
     /// One with a daemon that answers.
@@ -123,7 +132,7 @@ impl Hive {
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.home().join("sock")
+        self.elsewhere.clone().unwrap_or_else(|| self.home().join("sock"))
     }
 
     /// The file of a workspace.
