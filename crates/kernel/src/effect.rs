@@ -416,10 +416,12 @@ pub fn cancel(step: &mut Step<'_>, pid: Pid, why: &str) {
     let rows = step.state().effects.iter();
     let unsent = |row: &EffectRow| row.pid == pid && row.stage == Stage::Intended;
     let gone: Vec<EffectId> = rows.filter(|(_, row)| unsent(row)).map(|(id, _)| *id).collect();
+    let (actor, as_pid) = (step.actor.clone(), step.pid);
     for effect in gone {
         let content = step.blob(why.as_bytes().to_vec());
         ended(step, &effect, &EffectOutcome::Failed(content));
     }
+    step.act_as(as_pid, actor);
 }
 
 /// After a revocation: effects that no driver has seen and whose process has lost the right to them.

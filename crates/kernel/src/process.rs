@@ -470,10 +470,10 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     let by_itself = matches!(how, Exit::Exited(_));
     let failed = apply::is_failure(&how);
     let killed = matches!(how, Exit::Killed(_));
+    step.emit(Entry::Exited { pid, exit: how, verdict, result });
     if !by_itself {
         effect::cancel(step, pid, "the process was ended before it was sent");
     }
-    step.emit(Entry::Exited { pid, exit: how, verdict, result });
     step.kernel.volatile.seen.remove(&pid);
     tell_waiting(step, pid);
     if process.lane && step.state().lanes.contains_key(&process.agent) {
