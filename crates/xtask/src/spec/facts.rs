@@ -78,6 +78,7 @@ fn spawned(account: AccountId) -> Entry {
         lane: false,
         withheld: Vec::new(),
         standing: None,
+        budget: None,
     }
 }
 
@@ -127,7 +128,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
             Fact::Place(Place { dirs: vec![ROOT, DIR], blocked: false, head: Some(version(ix)) })
         }
         Lookup::Version { .. } => Fact::Version(Some(version(ix))),
-        Lookup::Names { .. } => Fact::Labels(1, [label(ix)].into()),
+        Lookup::Names { .. } | Lookup::Past { .. } => Fact::Labels(1, [label(ix)].into()),
         Lookup::Below { .. } => Fact::Below(Ok(Vec::new())),
         Lookup::Match { .. } => Fact::Holds(false),
         Lookup::Edit { .. } => Fact::Edited(Ok(Content::of(b"edited"))),

@@ -9,22 +9,18 @@ use std::process::{Command, Output, Stdio};
 
 /// Seeds of the default run.
 const SEEDS: u64 = 20;
-/// Effects that `once` wants to have seen, and seeds added until it has.
-const EFFECTS: f64 = 20_000.0;
-const SEEDS_MAX: u64 = 2_000;
+/// Effects that `once` has to have seen.
+const EFFECTS: u64 = 20_000;
 /// Planted bugs, and the seeds within which each must be found.
-const PLANTS: u64 = 6;
+const PLANTS: [&str; 10] = [
+    "kernel:1", "kernel:2", "kernel:3", "kernel:4", "kernel:5", "kernel:6", "kernel:7", "kernel:8",
+    "store:1", "store:2",
+];
 const PLANT_SEEDS: &str = "500";
 
 /// Effects duplicated or lost.
 pub fn once(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
-    let mut seeds = SEEDS;
-    let mut report = Report::of(rig, seeds)?;
-    while report.number("effects")? < EFFECTS && seeds < SEEDS_MAX {
-        let share = report.number("effects")?.max(1.0) / EFFECTS;
-        seeds = ((seeds as f64 / share * 1.1) as u64 + 1).min(SEEDS_MAX);
-        report = Report::of(rig, seeds)?;
-    }
+    let report = Report::of(rig, &["once", "--json"])?;
     let n = report.number("effects")? as u64;
     let row = |part, target, measured| Row {
         name: "once",
@@ -36,15 +32,15 @@ pub fn once(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         n,
     };
     Ok(vec![
-        row("simulated", Target::AtLeast(EFFECTS), n as f64),
+        row("simulated", Target::AtLeast(EFFECTS as f64), n as f64),
         row("duplicated", Target::Exactly(0.0), report.number("duplicated")?),
         row("lost", Target::Exactly(0.0), report.number("lost")?),
     ])
 }
 
-/// Budgets passed by more than one top-up step.
+/// Budgets passed by more than one top-up step, with agents racing one budget, crashes, and a provider that lies.
 pub fn overspend(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
-    let report = Report::of(rig, SEEDS)?;
+    let report = Report::of(rig, &["overspend", "--json"])?;
     Ok(vec![Row {
         name: "overspend",
         part: "beyond one top-up step",
@@ -58,7 +54,7 @@ pub fn overspend(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
 
 /// Seeds that hold, seeds that repeat, planted bugs that are found.
 pub fn simulate(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
-    let report = Report::of(rig, SEEDS)?;
+    let report = Report::of(rig, &["--seeds", &SEEDS.to_string()])?;
     let held = report.number("seeds")? - report.number("failed")?;
     let mut same = 0;
     for seed in 1..=SEEDS {
@@ -66,8 +62,8 @@ pub fn simulate(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         same += u64::from(run()? == run()?);
     }
     let mut found = 0;
-    for plant in 1..=PLANTS {
-        let output = sim(rig, &["--plant", &plant.to_string(), "--seeds", PLANT_SEEDS])?;
+    for plant in PLANTS {
+        let output = sim(rig, &["--plant", plant, "--seeds", PLANT_SEEDS])?;
         found += u64::from(output.status.success());
     }
     let row = |part, target: u64, measured, n| Row {
@@ -82,7 +78,7 @@ pub fn simulate(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     Ok(vec![
         row("seeds that hold", SEEDS, held, SEEDS),
         row("seeds that repeat byte for byte", SEEDS, same as f64, SEEDS),
-        row("planted bugs found within 500", PLANTS, found as f64, PLANTS),
+        row("planted bugs found within 500", PLANTS.len() as u64, found as f64, PLANTS.len() as u64),
     ])
 }
 
@@ -90,8 +86,8 @@ pub fn simulate(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
 struct Report(Value);
 
 impl Report {
-    fn of(rig: &Rig<'_>, seeds: u64) -> Result<Self, String> {
-        let output = sim(rig, &["--seeds", &seeds.to_string()])?;
+    fn of(rig: &Rig<'_>, args: &[&str]) -> Result<Self, String> {
+        let output = sim(rig, args)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let last = text.lines().last().unwrap_or("");
         let report = serde_json::from_str(last);
