@@ -72,7 +72,11 @@ impl Client {
         let message = json!({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params});
         let mut line = message.to_string();
         line.push('\n');
-        self.stream.write_all(line.as_bytes()).map_err(gone)?;
+        match self.stream.write_all(line.as_bytes()) {
+            // A daemon that turns somebody away says why and closes: that is still to be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written.map_err(gone)?,
+        }
         Ok(self.last)
     }
 
