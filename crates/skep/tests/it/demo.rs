@@ -1,5 +1,5 @@
-//! `skep demo`, twice in a row without a terminal: the whole output against one template, then every number in it
-//! against the log, read through the socket of the daemon that the printed commands start.
+//! `skep demo`, twice in a row without a terminal: the whole output against one template, then every number
+//! in it against the log, read through the socket of the daemon that the printed commands start.
 
 use crate::hive::{Client, Hive, Ran, end};
 use abi::{EffectId, money::Nano};
@@ -10,7 +10,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// All it says, white space collapsed; `{name}` stands for what a run may vary, the same wherever it stands again.
+/// All it says, white space collapsed; `{name}` stands for what a run may vary, the same wherever it stands
+/// again.
 const SAYS: &str = "A bad night on purpose. The mails are real, so are the daemon, the kill -9, the log and the \
     ledger. The only actor is a scripted model: it is gullible, it repeats itself and it lies, and it says so. \
     home: {home} mail: {mails} messages, each as it came and decoded, in two workspaces: {deliveries} deliveries \

@@ -1,6 +1,6 @@
-//! Disks and files that fail: pages that are damaged, a file of a later release, no room, a home that cannot be
-//! written. Each is refused in words that name the file and say what to do; nothing that was acknowledged is lost,
-//! no wrong byte is ever served, and other workspaces go on.
+//! Disks and files that fail: pages that are damaged, a file of a later release, no room, a home that cannot
+//! be written. Each is refused in words that name the file and say what to do; nothing that was acknowledged
+//! is lost, no wrong byte is ever served, and other workspaces go on.
 
 use crate::hive::{Client, Hive, Ran, retry, run};
 use rustix::{
@@ -111,8 +111,9 @@ fn damage_is_told_and_never_read() {
         let mut refused = 0;
         for ix in 0..FILES {
             let answer = client.ask("read", &json!({ "path": format!("/data/{ix}") }));
-            // A flipped name in a row of the tree has no checksum of its own: that file is not found, which is
-            // wrong but no wrong byte. The log still holds it, and reading the damaged pages is what tells.
+            // A flipped name in a row of the tree has no checksum of its own: that file is not found, which
+            // is wrong but no wrong byte. The log still holds it, and reading the damaged pages is what
+            // tells.
             let is_hidden =
                 matches!(told, Told::Surely | Told::Perhaps) && answer["error"]["data"]["code"] == "NotFound";
             if is_hidden {
@@ -247,7 +248,8 @@ fn a_full_disk_loses_nothing() {
     let mut kept = fill(&mut client);
     assert!(kept.len() > 10, "{}", kept.len());
 
-    // While it is full: what is read is true or refused with a reason, never wrong and never gone; nothing hangs.
+    // While it is full: what is read is true or refused with a reason, never wrong and never gone; nothing
+    // hangs.
     for (path, text) in &kept {
         let answer = client.ask("read", &json!({ "path": path }));
         let refused = is_refused(&answer, ".db");

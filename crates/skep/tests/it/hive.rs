@@ -1,5 +1,6 @@
-//! A home with a real daemon: started from the built binary, spoken to through its socket and its command line,
-//! ended by its process id when the test is over. Every wait here has an end; nothing sleeps but `retry`.
+//! A home with a real daemon: started from the built binary, spoken to through its socket and its command
+//! line, ended by its process id when the test is over. Every wait here has an end; nothing sleeps but
+//! `retry`.
 //!
 //! ```text
 //! TempDir ─┬─ home/        SKEP_HOME: node.db, lock, sock, workspaces/…
@@ -71,13 +72,16 @@ pub fn run(command: &mut Command) -> Ran {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) = (gather(child.stdout.take()), gather(child.stderr.take()));
-    let mut status = None;
-    while status.is_none() && started.elapsed() < PATIENCE * 2 {
-        status = child.try_wait().unwrap();
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
-    let Some(status) = status else {
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break Some(status),
+            None if started.elapsed() > PATIENCE * 2 => break None,
+            None => std::thread::park_timeout(Duration::from_millis(1)),
+        }
+    };
+    let Some(status) = ended else {
         let _ = child.kill();
+        let _ = child.wait();
         panic!("{command:?} does not end");
     };
     let took = started.elapsed();
@@ -226,8 +230,8 @@ impl Drop for Hive {
     }
 }
 
-/// The process id of the daemon that holds a home. The lock decides whether there is one: a process id in a file
-/// may be anybody's by now.
+/// The process id of the daemon that holds a home. The lock decides whether there is one: a process id in a
+/// file may be anybody's by now.
 pub fn holder(home: &Path) -> Option<Pid> {
     let lock = File::open(home.join("lock")).ok()?;
     if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {

@@ -1,5 +1,6 @@
-//! Everybody who does everything wrong, on a real daemon: lines that are no requests, paths that are none, a bad
-//! token, a client that never reads, a second daemon. Each is answered or dropped, and others are served meanwhile.
+//! Everybody who does everything wrong, on a real daemon: lines that are no requests, paths that are none, a
+//! bad token, a client that never reads, a second daemon. Each is answered or dropped, and others are served
+//! meanwhile.
 
 use crate::hive::{Client, Hive, PATIENCE, request, retry, run};
 use abi::limits;
@@ -12,7 +13,8 @@ use std::{
 mod mail;
 mod model;
 
-/// A line that the daemon refuses: what it is, its bytes, the JSON-RPC number, and words of the message or hint.
+/// A line that the daemon refuses: what it is, its bytes, the JSON-RPC number, and words of the message or
+/// hint.
 type Row = (&'static str, Vec<u8>, i32, &'static str);
 
 const PARSE: i32 = -32700;

@@ -1,5 +1,5 @@
-//! The real binary, from outside: a real daemon in a home of its own, the real command line, raw lines on the real
-//! socket, real kills. Nothing here links to the daemon; `abi` gives the limits and the words only.
+//! The real binary, from outside: a real daemon in a home of its own, the real command line, raw lines on the
+//! real socket, real kills. Nothing here links to the daemon; `abi` gives the limits and the words only.
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods)] // tests start daemons
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]

@@ -1,4 +1,5 @@
-//! The README's first five minutes, line by line, in a home that does not exist yet: what it shows is what is said.
+//! The README's first five minutes, line by line, in a home that does not exist yet: what it shows is what is
+//! said.
 
 use crate::hive::Hive;
 use std::time::Duration;

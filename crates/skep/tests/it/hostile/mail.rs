@@ -1,5 +1,5 @@
-//! Hostile mail through a real maildir: what can be delivered is, as external text without anything that deceives
-//! a reader; what cannot is left where it is; nothing of it moves the daemon.
+//! Hostile mail through a real maildir: what can be delivered is, as external text without anything that
+//! deceives a reader; what cannot is left where it is; nothing of it moves the daemon.
 
 use crate::hive::{Client, Hive, retry};
 use serde_json::json;
@@ -120,6 +120,6 @@ fn hostile_mail_is_delivered_as_harmless_text() {
 /// Controls, and what reorders or hides text.
 fn deceives(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -1,5 +1,5 @@
-//! A model that does everything a model should not, through real runs: each ends as it must, what it cost is booked,
-//! and the daemon goes on.
+//! A model that does everything a model should not, through real runs: each ends as it must, what it cost is
+//! booked, and the daemon goes on.
 
 use crate::hive::{Client, Hive, field, retry};
 use abi::money::Nano;
@@ -86,7 +86,8 @@ fn a_model_that_misbehaves_ends_as_it_must() {
     bounded(&mut client, &log, endless);
 }
 
-/// Endless text is cut at what a step may say, and the run stands frozen at its limit, paid for but not over it.
+/// Endless text is cut at what a step may say, and the run stands frozen at its limit, paid for but not over
+/// it.
 fn bounded(client: &mut Client, log: &[Value], pid: u64) {
     let card = status(client, pid);
     assert_eq!(field(&card, "state"), "frozen", "{card}");
