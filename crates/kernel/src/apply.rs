@@ -331,8 +331,14 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         budget: process.budget,
     };
     state.ended.insert(pid, ended);
+    // The oldest goes; never this one, whatever its id: who waits for it has yet to be told.
     while state.ended.len() > limits::ENDED_PROCESSES_MAX {
-        state.ended.pop_first();
+        let others = state.ended.iter().filter(|(other, _)| **other != pid);
+        let Some(oldest) = others.min_by_key(|(other, row)| (row.at, **other)).map(|(other, _)| *other)
+        else {
+            break;
+        };
+        state.ended.remove(&oldest);
     }
     forget_run(state, process.run);
 }
@@ -526,8 +532,10 @@ fn close_proposal(state: &mut State, id: ProposalId, ruled: Ruled) {
         state.effects.remove(&proposal.effect);
     }
     state.ruled.insert(id, ruled);
+    // Never this one, however old: who waits for it has yet to be told.
     while state.ruled.len() > limits::ENDED_PROCESSES_MAX {
-        state.ruled.pop_first();
+        let Some(oldest) = state.ruled.keys().find(|other| **other != id).copied() else { break };
+        state.ruled.remove(&oldest);
     }
     forget_run(state, proposal.run);
 }

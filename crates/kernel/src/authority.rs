@@ -175,6 +175,11 @@ impl Kernel {
             return Err(Error::new(Code::Denied, message)
                 .hint(format!("cat /proc/{pid}/caps shows what it holds; ask for more in `needs`")));
         }
+        self.not_denied(pid, want, right)
+    }
+
+    /// Whether policy does not deny it, whatever the process holds.
+    pub(crate) fn not_denied(&self, pid: Pid, want: Want<'_>, right: Rights) -> Result<(), Error> {
         if self.is_denied(pid, &want, right) {
             let message = format!("policy denies {right} on {}", want.about());
             return Err(Error::new(Code::Denied, message).hint("see /sys/policy.yaml"));

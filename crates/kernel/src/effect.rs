@@ -208,7 +208,8 @@ fn hold_effect(
         about.push_str(&format!(" … {} in all, see args", values.len()));
     }
     let wait_us = limits::IRREVERSIBLE_WAIT_US;
-    let held = Held { effect, intent, about, paths: vec![], steering, wait_us, content: None };
+    let label = step.kernel.label_of(intent.pid, &step.actor);
+    let held = Held { effect, intent, label, about, paths: vec![], steering, wait_us, content: None };
     Ok(hold(step, held, rule))
 }
 
@@ -217,7 +218,7 @@ pub fn hold_call(
     step: &mut Step<'_>,
     pid: Pid,
     call: &Call,
-    rule: Rule,
+    (rule, label): (Rule, Label),
     (path, content): (&TreePath, Option<Content>),
 ) -> Result<Answer, Error> {
     room_for_proposal(step)?;
@@ -236,7 +237,7 @@ pub fn hold_call(
     let effect = effect_id(step, &intent);
     let about = crate::step::about(call);
     let (paths, wait_us) = (vec![path.clone()], limits::REVERSIBLE_WAIT_US);
-    let held = Held { effect, intent, about, paths, steering: vec![], wait_us, content };
+    let held = Held { effect, intent, label, about, paths, steering: vec![], wait_us, content };
     Ok(hold(step, held, rule))
 }
 
@@ -244,6 +245,8 @@ pub fn hold_call(
 struct Held {
     effect: EffectId,
     intent: Intent,
+    /// Of all that had a part in it: for a held write, of the bytes it would put there.
+    label: Label,
     about: String,
     paths: Vec<TreePath>,
     steering: Vec<Hash>,
@@ -252,9 +255,8 @@ struct Held {
 }
 
 fn hold(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
-    let Held { effect, intent, about, paths, steering, wait_us, content } = held;
+    let Held { effect, intent, label, about, paths, steering, wait_us, content } = held;
     let proposal = step.state().next.proposal.next();
-    let label = step.kernel.label_of(intent.pid, &step.actor);
     let label = step.intern(&label);
     let (mount, kind, args) = (intent.mount, intent.kind.name, intent.args);
     // What is decided on: these bytes, there, under this label. Approving anything else is not possible.
@@ -511,7 +513,9 @@ fn in_doubt(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
         let intent = Intent { pid: row.pid, mount: row.mount.clone(), kind, args: row.args };
         let about = format!("effect {effect} may have happened; approve to do it again");
         let wait_us = limits::IRREVERSIBLE_WAIT_US;
-        let held = Held { effect, intent, about, paths: vec![], steering: vec![], wait_us, content: None };
+        let label = step.kernel.label_of(row.pid, &step.actor);
+        let (paths, steering) = (vec![], vec![]);
+        let held = Held { effect, intent, label, about, paths, steering, wait_us, content: None };
         let _ = hold(step, held, Rule::InDoubt);
     }
     let error =

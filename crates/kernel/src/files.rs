@@ -42,6 +42,7 @@ pub fn plan_list(
     if !listable.iter().any(|pattern| leads_to(pattern, path)) {
         kernel.allow(pid, Want::Path(path), Rights::LIST, at)?;
     }
+    kernel.not_denied(pid, Want::Path(path), Rights::LIST)?;
     Ok(vec![Lookup::Path { path: path.clone(), at: as_of }, Lookup::Names { path: path.clone(), at: as_of }])
 }
 
@@ -206,22 +207,34 @@ pub fn read(
 }
 
 /// The rule by which a change waits for an operator, unless it is being carried out on an approval.
-fn asks<'a>(step: &Step<'_>, label: &Label, paths: impl Iterator<Item = &'a TreePath>) -> Option<Rule> {
+fn asks<'a>(
+    step: &Step<'_>,
+    pid: Pid,
+    label: &Label,
+    paths: impl Iterator<Item = &'a TreePath> + Clone,
+) -> Option<Rule> {
+    let by_policy = |path| step.kernel.policy_asks(pid, &Want::Path(path), Rights::WRITING);
+    if step.approved.is_none() && paths.clone().any(by_policy) {
+        return Some(Rule::AskedByPolicy);
+    }
     match sink::of_write(label, paths) {
         Verdict::Ask(rule) if step.approved.is_none() => Some(rule),
         Verdict::Ask(_) | Verdict::Apply(_) => None,
     }
 }
 
-/// A move, removal or undo that touches a steering place under an external label is refused, not held: what it
+/// A move, removal or undo that touches what policy asks for, or a steering place under an external label, is
+/// refused, not held: what it
 /// would carry could change between the question and the answer. An operator's own hand is the decision.
 fn not_steering<'a>(
     step: &Step<'_>,
     pid: Pid,
     label: &Label,
-    paths: impl Iterator<Item = &'a TreePath>,
+    paths: impl Iterator<Item = &'a TreePath> + Clone,
 ) -> Result<(), Error> {
-    match asks(step, label, paths).filter(|_| pid != WORKSPACE) {
+    match asks(step, pid, label, paths).filter(|_| pid != WORKSPACE) {
+        Some(Rule::AskedByPolicy) => Err(Error::new(Code::Denied, "policy asks for what it touches")
+            .hint("an operator can do it; a write can be held")),
         Some(rule) => {
             Err(Error::new(Code::Denied, format!("it touches a steering place, and {}", rule.sentence()))
                 .hint("an operator can do it"))
@@ -260,7 +273,7 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     if step.approved.is_some() && base.is_none() && place.head.is_some() {
         return Err(Error::new(Code::Stale, format!("{path} has come to stand there since it was proposed")));
     }
-    if let Some(rule) = asks(step, &label, core::iter::once(path)) {
+    if let Some(rule) = asks(step, pid, &label, core::iter::once(path)) {
         let held = Write::Whole { content, mode };
         let base = base.or_else(|| place.head.as_ref().map(|head| head.id));
         let held = if node == Node::File {
@@ -269,7 +282,7 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
             call.clone()
         };
         let bytes = (node != Node::Dir).then_some(content);
-        return effect::hold_call(step, pid, &held, rule, (path, bytes));
+        return effect::hold_call(step, pid, &held, (rule, label), (path, bytes));
     }
     let label = step.intern(&label);
     let draft = Draft { pid, path, node, content, mode, label, message: *message };
@@ -332,6 +345,8 @@ fn put(
     }
     let Some(head) = place.head else {
         if base.is_some() {
+            // It is gone, and the writer knows it now: written again without a base, it is a new file.
+            step.forget(pid, path);
             return Err(Error::new(
                 Code::Stale,
                 format!("{path} was removed since the base; nothing was written"),
@@ -477,6 +492,8 @@ pub fn rename(
     row.parents = vec![head.id];
     let version = row.version;
     let operation = wrote(step, vec![row], None, None);
+    below.iter().for_each(|(path, ..)| step.forget(pid, path));
+    step.remember(pid, to, version);
     Ok(Answer::Wrote { operation, version, path: to.clone() })
 }
 
@@ -527,6 +544,7 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
         row.version = version;
         row.parents = vec![old.id];
         changes.push(row);
+        step.forget(pid, at);
     }
     let operation = wrote(step, changes, None, None);
     Ok(Answer::Wrote { operation, version, path: path.clone() })
@@ -576,6 +594,12 @@ fn take_back(
     }
     // Files before the directories they stand in, when both go.
     changes.sort_by(|a, b| (a.node == Node::Gone).cmp(&(b.node == Node::Gone)).then(b.path.cmp(&a.path)));
+    for change in &changes {
+        step.forget(pid, change.moved_from.as_ref().unwrap_or(&change.path));
+        if change.node != Node::Gone {
+            step.remember(pid, &change.path, change.version);
+        }
+    }
     let operation = (!changes.is_empty()).then(|| wrote(step, changes, message, Some(undo)));
     Ok(Answer::Undone { operation, restored, left })
 }

@@ -17,11 +17,13 @@ impl Kernel {
         self.state.labels.get(&id).cloned().unwrap_or_default()
     }
 
-    /// The label a process decides under; an operator's is that of the operator's own words.
+    /// The label a process decides under, or decided under when it ended; an operator's is that of the
+    /// operator's own words, and of a process nobody remembers nothing is known.
     pub(crate) fn label_of(&self, pid: Pid, principal: &str) -> Label {
         match self.state.processes.get(&pid) {
             Some(process) => self.meaning(process.label),
-            None => Label::new(Integrity::Operator, principal),
+            None if pid == WORKSPACE => Label::new(Integrity::Operator, principal),
+            None => self.state.ended.get(&pid).map(|ended| self.meaning(ended.label)).unwrap_or_default(),
         }
     }
 
@@ -106,6 +108,13 @@ impl Step<'_> {
             seen.pop_first();
         }
         seen.insert(path.clone(), version);
+    }
+
+    /// The process knows that the path is free: its next write of it has no base.
+    pub fn forget(&mut self, pid: Pid, path: &TreePath) {
+        if let Some(seen) = self.kernel.volatile.seen.get_mut(&pid) {
+            seen.remove(path);
+        }
     }
 }
 

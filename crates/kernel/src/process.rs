@@ -217,7 +217,9 @@ fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(Cap
     for need in &needs {
         let before = given.len();
         let alive = |grant: &Grant| grant.expires.is_none_or(|end| at < end);
-        let rows = kernel.policy_rows(&def.name).flat_map(|row| row.allow.iter().chain(&row.ask));
+        let askable = |row: &&Grant| can_be_asked(row);
+        let rows = kernel.policy_rows(&def.name);
+        let rows = rows.flat_map(|row| row.allow.iter().chain(row.ask.iter().filter(askable)));
         for granted in rows.filter_map(|row| row.meet(need)).filter(alive) {
             let known = given.iter().any(|(_, grant)| grant.includes(&granted));
             if let (false, Some(within)) = (known, kernel.parent_of(spawner, &granted)) {
@@ -230,6 +232,16 @@ fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(Cap
         }
     }
     (given, withheld)
+}
+
+/// Whether an operator can be asked each time: for effects and for changes of files. To ask for anything else
+/// is to withhold it.
+fn can_be_asked(grant: &Grant) -> bool {
+    match grant.object {
+        Object::Effect { .. } => true,
+        Object::Fs(_) => Rights::WRITING.contains(grant.rights),
+        Object::Model(_) | Object::Spawn(_) | Object::Admin(_) => false,
+    }
 }
 
 /// The call `dispatch`: one lane an agent.
@@ -439,7 +451,9 @@ fn may_mount(state: &State, name: &str, driver: &str) -> Result<(), Error> {
 
 /// Ends a process: what it started first; then all it held is taken back.
 pub fn exit(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), result: Option<Content>) {
-    for child in step.state().subtree(pid).into_iter().rev().filter(|child| *child != pid) {
+    let subtree = step.state().subtree(pid);
+    step.ending.extend(&subtree);
+    for child in subtree.into_iter().rev().filter(|child| *child != pid) {
         exit_one(step, child, (Exit::Killed(String::from("its parent ended")), Verdict::Failed), None);
     }
     exit_one(step, pid, (how, verdict), result);
@@ -498,8 +512,7 @@ fn tell_waiting(step: &mut Step<'_>, pid: Pid) {
 
 /// Supervision: a turn that failed is begun again with the same task, if its agent says so.
 fn restart_later(step: &mut Step<'_>, pid: Pid, process: &crate::state::Process, failed: bool) {
-    let lived = step.at.saturating_sub(process.started);
-    let before = if lived > SETTLED_US { 0 } else { process.restarts };
+    let before = failed_before(process.started, step.at, process.restarts);
     let again = match process.restart {
         Restart::No => false,
         Restart::OnFailure(times) => failed && before < times,
@@ -512,6 +525,11 @@ fn restart_later(step: &mut Step<'_>, pid: Pid, process: &crate::state::Process,
     // Jitter without a random source: a quarter of the wait, by the hash of who asks.
     let jitter = Hash::of_fields("jitter", &[&step.state().id, &pid.0.to_le_bytes()]).short() % (wait / 4);
     step.set_timer(TimerFor::Restart(pid), wait + jitter);
+}
+
+/// Restarts that count against a process that lived from then to then.
+fn failed_before(started: Micros, ended: Micros, restarts: u32) -> u32 {
+    if ended.saturating_sub(started) > SETTLED_US { 0 } else { restarts }
 }
 
 /// A timer has run out.
@@ -551,7 +569,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             own_words: ended.own_words,
             post: ended.post,
             budget: ended.budget,
-            restarts: ended.restarts.saturating_add(1),
+            restarts: failed_before(ended.started, ended.at, ended.restarts).saturating_add(1),
             lane: false,
         };
         spawn(step, birth)

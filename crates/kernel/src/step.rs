@@ -92,6 +92,7 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
         first: None,
         cause: None,
         approved: None,
+        ending: vec![],
     };
     step.notice_clocks(event);
     match &event.body {
@@ -151,6 +152,8 @@ pub struct Step<'a> {
     /// Set while an approved call is carried out: the label it was proposed under; the sink table has been
     /// asked.
     pub approved: Option<abi::LabelId>,
+    /// Processes that end in this step: what they waited for is told, but they do not go on.
+    pub ending: Vec<Pid>,
 }
 
 /// How a call goes on.
@@ -237,7 +240,7 @@ impl Step<'_> {
         let last = self.kernel.volatile.clocks.replace((event.at, event.mono));
         let Some((wall, mono)) = last else { return };
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let by = signed(event.at) - signed(wall) - (signed(event.mono) - signed(mono));
+        let by = (signed(event.at) - signed(wall)).saturating_sub(signed(event.mono) - signed(mono));
         if by.unsigned_abs() > limits::CLOCK_JUMP_US {
             self.alarm(format!("the clock jumped by {} s", by / 1_000_000));
             self.emit(Entry::ClockJumped { by });

@@ -1,6 +1,7 @@
 //! The kernel from outside: scripts of events, and what it decides on each.
 
 mod algebra;
+mod bounds;
 mod chance;
 mod ledger;
 mod script;

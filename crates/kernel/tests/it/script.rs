@@ -146,6 +146,11 @@ impl Run {
         self.step(body);
     }
 
+    /// The machine's clocks, whatever they say.
+    pub fn clocks(&mut self, wall: u64, mono: u64) {
+        (self.wall, self.mono) = (wall, mono);
+    }
+
     /// One line.
     pub fn event(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
