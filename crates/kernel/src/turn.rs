@@ -280,7 +280,7 @@ fn failed(step: &mut Step<'_>, pid: Pid, again: bool) {
     let Some(process) = step.state().processes.get(&pid) else { return };
     let failures = process.turn.failures;
     if !again || failures >= limits::MODEL_FAILURES_MAX {
-        return fault(step, pid, format!("the model failed {failures} time(s)"));
+        return fault(step, pid, format!("the model failed {failures} time(s); its words are in the log"));
     }
     if process.frozen.is_none() {
         step.set_timer(TimerFor::Pause(pid), RETRY_US.saturating_mul(1 << (2 * failures.min(8))));

@@ -19,6 +19,7 @@ pub struct Write {
     path: String,
     /// The text
     #[arg(conflicts_with = "file")]
+    #[arg(allow_hyphen_values = true)]
     text: Option<String>,
     /// The bytes of this host file
     #[arg(short, long, value_name = "FILE")]
