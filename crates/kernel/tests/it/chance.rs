@@ -128,15 +128,17 @@ fn line((kind, a, b, c): Dice) -> String {
     }
 }
 
-/// Lines that make and unmake capabilities.
+/// Lines that make and unmake capabilities; four processes are there to begin with.
 fn authority((kind, a, b, c): Dice) -> String {
-    match kind % 6 {
-        0 => format!("anna: spawn {} task", pick(&AGENTS, a)),
-        1 => format!("pid {}: spawn {} task", a % 6, pick(&AGENTS, b)),
-        2 => format!("pid {}: {}", c % 6, call((16, a, b, c))),
-        3 => format!("anna: {}", call((16, a, b, c))),
-        4 => format!("{}: revoke {}", pick(&["anna", "pid 1", "pid 2"], a), b % 60),
-        _ => pick(&["advance 7s", "anna: signal 2 kill", "advance 30s", "crash"], a).to_string(),
+    let (from, to) = (a % 5 + 1, b % 5 + 1);
+    match kind % 8 {
+        0..=3 => {
+            format!("pid {from}: grant {to} \"{}\" {}", pick(&NEEDS, c), pick(&["", "lasts=20s"], kind / 8))
+        }
+        4 => format!("anna: grant {to} \"{}\" {}", pick(&NEEDS, c), pick(&["", "lasts=9s"], a)),
+        5 => format!("{}: revoke {}", pick(&["anna", "anna", "pid 1", "pid 2"], a), 6 + u16::from(b) % 60),
+        6 => format!("pid {from}: spawn {} task", pick(&AGENTS, b)),
+        _ => pick(&["advance 7s", "anna: signal 5 kill", "advance 5s", "crash"], a).to_string(),
     }
 }
 
@@ -228,8 +230,9 @@ proptest! {
     }
 
     #[test]
-    fn derivation_trees(dice in dice(40)) {
-        let run = play(dice.into_iter().map(authority), false);
+    fn derivation_trees(dice in dice(60)) {
+        let first = ["boss", "worker", "boss", "mailer"].map(|agent| format!("anna: spawn {agent} task"));
+        let run = play(first.into_iter().chain(dice.into_iter().map(authority)), false);
         for later in [0, 10_000_000, 25_000_000] {
             agrees(&run.kernel, run.wall + later);
         }

@@ -194,29 +194,8 @@ impl Run {
                 self.call(Caller::Operator("anna".into()), &format!("write {path} \"prompt\""));
             }
             "model" => self.model(rest, words),
-            "effect" => {
-                let content = self.world.put(words.get(2).as_bytes());
-                let Some(effect) = self.dispatched.pop_front() else {
-                    return self.shown.push("NO EFFECT is under way".into());
-                };
-                let outcome = match words.at(1) {
-                    "done" => EffectOutcome::Done(content),
-                    _ => EffectOutcome::Failed(content),
-                };
-                self.step(Body::EffectEnded { effect, outcome });
-            }
-            "probed" => {
-                let content = self.world.put(b"found");
-                let Some(effect) = self.probing.pop_front() else {
-                    return self.shown.push("NO PROBE is under way".into());
-                };
-                let found = match words.at(1) {
-                    "happened" => Probed::Happened(content),
-                    "absent" => Probed::Absent,
-                    _ => Probed::Unknown,
-                };
-                self.step(Body::EffectProbed { effect, found });
-            }
+            "effect" => self.effect_ends(words),
+            "probed" => self.probed(words),
             "arrive" => {
                 let content = self.world.put(words.at(3).as_bytes());
                 let path = TreePath::parse(words.at(2)).unwrap();
@@ -246,6 +225,31 @@ impl Run {
             "crash" => self.crash(),
             other => panic!("{other:?} is no event"),
         }
+    }
+
+    fn effect_ends(&mut self, words: &Words) {
+        let content = self.world.put(words.get(2).as_bytes());
+        let Some(effect) = self.dispatched.pop_front() else {
+            return self.shown.push("NO EFFECT is under way".into());
+        };
+        let outcome = match words.at(1) {
+            "done" => EffectOutcome::Done(content),
+            _ => EffectOutcome::Failed(content),
+        };
+        self.step(Body::EffectEnded { effect, outcome });
+    }
+
+    fn probed(&mut self, words: &Words) {
+        let content = self.world.put(b"found");
+        let Some(effect) = self.probing.pop_front() else {
+            return self.shown.push("NO PROBE is under way".into());
+        };
+        let found = match words.at(1) {
+            "happened" => Probed::Happened(content),
+            "absent" => Probed::Absent,
+            _ => Probed::Unknown,
+        };
+        self.step(Body::EffectProbed { effect, found });
     }
 
     /// The first of what happens by itself that is of this kind.

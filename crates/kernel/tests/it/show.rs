@@ -1,5 +1,5 @@
-//! Decisions as text: one line a record, an effect, an alarm. Ids of effects become `e1`, `e2`; bytes that the
-//! world knows become their text; labels and amounts their meaning.
+//! Decisions as text: one line a record, an effect, an alarm. Ids of effects become `e1`, `e2`; bytes that
+//! the world knows become their text; labels and amounts their meaning.
 
 use crate::world::World;
 use abi::{
@@ -161,7 +161,8 @@ impl Show<'_> {
                 let (name, add) = (self.effect_name(effect), self.items(add));
                 let reserved = amounts(reserved);
                 format!(
-                    "{name} try {attempt} step {step} {model} keep {keep} add [{add}] reserves {reserved} out {reserved_out}"
+                    "{name} try {attempt} step {step} {model} keep {keep} add [{add}] \
+                     reserves {reserved} out {reserved_out}"
                 )
             }
             Entry::ModelExtended { effect, reserved, reserved_out } => {

@@ -10,13 +10,7 @@ use abi::{
     record::{Entry, Record},
     tree::{Change, Node, UndoRow, Version},
 };
-use std::{
-    collections::BTreeMap,
-    format,
-    string::{String, ToString},
-    vec,
-    vec::Vec,
-};
+use std::collections::BTreeMap;
 
 /// What stands where: the directory it is in, and the head.
 type Heads = BTreeMap<TreePath, (FileId, Version)>;
