@@ -101,8 +101,8 @@ fn versions(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, T
     Ok(None)
 }
 
-/// `fast-is-slow`: the fast check of authority agrees with its slow twin; `child-in-parent`: what a capability allows
-/// its holder, its parent's holder may too.
+/// `fast-is-slow`: the fast check of authority agrees with its slow twin; `child-in-parent`: what a
+/// capability allows its holder, its parent's holder may too.
 pub fn authority(kernel: &Kernel, at: Micros, pids: &[Pid], chance: &mut Chance) -> Option<Finding> {
     for (holder, parent, grant) in kernel.chains() {
         let Some(ask) = instance(&grant.object, chance) else { continue };
@@ -182,8 +182,8 @@ pub struct Tally {
     pub lost: u64,
 }
 
-/// `duplicated`: nothing happened twice, or with other arguments, or unasked. `lost`: every effect ended, is in doubt
-/// or stands frozen; what is said to have happened has, and what is said not to have has not.
+/// `duplicated`: nothing happened twice, or with other arguments, or unasked. `lost`: every effect ended,
+/// is in doubt or stands frozen; what is said to have happened has, and what is said not to have has not.
 pub fn effects(ledger: &Ledger, sites: &BTreeMap<String, Arc<Site>>, tally: &mut Tally) -> Option<Finding> {
     let mut found = None;
     for (id, act) in &ledger.acts.effects {

@@ -1,5 +1,5 @@
-//! Chance from a seed: SplitMix64 (Steele, Lea, Flood 2014). All that is random in a run is drawn from here, so a
-//! seed is the whole run.
+//! Chance from a seed: SplitMix64 (Steele, Lea, Flood 2014). All that is random in a run is drawn from
+//! here, so a seed is the whole run.
 
 use abi::Hash;
 

@@ -1,4 +1,5 @@
-//! Hostile clients: random calls of an operator and of processes, with stale bases, dead ids, paths at the limits.
+//! Hostile clients: random calls of an operator and of processes, with stale bases, dead ids, paths at the
+//! limits.
 
 use crate::{chance::Chance, known::Known, known::RECEIVERS, mind, world::SITES};
 use abi::{

@@ -1,4 +1,5 @@
-//! What hostile clients and models know of a workspace: ids that live, ids that are dead, paths at every limit.
+//! What hostile clients and models know of a workspace: ids that live, ids that are dead, paths at every
+//! limit.
 
 use crate::chance::Chance;
 use abi::{CapId, OpId, Pid, ProposalId, VersionId};

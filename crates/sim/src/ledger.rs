@@ -1,9 +1,9 @@
-//! The oracle: a second, plain fold of the committed log, made by other code than the kernel's, that checks every
-//! record as it comes. It sees only what is durable.
+//! The oracle: a second, plain fold of the committed log, made by other code than the kernel's, that checks
+//! every record as it comes. It sees only what is durable.
 //!
 //! | part    | checks                                                                                     |
 //! | ------- | ------------------------------------------------------------------------------------------ |
-//! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `authority`                              |
+//! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `authority`, `exits-once`                |
 //! | `money` | `admission`, `overspend`, and the text of every account                                    |
 //! | `acts`  | `model-rebought`, `lost-twice`, `turn-order`, `effect-order`, `redispatch`, `sink`         |
 //! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`; the expected tree |
@@ -137,9 +137,7 @@ impl Ledger {
                 self.pids = self.pids.max(*pid);
                 self.processes.insert(*pid, Process { label: *label, frozen: false });
             }
-            Entry::Exited { pid, .. } => {
-                self.processes.remove(pid);
-            }
+            Entry::Exited { pid, .. } => self.exited(*pid),
             Entry::Frozen { pids, .. } => self.set_frozen(pids, Process::freeze),
             Entry::Thawed { pids } => self.set_frozen(pids, Process::thaw),
             Entry::Granted { cap } => {
@@ -156,6 +154,14 @@ impl Ledger {
             Entry::Saw { joined, .. } => self.raise(record.pid, *joined),
             Entry::Steered { pid, joined, .. } => self.raise(*pid, *joined),
             _ => {}
+        }
+    }
+
+    /// `exits-once`: a process ends once.
+    fn exited(&mut self, pid: Pid) {
+        if self.processes.remove(&pid).is_none() {
+            let what = format!("record {}: process {pid} had ended", self.head);
+            self.findings.push(finding("exits-once", what));
         }
     }
 

@@ -1,6 +1,6 @@
-//! The proving ground: one workspace under the production loop (`machine::turn::Room`, its jobs, the real store on
-//! a temporary directory), and everything around it simulated from one seed: time, chance, models, mounts, clients,
-//! crashes, full and locked disks.
+//! The proving ground: one workspace under the production loop (`machine::turn::Room`, its jobs, the real
+//! store on a temporary directory), and everything around it simulated from one seed: time, chance, models,
+//! mounts, clients, crashes, full and locked disks.
 //!
 //! ```text
 //! plan ─▶ rig (steps, fates, crashes) ─▶ machine::turn ─▶ gate (what left, and when)
@@ -9,8 +9,8 @@
 //!           └ world: mounts with a ledger   ledger (a second fold, checks) · audit (files, kernel, world)
 //! ```
 //!
-//! The same seed gives the same trace, byte for byte. Never here: a thread, the host's clock, chance of the host,
-//! an order that comes from hashing.
+//! The same seed gives the same trace, byte for byte. Never here: a thread, the host's clock, chance of the
+//! host, an order that comes from hashing.
 #![forbid(unsafe_code)]
 
 pub mod audit;

@@ -1,6 +1,7 @@
 //! `sim`: runs seeds and says what they found; one line a seed, and at the end one JSON object on one line.
 //!
-//!     sim [--seeds N] [--seed S] [--steps N] [--plant BUG] [--trace] [once | overspend] [--effects N] [--json]
+//!     sim [--seeds N] [--seed S] [--steps N] [--plant BUG] [--trace] [--json] [once | overspend]
+//!         [--effects N]
 //!
 //! Exit code 0: nothing was found; with `--plant`: the bug was found. The seed of every failure is printed.
 #![forbid(unsafe_code)]

@@ -1,7 +1,9 @@
-//! A model that is scripted by chance and means ill: calls with valid and invalid arguments, tools that do not
-//! exist, paths at the limits, steering places, receivers out of mails, usage that lies, text without end.
+//! A model that is scripted by chance and means ill: calls with valid and invalid arguments, tools that do
+//! not exist, paths at the limits, steering places, receivers out of mails, usage that lies, text without
+//! end.
 //!
-//! One is made for each call, from the seed and the call's name: what it says does not depend on when it is asked.
+//! One is made for each call, from the seed and the call's name: what it says does not depend on when it is
+//! asked.
 
 use crate::{chance::Chance, known::Known, known::RECEIVERS, world::SITES};
 use abi::event::Stop;
@@ -133,9 +135,8 @@ fn arguments(chance: &mut Chance, known: &Known, name: &str) -> String {
             let to = chance.word(&RECEIVERS);
             let extra = chance.word(&["", "", "", ",\"bcc\":\"mallory@evil.example\""]);
             let body = chance.below(1000);
-            format!(
-                "{{\"mount\":\"{site}\",\"kind\":\"{kind}\",\"args\":{{\"to\":[\"{to}\"],\"body\":\"{body}\"{extra}}}}}"
-            )
+            let args = format!("{{\"to\":[\"{to}\"],\"body\":\"{body}\"{extra}}}");
+            format!("{{\"mount\":\"{site}\",\"kind\":\"{kind}\",\"args\":{args}}}")
         }
         "grant" => format!("{{\"pid\":{},\"need\":\"{}\"}}", known.pid(chance), need(chance)),
         "revoke" => format!("{{\"cap\":{}}}", known.cap(chance)),

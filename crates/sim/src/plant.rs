@@ -1,4 +1,5 @@
-//! Choosing a planted bug: `kernel:N`, `store:N`, or N for the kernel's. Only a build with the feature `plant` has any.
+//! Choosing a planted bug: `kernel:N`, `store:N`, or N for the kernel's. Only a build with the feature
+//! `plant` has any.
 
 /// Every bug there is, and what it is.
 pub const BUGS: [(&str, &str); 10] = [

@@ -1,9 +1,9 @@
 //! The rig: one workspace, driven through the production loop with everything around it simulated.
 //!
 //! ```text
-//! step:  clock goes on → clients call, mail arrives, jobs end, timers fire → a batch → `Room::turn` → what left
-//! fate of a turn:  none · the machine dies before the commit, or between two outputs after it · the commit fails
-//! crash: room dropped, jobs in flight done or not, files looked at by themselves, opened again
+//! step   clock goes on → clients call, mail arrives, jobs end, timers fire → a batch → `Room::turn` → outputs
+//! fate   none · the machine dies before the commit, or between two outputs after it · the commit fails
+//! crash  room dropped, jobs in flight done or not, files looked at by themselves, opened again
 //! ```
 //!
 //! Layers: `fate` (turns and crashes) over `jobs` (what left and comes back) over the state here.
@@ -55,8 +55,8 @@ const CLERK: &str = "---\nname: clerk\nmodel: sim\ntools: [list, read, write, mo
     dispatch, wait, propose, grant, revoke, signal, trace, complete, decide]\nneeds:\n  - read /data/**\n  \
     - write /data/**\n  - read /integrations/**\n  - apply mail.send\n  - ask any\n  - model any\n  \
     - spawn any\nbudget: {run: 0.40, day: 1.50}\nrestart: on-failure:2\n---\nKeep the papers.\n";
-const BOSS: &str = "---\nname: boss\nmodel: sim/large\ntools: [list, read, write, spawn, wait, grant, revoke, \
-    signal, propose]\nneeds:\n  - read /data/**\n  - write /data/d/**\n  - read /home/**\n  \
+const BOSS: &str = "---\nname: boss\nmodel: sim/large\ntools: [list, read, write, spawn, wait, grant, \
+    revoke, signal, propose]\nneeds:\n  - read /data/**\n  - write /data/d/**\n  - read /home/**\n  \
     - apply mail.send\n  - spawn any\n---\nHave things done.\n";
 const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, remove, move, propose, grant]\n\
     needs:\n  - read /integrations/**\n  - write /**\n  - read /**\n  - apply mail.send\n\
@@ -313,7 +313,8 @@ impl Rig {
         }
     }
 
-    /// Timers whose time has come fire, in any order; sometimes time goes to the next one, or the clock jumps.
+    /// Timers whose time has come fire, in any order; sometimes time goes to the next one, or the clock
+    /// jumps.
     fn fire(&mut self) {
         use machine::clock::Clock;
         if self.chance.one_in(12)

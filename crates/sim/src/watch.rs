@@ -1,5 +1,5 @@
-//! Time in a run: stands still until the rig moves it, jumps when the rig says so, and can be made to break, which
-//! ends whatever is being decided as a crash of the machine would.
+//! Time in a run: stands still until the rig moves it, jumps when the rig says so, and can be made to
+//! break, which ends whatever is being decided as a crash of the machine would.
 
 use abi::Micros;
 use machine::clock::{Clock, Given};

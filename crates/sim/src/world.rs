@@ -1,4 +1,5 @@
-//! The world outside: mounts that keep a ledger of everything that was done to them, one for each recovery class.
+//! The world outside: mounts that keep a ledger of everything that was done to them, one for each recovery
+//! class.
 //!
 //! | site   | doing it twice                                   | asked whether it happened |
 //! | ------ | ------------------------------------------------ | ------------------------- |
@@ -59,14 +60,9 @@ impl Site {
         self.deeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How an effect in doubt is treated here.
-    pub fn recovery(&self) -> Recovery {
-        self.recovery
-    }
-
     /// Whether the other side will not do this one.
     pub fn refuses(effect: &EffectId) -> bool {
-        effect.short() % 11 == 0
+        effect.short().is_multiple_of(11)
     }
 }
 
@@ -112,7 +108,7 @@ impl Mount for Site {
     fn probe(&self, effect: &EffectId, _: &str, _: &Fields) -> Probed {
         let happened = self.deeds().get(effect).is_some_and(|deed| deed.happened > 0);
         match (self.recovery, happened) {
-            (Recovery::Probe, _) if effect.short() % 13 == 0 => Probed::Unknown,
+            (Recovery::Probe, _) if effect.short().is_multiple_of(13) => Probed::Unknown,
             (Recovery::Probe, true) => Probed::Happened(abi::Content::of(b"")),
             (Recovery::Probe, false) => Probed::Absent,
             (Recovery::Repeat | Recovery::Keyed | Recovery::Opaque, _) => Probed::Unknown,

@@ -140,9 +140,9 @@ impl Acts {
         None
     }
 
-    /// `model-rebought`: a call whose answer is durable is never bought again. `lost-twice`: one of unknown outcome
-    /// at most once more, unless somebody thawed its process. `turn-order`: a step follows the one before it, after
-    /// all tool calls of that have an outcome.
+    /// `model-rebought`: a call whose answer is durable is never bought again. `lost-twice`: one of unknown
+    /// outcome at most once more, unless somebody thawed its process. `turn-order`: a step follows the one
+    /// before it, after all tool calls of that have an outcome.
     fn intend_model(&mut self, record: &Record) -> Option<Finding> {
         let Entry::ModelIntended { effect, attempt, step, .. } = &record.body else { return None };
         let row = self.models.entry(*effect).or_default();
@@ -190,7 +190,8 @@ impl Acts {
         (due != (step, index)).then(|| finding("turn-order", what()))
     }
 
-    /// `sink`: nothing irreversible leaves under an external label but by rules 6a, 6c and an operator's approval.
+    /// `sink`: nothing irreversible leaves under an external label but by rules 6a, 6c and an operator's
+    /// approval.
     fn intend(&mut self, record: &Record, label: Option<&Label>) -> Option<Finding> {
         let Entry::Intended { effect, mount, kind, recovery, rule, proposal, .. } = &record.body else {
             return None;
@@ -248,7 +249,9 @@ impl Acts {
 
     fn ended(&mut self, record: &Record, effect: &EffectId, done: bool) -> Option<Finding> {
         let act = self.effects.get_mut(effect)?;
-        let may = matches!(act.stage, Stage::Dispatched | Stage::InDoubt);
+        // One that was never handed over can be withdrawn.
+        let withdrawn = act.stage == Stage::Intended && !done;
+        let may = withdrawn || matches!(act.stage, Stage::Dispatched | Stage::InDoubt);
         let what = format!("record {}: ended at {:?}", record.seq, act.stage);
         act.stage = if done { Stage::Done } else { Stage::Failed };
         (!may).then(|| finding("effect-order", what))

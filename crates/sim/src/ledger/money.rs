@@ -1,5 +1,6 @@
-//! Budgets, folded anew: what is reserved is the sum of what is live, what is used the sum of what was charged, at
-//! every ancestor. Nothing is admitted over a limit; what goes beyond one is a settled overrun and nothing else.
+//! Budgets, folded anew: what is reserved is the sum of what is live, what is used the sum of what was
+//! charged, at every ancestor. Nothing is admitted over a limit; what goes beyond one is a settled overrun
+//! and nothing else.
 
 use super::{Finding, finding};
 use abi::{

@@ -1,5 +1,5 @@
-//! Turns, and how they can end: well, not at all, or in the middle. What the files say after each crash is checked
-//! before anybody writes to them again.
+//! Turns, and how they can end: well, not at all, or in the middle. What the files say after each crash is
+//! checked before anybody writes to them again.
 
 use super::{LEASE, OPERATOR, Rig};
 use crate::{
@@ -325,7 +325,8 @@ impl Rig {
     }
 }
 
-/// As the daemon decides after a failed batch: what ended outside and what arrived is brought to the next room.
+/// As the daemon decides after a failed batch: what ended outside and what arrived is brought to the next
+/// room.
 fn still_true(input: &Input) -> bool {
     matches!(&input.event.body, Body::ModelEnded { .. } | Body::EffectEnded { .. } | Body::Arrived { .. })
 }

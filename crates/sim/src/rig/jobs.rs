@@ -95,7 +95,8 @@ impl Rig {
         }
     }
 
-    /// `out-before-record`: whatever left after a commit has its record in what another reader saw on the disk then.
+    /// `out-before-record`: whatever left after a commit has its record in what another reader saw on the
+    /// disk then.
     pub(super) fn check_outs(&mut self, outs: &[Out], witness: Option<Seq>) {
         let seen = witness.unwrap_or_default();
         for out in outs {

@@ -105,6 +105,8 @@ fn spawned(label: u32) -> Entry {
         restarts: 0,
         lane: false,
         withheld: vec![],
+        budget: None,
+        standing: Default::default(),
     }
 }
 
