@@ -15,10 +15,11 @@ pub const POLICY_PATH: &str = "/sys/policy.yaml";
 /// Where the budget stands.
 pub const BUDGET_PATH: &str = "/sys/budget.yaml";
 
-/// Every file, in the order it is written. Policy and budget come first, so that they are the first records.
+/// Every file, in the order it is written. Policy and budget come last: once they stand they are loaded, and
+/// a workspace with a policy is complete.
 pub const FILES: [(&str, &[u8]); 4] = [
-    (POLICY_PATH, POLICY),
-    (BUDGET_PATH, BUDGET),
     ("/AGENTS.md", AGENTS),
     ("/agents/helper/AGENT.md", HELPER),
+    (POLICY_PATH, POLICY),
+    (BUDGET_PATH, BUDGET),
 ];

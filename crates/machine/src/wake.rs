@@ -95,15 +95,28 @@ impl Room {
             let body = Body::Priced { model: model.clone(), price: *price };
             inputs.push(Input::now(&*setup.clock, body, Vec::new()));
         }
-        if newborn {
-            inputs
-                .extend(shipped::FILES.iter().filter_map(|file| write(&*setup.clock, &birth.operator, file)));
-        }
         self.begin(inputs, sink)?;
+        if !self.kernel.has_policy() {
+            self.ship(&birth.operator, sink)?;
+        }
         if !self.kernel.has_policy() {
             self.reload_policy(sink)?;
         }
         Ok(())
+    }
+
+    /// Writes the shipped files that do not stand yet. Being born takes several transactions: it may have
+    /// been cut off between any two of them. The policy comes last, so with one loaded all of them stand.
+    fn ship(&mut self, operator: &str, sink: &mut dyn Sink) -> Result<(), Failed> {
+        let mut inputs = Vec::new();
+        for file in &shipped::FILES {
+            let Ok(path) = TreePath::parse(file.0) else { continue };
+            let stands = self.head(&path).map_err(|trouble| alone(Failure::Store(trouble)))?.is_some();
+            if !stands {
+                inputs.extend(write(&*self.clock, operator, file));
+            }
+        }
+        self.begin(inputs, sink)
     }
 
     /// Snapshot and replay, without an event.
@@ -216,3 +229,6 @@ impl Sink for First<'_> {
         self.sink.follows()
     }
 }
+
+#[cfg(test)]
+mod tests;
