@@ -56,7 +56,8 @@ pub const POSTCONDITIONS_MAX: usize = 8;
 pub const OPERATION_ENTRIES_MAX: usize = 10_000;
 /// Entries one `list` or `history` or `trace` answers.
 pub const LISTING_MAX: u32 = 10_000;
-/// Bytes of a model answer in its canonical form, which is kept as an inline blob; beyond it the stream is ended.
+/// Bytes of a model answer in its canonical form, which is kept as an inline blob; beyond it the stream is
+/// ended.
 pub const ANSWER_BYTES_MAX: u64 = BLOB_INLINE_BYTES_MAX;
 /// Output tokens reserved for a model call before it starts, and added at each top-up.
 pub const OUTPUT_STEP_TOKENS: u64 = 1024;

@@ -128,8 +128,8 @@ enum Part<'a> {
     Any,
 }
 
-/// A set of paths, or of words: `/data/**`, `/mail/*/new`, `mail.send`, `*`. A word may hold a `/` (a model's name
-/// does) and is one whole; a word's `*` is every word.
+/// A set of paths, or of words: `/data/**`, `/mail/*/new`, `mail.send`, `*`. A word may hold a `/` (a model's
+/// name does) and is one whole; a word's `*` is every word.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[musli(transparent)]
 pub struct Pattern(String);

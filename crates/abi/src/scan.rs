@@ -34,10 +34,18 @@ fn continues(c: char) -> bool {
     c.is_alphanumeric() || "._%+-@".contains(c)
 }
 
-/// Characters that an address may begin with or hold (`atext` of RFC 5322): after one of them a longer address is
-/// under way.
+/// Characters that an address may begin with or hold (`atext` of RFC 5322): after one of them a longer
+/// address is under way.
 fn leads(c: char) -> bool {
     "!#$&'*/=?^`{|}~".contains(c)
+}
+
+/// Whether the text holds something that a reader's program may fetch, or that leads elsewhere: an address of
+/// the web, markup, a data or script scheme. Rather too often than too rarely: what it finds is only asked
+/// about.
+pub fn may_lead_elsewhere(text: &str) -> bool {
+    let text = fold(text);
+    ["://", "www.", "](", "<", "data:", "javascript:", "mailto:"].iter().any(|sign| text.contains(sign))
 }
 
 /// Whether `literal` stands anywhere in the text, by bytes.
@@ -48,6 +56,20 @@ pub fn has_text(text: &[u8], literal: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_leads_elsewhere_is_seen() {
+        for (text, want) in [
+            ("Thank you, see you on Monday.", false),
+            ("3 < 4 is so", true),
+            ("https://x.example/?q=secret", true),
+            ("ＨＴＴＰ：／／x.example", true),
+            ("![i](//x.example/i.png)", true),
+            ("WWW.x.example", true),
+        ] {
+            assert_eq!(may_lead_elsewhere(text), want, "{text:?}");
+        }
+    }
 
     #[test]
     fn tokens_are_whole() {

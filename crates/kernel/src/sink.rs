@@ -1,7 +1,8 @@
 //! The sink table: what may leave, given the label of all that had a part in the decision. First match wins.
 //!
-//! This version holds rules 1, 2, 5, 6a, 6c and the steering places; what it does not know asks. A workspace
-//! made for a demonstration may lack rule 6 from its genesis on, so that the rule's worth can be seen.
+//! This version holds rules 1, 2, 5, 6a, 6c and the steering places; what it does not know asks, so also a
+//! vouched receiver when the payload could lead a reader elsewhere. A workspace made for a demonstration may
+//! lack rule 6 from its genesis on, so that the rule's worth can be seen.
 
 use crate::{Kernel, authority::Want};
 use abi::{
@@ -107,9 +108,15 @@ impl Kernel {
         if steering_values(question.kind, question.fields).next().is_none() {
             return Ok(Verdict::Ask(Rule::External));
         }
-        if self.unapproved(question).is_empty() {
-            return Ok(Verdict::Apply(Rule::ApprovedBefore));
+        let approved = self.unapproved(question).is_empty();
+        if !approved && !named {
+            return Ok(Verdict::Ask(Rule::Unvouched));
         }
-        Ok(if named { Verdict::Apply(Rule::OperatorsWords) } else { Verdict::Ask(Rule::Unvouched) })
+        // Rule 7 is not built as it will be: whatever in the payload could lead a reader elsewhere asks.
+        let payload = question.kind.payload.iter().filter_map(|name| question.fields.get(name)).flatten();
+        if payload.map(String::as_str).any(abi::scan::may_lead_elsewhere) {
+            return Ok(Verdict::Ask(Rule::External));
+        }
+        Ok(Verdict::Apply(if approved { Rule::ApprovedBefore } else { Rule::OperatorsWords }))
     }
 }

@@ -248,8 +248,8 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
 
 fn answered(step: &mut Step<'_>, pid: Pid, (answer, tools, stop): (Content, u32, Stop), facts: Facts) {
     let Some(process) = step.state().processes.get(&pid) else { return };
-    // Words that joined meanwhile are answered before the turn may end; so is an answer that we cut short. A last
-    // answer ends the turn even if it is frozen: that is no new step, and thawing must not buy another.
+    // Words that joined meanwhile are answered before the turn may end; so is an answer that we cut short. A
+    // last answer ends the turn even if it is frozen: that is no new step, and thawing must not buy another.
     let steered = process.turn.pending.len() > 1;
     if tools > 0 || steered || stop == Stop::Cut {
         return proceed(step, pid);

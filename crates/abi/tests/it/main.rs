@@ -76,7 +76,9 @@ proptest! {
     }
 
     #[test]
-    fn any_words_are_parsed_or_refused(text in "(mount|budget|workspace|read|write|ask|apply|)[ a-z0-9/*.:$-]{0,40}") {
+    fn any_words_are_parsed_or_refused(
+        text in "(mount|budget|workspace|read|write|ask|apply|)[ a-z0-9/*.:$-]{0,40}",
+    ) {
         let ctl = TreePath::parse("/sys/ctl").unwrap();
         let _ = control::parse(&ctl, &text);
         let _ = text.parse::<Nano>();
@@ -101,7 +103,11 @@ proptest! {
     }
 
     #[test]
-    fn a_token_is_found_where_it_stands(before in "[ ,;<(]", word in "[a-z]{1,8}@[a-z]{1,8}\\.example", after in "[ ,;>)]?") {
+    fn a_token_is_found_where_it_stands(
+        before in "[ ,;<(]",
+        word in "[a-z]{1,8}@[a-z]{1,8}\\.example",
+        after in "[ ,;>)]?",
+    ) {
         let text = format!("x{before}{word}{after}");
         prop_assert!(scan::has_token(&text, &word));
         prop_assert!(scan::has_token(&text, &word.to_uppercase()));

@@ -1,3 +1,5 @@
+//! Rows: what the questions of the kernel are answered.
+
 use super::{leads, replaced};
 use abi::path::{Pattern, TreePath};
 

@@ -38,7 +38,8 @@ pub fn once(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     ])
 }
 
-/// Budgets passed by more than one top-up step, with agents racing one budget, crashes, and a provider that lies.
+/// Budgets passed by more than one top-up step, with agents racing one budget, crashes, and a provider that
+/// lies.
 pub fn overspend(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     let report = Report::of(rig, &["overspend", "--json"])?;
     Ok(vec![Row {
