@@ -133,7 +133,15 @@ pub enum Body {
     /// The workspace was loaded from disk (first event after every load, also after genesis). Effects that
     /// were under way are taken up again by the table of deaths.
     Woke {
-        /// Money the node lends to the workspace until it sleeps: the limit of its root account.
+        /// Money the node lends to the workspace until it sleeps or is lent more: the limit of its root account.
+        lease: Nano,
+        /// Effects and model calls that outlived the load: somebody still works at them, or what came of them
+        /// is one of the next events. They are not taken up again.
+        under_way: Vec<EffectId>,
+    },
+    /// The node lends anew.
+    Leased {
+        /// All that the workspace may spend, counted from when it woke.
         lease: Nano,
     },
     /// `/sys/policy.yaml` and `/sys/budget.yaml` were read.
@@ -261,6 +269,7 @@ impl Body {
         match self {
             Self::Genesis { .. } => "genesis",
             Self::Woke { .. } => "woke",
+            Self::Leased { .. } => "leased",
             Self::PolicyLoaded { .. } => "policy-loaded",
             Self::Priced { .. } => "priced",
             Self::Mounted { .. } => "mounted",

@@ -91,6 +91,9 @@ impl Label {
                 .is_some_and(|(mount, _)| self.sources.contains(mount) || other.sources.contains(mount))
         };
         sources.retain(|source| !whole(source));
+        if sources.contains(MANY) {
+            sources = BTreeSet::from([MANY.into()]);
+        }
         if sources.len() > limits::LABEL_SOURCES_MAX {
             sources = collapse(&sources);
         }
@@ -108,11 +111,14 @@ impl Label {
     }
 }
 
+/// What stands for more mounts and principals than a label can name.
+const MANY: &str = "many";
+
 /// Sources cut to what stands before the first `/`; above 64 of those, the one word `many`.
 fn collapse(sources: &BTreeSet<String>) -> BTreeSet<String> {
     let mounts: BTreeSet<String> =
         sources.iter().filter_map(|source| source.split('/').next()).map(String::from).collect();
-    if mounts.len() > limits::LABEL_SOURCES_MAX { BTreeSet::from([String::from("many")]) } else { mounts }
+    if mounts.len() > limits::LABEL_SOURCES_MAX { BTreeSet::from([MANY.into()]) } else { mounts }
 }
 
 impl fmt::Display for Label {

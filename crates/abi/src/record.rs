@@ -585,6 +585,11 @@ pub enum Entry {
         /// What it was.
         what: String,
     },
+    /// The node lends anew.
+    Leased {
+        /// Limit of the root account, counted from when the workspace woke.
+        lease: Nano,
+    },
 }
 
 impl Entry {
@@ -631,6 +636,7 @@ impl Entry {
             Self::TimerGone { .. } => "timer-gone",
             Self::ClockJumped { .. } => "clock-jumped",
             Self::Quarantined { .. } => "quarantined",
+            Self::Leased { .. } => "leased",
         }
     }
 }

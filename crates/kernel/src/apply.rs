@@ -35,6 +35,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::Stalled { .. } => {}
         Entry::Genesis { .. }
         | Entry::Woke { .. }
+        | Entry::Leased { .. }
         | Entry::PolicyLoaded { .. }
         | Entry::Priced { .. }
         | Entry::Mounted { .. }
@@ -84,6 +85,7 @@ fn workspace(state: &mut State, body: &Entry) {
             state.lease = *lease;
             state.lease_used = 0;
         }
+        Entry::Leased { lease } => state.lease = *lease,
         Entry::PolicyLoaded { digest, policy } => {
             state.policy = Some(Loaded { digest: *digest, policy: policy.clone() });
         }
@@ -449,7 +451,10 @@ fn tool(state: &mut State, record: &Record) {
     };
     match &record.body {
         Entry::Tool { index, name, args, outcome, code, fresh, .. } => {
-            process.turn.pending.push(Item { role: Role::Tool(*index), content: *outcome });
+            // Results stand right after the answer that asked for them; words that joined meanwhile come after.
+            let pending = &mut process.turn.pending;
+            let place = pending.iter().position(|item| item.role == Role::User).unwrap_or(pending.len());
+            pending.insert(place, Item { role: Role::Tool(*index), content: *outcome });
             let next = index.saturating_add(1);
             process.turn.phase =
                 if next < count { Phase::Tools { answer, count, next } } else { Phase::Ready };

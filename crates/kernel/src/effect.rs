@@ -509,7 +509,14 @@ fn in_doubt(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
     step.cause = Some(row.seq);
     step.emit(Entry::InDoubt { effect });
     step.alarm(format!("{} at {}: a crash left it open whether it happened", row.kind, row.mount));
-    if let Ok(kind) = declared(step.kernel, &row.mount, &row.kind).cloned() {
+    let kind = declared(step.kernel, &row.mount, &row.kind).cloned().unwrap_or_else(|_| Kind {
+        name: row.kind.clone(),
+        class: abi::manifest::Class::ExternalIrreversible,
+        steering: vec![],
+        payload: vec![],
+        recovery: Recovery::Opaque,
+    });
+    {
         let intent = Intent { pid: row.pid, mount: row.mount.clone(), kind, args: row.args };
         let about = format!("effect {effect} may have happened; approve to do it again");
         let wait_us = limits::IRREVERSIBLE_WAIT_US;

@@ -121,9 +121,20 @@ impl Kernel {
         self.state.timers.values().map(|timer| timer.due).min()
     }
 
-    /// Money spent or reserved since `Woke`, out of the lease.
+    /// Money spent since `Woke`, settled: what is reserved is not in it and will be, once, when it is settled.
     pub fn spent(&self) -> Nano {
-        Nano(self.state.lease_used.saturating_add(self.root_reserved()))
+        Nano(self.state.lease_used)
+    }
+
+    /// Money reserved for what is under way.
+    pub fn reserved(&self) -> Nano {
+        Nano(self.root_reserved())
+    }
+
+    /// What of the lease is neither spent nor reserved.
+    pub fn lease_left(&self) -> Nano {
+        let taken = self.state.lease_used.saturating_add(self.root_reserved());
+        Nano(self.state.lease.0.saturating_sub(taken))
     }
 
     /// Whether a policy is loaded; without one nothing starts.

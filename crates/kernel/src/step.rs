@@ -28,6 +28,7 @@ pub fn plan(kernel: &Kernel, event: &Event) -> Result<Vec<Lookup>, Error> {
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer)),
         Body::Genesis { .. }
         | Body::Woke { .. }
+        | Body::Leased { .. }
         | Body::PolicyLoaded { .. }
         | Body::Priced { .. }
         | Body::Mounted { .. }
@@ -97,7 +98,10 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
     step.notice_clocks(event);
     match &event.body {
         Body::Genesis { id, lacks } => wake::genesis(&mut step, *id, lacks),
-        Body::Woke { lease } => wake::woke(&mut step, *lease),
+        Body::Woke { lease, under_way } => wake::woke(&mut step, *lease, under_way),
+        Body::Leased { lease } => {
+            step.emit(Entry::Leased { lease: *lease });
+        }
         Body::PolicyLoaded { digest, policy } => {
             step.emit(Entry::PolicyLoaded { digest: *digest, policy: policy.clone() });
             wake::workspace_limits(&mut step);

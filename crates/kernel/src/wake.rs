@@ -49,13 +49,14 @@ pub fn workspace_limits(step: &mut Step<'_>) {
     }
 }
 
-/// The workspace was loaded: every timer runs again, every effect goes through the table of deaths, every
-/// turn goes on where its last committed step left it.
-pub fn woke(step: &mut Step<'_>, lease: Nano) {
+/// The workspace was loaded: every timer runs again, every effect goes through the table of deaths (but for
+/// those that did not die with the load), every turn goes on where its last committed step left it.
+pub fn woke(step: &mut Step<'_>, lease: Nano, under_way: &[EffectId]) {
     let state = step.state();
     let timers: Vec<(TimerId, u64)> = state.timers.iter().map(|(id, timer)| (*id, timer.due)).collect();
-    let calls: Vec<EffectId> = state.model_calls.keys().copied().collect();
-    let effects: Vec<EffectId> = state.effects.keys().copied().collect();
+    let died = |effect: &&EffectId| !under_way.contains(effect);
+    let calls: Vec<EffectId> = state.model_calls.keys().filter(died).copied().collect();
+    let effects: Vec<EffectId> = state.effects.keys().filter(died).copied().collect();
     step.emit(Entry::Woke { lease });
     for (timer, due) in timers {
         let after_us = due.saturating_sub(step.at);

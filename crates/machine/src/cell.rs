@@ -6,6 +6,7 @@
 use crate::{
     connection::{Connection, Id},
     guard::guard,
+    lease::Lent,
     turn::{Input, Room},
 };
 use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
@@ -51,6 +52,8 @@ pub(crate) struct State {
     pub set_aside: BTreeSet<Hash>,
     /// Rules it is born without; none once it exists.
     pub birth: Option<Vec<u8>>,
+    /// Money it was last lent.
+    pub lent: Lent,
     /// Last record that is durable; 0 until it was awake once.
     pub seq: Seq,
 }
@@ -208,7 +211,8 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Arrived { .. } | Body::Quarantined { .. } => true,
         // Waking asks again; an older `absent` beside the new one would have it done twice.
         Body::EffectProbed { .. } => false,
-        Body::Genesis { .. } | Body::Woke { .. } | Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
+        Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } => false,
+        Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::ModelProgress { .. } | Body::Armed { .. } | Body::TimerFired { .. } => {
             false

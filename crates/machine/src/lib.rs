@@ -25,6 +25,7 @@ mod door;
 mod guard;
 pub mod job;
 mod journal;
+mod lease;
 mod mounts;
 mod node;
 pub mod policy;

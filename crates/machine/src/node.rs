@@ -8,7 +8,9 @@ use crate::{
     connection::{Connection, Id, gone},
     daemon::Options,
     guard::guard,
-    job, journal, mounts,
+    job, journal,
+    lease::{self, Lent},
+    mounts,
     pool::Pool,
     post::{Post, notice},
     random,
@@ -285,11 +287,7 @@ impl Node {
         let turned = match room {
             Ok(mut room) => {
                 let inputs = self.screen(cell, inputs);
-                let turned = if inputs.is_empty() {
-                    Ok(Turned { done: inputs, rest: Vec::new() })
-                } else {
-                    room.turn(inputs, &mut post)
-                };
+                let turned = self.turn(cell, &mut room, inputs, &mut post);
                 if turned.is_err() {
                     self.awake.fetch_sub(1, Ordering::Relaxed);
                 }
@@ -304,6 +302,23 @@ impl Node {
             Ok((room, turned)) => self.settle(cell, room, turned),
             Err(failed) => self.fail(cell, failed),
         }
+    }
+
+    fn turn(
+        &self,
+        cell: &Cell,
+        room: &mut Room,
+        inputs: Vec<Input>,
+        post: &mut Post<'_>,
+    ) -> Result<Turned, Failed> {
+        if inputs.is_empty() {
+            return Ok(Turned { done: inputs, rest: Vec::new() });
+        }
+        if let Err(mut failed) = self.renew(cell, room, post) {
+            failed.lost.extend(inputs);
+            return Err(failed);
+        }
+        room.turn(inputs, post)
     }
 
     fn settle(&self, cell: &Arc<Cell>, mut room: Box<Room>, turned: Turned) {
@@ -348,8 +363,10 @@ impl Node {
             set_aside: self.registry.set_aside(&cell.name).map_err(store)?,
         };
         let mut room = Room::load(&setup, begin)?;
-        let spent = room.kernel().spent();
-        setup.lease = self.registry.wake(&cell.name, spent, self.clock.wall()).map_err(store)?;
+        let (mark, reserved) = (lease::mark(room.kernel()), room.kernel().reserved());
+        let (wall, mono) = (self.clock.wall(), self.clock.mono());
+        setup.lease = self.registry.wake(&cell.name, mark, reserved, wall).map_err(store)?;
+        guard(&cell.state).lent = Lent::of(setup.lease, reserved, wall, mono);
         mounts::attach(self, cell, room.kernel().mounts());
         room.wake(&setup, self.birth(born.unwrap_or_default()).map_err(store)?, post)?;
         let mut state = guard(&cell.state);
@@ -531,7 +548,7 @@ impl Node {
         // What still runs, or is fed by a mount, is woken again when the daemon starts.
         let busy = !room.kernel().idle() || !guard(&cell.mounts).attached.is_empty();
         let stays = if busy { Stays::Awake } else { Stays::Asleep };
-        let bed = Bed { spent: room.kernel().spent(), due: room.kernel().next_due(), stays };
+        let bed = Bed { mark: lease::mark(room.kernel()), due: room.kernel().next_due(), stays };
         self.registry.sleep(&cell.name, &bed)
     }
 
@@ -615,7 +632,10 @@ fn claim(state: &mut State) -> bool {
 
 /// Waking cannot be left out: a workspace that dies of it stays down, with ever longer pauses.
 fn can_be_set_aside(input: &Input) -> bool {
-    !matches!(input.event.body, Body::Genesis { .. } | Body::Woke { .. } | Body::Quarantined { .. })
+    !matches!(
+        input.event.body,
+        Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } | Body::Quarantined { .. }
+    )
 }
 
 /// What stands in for an event that was set aside.

@@ -2,7 +2,7 @@
 
 use crate::guard::guard;
 use abi::{
-    Hash, Micros,
+    Hash, Micros, limits,
     money::{Nano, Price},
 };
 use std::{
@@ -12,21 +12,28 @@ use std::{
 };
 use store::{
     Node, Options, Trouble,
-    node::{Awakeness, WorkspaceRow},
+    node::{Awakeness, Mark, WorkspaceRow},
 };
 
 /// What all workspaces of a node may spend in a day. High: what holds an installation to a sum is the
 /// workspace's own `/sys/budget.yaml`; this one only bounds a node that runs very many.
 const NODE_DAY: Nano = Nano(10_000_000_000_000);
-/// What a workspace is lent when it wakes. Spent, it is frozen until it has slept, so it lies well above the
-/// shipped limit of a day.
-const LEASE: Nano = Nano(100_000_000_000);
+/// What a workspace is lent beyond what it has reserved. Half used, it is lent anew.
+pub(crate) const LEASE: Nano = Nano(10_000_000_000);
+/// Nobody is lent more than this part of what is left of the day, so that as many as can be awake all have
+/// something.
+const PART: i64 = limits::AWAKE_WORKSPACES_MAX as i64;
 const DAY_US: u64 = 24 * 3600 * 1_000_000;
+
+/// The day of a time, counted from 1970, UTC.
+pub(crate) fn day_of(wall: Micros) -> u64 {
+    wall / DAY_US
+}
 
 /// How a workspace goes to sleep.
 pub(crate) struct Bed {
-    /// Of its lease.
-    pub spent: Nano,
+    /// How far it came, and what it spent.
+    pub mark: Mark,
     /// When it wants to be woken.
     pub due: Option<Micros>,
     /// Whether it is to be awake again after a restart.
@@ -109,24 +116,33 @@ impl Registry {
         Ok(self.node().workspace(name)?.is_some())
     }
 
-    /// Registers it if it is new, marks it awake, settles what a crash left open, and lends it money: durable
-    /// when this returns.
-    pub fn wake(&self, name: &str, spent: Nano, now: Micros) -> Result<Nano, Trouble> {
+    /// Registers it if it is new, marks it awake, settles what a crash left open at this mark, and lends it
+    /// money beyond what it has reserved: durable when this returns.
+    pub fn wake(&self, name: &str, mark: Mark, reserved: Nano, now: Micros) -> Result<Nano, Trouble> {
         let mut node = self.node();
         if node.workspace(name)?.is_none() {
             node.register(name, name)?;
         }
         node.set_awake(name, Awakeness::Awake)?;
         if node.leftover(name)?.is_some() {
-            node.settle(name, spent)?;
+            node.settle(name, mark)?;
         }
-        node.lease(name, LEASE, now / DAY_US)
+        let want = slice(&mut node, reserved, day_of(now))?;
+        // Its count begins anew with `Woke`.
+        node.lease(name, want, day_of(now), Mark { spent: Nano(0), ..mark })
+    }
+
+    /// Settles its lease at this mark and lends it anew from there.
+    pub fn renew(&self, name: &str, mark: Mark, reserved: Nano, now: Micros) -> Result<Nano, Trouble> {
+        let mut node = self.node();
+        let want = slice(&mut node, reserved, day_of(now))?;
+        node.renew(name, want, day_of(now), mark)
     }
 
     /// Settles its lease and notes when to wake it.
     pub fn sleep(&self, name: &str, bed: &Bed) -> Result<(), Trouble> {
         let mut node = self.node();
-        node.settle(name, bed.spent)?;
+        node.settle(name, bed.mark)?;
         node.set_next_due(name, bed.due)?;
         match bed.stays {
             Stays::Awake => Ok(()),
@@ -145,3 +161,11 @@ impl Registry {
         Ok(all.into_iter().filter(|row| row.workspace == name).map(|row| row.digest).collect())
     }
 }
+
+fn slice(node: &mut Node, reserved: Nano, day: u64) -> Result<Nano, Trouble> {
+    let part = node.left(day)?.0.max(0) / PART;
+    Ok(Nano(reserved.0.saturating_add(part.min(LEASE.0))))
+}
+
+#[cfg(test)]
+mod tests;

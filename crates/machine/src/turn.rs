@@ -167,6 +167,8 @@ pub struct Room {
     pub(crate) set_aside: BTreeSet<Hash>,
     /// Records and their bytes since the last snapshot.
     pub(crate) since: (u64, u64),
+    /// What outlived the room before this one; waking leaves it alone.
+    pub(crate) under_way: Vec<EffectId>,
 }
 
 /// What leaves after the commit; what has to be read from the store first is not yet expanded.

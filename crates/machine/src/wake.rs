@@ -90,7 +90,11 @@ impl Room {
             let genesis = Body::Genesis { id: birth.id, lacks: birth.lacks };
             inputs.push(Input::now(&*setup.clock, genesis, Vec::new()));
         }
-        inputs.push(Input::now(&*setup.clock, Body::Woke { lease: setup.lease }, Vec::new()));
+        inputs.push(Input::now(
+            &*setup.clock,
+            Body::Woke { lease: setup.lease, under_way: self.under_way.clone() },
+            Vec::new(),
+        ));
         for (model, price) in &setup.prices {
             let body = Body::Priced { model: model.clone(), price: *price };
             inputs.push(Input::now(&*setup.clock, body, Vec::new()));
@@ -152,6 +156,7 @@ impl Room {
             secret: setup.secret,
             set_aside: setup.set_aside.clone(),
             since: (0, 0),
+            under_way: Vec::new(),
         })
     }
 

@@ -299,6 +299,7 @@ fn books(body: &Entry) -> Said {
         Entry::Woke { lease } => {
             Said("woke", format!("lease {lease}"), String::new(), Tone::Good, Weight::Act)
         }
+        Entry::Leased { lease } => good("lease", format!("{lease} since it woke"), ""),
         Entry::Mounted { mount, driver, argument, .. } => {
             good("mount", format!("{mount} {driver} {argument}"), "")
         }

@@ -4,7 +4,7 @@
 //! node       one row: secret, budget of a day            (here)
 //! operator   uid → name                                  (here)
 //! price      model → nano-units of a token               (money)
-//! lease      workspace → day, granted: the open ones     (money)
+//! lease      workspace → day, granted, from where        (money)
 //! spent      day → nano-units                            (money)
 //! workspace  name → directory, awake, next timer         (registry)
 //! kill       workspace, event → how often it killed      (poison)
@@ -19,7 +19,7 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
-pub use money::BUDGET_DAY;
+pub use money::{BUDGET_DAY, Mark};
 pub use poison::Quarantine;
 pub use registry::{Awakeness, WorkspaceRow};
 
@@ -62,7 +62,13 @@ CREATE TABLE workspace (
 -- Partial, so that boot touches only the rows it wants, whatever number is registered.
 CREATE INDEX workspace_awake ON workspace (awake) WHERE awake = 1;
 CREATE INDEX workspace_due ON workspace (next_due) WHERE next_due IS NOT NULL;
-CREATE TABLE lease (workspace TEXT PRIMARY KEY, day INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
+CREATE TABLE lease (
+    workspace TEXT PRIMARY KEY,
+    day INTEGER NOT NULL,
+    granted INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    base INTEGER NOT NULL
+) STRICT;
 CREATE TABLE spent (day INTEGER PRIMARY KEY, nano INTEGER NOT NULL) STRICT;
 CREATE TABLE kill (
     workspace TEXT NOT NULL,

@@ -176,7 +176,7 @@ impl Run {
                 let lacks = words.number("lacks").map(|rule| rule as u8);
                 self.step(Body::Genesis { id: [7; 16], lacks: lacks.into_iter().collect() });
                 let lease = words.key("lease").unwrap_or("100").parse().unwrap();
-                self.step(Body::Woke { lease });
+                self.step(Body::Woke { lease, under_way: Vec::new() });
             }
             "allow" | "ask" | "deny" => self.row(verb, words),
             "limit" => self.limit(words),
@@ -223,6 +223,8 @@ impl Run {
             "tool" => self.next(|body| matches!(body, Body::Tool { .. })),
             "arm" => self.next(|body| matches!(body, Body::Armed { .. })),
             "crash" => self.crash(),
+            "reload" => self.reload(),
+            "lend" => self.step(Body::Leased { lease: words.at(1).parse().unwrap() }),
             other => panic!("{other:?} is no event"),
         }
     }
@@ -409,16 +411,24 @@ impl Run {
 
     /// All that a crash loses is lost; what is restored from a snapshot goes on.
     fn crash(&mut self) {
-        let bytes = self.kernel.snapshot();
-        self.kernel = Kernel::restore(&bytes).unwrap();
-        assert_eq!(self.kernel.snapshot(), bytes, "restore and snapshot again");
         self.models.clear();
         self.dispatched.clear();
         self.probing.clear();
+        self.reload();
+    }
+
+    /// The same, but whoever works for the workspace outside lives.
+    fn reload(&mut self) {
+        let bytes = self.kernel.snapshot();
+        self.kernel = Kernel::restore(&bytes).unwrap();
+        assert_eq!(self.kernel.snapshot(), bytes, "restore and snapshot again");
         self.timers.clear();
         self.todo.clear();
         self.mono = 0;
-        self.step(Body::Woke { lease: Nano(100_000_000_000) });
+        let models = self.models.iter().map(|call| call.effect);
+        let under_way = models.chain(self.dispatched.iter().copied()).chain(self.probing.iter().copied());
+        let under_way = under_way.collect();
+        self.step(Body::Woke { lease: Nano(100_000_000_000), under_way });
     }
 
     fn step(&mut self, body: Body) {

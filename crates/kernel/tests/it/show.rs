@@ -86,7 +86,7 @@ impl Show<'_> {
     fn workspace(&mut self, body: &Entry) -> Option<String> {
         Some(match body {
             Entry::Genesis { lacks, .. } => format!("lacks {lacks:?}"),
-            Entry::Woke { lease } => format!("lease {lease}"),
+            Entry::Woke { lease } | Entry::Leased { lease } => format!("lease {lease}"),
             Entry::PolicyLoaded { policy, .. } => format!("{} rows", policy.rows.len()),
             Entry::Priced { model, .. } => model.clone(),
             Entry::Mounted { mount, driver, .. } => format!("{mount} {driver}"),

@@ -59,6 +59,7 @@ impl Money {
         let mut found = Vec::new();
         match &record.body {
             Entry::Woke { lease } => (self.lease, self.lease_used) = (lease.0, 0),
+            Entry::Leased { lease } => self.lease = lease.0,
             Entry::Priced { price, .. } => {
                 let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
                 self.step = self.step.max(price.token_out.0.saturating_mul(tokens));

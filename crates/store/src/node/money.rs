@@ -9,12 +9,26 @@
 //!
 //! What is out on lease counts as spent until it is settled, whatever day it is from, so all workspaces
 //! together never get more of a day than its budget. A lease belongs to the day it was taken for: when the
-//! day turns, settle and take another. Never here: a clock, or what a workspace does with its slice.
+//! day turns, or it is used up, it is renewed. It carries the place in the workspace's log at which it was
+//! taken, so that nothing is settled twice wherever a crash falls. Never here: a clock, or what a workspace
+//! does with its slice.
 
 use super::{Node, Within, signed};
 use crate::Trouble;
-use abi::money::{Nano, Price};
+use abi::{
+    Seq,
+    money::{Nano, Price},
+};
 use rusqlite::{OptionalExtension, params};
+
+/// A place in a workspace's log, and what the workspace has spent there, by its own count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The last record.
+    pub seq: Seq,
+    /// Counted from when it woke.
+    pub spent: Nano,
+}
 
 /// What a new node may spend in a day: $5.
 pub const BUDGET_DAY: Nano = Nano(5_000_000_000);
@@ -62,10 +76,31 @@ impl Node {
         Ok(Nano(found.unwrap_or(0)))
     }
 
+    /// What of a day's budget is neither spent nor out; below nothing when more was spent than lent.
+    pub fn left(&mut self, day: u64) -> Result<Nano, Trouble> {
+        self.change(|within| within.left(signed(day)).map(Nano))
+    }
+
     /// Lends this workspace what is left of the day, at most `want`, maybe nothing; durable when this
-    /// returns. A lease it still had open is first closed as spent in full. `Missing` if it is not
-    /// registered.
-    pub fn lease(&mut self, name: &str, want: Nano, day: u64) -> Result<Nano, Trouble> {
+    /// returns. Spending is counted from `from`. A lease it still had open is first closed as spent in full.
+    /// `Missing` if it is not registered.
+    pub fn lease(&mut self, name: &str, want: Nano, day: u64, from: Mark) -> Result<Nano, Trouble> {
+        self.lend(name, want, day, (from, None))
+    }
+
+    /// Settles what is open as of `from` and lends anew from there, as one change: what comes back can be
+    /// lent again.
+    pub fn renew(&mut self, name: &str, want: Nano, day: u64, from: Mark) -> Result<Nano, Trouble> {
+        self.lend(name, want, day, (from, Some(from)))
+    }
+
+    fn lend(
+        &mut self,
+        name: &str,
+        want: Nano,
+        day: u64,
+        (from, settled): (Mark, Option<Mark>),
+    ) -> Result<Nano, Trouble> {
         let missing = Trouble::Missing { file: self.place(name) };
         let day = signed(day);
         let granted = self.change(|within| {
@@ -73,19 +108,19 @@ impl Node {
             if within.0.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
                 return Ok(None);
             }
-            within.close(name, None)?;
+            within.close(name, settled)?;
             let granted = want.0.min(within.left(day)?).max(0);
-            let sql = "INSERT INTO lease (workspace, day, granted) VALUES (?1, ?2, ?3)";
-            within.0.execute(sql, params![name, day, granted])?;
+            let sql = "INSERT INTO lease (workspace, day, granted, seq, base) VALUES (?1, ?2, ?3, ?4, ?5)";
+            within.0.execute(sql, params![name, day, granted, signed(from.seq.0), from.spent.0])?;
             Ok(Some(Nano(granted)))
         })?;
         granted.ok_or(missing)
     }
 
-    /// Closes this workspace's open lease with what was really spent, be it more than was granted. Without an
-    /// open lease nothing happens, so a settling that was cut off can be made again.
-    pub fn settle(&mut self, name: &str, spent: Nano) -> Result<(), Trouble> {
-        self.change(|within| within.close(name, Some(spent)))
+    /// Closes this workspace's open lease with what was really spent since it was taken, be it more than was
+    /// granted. Without an open lease nothing happens, so a settling that was cut off can be made again.
+    pub fn settle(&mut self, name: &str, now: Mark) -> Result<(), Trouble> {
+        self.change(|within| within.close(name, Some(now)))
     }
 
     /// What this workspace has open. Before it is loaded: what a crash left, to be settled after replay.
@@ -96,14 +131,20 @@ impl Node {
 }
 
 impl Within<'_> {
-    /// Closes an open lease as spent so much, or in full.
-    fn close(&self, name: &str, spent: Option<Nano>) -> rusqlite::Result<()> {
-        let sql = "DELETE FROM lease WHERE workspace = ?1 RETURNING day, granted";
+    /// Closes an open lease as spent up to a mark, or in full. A mark at the very record the lease was taken
+    /// at says that nothing was spent: the workspace had not even begun to count.
+    fn close(&self, name: &str, now: Option<Mark>) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM lease WHERE workspace = ?1 RETURNING day, granted, seq, base";
         let mut closing = self.0.prepare_cached(sql)?;
-        let open: Option<(i64, i64)> =
-            closing.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((day, granted)) = open else { return Ok(()) };
-        let total = self.spent(day)?.saturating_add(spent.map_or(granted, |spent| spent.0.max(0)));
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let open: Option<(i64, i64, i64, i64)> = closing.query_row([name], row).optional()?;
+        let Some((day, granted, seq, base)) = open else { return Ok(()) };
+        let spent = match now {
+            None => granted,
+            Some(now) if signed(now.seq.0) == seq => 0,
+            Some(now) => now.spent.0.saturating_sub(base).max(0),
+        };
+        let total = self.spent(day)?.saturating_add(spent);
         self.0.execute("INSERT OR REPLACE INTO spent (day, nano) VALUES (?1, ?2)", [day, total])?;
         let sql = "DELETE FROM spent WHERE day <> ?1
             AND day NOT IN (SELECT day FROM spent ORDER BY day DESC LIMIT ?2)";

@@ -3,7 +3,7 @@
 use super::*;
 use crate::schema::Durable;
 use abi::{
-    Hash,
+    Hash, Seq,
     limits::POISON_KILLS_MAX,
     money::{Nano, Price},
 };
@@ -117,7 +117,7 @@ fn a_name_or_directory_is_taken_once_and_an_unknown_one_is_missing() {
     let missing = Trouble::Missing { file: file("b") };
     assert_eq!(node.set_awake("b", Awakeness::Awake), Err(missing.clone()));
     assert_eq!(node.set_next_due("b", Some(1)), Err(missing.clone()));
-    assert_eq!(node.lease("b", Nano(1), 1), Err(missing));
+    assert_eq!(node.lease("b", Nano(1), 1, Mark::default()), Err(missing));
     assert_eq!(node.workspaces().unwrap(), [asleep("a")]);
 }
 
@@ -161,8 +161,10 @@ fn money_is_lent_once() {
     {
         let mut given = None;
         match step {
-            Lease(name, want, day) => given = Some(node.lease(name, Nano(want), day).unwrap().0),
-            Settle(name, spent) => node.settle(name, Nano(spent)).unwrap(),
+            Lease(name, want, day) => {
+                given = Some(node.lease(name, Nano(want), day, Mark::default()).unwrap().0)
+            }
+            Settle(name, spent) => node.settle(name, at(1, spent)).unwrap(),
             Budget(budget) => node.set_budget_day(Nano(budget)).unwrap(),
             Crash => {
                 drop(node);
@@ -175,15 +177,42 @@ fn money_is_lent_once() {
     }
 }
 
+/// A place in a log.
+fn at(seq: u64, spent: i64) -> Mark {
+    Mark { seq: Seq(seq), spent: Nano(spent) }
+}
+
+#[test]
+fn nothing_is_settled_twice() {
+    let home = TempDir::new().unwrap();
+    let mut node = open(&home);
+    node.register("a", "/w/a").unwrap();
+    node.set_budget_day(Nano(100)).unwrap();
+    let spent = |node: &Node| (node.spent_day(1).unwrap().0, node.spent_day(2).unwrap().0);
+    node.lease("a", Nano(40), 1, at(10, 0)).unwrap();
+    // Renewed at 30 spent; then a crash before another record, and one after.
+    assert_eq!(node.renew("a", Nano(90), 1, at(15, 30)).unwrap(), Nano(70));
+    assert_eq!(node.renew("a", Nano(40), 1, at(15, 30)).unwrap(), Nano(40));
+    assert_eq!((spent(&node), node.left(1).unwrap()), ((30, 0), Nano(30)));
+    // The day turns: what was spent since belongs to the day before.
+    assert_eq!(node.renew("a", Nano(40), 2, at(20, 45)).unwrap(), Nano(40));
+    node.settle("a", at(25, 50)).unwrap();
+    assert_eq!(spent(&node), (45, 5));
+    // Lent to a workspace that then did not come to wake: its count is still the old one.
+    node.lease("a", Nano(40), 2, at(25, 0)).unwrap();
+    node.settle("a", at(25, 50)).unwrap();
+    assert_eq!((spent(&node), node.leftover("a").unwrap()), ((45, 5), None));
+}
+
 #[test]
 fn a_year_of_spending_is_kept() {
     let home = TempDir::new().unwrap();
     let mut node = open(&home);
     node.register("a", "/w/a").unwrap();
     for day in [u64::MAX, 0].into_iter().chain(1000..1370) {
-        node.lease("a", Nano(1), day).unwrap();
+        node.lease("a", Nano(1), day, Mark::default()).unwrap();
     }
-    node.settle("a", Nano(1)).unwrap();
+    node.settle("a", at(1, 1)).unwrap();
     let days: i64 = node.db.connection.query_row("SELECT count(*) FROM spent", [], |row| row.get(0)).unwrap();
     assert_eq!((days, node.spent_day(0).unwrap(), node.spent_day(1369).unwrap()), (366, Nano(0), Nano(1)));
 }
@@ -206,8 +235,8 @@ proptest! {
         for (kind, who, nano) in steps {
             let open_now = node.leftover(names[who]).unwrap();
             match (kind, open_now) {
-                (0 | 1, _) => drop(node.lease(names[who], Nano(nano), 1).unwrap()),
-                (2, Some(Nano(granted))) => node.settle(names[who], Nano(nano.min(granted))).unwrap(),
+                (0 | 1, _) => drop(node.lease(names[who], Nano(nano), 1, Mark::default()).unwrap()),
+                (2, Some(Nano(granted))) => node.settle(names[who], at(1, nano.min(granted))).unwrap(),
                 (2, None) => {}
                 _ => {
                     drop(node);
