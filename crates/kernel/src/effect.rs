@@ -509,6 +509,7 @@ fn in_doubt(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
     step.cause = Some(row.seq);
     step.emit(Entry::InDoubt { effect });
     step.alarm(format!("{} at {}: a crash left it open whether it happened", row.kind, row.mount));
+    // Also when its mount is gone: approving waits until it is back.
     let kind = declared(step.kernel, &row.mount, &row.kind).cloned().unwrap_or_else(|_| Kind {
         name: row.kind.clone(),
         class: abi::manifest::Class::ExternalIrreversible,
@@ -516,15 +517,13 @@ fn in_doubt(step: &mut Step<'_>, effect: EffectId, row: &EffectRow) {
         payload: vec![],
         recovery: Recovery::Opaque,
     });
-    {
-        let intent = Intent { pid: row.pid, mount: row.mount.clone(), kind, args: row.args };
-        let about = format!("effect {effect} may have happened; approve to do it again");
-        let wait_us = limits::IRREVERSIBLE_WAIT_US;
-        let label = step.kernel.label_of(row.pid, &step.actor);
-        let (paths, steering) = (vec![], vec![]);
-        let held = Held { effect, intent, label, about, paths, steering, wait_us, content: None };
-        let _ = hold(step, held, Rule::InDoubt);
-    }
+    let intent = Intent { pid: row.pid, mount: row.mount.clone(), kind, args: row.args };
+    let about = format!("effect {effect} may have happened; approve to do it again");
+    let wait_us = limits::IRREVERSIBLE_WAIT_US;
+    let label = step.kernel.label_of(row.pid, &step.actor);
+    let (paths, steering) = (vec![], vec![]);
+    let held = Held { effect, intent, label, about, paths, steering, wait_us, content: None };
+    let _ = hold(step, held, Rule::InDoubt);
     let error =
         Error::new(Code::Interrupted, "a crash left it open whether it happened; the operator is asked");
     turn::resolve(step, WaitOn::Effect(effect), &Err(error));
