@@ -40,6 +40,7 @@ struct Plan {
 /// What must be so for a file to come to a place.
 struct Needs {
     dir: FileId,
+    name: String,
     stands: bool,
     taken_by: Option<FileId>,
 }
@@ -176,7 +177,7 @@ fn needs(db: &Db, file: FileId, dir: FileId, name: &str) -> Result<Needs, Troubl
     // A directory must not come to stand below itself.
     let stands = above.is_some_and(|above| above.iter().all(|(one, _)| *one != file));
     let taken_by = tree::occupant(db, dir, name)?.filter(|other| *other != file);
-    Ok(Needs { dir, stands, taken_by })
+    Ok(Needs { dir, name: name.to_owned(), stands, taken_by })
 }
 
 /// Files in a directory: one more than an undo can take is as good as all.
@@ -187,6 +188,17 @@ fn inside(db: &Db, dir: FileId) -> Result<Vec<FileId>, Trouble> {
         if all.len() <= limits::OPERATION_ENTRIES_MAX { Flow::Go } else { Flow::Stop }
     })?;
     Ok(all)
+}
+
+/// Who gets each place that something comes back to: of several that stood there one after the other, the last.
+fn claims(plans: &[Plan]) -> BTreeMap<(FileId, String), FileId> {
+    let mut claims: BTreeMap<(FileId, String), (VersionId, FileId)> = BTreeMap::new();
+    for plan in plans.iter().filter(|plan| plan.row.untouched) {
+        let (Some(needs), Some(before)) = (&plan.needs, &plan.row.before) else { continue };
+        let claim = claims.entry((needs.dir, needs.name.clone())).or_insert((before.id, plan.row.file));
+        *claim = (*claim).max((before.id, plan.row.file));
+    }
+    claims.into_iter().map(|(place, (_, file))| (place, file)).collect()
 }
 
 /// Leaves what cannot be put back; and, since that may be in the way of others, looks again until nothing
@@ -204,6 +216,7 @@ fn leave(plans: &mut [Plan]) {
                 going.insert(plan.row.file);
             }
         }
+        let claims = claims(plans);
         let mut changed = false;
         for plan in plans.iter_mut().filter(|plan| plan.row.untouched) {
             let free = plan.needs.as_ref().is_none_or(|needs| {
@@ -211,7 +224,8 @@ fn leave(plans: &mut [Plan]) {
                     Some(node) => *node == Node::Dir,
                     None => needs.stands && !going.contains(&needs.dir),
                 };
-                stands && needs.taken_by.is_none_or(|other| going.contains(&other))
+                let first = claims.get(&(needs.dir, needs.name.clone())) == Some(&plan.row.file);
+                first && stands && needs.taken_by.is_none_or(|other| going.contains(&other))
             });
             let empties = plan.node != Node::Dir || plan.holds.iter().all(|file| going.contains(file));
             if !(free && empties) {

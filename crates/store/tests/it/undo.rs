@@ -36,6 +36,8 @@ fn an_undo_puts_back_what_was() {
         // The old name is taken.
         ("1 file /x one\n 2 move /x /y\n 3 file /x two", op(2), &["/x file two", "/y file one"], &["/y"]),
         ("1 file /x one\n 2 gone /x\n 3 file /x two", op(2), &["/x file two"], &["/x"]),
+        // Two stood there, one after the other: the last comes back.
+        ("1 file /x one\n 2 gone /x\n 1 file /x two\n 2 gone /x", pid(2), &["/x file two"], &["/x"]),
         // The old directory is gone, or another stands there now.
         ("1 dir /a; file /a/x one\n 2 gone /a/x\n 3 gone /a", op(2), &[], &["/a/x"]),
         ("1 dir /a; file /a/x one\n 2 gone /a/x\n 3 gone /a\n 3 dir /a", op(2), &["/a dir"], &["/a/x"]),
