@@ -133,7 +133,8 @@ pub enum Body {
     /// The workspace was loaded from disk (first event after every load, also after genesis). Effects that
     /// were under way are taken up again by the table of deaths.
     Woke {
-        /// Money the node lends to the workspace until it sleeps or is lent more: the limit of its root account.
+        /// Money the node lends to the workspace until it sleeps or is lent more: the limit of its root
+        /// account.
         lease: Nano,
         /// Effects and model calls that outlived the load: somebody still works at them, or what came of them
         /// is one of the next events. They are not taken up again.

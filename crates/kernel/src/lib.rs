@@ -121,7 +121,8 @@ impl Kernel {
         self.state.timers.values().map(|timer| timer.due).min()
     }
 
-    /// Money spent since `Woke`, settled: what is reserved is not in it and will be, once, when it is settled.
+    /// Money spent since `Woke`, settled: what is reserved is not in it and will be, once, when it is
+    /// settled.
     pub fn spent(&self) -> Nano {
         Nano(self.state.lease_used)
     }

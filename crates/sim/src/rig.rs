@@ -1,7 +1,7 @@
 //! The rig: one workspace, driven through the production loop with everything around it simulated.
 //!
 //! ```text
-//! step   clock goes on → clients call, mail arrives, jobs end, timers fire → a batch → `Room::turn` → outputs
+//! step   clock goes on → clients call, mail comes, jobs end, timers fire → a batch → `Room::turn` → outputs
 //! fate   none · the machine dies before the commit, or between two outputs after it · the commit fails
 //! crash  room dropped, jobs in flight done or not, files looked at by themselves, opened again
 //! ```

@@ -31,8 +31,8 @@ fn a_walk_stops_at_what_is_no_directory() {
 
 #[test]
 fn a_literal_is_found_in_a_file_or_a_blob() {
-    let mut story = Story::of("1 file /x anna@example.org|bert; dir /d");
-    let blob = Haystack::Blob(Hash::of(b"anna@example.org|bert"));
+    let mut story = Story::of("1 file /x anna@example.org,bert; dir /d");
+    let blob = Haystack::Blob(Hash::of(b"anna@example.org,bert"));
     let rows = [
         (Haystack::Path(path("/x")), "anna@example.org", Match::Token, true),
         (Haystack::Path(path("/x")), "ANNA@example.org", Match::Token, true),
