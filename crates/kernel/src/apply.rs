@@ -451,7 +451,7 @@ fn tool(state: &mut State, record: &Record) {
     };
     match &record.body {
         Entry::Tool { index, name, args, outcome, code, fresh, .. } => {
-            // Results stand right after the answer that asked for them, words that joined meanwhile after them.
+            // Results stand right after the answer that asked for them; words that joined since come later.
             let pending = &mut process.turn.pending;
             let place = pending.iter().position(|item| item.role == Role::User).unwrap_or(pending.len());
             pending.insert(place, Item { role: Role::Tool(*index), content: *outcome });

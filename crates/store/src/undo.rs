@@ -190,7 +190,8 @@ fn inside(db: &Db, dir: FileId) -> Result<Vec<FileId>, Trouble> {
     Ok(all)
 }
 
-/// Who gets each place that something comes back to: of several that stood there one after the other, the last.
+/// Who gets each place that something comes back to: of several that stood there one after the other, the
+/// last.
 fn claims(plans: &[Plan]) -> BTreeMap<(FileId, String), FileId> {
     let mut claims: BTreeMap<(FileId, String), (VersionId, FileId)> = BTreeMap::new();
     for plan in plans.iter().filter(|plan| plan.row.untouched) {

@@ -29,8 +29,8 @@ const PATHS: [&str; 12] = [
     "/data",
 ];
 const AGENTS: [&str; 4] = ["worker", "boss", "mailer", "nobody"];
-/// The first of the four to begin with holds all of these; the last two nobody else does, so that they go from
-/// hand to hand.
+/// The first of the four to begin with holds all of these; the last two nobody else does, so that they go
+/// from hand to hand.
 const NEEDS: [&str; 11] = [
     "read /data/**",
     "read /data/*",
