@@ -4,8 +4,10 @@
 //! costs no thread hop; while one commits, the others only push, and their events share the next commit.
 
 use crate::{
+    away::{Away, Errand},
     connection::{Connection, Id},
     guard::guard,
+    journal,
     lease::Lent,
     turn::{Input, Room},
 };
@@ -13,6 +15,7 @@ use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits,
 use drivers::{Delivery, Flow, Mount};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
@@ -38,6 +41,10 @@ pub(crate) struct State {
     pub running: bool,
     /// It stands in the pool's queue.
     pub queued: bool,
+    /// It counts among the awake.
+    pub awake: bool,
+    /// The daemon ends: nobody runs it any more.
+    pub closed: bool,
     /// Somebody wants it awake though its inbox is empty.
     pub wanted: bool,
     /// Made anew when the room is dropped: what older workers and timers bring is nobody's any more.
@@ -105,14 +112,43 @@ pub(crate) struct Desk {
 #[derive(Default)]
 pub(crate) struct Mounts {
     pub attached: BTreeMap<String, Arc<dyn Mount>>,
+    /// Opened, and attached as soon as that is durable.
+    pub opened: BTreeMap<String, Arc<dyn Mount>>,
     /// Handed to the kernel, not yet durable.
     pub arriving: BTreeMap<(String, TreePath), Delivery>,
-    /// Deliveries that can never be taken, so that it is said once.
-    pub refused: BTreeSet<(String, TreePath)>,
+    /// Deliveries that were not taken, and their drivers' keys: they stay outside and are not offered again
+    /// while the mount stands.
+    pub refused: BTreeMap<(String, TreePath), String>,
     /// Counts polls that were set; only the last one set happens.
     pub turn: u64,
     /// A poll of it is under way.
     pub polling: bool,
+}
+
+impl Mounts {
+    /// Whether something is attached under this name, or about to be.
+    pub fn knows(&self, name: &str) -> bool {
+        self.attached.contains_key(name) || self.opened.contains_key(name)
+    }
+
+    /// It was not taken. Whether that is new, and noted.
+    pub fn refuse(&mut self, key: (String, TreePath), of: &str) -> bool {
+        let room = self.refused.len() < limits::LISTING_MAX as usize;
+        room && self.refused.insert(key, of.to_owned()).is_none()
+    }
+
+    /// Takes a delivery out of those that arrive; with its driver if that may hear of it. One source can
+    /// bring several deliveries under one key: it may let go of it only if all of them were kept.
+    fn take(&mut self, key: (String, TreePath), kept: bool) -> Option<(Delivery, Arc<dyn Mount>)> {
+        let delivery = self.arriving.remove(&key)?;
+        let driver = self.attached.get(&key.0).cloned();
+        if !kept {
+            self.refuse(key, &delivery.key);
+            return None;
+        }
+        let whole = !self.refused.iter().any(|(other, of)| other.0 == key.0 && *of == delivery.key);
+        driver.filter(|_| whole).map(|driver| (delivery, driver))
+    }
 }
 
 /// A workspace.
@@ -122,6 +158,7 @@ pub(crate) struct Cell {
     pub desk: Mutex<Desk>,
     pub mounts: Mutex<Mounts>,
     pub gauges: Mutex<BTreeMap<EffectId, Arc<Gauge>>>,
+    pub away: Mutex<Away>,
 }
 
 impl Cell {
@@ -133,6 +170,7 @@ impl Cell {
             desk: Mutex::default(),
             mounts: Mutex::default(),
             gauges: Mutex::default(),
+            away: Mutex::default(),
         })
     }
 
@@ -141,26 +179,24 @@ impl Cell {
         guard(&self.mounts).attached.get(name).cloned()
     }
 
-    /// What became durable is told to the mounts it came from.
-    pub fn accept(&self, done: &[Input]) {
+    /// What became durable is told to the mounts it came from, but for what was refused.
+    pub fn accept(&self, done: &[Input], unkept: &BTreeSet<(String, TreePath)>) {
         for input in done {
             let Body::Arrived { mount, path, .. } = &input.event.body else { continue };
-            let found = {
-                let mut mounts = guard(&self.mounts);
-                let delivery = mounts.arriving.remove(&(mount.clone(), path.clone()));
-                delivery.zip(mounts.attached.get(mount).cloned())
-            };
-            if let Some((delivery, mount)) = found {
-                mount.accept(&delivery);
+            let key = (mount.clone(), path.clone());
+            let kept = !unkept.contains(&key);
+            let found = guard(&self.mounts).take(key, kept);
+            let Some((delivery, driver)) = found else { continue };
+            if catch_unwind(AssertUnwindSafe(|| driver.accept(&delivery))).is_err() {
+                journal::say(&self.name, &format!("the driver of {mount} panicked at {path}"));
             }
         }
     }
 
-    /// Ends every stream of it.
-    pub fn cut_all(&self) {
-        for gauge in std::mem::take(&mut *guard(&self.gauges)).into_values() {
-            gauge.cut();
-        }
+    /// What ended outside and is decided is no longer away.
+    pub fn decided(&self, done: &[Input]) {
+        let mut away = guard(&self.away);
+        done.iter().filter_map(|input| Errand::of(&input.event.body)).for_each(|errand| away.end(errand));
     }
 }
 
@@ -207,16 +243,15 @@ impl Gauge {
 /// brought again by waking, or its client has been told.
 pub(crate) fn still_true(input: &Input) -> bool {
     match &input.event.body {
-        Body::ModelEnded { .. } | Body::EffectEnded { .. } => true,
+        // Their errands count as away until they are decided, so waking leaves them alone.
+        Body::ModelEnded { .. } | Body::EffectEnded { .. } | Body::EffectProbed { .. } => true,
+        // The stream waits for an answer to it.
+        Body::ModelProgress { .. } => true,
         Body::Arrived { .. } | Body::Quarantined { .. } => true,
-        // Waking asks again; an older `absent` beside the new one would have it done twice.
-        Body::EffectProbed { .. } => false,
         Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } => false,
         Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
-        Body::Tool { .. } | Body::ModelProgress { .. } | Body::Armed { .. } | Body::TimerFired { .. } => {
-            false
-        }
+        Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } => false,
     }
 }
 
@@ -231,6 +266,12 @@ pub(crate) fn reply_of(input: &Input) -> Option<ReplyTo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::{
+        Content,
+        call::Fields,
+        event::{Event, Probed},
+        manifest::Manifest,
+    };
 
     #[test]
     fn pauses_grow_and_start_anew() {
@@ -239,6 +280,53 @@ mod tests {
         assert_eq!(row, [0, 100_000, 200_000, 400_000]);
         assert_eq!((0..40).map(|_| state.pause(100_000_000)).last(), Some(PAUSE_US_MAX));
         assert_eq!(state.pause(200_000_000), 0);
+    }
+
+    /// A driver that counts what it hears, and panics at one path.
+    struct Ears(Mutex<Vec<String>>);
+
+    impl Mount for Ears {
+        fn manifest(&self) -> Manifest {
+            Manifest::default()
+        }
+
+        fn poll(&self) -> Result<Vec<Delivery>, String> {
+            Ok(Vec::new())
+        }
+
+        fn accept(&self, delivery: &Delivery) {
+            guard(&self.0).push(delivery.path.to_string());
+            assert_ne!(delivery.path.as_str(), "/bang");
+        }
+
+        fn send(&self, _: &EffectId, _: &str, _: &Fields) -> Result<Vec<u8>, String> {
+            Err("no".to_owned())
+        }
+
+        fn probe(&self, _: &EffectId, _: &str, _: &Fields) -> Probed {
+            Probed::Unknown
+        }
+    }
+
+    #[test]
+    fn only_what_was_kept_is_accepted_and_a_panic_of_a_driver_is_its_own() {
+        let cell = Cell::asleep("w", None);
+        let ears = Arc::new(Ears(Mutex::default()));
+        guard(&cell.mounts).attached.insert("m".to_owned(), ears.clone());
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        let key = |text: &str| ("m".to_owned(), path(text));
+        let mut done = Vec::new();
+        for (at, of) in [("/bang", "0"), ("/1.eml", "1"), ("/1.md", "1"), ("/2.eml", "2"), ("/2.md", "2")] {
+            let delivery = Delivery { key: of.to_owned(), path: path(at), bytes: Vec::new() };
+            guard(&cell.mounts).arriving.insert(key(at), delivery);
+            let body = Body::Arrived { mount: "m".to_owned(), path: path(at), content: Content::of(b"") };
+            done.push(Input { event: Event { at: 1, mono: 1, body }, blobs: Vec::new() });
+        }
+        cell.accept(&done, &BTreeSet::from([key("/1.eml")]));
+        // One half of message 1 was refused: its source is not let go of.
+        assert_eq!(*guard(&ears.0), ["/bang", "/2.eml", "/2.md"]);
+        let mounts = guard(&cell.mounts);
+        assert_eq!((mounts.arriving.len(), mounts.refused.get(&key("/1.eml"))), (0, Some(&"1".to_owned())));
     }
 
     #[test]

@@ -334,6 +334,11 @@ pub(crate) fn gone(message: &str) -> Error {
     Error::new(Code::Unavailable, message).hint("nothing of it was done; try again")
 }
 
+/// What a client hears whose request had been decided, and whose workspace or daemon ends before the answer.
+pub(crate) fn interrupted(message: &str) -> Error {
+    Error::new(Code::Interrupted, message).hint("it may have been done; skep trace shows what came of it")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

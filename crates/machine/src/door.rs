@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use std::{
     io,
     os::unix::net::{UnixListener, UnixStream},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, atomic::Ordering},
 };
 
@@ -76,7 +77,10 @@ impl Door {
         let (door, node, name) = (self.clone(), node.clone(), caller.unwrap_or_default());
         let held = client.clone();
         let started = spawn::thread("client", move || {
-            Session { node: &node, client: &client, operator: name, tainted: false }.serve();
+            let mut session = Session { node: &node, client: &client, operator: name, tainted: false };
+            if catch_unwind(AssertUnwindSafe(|| session.serve())).is_err() {
+                journal::say("door", "a panic at a client's request");
+            }
             for (reply, cell) in client.close() {
                 node.left(&cell, reply);
             }

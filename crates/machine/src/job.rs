@@ -83,9 +83,18 @@ pub fn run_model(job: &ModelJob, model: &dyn Model, stream: &mut dyn FnMut(u64, 
 
 /// A model call that cannot be made at all.
 pub fn failed(job: &ModelJob, message: &str, again: bool) -> Ended {
+    ended_badly(job.effect, job.attempt, message, again)
+}
+
+/// A model call whose worker panicked.
+pub(crate) fn lost(effect: EffectId, attempt: u32) -> Ended {
+    ended_badly(effect, attempt, "the call failed on our side", false)
+}
+
+fn ended_badly(effect: EffectId, attempt: u32, message: &str, again: bool) -> Ended {
     let bytes = tool::cut(message, MESSAGE_BYTES_MAX).as_bytes().to_vec();
     let outcome = ModelOutcome::Failed { message: Content::of(&bytes), again };
-    (Body::ModelEnded { effect: job.effect, attempt: job.attempt, outcome }, vec![bytes])
+    (Body::ModelEnded { effect, attempt, outcome }, vec![bytes])
 }
 
 fn answered(job: &ModelJob, said: Said, ended: bool, streamed: u64) -> Ended {

@@ -17,11 +17,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
 pub mod agents;
+mod away;
 mod cell;
 pub mod clock;
 mod connection;
 pub mod daemon;
 mod door;
+mod failure;
 mod guard;
 pub mod job;
 mod journal;

@@ -9,9 +9,13 @@ use crate::{
     turn::Input,
     workers::Work,
 };
-use abi::{Code, Content, Error, Micros, control::Control, event::Body, limits};
+use abi::{Code, Content, Error, Micros, control::Control, event::Body, limits, manifest::Manifest};
 use drivers::{Delivery, Mount};
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 /// Deliveries under way at once, for one workspace.
 const ARRIVING_MAX: usize = limits::BATCH_EVENTS_MAX;
@@ -25,23 +29,27 @@ pub(crate) fn control(
 ) -> Result<(), Error> {
     match word {
         Control::Mount { name, driver, argument } => {
-            if guard(&cell.mounts).attached.contains_key(&name) {
+            if guard(&cell.mounts).knows(&name) {
                 return Err(Error::new(Code::Exists, format!("{name} is mounted already"))
                     .argument("name")
                     .hint(format!("unmount {name} first, or take another name")));
             }
-            let mount: Arc<dyn Mount> = drivers::mount(&driver, &name, &argument)?.into();
-            let manifest = mount.manifest();
-            guard(&cell.mounts).attached.insert(name.clone(), mount);
-            let mounted = Body::Mounted { mount: name, driver, argument, manifest };
-            node.ended(cell, generation, (mounted, Vec::new()));
-            poll_at(node, cell, node.clock.mono());
+            let (mount, manifest) = open(&driver, &name, &argument)?;
+            guard(&cell.mounts).opened.insert(name.clone(), mount);
+            let mounted = Body::Mounted { mount: name.clone(), driver, argument, manifest };
+            if !node.ended(cell, generation, (mounted, Vec::new())) {
+                guard(&cell.mounts).opened.remove(&name);
+            }
             Ok(())
         }
-        Control::Unmount { name } => match guard(&cell.mounts).attached.remove(&name) {
-            Some(_) => Ok(()),
-            None => Err(Error::new(Code::NotFound, format!("{name} is not mounted")).argument("name")),
-        },
+        Control::Unmount { name } => {
+            let mut mounts = guard(&cell.mounts);
+            mounts.refused.retain(|(mount, _), _| *mount != name);
+            match mounts.attached.remove(&name) {
+                Some(_) => Ok(()),
+                None => Err(Error::new(Code::NotFound, format!("{name} is not mounted")).argument("name")),
+            }
+        }
         Control::Workspace { name, lacks } => node.make(&name, lacks),
         Control::Down => {
             node.ask_down();
@@ -54,9 +62,37 @@ pub(crate) fn control(
     }
 }
 
-/// Attaches again what the kernel says is mounted. One that cannot be attached is said, and tried at the next
-/// wake.
+/// Opens a driver; one that panics has failed.
+fn open(driver: &str, name: &str, argument: &str) -> Result<(Arc<dyn Mount>, Manifest), Error> {
+    let opened = catch_unwind(|| {
+        let mount: Arc<dyn Mount> = drivers::mount(driver, name, argument)?.into();
+        let manifest = mount.manifest();
+        Ok((mount, manifest))
+    });
+    opened.unwrap_or_else(|_| Err(Error::new(Code::Unavailable, format!("the driver {driver} panicked"))))
+}
+
+/// What was opened is attached once that it is mounted is durable.
+pub(crate) fn attach_opened(node: &Arc<Node>, cell: &Arc<Cell>, done: &[Input]) {
+    let mut more = false;
+    for input in done {
+        let Body::Mounted { mount, .. } = &input.event.body else { continue };
+        let mut mounts = guard(&cell.mounts);
+        if let Some(driver) = mounts.opened.remove(mount) {
+            mounts.attached.insert(mount.clone(), driver);
+            more = true;
+        }
+    }
+    if more {
+        poll_at(node, cell, node.clock.mono());
+    }
+}
+
+/// Attaches again what the kernel says is mounted, and nothing else. One that cannot be attached is said, and
+/// tried at the next wake.
 pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<(String, String, String)>) {
+    let names: BTreeSet<&String> = wanted.iter().map(|(name, _, _)| name).collect();
+    guard(&cell.mounts).attached.retain(|name, _| names.contains(name));
     if wanted.is_empty() {
         return;
     }
@@ -64,9 +100,9 @@ pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<(String, St
         if guard(&cell.mounts).attached.contains_key(&name) {
             continue;
         }
-        match drivers::mount(&driver, &name, &argument) {
-            Ok(mount) => {
-                guard(&cell.mounts).attached.insert(name, mount.into());
+        match open(&driver, &name, &argument) {
+            Ok((mount, _)) => {
+                guard(&cell.mounts).attached.insert(name, mount);
             }
             Err(error) => journal::say(&cell.name, &format!("{name} is not attached: {error}")),
         }
@@ -95,20 +131,33 @@ pub(crate) fn begin_poll(node: &Arc<Node>, cell: &Arc<Cell>, turn: u64) {
     node.workers.submit(node, cell, 0, Work::Poll);
 }
 
+/// A poll that is under way; when it ends, however it ends, the next one is set.
+struct Polling<'a> {
+    node: &'a Arc<Node>,
+    cell: &'a Arc<Cell>,
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        guard(&self.cell.mounts).polling = false;
+        poll_at(self.node, self.cell, self.node.clock.mono().saturating_add(POLL_US));
+    }
+}
+
 /// Asks every mount what has come.
 pub(crate) fn poll(node: &Arc<Node>, cell: &Arc<Cell>) {
+    let _polling = Polling { node, cell };
     let attached: Vec<(String, Arc<dyn Mount>)> = {
         let mounts = guard(&cell.mounts);
         mounts.attached.iter().map(|(name, mount)| (name.clone(), mount.clone())).collect()
     };
     for (name, mount) in attached {
-        match mount.poll() {
+        let polled = catch_unwind(AssertUnwindSafe(|| mount.poll()));
+        match polled.unwrap_or_else(|_| Err("the driver panicked".to_owned())) {
             Ok(deliveries) => arrive(node, cell, &name, deliveries),
             Err(message) => journal::say(&cell.name, &format!("{name}: {message}")),
         }
     }
-    guard(&cell.mounts).polling = false;
-    poll_at(node, cell, node.clock.mono().saturating_add(POLL_US));
 }
 
 fn arrive(node: &Arc<Node>, cell: &Arc<Cell>, name: &str, deliveries: Vec<Delivery>) {
@@ -116,11 +165,12 @@ fn arrive(node: &Arc<Node>, cell: &Arc<Cell>, name: &str, deliveries: Vec<Delive
         let key = (name.to_owned(), delivery.path.clone());
         let input = {
             let mut mounts = guard(&cell.mounts);
-            if mounts.arriving.contains_key(&key) || mounts.arriving.len() >= ARRIVING_MAX {
+            let known = mounts.arriving.contains_key(&key) || mounts.refused.contains_key(&key);
+            if known || mounts.arriving.len() >= ARRIVING_MAX {
                 continue;
             }
             if delivery.bytes.len() as u64 > limits::BLOB_INLINE_BYTES_MAX {
-                if mounts.refused.len() < limits::LISTING_MAX as usize && mounts.refused.insert(key) {
+                if mounts.refuse(key, &delivery.key) {
                     let path = &delivery.path;
                     journal::say(
                         &cell.name,

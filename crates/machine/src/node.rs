@@ -3,10 +3,12 @@
 //! dropped, its clients are told, and it is loaded again after a pause, while all others go on.
 
 use crate::{
-    cell::{Cell, Down, State, Ticket, reply_of, still_true},
+    away::Errand,
+    cell::{Cell, State, Ticket},
     clock::Clock,
-    connection::{Connection, Id, gone},
+    connection::{Connection, Id, gone, interrupted},
     daemon::Options,
+    failure::undone,
     guard::guard,
     job, journal,
     lease::{self, Lent},
@@ -17,14 +19,13 @@ use crate::{
     registry::{Bed, Registry, Stays},
     render::Around,
     timer::{Due, SWEEP_US, Timer},
-    tool,
     turn::{Failed, Failure, Input, Room, Turned},
     wake::{Begin, Birth, Setup},
     workers::Workers,
 };
 use abi::{
     Code, Error, Micros, Pid, ReplyTo, Seq,
-    event::{Body, Caller, ModelOutcome},
+    event::{Body, Caller},
     limits,
     money::Nano,
     wire::{self, Decoded},
@@ -32,7 +33,8 @@ use abi::{
 use drivers::Model;
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex,
@@ -57,7 +59,7 @@ pub(crate) struct Node {
     cells: Mutex<BTreeMap<String, Arc<Cell>>>,
     models: Mutex<BTreeMap<String, Arc<dyn Model>>>,
     replies: AtomicU64,
-    awake: AtomicUsize,
+    pub awake: AtomicUsize,
     sweeping: AtomicBool,
     pub stopping: AtomicBool,
     down: Mutex<bool>,
@@ -142,7 +144,8 @@ impl Node {
         cells.insert(name.to_owned(), cell.clone());
         drop(cells);
         let mut post = Post { node: self, cell: &cell, generation: 0 };
-        match self.wake(&cell, &mut post) {
+        let made = catch_unwind(AssertUnwindSafe(|| self.wake(&cell, &mut post)));
+        match made.unwrap_or_else(|_| Err(nobody_knows())) {
             Ok(room) => {
                 self.settle(&cell, room, Turned { done: Vec::new(), rest: Vec::new() });
                 Ok(())
@@ -220,11 +223,15 @@ impl Node {
         }
     }
 
-    /// Something a worker brings; dropped if the room it worked for is no more.
-    pub fn ended(self: &Arc<Self>, cell: &Arc<Cell>, generation: u64, (body, blobs): job::Ended) {
-        if guard(&cell.state).generation == generation {
-            self.push(cell, Input::now(&*self.clock, body, blobs));
+    /// Something a worker or a timer brings; whether it was taken. What happened outside is true for every
+    /// room, all else only for the one it was asked by.
+    pub fn ended(self: &Arc<Self>, cell: &Arc<Cell>, generation: u64, (body, blobs): job::Ended) -> bool {
+        let lasts = Errand::of(&body).is_some() || matches!(body, Body::ModelProgress { .. });
+        if !lasts && guard(&cell.state).generation != generation {
+            return false;
         }
+        self.push(cell, Input::now(&*self.clock, body, blobs));
+        true
     }
 
     /// Something that happens, whoever waits.
@@ -232,6 +239,9 @@ impl Node {
         let run = {
             let mut state = guard(&cell.state);
             state.used = input.event.mono;
+            if let Some(errand) = Errand::of(&input.event.body) {
+                guard(&cell.away).back(errand);
+            }
             state.inbox.push_back(input);
             !self.rests(&state) && claim(&mut state)
         };
@@ -252,7 +262,7 @@ impl Node {
         self.enqueue(cell, &mut state);
     }
 
-    fn enqueue(&self, cell: &Arc<Cell>, state: &mut State) {
+    pub fn enqueue(&self, cell: &Arc<Cell>, state: &mut State) {
         if !state.queued && !state.running {
             state.queued = true;
             self.pool.push(cell.clone());
@@ -272,8 +282,15 @@ impl Node {
         }
     }
 
-    /// Runs one batch; the caller has claimed the cell.
+    /// Runs one batch; the caller has claimed the cell. Whatever panics on the way, the cell is free again
+    /// after it.
     fn batch(self: &Arc<Self>, cell: &Arc<Cell>) {
+        if catch_unwind(AssertUnwindSafe(|| self.run(cell))).is_err() {
+            self.fail_blindly(cell);
+        }
+    }
+
+    fn run(self: &Arc<Self>, cell: &Arc<Cell>) {
         let (room, inputs, generation) = {
             let mut state = guard(&cell.state);
             let inputs = state.next_batch();
@@ -288,9 +305,6 @@ impl Node {
             Ok(mut room) => {
                 let inputs = self.screen(cell, inputs);
                 let turned = self.turn(cell, &mut room, inputs, &mut post);
-                if turned.is_err() {
-                    self.awake.fetch_sub(1, Ordering::Relaxed);
-                }
                 turned.map(|turned| (room, turned))
             }
             Err(mut failed) => {
@@ -321,8 +335,10 @@ impl Node {
         room.turn(inputs, post)
     }
 
-    fn settle(&self, cell: &Arc<Cell>, mut room: Box<Room>, turned: Turned) {
-        cell.accept(&turned.done);
+    fn settle(self: &Arc<Self>, cell: &Arc<Cell>, mut room: Box<Room>, turned: Turned) {
+        cell.decided(&turned.done);
+        mounts::attach_opened(self, cell, &turned.done);
+        cell.accept(&turned.done, &std::mem::take(&mut room.unkept));
         if room.snapshot_due()
             && let Err(trouble) = room.snapshot()
         {
@@ -368,11 +384,13 @@ impl Node {
         setup.lease = self.registry.wake(&cell.name, mark, reserved, wall).map_err(store)?;
         guard(&cell.state).lent = Lent::of(setup.lease, reserved, wall, mono);
         mounts::attach(self, cell, room.kernel().mounts());
+        room.under_way = guard(&cell.away).effects();
         room.wake(&setup, self.birth(born.unwrap_or_default()).map_err(store)?, post)?;
         let mut state = guard(&cell.state);
         state.set_aside = setup.set_aside;
         state.wanted = false;
         state.used = self.clock.mono();
+        state.awake = true;
         drop(state);
         self.awake.fetch_add(1, Ordering::Relaxed);
         if !self.sweeping.swap(true, Ordering::Relaxed) {
@@ -385,82 +403,6 @@ impl Node {
         let id = random::id()
             .map_err(|error| store::Trouble::Io { file: "random".into(), what: error.to_string() })?;
         Ok(Birth { id, lacks, operator: self.registry.owner().to_owned() })
-    }
-
-    /// Takes out what has killed this workspace too often. A turn's call is refused instead, a model's answer
-    /// has failed, a client is told; all else is left out.
-    fn screen(self: &Arc<Self>, cell: &Arc<Cell>, inputs: Vec<Input>) -> Vec<Input> {
-        let poison = guard(&cell.state).set_aside.clone();
-        if poison.is_empty() {
-            return inputs;
-        }
-        let tame = |input: Input| {
-            if poison.contains(&input.digest()) { tamed(cell, input) } else { Some(input) }
-        };
-        inputs.into_iter().filter_map(tame).collect()
-    }
-
-    /// The room is gone. Whoever waited is told; what is still true is kept for the next room, one by one.
-    fn fail(self: &Arc<Self>, cell: &Arc<Cell>, failed: Failed) {
-        let (error, killer) = match &failed.failure {
-            Failure::Panic { at } => {
-                let message = format!("workspace {} failed while it decided, and is loaded again", cell.name);
-                (gone(&message), failed.lost.get(*at).filter(|input| can_be_set_aside(input)))
-            }
-            Failure::Store(trouble) => (trouble.to_error(), None),
-        };
-        journal::say(
-            &cell.name,
-            &format!("{error} · {}", killer.map_or("", |input| input.event.body.word())),
-        );
-        let poison = killer.and_then(|killer| self.note(cell, killer));
-        cell.cut_all();
-        self.timer.forget(cell);
-        let now = self.clock.mono();
-        let waiting = {
-            let mut state = guard(&cell.state);
-            let waiting = std::mem::take(&mut guard(&cell.desk).waiting);
-            let room = state.room.take();
-            let held = std::mem::take(&mut state.inbox);
-            let poison = poison.map(|body| Input::now(&*self.clock, body, Vec::new()));
-            let kept = failed.lost.into_iter().chain(held).filter(still_true);
-            state.inbox = poison.into_iter().chain(kept).collect();
-            state.single = state.inbox.len();
-            state.generation += 1;
-            let pause = state.pause(now);
-            state.down = Some(Down { until: now.saturating_add(pause), error: error.clone() });
-            state.running = false;
-            state.wanted = true;
-            if pause == 0 {
-                self.enqueue(cell, &mut state);
-            } else {
-                self.timer.at(now.saturating_add(pause), Due::Wake(cell.clone()));
-            }
-            drop(room);
-            waiting
-        };
-        for (reply, Ticket { client, id }) in waiting {
-            client.answer(&id, Err(error.clone()));
-            client.land(reply);
-        }
-    }
-
-    /// Notes that this event killed the workspace; once it has done so too often, the event that says so.
-    fn note(&self, cell: &Cell, killer: &Input) -> Option<Body> {
-        let digest = killer.digest();
-        let what = killer.event.body.word();
-        let kills = match self.registry.note_kill(&cell.name, &digest, what) {
-            Ok(kills) => kills,
-            Err(trouble) => {
-                journal::say(&cell.name, &format!("a failure was not noted: {trouble}"));
-                return None;
-            }
-        };
-        if kills < limits::POISON_KILLS_MAX {
-            return None;
-        }
-        guard(&cell.state).set_aside.insert(digest);
-        (kills == limits::POISON_KILLS_MAX).then(|| Body::Quarantined { digest, what: what.to_owned() })
     }
 
     /// Something's time has come.
@@ -494,7 +436,8 @@ impl Node {
     /// The least recently used of those that may sleep does.
     fn sleep_oldest(self: &Arc<Self>) {
         let mut cells = self.all();
-        cells.sort_by_key(|cell| guard(&cell.state).used);
+        // Cached, since others go on using them meanwhile.
+        cells.sort_by_cached_key(|cell| guard(&cell.state).used);
         for cell in cells {
             if self.sleep(&cell, Until::UsedBefore(Micros::MAX)) {
                 return;
@@ -519,15 +462,19 @@ impl Node {
             state.room.take()
         };
         let Some(mut room) = room else { return false };
-        if let Err(trouble) = self.put_to_bed(cell, &mut room) {
-            journal::say(&cell.name, &format!("not put to sleep well: {trouble}"));
+        match catch_unwind(AssertUnwindSafe(|| self.put_to_bed(cell, &mut room))) {
+            Ok(Ok(())) => {}
+            Ok(Err(trouble)) => journal::say(&cell.name, &format!("not put to sleep well: {trouble}")),
+            Err(_) => journal::say(&cell.name, "not put to sleep well: a panic"),
         }
         let due = room.kernel().next_due();
         drop(room);
-        self.awake.fetch_sub(1, Ordering::Relaxed);
         self.timer.forget(cell);
         let mut state = guard(&cell.state);
         state.running = false;
+        if std::mem::take(&mut state.awake) {
+            self.awake.fetch_sub(1, Ordering::Relaxed);
+        }
         state.generation += 1;
         if until == Until::DaemonEnds {
             return true;
@@ -555,9 +502,13 @@ impl Node {
     /// Puts everything to sleep, for ever.
     pub fn close(self: &Arc<Self>) {
         for cell in self.all() {
+            guard(&cell.state).closed = true;
             self.sleep(&cell, Until::DaemonEnds);
-            for (_, Ticket { client, id }) in std::mem::take(&mut guard(&cell.desk).waiting) {
-                client.answer(&id, Err(gone("the daemon is stopping")));
+            let undone = guard(&cell.state).inbox.iter().filter_map(undone).collect::<BTreeSet<ReplyTo>>();
+            for (reply, Ticket { client, id }) in std::mem::take(&mut guard(&cell.desk).waiting) {
+                let stopping = "the daemon is stopping";
+                let told = if undone.contains(&reply) { gone(stopping) } else { interrupted(stopping) };
+                client.answer(&id, Err(told));
             }
         }
         guard(&self.cells).clear();
@@ -625,41 +576,12 @@ impl Around for Node {
 
 /// Takes the cell, if nobody has it.
 fn claim(state: &mut State) -> bool {
-    let free = !state.running && !state.queued;
+    let free = !state.running && !state.queued && !state.closed;
     state.running |= free;
     free
 }
 
-/// Waking cannot be left out: a workspace that dies of it stays down, with ever longer pauses.
-fn can_be_set_aside(input: &Input) -> bool {
-    !matches!(
-        input.event.body,
-        Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } | Body::Quarantined { .. }
-    )
-}
-
-/// What stands in for an event that was set aside.
-fn tamed(cell: &Cell, mut input: Input) -> Option<Input> {
-    let error = tool::set_aside();
-    if let Some(reply) = reply_of(&input) {
-        let ticket = guard(&cell.desk).waiting.remove(&reply);
-        if let Some(Ticket { client, id }) = ticket {
-            client.answer(&id, Err(error));
-            client.land(reply);
-        }
-        return None;
-    }
-    let body = match &input.event.body {
-        body @ Body::Tool { .. } => tool::refused(body, error),
-        Body::ModelEnded { effect, attempt, .. } => {
-            let words = error.message.clone().into_bytes();
-            let message = abi::Content::of(&words);
-            input.blobs = vec![words];
-            let outcome = ModelOutcome::Failed { message, again: false };
-            Some(Body::ModelEnded { effect: *effect, attempt: *attempt, outcome })
-        }
-        _ => None,
-    }?;
-    input.event.body = body;
-    Some(input)
+/// A panic of which nobody knows how far it came.
+pub(crate) fn nobody_knows() -> Failed {
+    Failed { failure: Failure::Panic { at: usize::MAX }, lost: Vec::new() }
 }

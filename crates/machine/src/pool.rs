@@ -1,9 +1,10 @@
 //! The fixed pool: two threads that run cells nobody else runs, one batch each, then to the back of the
 //! queue.
 
-use crate::{cell::Cell, guard::guard, node::Node, spawn};
+use crate::{cell::Cell, guard::guard, journal, node::Node, spawn};
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
@@ -53,7 +54,10 @@ impl Pool {
 
     fn work(&self, node: &Arc<Node>) {
         while let Some(cell) = self.next() {
-            node.run_queued(&cell);
+            // A cell's failure is told by the cell; what is left must not cost a thread.
+            if catch_unwind(AssertUnwindSafe(|| node.run_queued(&cell))).is_err() {
+                journal::say(&cell.name, "a panic outside of a turn");
+            }
         }
         guard(&self.ready).threads -= 1;
         self.changed.notify_all();

@@ -1,6 +1,7 @@
 //! The sink of a running cell: takes what leaves a turn to whom it is for.
 
 use crate::{
+    away::Errand,
     cell::{Cell, Follower, Gauge, Ticket},
     guard::guard,
     journal,
@@ -58,12 +59,14 @@ impl Post<'_> {
             }
             Out::Records(records) => self.show(&records),
             Out::Model(job) => {
-                let gauge = Gauge::new(job.reserved_out);
-                guard(&self.cell.gauges).insert(job.effect, gauge.clone());
-                self.work(Work::Model(job, gauge));
+                if guard(&self.cell.away).leave(Errand::Model(job.effect, job.attempt)) {
+                    let gauge = Gauge::new(job.reserved_out);
+                    guard(&self.cell.gauges).insert(job.effect, gauge.clone());
+                    self.work(Work::Model(job, gauge));
+                }
             }
-            Out::Dispatch(job) => self.work(Work::Send(job)),
-            Out::Probe(job) => self.work(Work::Probe(job)),
+            Out::Dispatch(job) => self.errand(Errand::Send(job.effect), Work::Send(job)),
+            Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
             Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),
             Out::Extend { effect, reserved_out } => {
                 if let Some(gauge) = guard(&self.cell.gauges).get(&effect) {
@@ -81,6 +84,12 @@ impl Post<'_> {
             }
             Out::Control { reply, word } => self.work(Work::Control(reply, word)),
             Out::Alarm(message) => journal::say(&self.cell.name, &message),
+        }
+    }
+
+    fn errand(&self, errand: Errand, work: Work) {
+        if guard(&self.cell.away).leave(errand) {
+            self.work(work);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     turn::{Input, Later, Out, Sink, Verb},
 };
 use abi::{
-    Code, Error, Hash,
+    Code, Content, Error, Hash,
     agent::Parsed,
     answer::Answer,
     effect::Effect,
@@ -42,6 +42,8 @@ pub(crate) struct Street<'r, 'b> {
     pub follows: bool,
     /// Records appended, and about how many bytes.
     pub weight: (u64, u64),
+    /// Deliveries that were refused.
+    pub unkept: Vec<(String, TreePath)>,
 }
 
 impl<'b> Street<'_, 'b> {
@@ -66,6 +68,11 @@ impl<'b> Street<'_, 'b> {
             self.batch.append(record)?;
             self.weight = (self.weight.0 + 1, self.weight.1 + weight(record));
         }
+        if let Body::Arrived { mount, path, content } = &input.event.body
+            && !self.keeps(mount, path, content, &decision.records)?
+        {
+            self.unkept.push((mount.clone(), path.clone()));
+        }
         if changes_policy(&decision.records) {
             self.load_policy()?;
         }
@@ -77,6 +84,21 @@ impl<'b> Street<'_, 'b> {
         }
         self.later.extend(decision.alarms.into_iter().map(|alarm| Later::Out(Out::Alarm(alarm.message))));
         Ok(())
+    }
+
+    /// Whether a delivery was recorded as a version, or stands already.
+    fn keeps(
+        &mut self,
+        mount: &str,
+        path: &TreePath,
+        content: &Content,
+        records: &[Record],
+    ) -> Result<bool, Trouble> {
+        if records.iter().any(|record| matches!(record.body, Entry::Wrote { .. })) {
+            return Ok(true);
+        }
+        let Ok(path) = TreePath::parse(&format!("/integrations/{mount}{path}")) else { return Ok(false) };
+        Ok(head(&mut self.batch, &path)?.is_some_and(|(version, _)| version.content == *content))
     }
 
     fn put(&mut self, blobs: &[Vec<u8>]) -> Result<(), Trouble> {

@@ -137,7 +137,8 @@ pub struct Turned {
 /// Why a batch failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// A panic while this input (an index into `lost`) was decided.
+    /// A panic, or bytes too large to keep, while this input (an index into `lost`; none of them if there is
+    /// none) was decided.
     Panic {
         /// Which.
         at: usize,
@@ -167,6 +168,8 @@ pub struct Room {
     pub(crate) set_aside: BTreeSet<Hash>,
     /// Records and their bytes since the last snapshot.
     pub(crate) since: (u64, u64),
+    /// Deliveries that the kernel refused, of turns that are durable.
+    pub(crate) unkept: BTreeSet<(String, TreePath)>,
     /// What outlived the room before this one; waking leaves it alone.
     pub(crate) under_way: Vec<EffectId>,
 }
@@ -237,13 +240,17 @@ impl Room {
             later: Vec::new(),
             follows: sink.follows(),
             weight: (0, 0),
+            unkept: Vec::new(),
         };
         while let Some(input) = street.todo.pop_front() {
             done.push(input);
             let at = done.len() - 1;
             let Some(input) = done.last() else { break };
             match catch_unwind(AssertUnwindSafe(|| street.walk(input, sink))) {
-                Ok(walked) => walked.map_err(Failure::Store)?,
+                Ok(Ok(())) => {}
+                // It would come again and again, and the file is sound: the event is to blame.
+                Ok(Err(Trouble::TooLarge { .. })) => return Err(Failure::Panic { at }),
+                Ok(Err(trouble)) => return Err(Failure::Store(trouble)),
                 Err(_) => return Err(Failure::Panic { at }),
             }
             let worked = self.clock.mono().saturating_sub(started);
@@ -251,8 +258,9 @@ impl Room {
                 break;
             }
         }
-        let Street { batch, later, weight, .. } = street;
+        let Street { batch, later, weight, unkept, .. } = street;
         batch.commit().map_err(Failure::Store)?;
+        self.unkept.extend(unkept);
         self.since = (self.since.0 + weight.0, self.since.1 + weight.1);
         Ok(later)
     }

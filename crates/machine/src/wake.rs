@@ -146,7 +146,8 @@ impl Room {
             store.replay(kernel.seq(), &mut |record| kernel.apply(&record))?;
             Ok(kernel)
         };
-        let replayed = catch_unwind(AssertUnwindSafe(replay)).map_err(|_| Failure::Panic { at: 0 })?;
+        let replayed =
+            catch_unwind(AssertUnwindSafe(replay)).map_err(|_| Failure::Panic { at: usize::MAX })?;
         Ok(Self {
             name: setup.name.clone(),
             kernel: replayed.map_err(Failure::Store)?,
@@ -156,6 +157,7 @@ impl Room {
             secret: setup.secret,
             set_aside: setup.set_aside.clone(),
             since: (0, 0),
+            unkept: BTreeSet::new(),
             under_way: Vec::new(),
         })
     }

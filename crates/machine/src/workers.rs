@@ -2,18 +2,20 @@
 //! slow driver keeps one of them busy and nobody else waiting; what does not fit waits in order.
 
 use crate::{
+    away::Errand,
     cell::{Cell, Gauge},
     guard::{guard, wait},
     job::{self, EffectJob, ModelJob},
-    mounts,
+    journal, mounts,
     node::Node,
     spawn,
 };
-use abi::{Micros, ReplyTo, control::Control, event::Body, limits};
+use abi::{Code, Error, Micros, ReplyTo, control::Control, event::Body, limits};
 use drivers::{Flow, Model};
 use serde_json::json;
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex},
 };
 
@@ -111,7 +113,48 @@ impl Workers {
     }
 }
 
+/// Does the work; a panic of ours on the way there is a failure of that work and of nothing else.
 fn perform(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
+    let instead = Instead::of(&work);
+    if catch_unwind(AssertUnwindSafe(|| carry(node, cell, generation, work))).is_ok() {
+        return;
+    }
+    journal::say(&cell.name, "a worker panicked");
+    match instead {
+        Instead::Event(ended) => drop(node.ended(cell, generation, *ended)),
+        Instead::Forget(errand) => guard(&cell.away).end(errand),
+        Instead::Nothing => {}
+    }
+}
+
+/// What is said of work that panicked.
+enum Instead {
+    /// That it failed.
+    Event(Box<job::Ended>),
+    /// Nothing: nobody knows whether it happened. The next waking takes it up by the table of deaths.
+    Forget(Errand),
+    Nothing,
+}
+
+impl Instead {
+    fn of(work: &Work) -> Self {
+        match work {
+            Work::Model(job, _) => {
+                let ModelJob { effect, attempt, .. } = job;
+                Self::Event(Box::new(job::lost(*effect, *attempt)))
+            }
+            Work::Send(job) => Self::Forget(Errand::Send(job.effect)),
+            Work::Probe(job) => Self::Forget(Errand::Probe(job.effect)),
+            Work::Control(reply, _) => {
+                let error = Error::new(Code::Unavailable, "this failed while it was carried out");
+                Self::Event(Box::new((Body::ControlEnded { reply: *reply, result: Err(error) }, Vec::new())))
+            }
+            Work::Poll => Self::Nothing,
+        }
+    }
+}
+
+fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
     let ended = match work {
         Work::Model(job, gauge) => {
             let ended = match node.model(&job.prompt.model) {

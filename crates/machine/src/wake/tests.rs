@@ -84,3 +84,21 @@ fn a_birth_that_was_cut_off_is_finished() {
     }
     assert!(cuts >= 6, "the birth was cut {cuts} times only");
 }
+
+#[test]
+fn bytes_that_no_store_takes_are_the_fault_of_their_event() {
+    let home = TempDir::new().unwrap();
+    let mut calm = Cut(AtomicUsize::new(1000));
+    let Ok(mut room) = Room::open(&setup(&home), Begin::May, birth(), &mut calm) else { panic!() };
+    let outcome = |bytes: &[u8]| {
+        let effect = Hash::of(b"effect");
+        let outcome = abi::event::EffectOutcome::Done(Content::of(bytes));
+        Input::now(&*setup(&home).clock, Body::EffectEnded { effect, outcome }, vec![bytes.to_vec()])
+    };
+    let large = vec![0; 1 + usize::try_from(abi::limits::BLOB_INLINE_BYTES_MAX).unwrap()];
+    let fast = Arc::new(Given::at(1_790_000_000_000_000, 1));
+    room.clock = fast;
+    let Err(failed) = room.turn(vec![outcome(b"fits"), outcome(&large)], &mut calm) else { panic!() };
+    assert!(matches!(failed.failure, Failure::Panic { at: 1 }), "{:?}", failed.failure);
+    assert_eq!(failed.lost.len(), 2);
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 #[test]
 fn a_poison_event_is_set_aside_after_three_kills() {
+    let _alone = alone();
     let mut rig = Rig::new();
     let mut client = rig.client();
     client.ok("write", json!({ "path": "/data/kept", "text": "kept" }));
@@ -42,4 +43,46 @@ fn a_poison_event_is_set_aside_after_three_kills() {
     assert!(answer["error"]["message"].as_str().unwrap().contains("set aside"), "{answer}");
     assert_eq!(quarantined(&mut client), 1);
     kernel::plant::BUG.store(0, Ordering::Relaxed);
+}
+
+/// What runs outside outlives a failure of its workspace: it is not bought again, and its end is decided.
+#[test]
+fn a_model_call_outlives_its_workspace() {
+    let _alone = alone();
+    let rig = Rig::new();
+    let rules = r#"{"rules": [{"when": {}, "then": {"say": "done", "takes_ms": 1500}}]}"#;
+    std::fs::create_dir_all(rig.home.path().join("scripted")).unwrap();
+    std::fs::write(rig.home.path().join("scripted/default.json"), rules).unwrap();
+    let (mut client, mut other) = (rig.client(), rig.client());
+    let mut follower = rig.client();
+    follower.ok("trace", json!({ "follow": true }));
+    let params = json!({ "model": "scripted", "text": "hello" });
+    let request = json!({ "jsonrpc": "2.0", "id": 7, "method": "complete", "params": params });
+    client.send(format!("{request}\n").as_bytes());
+    let is = |line: &serde_json::Value, word: &str| !line["params"]["record"]["body"][word].is_null();
+    while !is(&follower.line().unwrap(), "model_intended") {}
+    kernel::plant::BUG.store(kernel::plant::PANIC_ON_POISON, Ordering::Relaxed);
+    let told = other.ask("write", json!({ "path": "/data/poison", "text": "once" }));
+    assert!(told["error"]["data"]["hint"].as_str().unwrap().contains("nothing of it was done"), "{told}");
+    // The call was recorded: nobody may say that nothing was done.
+    let told = client.line().unwrap();
+    assert_eq!((&told["id"], &told["error"]["data"]["code"]), (&json!(7), &json!("Interrupted")), "{told}");
+    while !is(&follower.line().unwrap(), "model_answered") {}
+    let trace = other.ok("trace", json!({}));
+    let words: Vec<&str> = trace["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|record| record["body"].as_object()?.keys().next().map(String::as_str))
+        .collect();
+    let count = |word: &str| words.iter().filter(|found| **found == word).count();
+    let counts = ["woke", "model_intended", "model_lost", "model_answered"].map(count);
+    assert_eq!(counts, [2, 1, 0, 1], "{words:?}");
+    kernel::plant::BUG.store(0, Ordering::Relaxed);
+}
+
+/// The planted bug is one for the whole process.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
