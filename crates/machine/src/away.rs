@@ -1,8 +1,8 @@
 //! Errands: work at drivers that a workspace's room does not wait for, and that outlives the room.
 //!
 //! An errand is away from the moment it is handed out until what came of it has been decided and is durable.
-//! A room that is loaded meanwhile is told so and leaves it alone, so nothing is sent, asked or bought a second
-//! time while the first still runs. Never here: how an errand is run.
+//! A room that is loaded meanwhile is told so and leaves it alone, so nothing is sent, asked or bought a
+//! second time while the first still runs. Never here: how an errand is run.
 
 use crate::turn::Input;
 use abi::{EffectId, event::Body};
