@@ -20,7 +20,7 @@ pub fn test(root: &Path, args: &[String]) -> Result<(), String> {
     let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };
     // The daemon that tests start must be the one that stands in the tree.
     cargo(root, &["build", "--locked", "-p", "skep"])?;
-    cargo(root, &[runner, &["--locked", "-p", "sim", "--features", "plant"]].concat())?;
+    cargo(root, &[runner, &["--locked", "-p", "sim", "-p", "machine", "--features", "plant"]].concat())?;
     if nextest {
         cargo(root, &["test", "--workspace", "--doc", "--locked", "--quiet"])?;
     }
