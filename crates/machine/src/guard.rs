@@ -1,5 +1,6 @@
 //! Locks. A thread that panicked while it held one has already been accounted for (its workspace is dropped),
-//! so a poisoned lock is taken as it is. Order where two are held: cell state, then desk, then connection.
+//! so a poisoned lock is taken as it is. Order where two are held: cell state, then one of desk, errands and
+//! mounts, then connection.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
