@@ -81,6 +81,10 @@ impl Door {
             if catch_unwind(AssertUnwindSafe(|| session.serve())).is_err() {
                 journal::say("door", "a panic at a client's request");
             }
+            // At the end of the daemon nobody has left: what is still answered goes out before `close` cuts.
+            if node.stopping.load(Ordering::Relaxed) {
+                return;
+            }
             for (reply, cell) in client.close() {
                 node.left(&cell, reply);
             }
@@ -109,9 +113,8 @@ impl Door {
         while clients.iter().any(|client| client.is_behind()) && clock.mono() < end {
             clients = crate::guard::wait(&self.left, clients, 10_000);
         }
-        clients.iter().for_each(|client| client.cut());
-        while !clients.is_empty() && clock.mono() < end {
-            clients = crate::guard::wait(&self.left, clients, 10_000);
+        for client in clients.drain(..) {
+            client.close();
         }
     }
 }

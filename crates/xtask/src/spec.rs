@@ -168,6 +168,9 @@ pub fn run(root: &Path, args: &[String]) -> Result<(), String> {
         let known: Vec<&str> = PROMISES.iter().map(|(name, _)| *name).collect();
         return Err(format!("no promise is called {unknown:?}\nhint: {}", known.join(" ")));
     }
+    if cfg!(debug_assertions) {
+        return in_release(root, args);
+    }
     let skep = build(root)?;
     let rig = Rig { root, skep: &skep };
     let mut broken = Vec::new();
@@ -183,6 +186,14 @@ pub fn run(root: &Path, args: &[String]) -> Result<(), String> {
         }
     }
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n       ")) }
+}
+
+/// What measures is built as what is measured: in release.
+fn in_release(root: &Path, args: &[String]) -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    command.args(["run", "--release", "--locked", "-q", "-p", "xtask", "--", "spec"]).args(args);
+    let status = command.current_dir(root).status().map_err(|error| format!("cargo run: {error}"))?;
+    if status.success() { Ok(()) } else { Err("not every promise holds".to_owned()) }
 }
 
 /// Builds the daemon in release and says where it lies.

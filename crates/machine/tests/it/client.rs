@@ -32,6 +32,13 @@ impl Rig {
         self.daemon.take().unwrap().stop();
     }
 
+    /// Waits until an operator asks the daemon to end, and ends it.
+    pub fn stop_when_asked(&mut self) {
+        let daemon = self.daemon.take().unwrap();
+        daemon.wait();
+        daemon.stop();
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.home.path().join("sock")
     }
