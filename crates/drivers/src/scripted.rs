@@ -146,6 +146,10 @@ impl Voice<'_> {
     }
 }
 
+/// What a person hears who has no model: there is no other yet, and it never answers out of nothing.
+const NO_RULES: &str = "there is no real model in this version, and the scripted one has no such file of rules \
+                        (examples/scripted shows some)";
+
 impl Scripted {
     /// The model of `HOME/scripted/NAME.json`. The file may appear later.
     pub fn new(home: &Path, name: &str) -> Self {
@@ -155,7 +159,11 @@ impl Scripted {
 
     fn rules(&self) -> Result<Rules, String> {
         let failed = |why: String| format!("{}: {why}", self.file.display());
-        let file = std::fs::File::open(&self.file).map_err(|error| failed(error.to_string()))?;
+        let opened = std::fs::File::open(&self.file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => failed(NO_RULES.to_owned()),
+            _ => failed(error.to_string()),
+        });
+        let file = opened?;
         let mut text = String::new();
         let read = file.take(RULES_BYTES_MAX + 1).read_to_string(&mut text);
         read.map_err(|error| failed(error.to_string()))?;

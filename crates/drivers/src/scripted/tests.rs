@@ -408,7 +408,7 @@ fn a_rules_file_is_read_again_and_its_errors_have_a_place() {
         assert!(error.message.contains(want), "{:?} has no {want:?}", error.message);
     }
     std::fs::remove_file(&file).unwrap();
-    assert!(one(&model, "x").unwrap_err().message.contains("No such file"));
+    assert!(one(&model, "x").unwrap_err().message.contains("no such file of rules"));
     std::fs::write(&file, b"\xff").unwrap();
     assert!(one(&model, "x").unwrap_err().message.contains("UTF-8"));
 }
