@@ -40,8 +40,12 @@ use std::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+/// At the end: batches, or waits for one that runs, before what is left is told that the daemon stops.
+const REST_TRIES: u32 = 500;
+const REST_WAIT_US: u64 = 1_000;
 /// An idle workspace goes to sleep after this.
 const IDLE_US: u64 = 30_000_000;
 /// The workspace a request means that names none.
@@ -502,6 +506,7 @@ impl Node {
     /// Puts everything to sleep, for ever.
     pub fn close(self: &Arc<Self>) {
         for cell in self.all() {
+            self.decide_rest(&cell);
             guard(&cell.state).closed = true;
             self.sleep(&cell, Until::DaemonEnds);
             let undone = guard(&cell.state).inbox.iter().filter_map(undone).collect::<BTreeSet<ReplyTo>>();
@@ -512,6 +517,28 @@ impl Node {
             }
         }
         guard(&self.cells).clear();
+    }
+
+    /// Decides what has come in already, so that who asked hears it: nobody is read from any more, no worker and
+    /// no pool runs. Bounded, since a turn may bring itself more and more to do.
+    fn decide_rest(self: &Arc<Self>, cell: &Arc<Cell>) {
+        for _ in 0..REST_TRIES {
+            let mut state = guard(&cell.state);
+            if state.inbox.is_empty() && !state.running {
+                return;
+            }
+            let free = !state.running;
+            if free {
+                (state.queued, state.running) = (false, true);
+            }
+            drop(state);
+            if free {
+                self.batch(cell);
+            } else {
+                // A client's thread still runs the batch it was asked for.
+                std::thread::sleep(Duration::from_micros(REST_WAIT_US));
+            }
+        }
     }
 
     /// An operator wants the daemon to end.

@@ -167,7 +167,7 @@ fn a_token_is_a_process_and_taints_its_connection() {
 #[test]
 fn down_answers_and_ends() {
     // As the real process does it: ended from elsewhere the moment it is asked for.
-    for _ in 0..20 {
+    for _ in 0..50 {
         let mut rig = Rig::new();
         let mut client = rig.client();
         std::thread::scope(|scope| {
