@@ -519,8 +519,8 @@ impl Node {
         guard(&self.cells).clear();
     }
 
-    /// Decides what has come in already, so that who asked hears it: nobody is read from any more, no worker and
-    /// no pool runs. Bounded, since a turn may bring itself more and more to do.
+    /// Decides what has come in already, so that who asked hears it: nobody is read from any more, no worker
+    /// and no pool runs. Bounded, since a turn may bring itself more and more to do.
     fn decide_rest(self: &Arc<Self>, cell: &Arc<Cell>) {
         for _ in 0..REST_TRIES {
             let mut state = guard(&cell.state);
