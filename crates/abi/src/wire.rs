@@ -1,8 +1,8 @@
 //! The one decoder of calls: what a client sends over the socket and what a model writes as a tool call pass
 //! through the same function. Everything is bounded and checked against the table in `call`.
 //!
-//! The wire is JSON-RPC 2.0, one message a line (docs: man 5 skep-protocol). Values are `"text": "…"` or
-//! `"base64": "…"`, at most 1 MiB.
+//! The wire is JSON-RPC 2.0, one message a line (docs/how/speak-to-the-socket.md). Values are
+//! `"text": "…"` or `"base64": "…"`, at most 1 MiB.
 
 use crate::{
     CapId, Content, Error, OpId, Pid, ProposalId, Seq, VersionId,

@@ -1,4 +1,4 @@
-//! The door: JSON-RPC 2.0 on a Unix socket, one message a line (man 5 skep-protocol).
+//! The door: JSON-RPC 2.0 on a Unix socket, one message a line (docs/how/speak-to-the-socket.md).
 //!
 //! Who is there is found out once a connection, by the peer's user id; a request may show a token instead,
 //! and then the connection is never an operator's again, even if the token was bad. Every request is bounded

@@ -1,4 +1,4 @@
-//! Answers as JSON: what clients and models read (man 5 skep-protocol).
+//! Answers as JSON: what clients and models read (docs/how/speak-to-the-socket.md).
 //!
 //! Queries are filled here from the batch's open transaction, so that an answer shows exactly what was
 //! decided before it. Records are written as they stand in the log, with their labels and the first 400

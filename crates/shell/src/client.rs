@@ -1,5 +1,6 @@
-//! One connection to the daemon: JSON-RPC 2.0, one message a line (man 5 skep-protocol). Replies may come in
-//! any order and between notifications; what is not asked for yet is kept. Never here: what a message means.
+//! One connection to the daemon: JSON-RPC 2.0, one message a line (docs/how/speak-to-the-socket.md). Replies
+//! may come in any order and between notifications; what is not asked for yet is kept. Never here: what a
+//! message means.
 
 use crate::{clock::Deadline, fail::Fail};
 use rustix::{

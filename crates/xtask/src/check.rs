@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-/// Seeds of the nightly run (promises.md: simulate).
+/// Seeds of the nightly run (SPEC.md: simulate).
 const NIGHTLY_SEEDS: &str = "10000";
 
 /// Format, lints, tidy, planted bugs, doc tests, then every other test. Arguments go to the test runner.

@@ -70,6 +70,31 @@ fn a_follower_hears_every_record_once() {
 }
 
 #[test]
+fn a_follower_sees_an_answer_before_it_is_in_the_log() {
+    let rig = Rig::new();
+    let rules =
+        json!({ "rules": [{ "then": { "say": "so it begins, and so it goes on", "takes_ms": 200 } }] });
+    std::fs::create_dir_all(rig.home.path().join("scripted")).unwrap();
+    std::fs::write(rig.home.path().join("scripted/default.json"), rules.to_string()).unwrap();
+    let (mut operator, mut follower) = (rig.client(), rig.client());
+    follower.ok("trace", json!({ "follow": true }));
+    let born = operator.ok("spawn", json!({ "agent": "helper", "text": "say", "origin": "argument" }));
+    let mut seen = Vec::new();
+    let ended = loop {
+        let notice = follower.line().unwrap();
+        let params = &notice["params"];
+        match notice["method"].as_str().unwrap() {
+            "preview" => seen.push((params["pid"].clone(), params["text"].as_str().unwrap().to_owned())),
+            _ if params["record"]["body"]["model_answered"].is_object() => break notice,
+            _ => {}
+        }
+    };
+    let (pid, text) = seen.first().unwrap();
+    assert_eq!(*pid, born["pid"]);
+    assert!("[scripted] so it begins, and so it goes on".starts_with(text), "{text:?} before {ended}");
+}
+
+#[test]
 fn workspaces_are_apart() {
     let rig = Rig::new();
     let mut client = rig.client();
