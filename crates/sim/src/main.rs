@@ -2,11 +2,13 @@
 //!
 //!     sim [--seeds N] [--seed S] [--steps N] [--plant BUG] [--trace] [--json] [once | overspend]
 //!         [--effects N]
+//!     sim disk [--seeds N] [--seed S] [--share N] [--plant BUG]
+//!                                               power cuts and failing disks, one of N of them all
 //!
 //! Exit code 0: nothing was found; with `--plant`: the bug was found. The seed of every failure is printed.
 #![forbid(unsafe_code)]
 
-use sim::{Mode, Plan, Report, Sum, plant};
+use sim::{Mode, Plan, Report, Sum, disk, plant};
 use std::process::ExitCode;
 
 /// Seeds of the default run.
@@ -17,6 +19,18 @@ const EFFECTS: u64 = 20_000;
 const SEEDS_MAX: u64 = 2_000;
 /// Seeds of `overspend`.
 const RACES: u64 = 5;
+
+/// Seeds of `disk`.
+const DISKS: u64 = 4;
+
+/// What is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The loop, in this mode.
+    Loop(Mode),
+    /// The store on a disk that fails; one of so many trials.
+    Disk(u64),
+}
 
 /// Which lines are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +48,7 @@ struct Options {
     seeds: u64,
     steps: Option<u32>,
     bug: Option<String>,
-    mode: Mode,
+    what: What,
     effects: u64,
     lines: Lines,
 }
@@ -56,7 +70,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         seeds: 0,
         steps: None,
         bug: None,
-        mode: Mode::Mixed,
+        what: What::Loop(Mode::Mixed),
         effects: 0,
         lines: Lines::All,
     };
@@ -72,20 +86,26 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--effects" => options.effects = number(value()?)?,
             "--json" => options.lines = Lines::Sum,
             "--trace" => options.lines = Lines::Trace,
-            "once" => options.mode = Mode::Once,
-            "overspend" => options.mode = Mode::Overspend,
+            "--share" => options.what = What::Disk(number(value()?)?.max(1)),
+            "once" => options.what = What::Loop(Mode::Once),
+            "overspend" => options.what = What::Loop(Mode::Overspend),
+            "disk" if options.what == What::Loop(Mode::Mixed) => options.what = What::Disk(1),
+            "disk" => {}
             _ => {
                 return Err(format!(
-                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend"
+                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend, disk"
                 ));
             }
         }
     }
     if options.seeds == 0 {
-        (options.seeds, options.effects) = match options.mode {
-            Mode::Mixed => (SEEDS, options.effects),
-            Mode::Once => (SEEDS_MAX, options.effects.max(if options.effects == 0 { EFFECTS } else { 0 })),
-            Mode::Overspend => (RACES, options.effects),
+        (options.seeds, options.effects) = match options.what {
+            What::Loop(Mode::Mixed) => (SEEDS, options.effects),
+            What::Loop(Mode::Once) => {
+                (SEEDS_MAX, options.effects.max(if options.effects == 0 { EFFECTS } else { 0 }))
+            }
+            What::Loop(Mode::Overspend) => (RACES, options.effects),
+            What::Disk(_) => (DISKS, options.effects),
         };
     }
     Ok(options)
@@ -97,9 +117,13 @@ fn go(options: &Options) -> Result<ExitCode, String> {
         // A planted panic would print its place for every seed.
         std::panic::set_hook(Box::new(|_| {}));
     }
+    let mode = match options.what {
+        What::Loop(mode) => mode,
+        What::Disk(share) => return disks(options, share),
+    };
     let mut sum = Sum::default();
     for seed in options.first..options.first + options.seeds {
-        let mut plan = Plan { mode: options.mode, ..Plan::of(seed) };
+        let mut plan = Plan { mode, ..Plan::of(seed) };
         plan.steps = options.steps.unwrap_or(plan.steps);
         let report = sim::run(&plan).map_err(|error| format!("no temporary directory: {error}"))?;
         sum.add(&report);
@@ -116,6 +140,27 @@ fn go(options: &Options) -> Result<ExitCode, String> {
     }
     println!("{}", sum.json());
     let good = sum.failed.is_empty() != options.bug.is_some();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Power cuts and failures of every seed; one line for each.
+fn disks(options: &Options, share: u64) -> Result<ExitCode, String> {
+    let (mut tried, mut found) = (0, 0);
+    for seed in options.first..options.first + options.seeds {
+        let trial = disk::Trial { seed, share };
+        let run = |word: &str, of: fn(disk::Trial) -> std::io::Result<disk::Sum>| {
+            let sum = of(trial).map_err(|error| format!("no temporary directory: {error}"))?;
+            println!("seed {seed} {word} ops {} tried {} found {}", sum.ops, sum.tried, sum.findings.len());
+            sum.findings.iter().for_each(|what| eprintln!("{word} {what}"));
+            Ok::<_, String>(sum)
+        };
+        for sum in [run("cuts", disk::cuts)?, run("failures", disk::failures)?] {
+            tried += sum.tried;
+            found += sum.findings.len();
+        }
+    }
+    println!("{{\"seeds\":{},\"tried\":{tried},\"failed\":{found}}}", options.seeds);
+    let good = (found == 0) != options.bug.is_some();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -10,6 +10,8 @@ pub static BUG: AtomicU8 = AtomicU8::new(0);
 pub const FOLD_DROPS_SECOND: u8 = 1;
 /// Every 13th commit is rolled back and says it is done.
 pub const COMMIT_LIES: u8 = 2;
+/// Files are opened as if durability had not been asked for: a commit is acknowledged before it is synced.
+pub const SYNC_LIES: u8 = 3;
 
 static COMMITS: AtomicU64 = AtomicU64::new(0);
 

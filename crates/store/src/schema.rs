@@ -207,6 +207,8 @@ fn tune(file: &Path, connection: &Connection, options: &Options) -> Result<(), T
         return Err(Trouble::ReadOnly { file: file.to_path_buf() });
     }
     let synchronous = match options.durable {
+        #[cfg(feature = "plant")]
+        Durable::Full if crate::plant::is(crate::plant::SYNC_LIES) => "NORMAL",
         Durable::Full => "FULL",
         Durable::Null => "OFF",
     };

@@ -10,6 +10,8 @@ use std::{
 
 /// Seeds of the nightly run (SPEC.md: simulate).
 const NIGHTLY_SEEDS: &str = "10000";
+/// Workloads of the store whose every operation is cut and failed in the nightly run (SPEC.md: power-cut).
+const NIGHTLY_DISKS: &str = "100";
 
 /// Format, lints, tidy, planted bugs, doc tests, then every other test. Arguments go to the test runner.
 pub fn test(root: &Path, args: &[String]) -> Result<(), String> {
@@ -37,9 +39,11 @@ pub fn sim(root: &Path, args: &[String]) -> Result<(), String> {
     cargo(root, &[run, features, &["--"], &args[..]].concat())
 }
 
-/// The long run: nightly seeds, and what cargo-deny knows of advisories and sources.
+/// The long run: nightly seeds, every power cut and failure of the disk, and what cargo-deny knows of
+/// advisories and sources.
 pub fn torture(root: &Path) -> Result<(), String> {
     sim(root, &["--seeds".to_owned(), NIGHTLY_SEEDS.to_owned()])?;
+    sim(root, &["disk", "--seeds", NIGHTLY_DISKS].map(str::to_owned))?;
     if quiet(root, &["deny", "--version"]) {
         cargo(root, &["deny", "--locked", "check"])
     } else {

@@ -1,5 +1,6 @@
 //! The proving ground, as the default test run runs it: seeds, a canary that must be reported, planted bugs.
 
+mod disk;
 mod ground;
 #[cfg(feature = "plant")]
 mod planted;

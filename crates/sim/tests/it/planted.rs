@@ -1,6 +1,10 @@
 //! Each planted bug is found, within 500 seeds.
 
-use sim::{Plan, plant};
+use sim::{
+    Plan,
+    disk::{Trial, cuts},
+    plant,
+};
 
 /// Seeds within which a bug must be found.
 const SEEDS: u64 = 500;
@@ -17,5 +21,18 @@ fn planted_bugs_are_found() {
         });
         let (seed, check) = found.unwrap_or_else(|| panic!("{bug} ({what}) was not found"));
         println!("{bug} ({what}) was found by {check} at seed {seed}");
+    }
+}
+
+/// The rig of power cuts is tested too: a store that lies about what is durable, in either way, is found by
+/// it; the same trials of the store as it is find nothing.
+#[test]
+fn a_store_that_lies_about_a_commit_is_found_by_a_power_cut() {
+    let _alone = crate::SOIL.write().unwrap();
+    for (bug, found) in [("store:2", true), ("store:3", true), ("", false)] {
+        plant::choose(bug).unwrap();
+        let sum = cuts(Trial { seed: 1, share: 40 }).unwrap();
+        plant::choose("").unwrap();
+        assert_eq!(!sum.findings.is_empty(), found, "{bug:?}: {sum:?}");
     }
 }

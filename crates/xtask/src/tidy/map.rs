@@ -1,7 +1,7 @@
 //! The map is tested: ARCHITECTURE.md's crate table against the crates, the edges and the lines that stand;
 //! and the number of calls.
 
-use super::{Finding, Tree, table};
+use super::{Finding, Tree, table, words::UNSAFE_PLACES};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,8 @@ struct Row {
     line: usize,
     may_use: String,
     lines_max: Option<usize>,
+    /// `forbid`, or the one file that may hold it.
+    unsafe_in: String,
 }
 
 impl Row {
@@ -38,6 +40,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             found.push(finding(row.line, format!("{name} uses {used}, which the table does not allow")));
         }
         budget(tree, name, row, &mut found);
+        found.extend(unsafe_place(name, row));
     }
     if abi::call::CALLS.len() != CALLS {
         let n = abi::call::CALLS.len();
@@ -56,7 +59,8 @@ fn rows(text: &str) -> BTreeMap<String, Row> {
     let rows = table(text, "crates").into_iter().filter(|(_, cells)| cells.len() == 6);
     rows.map(|(line, cells)| {
         let lines_max = cells[3].replace(',', "").parse().ok();
-        (cells[0].clone(), Row { line, may_use: cells[2].clone(), lines_max })
+        let unsafe_in = cells[5].clone();
+        (cells[0].clone(), Row { line, may_use: cells[2].clone(), lines_max, unsafe_in })
     })
     .collect()
 }
@@ -91,6 +95,17 @@ pub fn code_lines(tree: &Tree, name: &str) -> usize {
             lines.filter(|(number, (code, test))| !**test && counts(*number, code)).count()
         })
         .sum()
+}
+
+/// What the table says of `unsafe` is what the rule on words holds.
+fn unsafe_place(name: &str, row: &Row) -> Option<Finding> {
+    let own = format!("crates/{name}/");
+    let told = match UNSAFE_PLACES.iter().find_map(|place| place.strip_prefix(own.as_str())) {
+        None => "forbid".to_owned(),
+        Some(place) => format!("only `{}`", place.trim_start_matches("src/")),
+    };
+    let what = || format!("of `unsafe` in {name} the table says {:?}, not {told:?}", row.unsafe_in);
+    (!row.unsafe_in.starts_with(&told)).then(|| finding(row.line, what()))
 }
 
 fn budget(tree: &Tree, name: &str, row: &Row, found: &mut Vec<Finding>) {

@@ -17,7 +17,7 @@ fn sources() {
     let function = format!("//! a\nfn f() {{\n{body}}}\n");
     let file = format!("//! a\n{}", "// b\n".repeat(800));
     let open = "//! a\n// TODO: later\n".to_owned();
-    let rows: [(&str, &str, &[&str]); 17] = [
+    let rows: [(&str, &str, &[&str]); 20] = [
         ("crates/a/src/b.rs", "//! a\nfn f() {}\n", &[]),
         ("crates/a/src/b.rs", "fn f() {}\n", &["open-with-the-contract"]),
         ("crates/a/src/b.rs", &long, &["small-shapes"]),
@@ -33,6 +33,9 @@ fn sources() {
         ("crates/a/src/b.rs", "//! a\nfn f() { std::thread::sleep(d) }\n", &[]),
         ("crates/a/src/b.rs", "//! a\n#[test]\n#[ignore]\nfn f() {}\n", &["tests-are-data"]),
         ("crates/a/src/b.rs", "//! a\nfn f() { unsafe { g() } }\n", &["unsafe-in-walls"]),
+        ("crates/sim/src/vfs.rs", "//! a\nfn f() { unsafe { g() } }\n", &["unsafe-in-walls"]),
+        ("crates/sim/src/vfs.rs", "//! a\n// SAFETY: b\nfn f() { unsafe { g() } }\n", &[]),
+        ("crates/sim/src/lib.rs", "//! a\n#![deny(unsafe_code)]\n", &[]),
         ("crates/kernel/src/b.rs", "//! a\nuse x::HashMap;\n", &["kernel-decides"]),
         ("crates/kernel/src/lib.rs", "//! a\n#![forbid(unsafe_code)]\n", &["kernel-decides"]),
     ];
@@ -84,7 +87,11 @@ fn the_map() {
         ("| kernel | decisions | abi | 3 | no | forbid |\n", Some("kernel has 4 lines")),
         ("| kernel | decisions | — | 4 | no | forbid |\n", Some("kernel uses abi")),
         ("", Some("crate kernel is not in the table")),
-        ("| kernel | d | abi | 4 | n | f |\n| fs | d | abi | 4 | n | f |\n", Some("crate fs does not stand")),
+        (
+            "| kernel | d | abi | 4 | n | forbid |\n| fs | d | abi | 4 | n | f |\n",
+            Some("crate fs does not stand"),
+        ),
+        ("| kernel | decisions | abi | 4 | no | only `a.rs` |\n", Some("of `unsafe` in kernel")),
     ];
     for (row, expected) in rows {
         let found = map::check(&tree(&map(row), ""));

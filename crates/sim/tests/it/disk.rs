@@ -1,0 +1,26 @@
+//! The store under power cuts and failing disks: a drawn share of all there are. `cargo xtask torture` has
+//! all.
+
+use sim::disk::{Trial, cuts, failures};
+
+/// Of the trials of a seed, one in so many.
+const CUTS: u64 = 6;
+const FAILURES: u64 = 12;
+
+#[test]
+fn a_power_cut_takes_nothing_acknowledged_and_leaves_nothing_half() {
+    let _together = crate::SOIL.read().unwrap();
+    for seed in 1..=2 {
+        let sum = cuts(Trial { seed, share: CUTS }).unwrap();
+        assert_eq!(sum.findings, Vec::<String>::new(), "{sum:?}");
+        assert!(sum.tried > 200, "{sum:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_once_is_told_of_and_loses_nothing() {
+    let _together = crate::SOIL.read().unwrap();
+    let sum = failures(Trial { seed: 3, share: FAILURES }).unwrap();
+    assert_eq!(sum.findings, Vec::<String>::new(), "{sum:?}");
+    assert!(sum.tried > 100 && sum.told > sum.tried / 2, "{sum:?}");
+}
