@@ -1,0 +1,108 @@
+//! What follows from the log, changed behind its back: every table, each with the true file as control.
+
+use crate::tamper::Bench;
+use std::fs;
+
+#[test]
+fn rows_that_do_not_follow_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path(), 40).unwrap();
+    let rows = [
+        ("UPDATE records SET pid = pid WHERE seq = 3", None),
+        ("UPDATE versions SET actor = 'operator:eve' WHERE id = 9", Some("another actor")),
+        ("UPDATE versions SET path = '/z.md' WHERE id = 9", Some("another path")),
+        ("UPDATE versions SET label = 7 WHERE id = 9", Some("another label")),
+        ("UPDATE versions SET hash = zeroblob(32) WHERE id = 9", Some("another hash")),
+        ("UPDATE versions SET parents = x'00' WHERE id = 9", Some("another parents")),
+        ("UPDATE versions SET message = NULL WHERE id = 9", Some("another message")),
+        ("DELETE FROM versions WHERE id = 9", Some("version 9, which it made, is missing")),
+        (
+            "INSERT INTO versions SELECT 900, file, node, hash, bytes, mode, mtime, label, actor, pid, op, seq,
+             diverged, path, message, message_bytes, parents FROM versions WHERE id = 9",
+            Some("version 900 stands in no record"),
+        ),
+        ("UPDATE heads SET version = 4 WHERE file = 3", Some("the head of file 3")),
+        ("DELETE FROM heads WHERE file = 3", Some("the head of file 3 is missing")),
+        ("INSERT INTO heads VALUES(77, 4)", Some("the head of file 77")),
+        ("UPDATE entries SET name = 'z' WHERE id = 4", Some("entry 4")),
+        ("UPDATE entries SET to_seq = NULL WHERE id = 1", Some("entry 1")),
+        ("DELETE FROM entries WHERE id = 4", Some("is missing")),
+        ("INSERT INTO entries VALUES(99, 1, 'z', 3, 2, NULL)", Some("entry 99")),
+        ("UPDATE blobs SET bytes = x'00' WHERE id = 3", Some("are not those of its name")),
+        ("DELETE FROM blobs WHERE id = 1", Some("are not kept")),
+        ("DELETE FROM records", Some("the log is empty")),
+        ("DROP TABLE heads", Some("the table heads cannot be read")),
+        ("DROP TABLE heads; CREATE VIEW heads AS SELECT 1 AS file, 2 AS version", Some("the view heads")),
+        ("CREATE TRIGGER t AFTER INSERT ON heads BEGIN SELECT 1; END", Some("the trigger t")),
+        (
+            "PRAGMA writable_schema = 1; DELETE FROM sqlite_schema WHERE name = 'entries_live'",
+            Some("is damaged"),
+        ),
+        ("PRAGMA user_version = 99", Some("it has format 99")),
+        ("PRAGMA application_id = 99", Some("it is not a workspace's")),
+        ("INSERT INTO snapshots VALUES(3, zeroblob(32), x'00')", Some("the snapshot after it is not whole")),
+    ];
+    for (sql, wanted) in rows {
+        bench.edit(sql).unwrap();
+        let report = bench.verify(None);
+        match (wanted, report.findings.first()) {
+            (None, None) => {}
+            (Some(wanted), Some(found)) => assert!(found.what.contains(wanted), "{sql}: {report}"),
+            _ => panic!("{sql}: {report}"),
+        }
+    }
+}
+
+/// A content in two chunk files, as the store lays it out.
+#[test]
+fn chunk_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path(), 8).unwrap();
+    let (first, second) = (vec![1_u8; 1024 * 1024], vec![2_u8; 10]);
+    let names = [&first, &second].map(|bytes| abi::Hash::of(bytes));
+    let whole = abi::Hash::of(&[first.clone(), second.clone()].concat());
+    let file = |ix: usize| {
+        let name = names[ix].to_string();
+        dir.path().join("blobs").join(&name[..2]).join(&name)
+    };
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS large(hash BLOB PRIMARY KEY, bytes INTEGER, chunks BLOB) STRICT;
+         INSERT INTO large VALUES(x'{whole}', 1048586, x'{}{}')",
+        names[0], names[1]
+    );
+    let put = |ix: usize, bytes: &[u8]| {
+        fs::create_dir_all(file(ix).parent().unwrap()).unwrap();
+        fs::write(file(ix), bytes).unwrap();
+    };
+    bench.edit(&sql).unwrap();
+    assert!(!bench.verify(None).holds(), "no chunk is there");
+    put(0, &first);
+    put(1, &second);
+    let report = bench.verify(None);
+    assert_eq!((report.holds(), report.large), (true, 1), "{report}");
+    put(1, &[2; 11]);
+    assert!(bench.verify(None).to_string().contains("are not those of its name"));
+    put(1, &second);
+    bench.edit(&sql.replace("1048586", "1048587")).unwrap();
+    assert!(bench.verify(None).to_string().contains("its chunks together are not it"));
+    fs::remove_file(file(1)).unwrap();
+    fs::create_dir(file(1)).unwrap();
+    assert!(bench.verify(None).to_string().contains("it is not a file"));
+}
+
+#[test]
+fn what_was_destroyed_on_purpose_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path(), 8).unwrap();
+    let gone = |seq: u64| {
+        format!(
+            "CREATE TABLE IF NOT EXISTS gone(hash BLOB PRIMARY KEY, seq INTEGER) STRICT;
+             INSERT INTO gone SELECT hash, {seq} FROM blobs WHERE id = 1; DELETE FROM blobs WHERE id = 1"
+        )
+    };
+    bench.edit(&gone(8)).unwrap();
+    let report = bench.verify(None);
+    assert_eq!((report.holds(), report.gone), (true, 1), "{report}");
+    bench.edit(&gone(9)).unwrap();
+    assert!(!bench.verify(None).holds());
+}
