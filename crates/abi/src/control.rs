@@ -6,7 +6,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 9] = [
+pub const WORDS: [(&str, &str, &str); 11] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -15,6 +15,8 @@ pub const WORDS: [(&str, &str, &str); 9] = [
         "make a workspace; only a demo daemon may leave rules out",
     ),
     ("/sys/ctl", "budget ACCOUNT run|day AMOUNT", "set a money limit: workspace, agent:NAME, process:PID"),
+    ("/sys/ctl", "backup FILE", "write all of this workspace to a new host file, while it goes on"),
+    ("/sys/ctl", "restore NAME FILE", "make a workspace of a backup: all in it frozen, nothing mounted"),
     ("/sys/ctl", "down", "let running effects end, put every workspace to sleep, stop the daemon"),
     ("/proc/PID/ctl", "freeze", "no new step, no new effect"),
     ("/proc/PID/ctl", "thaw", "go on"),
@@ -64,6 +66,18 @@ pub enum Control {
         /// What.
         signal: Signal,
     },
+    /// Write all of the workspace to a host file.
+    Backup {
+        /// Absolute; not there yet.
+        file: String,
+    },
+    /// Make a workspace of a backup.
+    Restore {
+        /// Its name; not taken yet.
+        name: String,
+        /// Absolute.
+        file: String,
+    },
 }
 
 /// Whether writes to this path are words, not bytes.
@@ -105,6 +119,10 @@ fn system(words: &[&str]) -> Result<Control, Error> {
             argument: rest.join(" "),
         }),
         ["down"] => Ok(Control::Down),
+        ["backup", file @ ..] => Ok(Control::Backup { file: host_file(file)? }),
+        ["restore", name, file @ ..] => {
+            Ok(Control::Restore { name: crate::wire::word("name", name)?, file: host_file(file)? })
+        }
         ["unmount", name] => Ok(Control::Unmount { name: crate::wire::word("name", name)? }),
         ["workspace", name, rest @ ..] => {
             let lacks = match rest {
@@ -127,6 +145,16 @@ fn system(words: &[&str]) -> Result<Control, Error> {
         }
         _ => Err(unknown(words)),
     }
+}
+
+/// A file of the host, as the last argument of a word: it may hold single spaces. The daemon has a working
+/// directory of its own, so only an absolute path says which file is meant.
+fn host_file(words: &[&str]) -> Result<String, Error> {
+    let file = words.join(" ");
+    if file.starts_with('/') && file.len() > 1 && file.len() <= crate::limits::PATH_BYTES_MAX {
+        return Ok(file);
+    }
+    Err(Error::invalid("file", "the file is not named by an absolute path").hint("start it with /"))
 }
 
 fn unknown(words: &[&str]) -> Error {

@@ -140,6 +140,9 @@ pub enum Body {
         /// is one of the next events. They are not taken up again.
         under_way: Vec<EffectId>,
     },
+    /// The workspace was made of a backup, and its original may go on elsewhere: it is told once, before it
+    /// wakes for the first time. Nothing of it acts by itself after that.
+    Restored,
     /// The node lends anew.
     Leased {
         /// All that the workspace may spend, counted from when it woke.
@@ -270,6 +273,7 @@ impl Body {
         match self {
             Self::Genesis { .. } => "genesis",
             Self::Woke { .. } => "woke",
+            Self::Restored => "restored",
             Self::Leased { .. } => "leased",
             Self::PolicyLoaded { .. } => "policy-loaded",
             Self::Priced { .. } => "priced",

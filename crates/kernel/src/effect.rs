@@ -490,6 +490,14 @@ pub fn recover(step: &mut Step<'_>, effect: EffectId) {
     }
 }
 
+/// In a copy of the workspace: the original carries it out, or has done so, and nobody here can know.
+pub fn copied(step: &mut Step<'_>, effect: EffectId) {
+    let Some(row) = step.state().effects.get(&effect).cloned() else { return };
+    if row.stage != Stage::InDoubt {
+        in_doubt(step, effect, &row);
+    }
+}
+
 /// The other side was asked whether it happened.
 pub fn probed(step: &mut Step<'_>, effect: &EffectId, found: &Probed) {
     let Some(row) = step.state().effects.get(effect).cloned() else { return };

@@ -413,6 +413,11 @@ pub fn plan_control(
         | Control::Workspace { .. }
         | Control::Budget { .. }
         | Control::Down => kernel.allow(pid, Want::Admin(path), Rights::USE, at).map(|()| vec![]),
+        // These read and write files of the host, so no capability is enough.
+        Control::Backup { .. } | Control::Restore { .. } if pid == WORKSPACE => Ok(vec![]),
+        Control::Backup { .. } | Control::Restore { .. } => {
+            Err(Error::new(Code::Denied, "only an operator backs up and restores").argument("text"))
+        }
     }
 }
 
@@ -434,7 +439,9 @@ pub fn control(step: &mut Step<'_>, by: Pid, word: &Control) -> Outcome {
             step.emit(Entry::Unmounted { mount: name.clone() });
             Outcome::Control(word.clone())
         }
-        Control::Workspace { .. } | Control::Down => Outcome::Control(word.clone()),
+        Control::Workspace { .. } | Control::Down | Control::Backup { .. } | Control::Restore { .. } => {
+            Outcome::Control(word.clone())
+        }
     }
 }
 

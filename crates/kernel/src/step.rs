@@ -28,6 +28,7 @@ pub fn plan(kernel: &Kernel, event: &Event) -> Result<Vec<Lookup>, Error> {
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer)),
         Body::Genesis { .. }
         | Body::Woke { .. }
+        | Body::Restored
         | Body::Leased { .. }
         | Body::PolicyLoaded { .. }
         | Body::Priced { .. }
@@ -99,6 +100,7 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
     match &event.body {
         Body::Genesis { id, lacks } => wake::genesis(&mut step, *id, lacks),
         Body::Woke { lease, under_way } => wake::woke(&mut step, *lease, under_way),
+        Body::Restored => wake::restored(&mut step),
         Body::Leased { lease } => {
             step.emit(Entry::Leased { lease: *lease });
         }

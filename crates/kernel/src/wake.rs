@@ -13,7 +13,7 @@ use abi::{
     manifest::Manifest,
     money::Nano,
     path::Pattern,
-    record::Entry,
+    record::{Entry, Freeze},
 };
 use alloc::{string::String, string::ToString, vec, vec::Vec};
 
@@ -77,6 +77,26 @@ pub fn woke(step: &mut Step<'_>, lease: Nano, under_way: &[EffectId]) {
     }
     #[cfg(feature = "plant")]
     rebuy(step);
+}
+
+/// The workspace is a copy, and its original may go on: of two that hold the same intent only one may carry it
+/// out, and it is not the copy. Everything in it stands still, nothing is mounted, and of every effect under
+/// way an operator is asked, also of those that no driver had seen when the copy was made.
+pub fn restored(step: &mut Step<'_>) {
+    let state = step.state();
+    let processes = state.processes.iter();
+    let pids: Vec<Pid> = processes.filter(|(_, row)| row.frozen.is_none()).map(|(pid, _)| *pid).collect();
+    let mounts: Vec<String> = state.mounts.keys().cloned().collect();
+    let effects: Vec<EffectId> = state.effects.keys().copied().collect();
+    if !pids.is_empty() {
+        step.emit(Entry::Frozen { pids, why: Freeze::Asked });
+    }
+    for mount in mounts {
+        step.emit(Entry::Unmounted { mount });
+    }
+    for effect in effects {
+        effect::copied(step, effect);
+    }
 }
 
 /// A driver was attached (or attached again after a restart, which is no news).

@@ -248,7 +248,7 @@ pub(crate) fn still_true(input: &Input) -> bool {
         // The stream waits for an answer to it.
         Body::ModelProgress { .. } => true,
         Body::Arrived { .. } | Body::Quarantined { .. } => true,
-        Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } => false,
+        Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } | Body::Restored => false,
         Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } => false,

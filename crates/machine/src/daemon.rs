@@ -7,7 +7,7 @@
 use crate::{
     clock::{Clock, Real},
     door::{self, Door},
-    journal,
+    journal, leave,
     node::Node,
     pool::Pool,
     random,
@@ -137,6 +137,7 @@ impl Daemon {
         let registry = Registry::open(home, seed, uid).map_err(Error::Store)?;
         let clock: Arc<dyn Clock> = Arc::new(Real::new());
         let node = Node::new(home.to_path_buf(), clock, registry, options);
+        leave::sweep(&node);
         let listener = Arc::new(bind(socket)?);
         let door = Arc::new(Door::default());
         let (own, taken, gate) = (node.clone(), listener.clone(), door.clone());

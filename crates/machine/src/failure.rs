@@ -139,7 +139,11 @@ pub(crate) fn undone(input: &Input) -> Option<ReplyTo> {
 fn can_be_set_aside(input: &Input) -> bool {
     !matches!(
         input.event.body,
-        Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } | Body::Quarantined { .. }
+        Body::Genesis { .. }
+            | Body::Woke { .. }
+            | Body::Restored
+            | Body::Leased { .. }
+            | Body::Quarantined { .. }
     )
 }
 

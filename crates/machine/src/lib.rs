@@ -28,6 +28,7 @@ mod guard;
 pub mod job;
 mod journal;
 mod lease;
+mod leave;
 mod mounts;
 mod node;
 pub mod policy;

@@ -3,7 +3,7 @@
 use crate::{
     cell::Cell,
     guard::guard,
-    journal,
+    journal, leave,
     node::Node,
     timer::{Due, POLL_US},
     turn::Input,
@@ -55,6 +55,8 @@ pub(crate) fn control(
             node.ask_down();
             Ok(())
         }
+        Control::Backup { file } => leave::backup(node, cell, &file),
+        Control::Restore { name, file } => leave::restore(node, &name, &file),
         // The kernel carries these out itself and never sends them here.
         Control::Budget { .. } | Control::Signal { .. } => {
             Err(Error::new(Code::Unavailable, "this word is the kernel's"))

@@ -4,7 +4,7 @@
 
 use crate::{
     away::Errand,
-    cell::{Cell, State, Ticket},
+    cell::{Cell, Down, State, Ticket},
     clock::Clock,
     connection::{Connection, Id, gone, interrupted},
     daemon::Options,
@@ -141,8 +141,7 @@ impl Node {
         let mut cells = guard(&self.cells);
         let known = self.registry.knows(name).map_err(|trouble| trouble.to_error())?;
         if known || cells.contains_key(name) {
-            let message = format!("there is a workspace {name} already");
-            return Err(Error::new(Code::Exists, message).argument("name"));
+            return Err(taken(name));
         }
         guard(&cell.state).running = true;
         cells.insert(name.to_owned(), cell.clone());
@@ -161,6 +160,38 @@ impl Node {
                     Failure::Panic { .. } => gone(&format!("workspace {name} failed while it was made")),
                 })
             }
+        }
+    }
+
+    /// Takes a name for a workspace that is not there yet. Whoever calls it is told so.
+    pub fn reserve(&self, name: &str) -> Result<Arc<Cell>, Error> {
+        let mut cells = guard(&self.cells);
+        let known = self.registry.knows(name).map_err(|trouble| trouble.to_error())?;
+        if known || cells.contains_key(name) {
+            return Err(taken(name));
+        }
+        let cell = Cell::asleep(name, None);
+        let error = gone(&format!("workspace {name} is being restored")).hint("try again when it is done");
+        {
+            let mut state = guard(&cell.state);
+            (state.running, state.down) = (true, Some(Down { until: Micros::MAX, error }));
+        }
+        cells.insert(name.to_owned(), cell.clone());
+        Ok(cell)
+    }
+
+    /// It is there now, asleep.
+    pub fn open_reserved(&self, cell: &Cell) {
+        let mut state = guard(&cell.state);
+        (state.running, state.down) = (false, None);
+    }
+
+    /// It never came to be, unless it was opened.
+    pub fn drop_reserved(&self, cell: &Arc<Cell>) {
+        let mut cells = guard(&self.cells);
+        let never = guard(&cell.state).down.as_ref().is_some_and(|down| down.until == Micros::MAX);
+        if never && cells.get(&cell.name).is_some_and(|held| Arc::ptr_eq(held, cell)) {
+            cells.remove(&cell.name);
         }
     }
 
@@ -599,6 +630,11 @@ impl Around for Node {
         }
         text
     }
+}
+
+fn taken(name: &str) -> Error {
+    let message = format!("there is a workspace {name} already");
+    Error::new(Code::Exists, message).argument("name").hint("take another name: nothing is ever overwritten")
 }
 
 /// Takes the cell, if nobody has it.

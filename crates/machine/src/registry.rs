@@ -116,6 +116,11 @@ impl Registry {
         Ok(self.node().workspace(name)?.is_some())
     }
 
+    /// Registers one that lies in its place, asleep, with nothing lent.
+    pub fn add(&self, name: &str) -> Result<(), Trouble> {
+        self.node().register(name, name)
+    }
+
     /// Registers it if it is new, marks it awake, settles what a crash left open at this mark, and lends it
     /// money beyond what it has reserved: durable when this returns.
     pub fn wake(&self, name: &str, mark: Mark, reserved: Nano, now: Micros) -> Result<Nano, Trouble> {

@@ -63,6 +63,18 @@ pub fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// An amount of bytes, with the unit that keeps it short (powers of 1,000).
+pub fn bytes(number: u64) -> String {
+    let mut amount = number as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if amount < 999.5 {
+            return if unit == "B" { format!("{number} B") } else { format!("{amount:.1} {unit}") };
+        }
+        amount /= 1000.0;
+    }
+    format!("{amount:.1} TB")
+}
+
 /// Money as people read it: cut to a hundredth of a cent, upwards; exact when asked of `Nano` itself.
 pub fn money(amount: Nano) -> String {
     let rounded = amount.0.saturating_add(99_999).div_euclid(100_000).saturating_mul(100_000);

@@ -4,6 +4,7 @@
 //! Workspace ── begin ──▶ Batch: append · put_blob · answer · readers · commit
 //!     │                    │
 //!   chain  (records)     tree (fold) · lookup (facts) · undo
+//!   backup (a workspace in one file, and back)
 //!     └──────── schema (connection, pragmas, tables) ── trouble (what can go wrong)
 //! ```
 //!
@@ -13,6 +14,7 @@
 #![deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
+pub mod backup;
 mod batch;
 mod blob;
 mod chain;

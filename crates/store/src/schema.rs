@@ -162,7 +162,7 @@ pub(crate) fn connect(file: &Path, kind: i32, known: u32, options: &Options) -> 
 }
 
 /// Opens a file that is there, and writes nothing to it.
-fn attach(file: &Path) -> Result<Connection, Trouble> {
+pub(crate) fn attach(file: &Path) -> Result<Connection, Trouble> {
     if let Err(error) = fs::metadata(file) {
         return Err(refused(file, &error));
     }
@@ -173,7 +173,7 @@ fn attach(file: &Path) -> Result<Connection, Trouble> {
 }
 
 /// What must hold before the first page of a file is believed.
-fn guard(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn guard(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(std::time::Duration::ZERO)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -251,7 +251,7 @@ pub(crate) fn make(file: &Path, kind: i32, format: u32, sql: &str) -> Result<(),
 }
 
 /// A file of this name with something after it.
-fn beside(file: &Path, end: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
     name.into()
@@ -268,6 +268,11 @@ pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
         crate::version::NO_PARENTS
     );
     make(file, APPLICATION, FORMAT, &sql)
+}
+
+/// Refuses what is no workspace of a format up to this one.
+pub(crate) fn check_workspace(file: &Path, connection: &Connection) -> Result<(), Trouble> {
+    check(file, connection, APPLICATION, FORMAT)
 }
 
 /// Opens `workspace.db`.

@@ -224,6 +224,12 @@ impl Run {
             "arm" => self.next(|body| matches!(body, Body::Armed { .. })),
             "crash" => self.crash(),
             "reload" => self.reload(),
+            "restored" => {
+                // Nobody works for a copy.
+                (self.models, self.dispatched, self.probing) = Default::default();
+                self.todo.clear();
+                self.step(Body::Restored);
+            }
             "lend" => self.step(Body::Leased { lease: words.at(1).parse().unwrap() }),
             other => panic!("{other:?} is no event"),
         }

@@ -1,5 +1,6 @@
 //! The one table of commands; each is a file of this folder, and its help is the comment on its arguments.
 
+mod backup;
 mod budget;
 mod cat;
 mod decide;
@@ -12,6 +13,7 @@ mod logs;
 mod ls;
 mod mount;
 mod ps;
+mod restore;
 mod run;
 mod signal;
 mod status;
@@ -50,6 +52,8 @@ pub enum Command {
     Thaw(signal::Thaw),
     Kill(signal::Kill),
     Mount(mount::Mount),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Up(up::Up),
@@ -80,6 +84,8 @@ impl Command {
             Self::Thaw(thaw) => thaw.run(session),
             Self::Kill(kill) => kill.run(session),
             Self::Mount(mount) => mount.run(session),
+            Self::Backup(backup) => backup.run(session),
+            Self::Restore(restore) => restore.run(session),
             Self::Status(status) => status.run(session),
             Self::Doctor(doctor) => doctor.run(session),
             Self::Up(up) => up.run(session),

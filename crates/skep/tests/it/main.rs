@@ -10,5 +10,6 @@ mod demo;
 mod disks;
 mod hostile;
 mod kill;
+mod leave;
 mod minutes;
 mod users;

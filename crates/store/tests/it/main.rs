@@ -1,5 +1,6 @@
 //! The store from outside: scripts of changes against a model in memory, crashes, damage, full disks.
 
+mod backup;
 mod damage;
 mod fold;
 mod log;
