@@ -79,9 +79,9 @@ pub fn woke(step: &mut Step<'_>, lease: Nano, under_way: &[EffectId]) {
     rebuy(step);
 }
 
-/// The workspace is a copy, and its original may go on: of two that hold the same intent only one may carry it
-/// out, and it is not the copy. Everything in it stands still, nothing is mounted, and of every effect under
-/// way an operator is asked, also of those that no driver had seen when the copy was made.
+/// The workspace is a copy, and its original may go on: of two that hold the same intent only one may carry
+/// it out, and it is not the copy. Everything in it stands still, nothing is mounted, and of every effect
+/// under way an operator is asked, also of those that no driver had seen when the copy was made.
 pub fn restored(step: &mut Step<'_>) {
     let state = step.state();
     let processes = state.processes.iter();

@@ -5,8 +5,8 @@
 //!           → home/restoring/ID/name → rename to home/workspaces/NAME → its row in node.db → clean
 //! ```
 //!
-//! A daemon that ends on the way leaves a workspace or none: `sweep`, before the door opens, takes away what was
-//! begun, and a directory that got its place but no row. Never here: the format of the file.
+//! A daemon that ends on the way leaves a workspace or none: `sweep`, before the door opens, takes away what
+//! was begun, and a directory that got its place but no row. Never here: the format of the file.
 
 use crate::{
     cell::Cell,

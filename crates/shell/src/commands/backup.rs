@@ -27,7 +27,7 @@ impl Backup {
         let bytes = std::fs::metadata(&file).map(|found| found.len()).unwrap_or_default();
         let line = format!("{}  {}", escape::line(&file), figures::bytes(bytes));
         session.say(&line)?;
-        session.hint("it holds every version and every word of this workspace, readable: keep it as you keep the workspace");
+        session.hint("it holds every word of this workspace, readable: keep it as you keep the workspace");
         Ok(Exit::Fine)
     }
 }

@@ -34,7 +34,8 @@ impl Restore {
     }
 }
 
-/// The absolute path of a host file, as a control word can carry it; the daemon has another working directory.
+/// The absolute path of a host file, as a control word can carry it: the daemon has another working
+/// directory.
 pub fn host_file(file: &Path) -> Result<String, Fail> {
     let path = std::path::absolute(file)?;
     let Some(text) = path.to_str() else {

@@ -1,7 +1,7 @@
 //! Making a backup while the workspace goes on: copy → measure → tar under another name → durable → its name.
 //!
-//! The copy is one read transaction on a connection of its own, so the one writer is never waited for. What the
-//! copy names beside the database (segments, chunks) is never changed once it is there; a chunk that is
+//! The copy is one read transaction on a connection of its own, so the one writer is never waited for. What
+//! the copy names beside the database (segments, chunks) is never changed once it is there; a chunk that is
 //! destroyed meanwhile makes the backup fail, which is said. An end in the middle leaves a hidden file beside
 //! the one that was wanted, never that one.
 

@@ -6,9 +6,9 @@
 //!               every chunk it names there
 //! ```
 //!
-//! A name in the tar is never used as a path: it is compared with the name that must stand there, which is made
-//! here. So nothing can climb out of the directory, come twice, or be a link. Whoever calls removes the directory
-//! when this fails.
+//! A name in the tar is never used as a path: it is compared with the name that must stand there, which is
+//! made here. So nothing can climb out of the directory, come twice, or be a link. Whoever calls removes the
+//! directory when this fails.
 
 use super::{COPY, FORMAT, Hashing, MANIFEST, MANIFEST_BYTES_MAX, Manifest, Member};
 use crate::{Options, Trouble, Workspace, schema::refused};

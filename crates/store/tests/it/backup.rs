@@ -151,83 +151,70 @@ fn members(file: &Path) -> Vec<Forged> {
     entries.map(read).collect()
 }
 
+/// The members of a real backup after a change.
+fn with(made: &Made, change: impl FnOnce(&mut Vec<Forged>)) -> Vec<Forged> {
+    let mut all = members(&made.file);
+    change(&mut all);
+    all
+}
+
+/// The same with another manifest.
+fn saying(made: &Made, edit: impl FnOnce(&mut Manifest)) -> Vec<Forged> {
+    let mut one = made.manifest.clone();
+    edit(&mut one);
+    with(made, |all| all[0].bytes = serde_json::to_vec(&one).unwrap())
+}
+
+type Rows = Vec<(&'static str, Vec<Forged>)>;
+
+fn hostile_members(made: &Made) -> Rows {
+    let named = |name: &[u8]| with(made, |all| all[1].name = name.to_vec());
+    let kind = |kind: EntryType| with(made, |all| all[1].kind = kind);
+    let more = |name: &str| with(made, |all| all.push(forged(name, b"x")));
+    let long = Forged { kind: EntryType::GNULongName, ..forged("././@LongLink", b"../../x\0") };
+    vec![
+        ("nothing", vec![]),
+        ("a name that climbs", named(b"../workspace.db")),
+        ("an absolute name", named(b"/tmp/workspace.db")),
+        ("a link", kind(EntryType::Symlink)),
+        ("a hard link", kind(EntryType::Link)),
+        ("a directory", kind(EntryType::Directory)),
+        ("a sparse file", kind(EntryType::GNUSparse)),
+        ("a long name", with(made, |all| all.insert(0, long))),
+        ("the same member twice", more("workspace.db")),
+        ("one more member", more("../../evil")),
+        ("a chunk nobody announced", more(&format!("blobs/00/{}", "0".repeat(64)))),
+        ("another order", with(made, |all| all.swap(0, 1))),
+        ("an absurd size", with(made, |all| all[1].says = Some(1 << 62))),
+    ]
+}
+
+fn hostile_manifests(made: &Made) -> Rows {
+    let member = |name: &str| backup::Member { name: name.into(), ..made.manifest.members[0].clone() };
+    vec![
+        ("no manifest", with(made, |all| drop(all.remove(0)))),
+        ("a manifest that is none", with(made, |all| all[0].bytes = b"[]".to_vec())),
+        ("an endless manifest", with(made, |all| all[0].bytes = vec![b' '; 1024 * 1024 + 1])),
+        ("a member that climbs", saying(made, |one| one.members.push(member("log/../../x")))),
+        ("members out of order", saying(made, |one| one.members.extend(["log/b", "log/a"].map(member)))),
+        ("no members", saying(made, |one| one.members.clear())),
+        ("another head", saying(made, |one| one.seq = Seq(one.seq.0 - 1))),
+        ("more chunks than there are", saying(made, |one| one.chunks = u64::MAX)),
+    ]
+}
+
 #[test]
 fn a_hostile_tar_writes_nothing_outside_and_is_refused() {
     let made = made();
     let file = made.around.path().join("forged");
     forge(&file, &members(&made.file));
     assert_eq!(unpack(&file).1, Ok(made.manifest.clone()), "the control");
-    let with = |change: &dyn Fn(&mut Vec<Forged>)| {
-        let mut all = members(&made.file);
-        change(&mut all);
-        all
-    };
-    let manifest = |edit: &dyn Fn(&mut Manifest)| {
-        let mut one = made.manifest.clone();
-        edit(&mut one);
-        serde_json::to_vec(&one).unwrap()
-    };
-    let rows: Vec<(&str, Vec<Forged>)> = vec![
-        ("nothing", vec![]),
-        ("a name that climbs", with(&|all| all[1].name = b"../workspace.db".to_vec())),
-        ("an absolute name", with(&|all| all[1].name = b"/tmp/workspace.db".to_vec())),
-        ("a link", with(&|all| all[1].kind = EntryType::Symlink)),
-        ("a hard link", with(&|all| all[1].kind = EntryType::Link)),
-        ("a directory", with(&|all| all[1].kind = EntryType::Directory)),
-        (
-            "a long name",
-            with(&|all| {
-                all.insert(
-                    0,
-                    Forged { kind: EntryType::GNULongName, ..forged("././@LongLink", b"../../x\0") },
-                )
-            }),
-        ),
-        ("a sparse file", with(&|all| all[1].kind = EntryType::GNUSparse)),
-        (
-            "the same member twice",
-            with(&|all| {
-                let two = forged("workspace.db", &all[1].bytes);
-                all.push(two);
-            }),
-        ),
-        ("one more member", with(&|all| all.push(forged("../../evil", b"x")))),
-        (
-            "a chunk nobody announced",
-            with(&|all| all.push(forged(&format!("blobs/00/{}", "0".repeat(64)), b""))),
-        ),
-        ("another order", with(&|all| all.swap(0, 1))),
-        ("no manifest", with(&|all| drop(all.remove(0)))),
-        ("a manifest that is none", with(&|all| all[0].bytes = b"[]".to_vec())),
-        ("an endless manifest", with(&|all| all[0].bytes = vec![b' '; 1024 * 1024 + 1])),
-        ("an absurd size", with(&|all| all[1].says = Some(1 << 62))),
-        (
-            "a member that climbs",
-            with(&|all| {
-                all[0].bytes = manifest(&|one| {
-                    one.members.push(backup::Member { name: "log/../../x".into(), ..one.members[0].clone() });
-                })
-            }),
-        ),
-        (
-            "members out of order",
-            with(&|all| {
-                all[0].bytes = manifest(&|one| {
-                    for name in ["log/b", "log/a"] {
-                        one.members.push(backup::Member { name: name.into(), ..one.members[0].clone() });
-                    }
-                })
-            }),
-        ),
-        ("another head", with(&|all| all[0].bytes = manifest(&|one| one.seq = Seq(one.seq.0 - 1)))),
-        ("more chunks than there are", with(&|all| all[0].bytes = manifest(&|one| one.chunks = u64::MAX))),
-    ];
-    for (what, all) in rows {
+    for (what, all) in hostile_members(&made).into_iter().chain(hostile_manifests(&made)) {
         forge(&file, &all);
         let refused = unpack(&file).1;
         assert!(matches!(refused, Err(Trouble::Corrupt { .. })), "{what}: {refused:?}");
     }
-    let newer = with(&|all| all[0].bytes = br#"{"format": 2, "other": true}"#.to_vec());
+    let newer = with(&made, |all| all[0].bytes = br#"{"format": 2, "other": true}"#.to_vec());
     forge(&file, &newer);
     assert_eq!(unpack(&file).1, Err(Trouble::Newer { file: file.clone(), found: 2, known: 1 }));
 }
