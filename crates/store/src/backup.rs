@@ -10,7 +10,8 @@
 //!
 //! Chunks are not listed one by one: their names are their hashes, and the copy says which there must be.
 //! Memory is flat but for 32 bytes a chunk, which is a 32,768th of the content. Not in it: the index,
-//! `node.db`, secrets, anything of another workspace. Never here: whether one may be made, or where a workspace lies.
+//! `node.db`, secrets, anything of another workspace. Never here: whether one may be made, or where a
+//! workspace lies.
 
 mod source;
 mod unpack;
