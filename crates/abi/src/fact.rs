@@ -159,6 +159,8 @@ pub enum Query {
         /// Which.
         pid: Pid,
     },
+    /// What the daemon finds when it looks at its disk and at every workspace's files, one finding a line.
+    Health,
 }
 
 /// What stands at a path.

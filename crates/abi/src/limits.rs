@@ -104,6 +104,22 @@ pub const IDLE_CALLS_FREEZE: u32 = 12;
 /// Money spent without progress before a freeze, in nano-units.
 pub const IDLE_SPEND_FREEZE: i64 = 500_000_000;
 
+/// Bytes held back on the disk for what must be recorded when it is full: thousands of freezes and
+/// rejections, and the waking of every workspace that is awake at most.
+pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+/// Free bytes at which a full disk counts as having room again: the reserve, and as much beside it, so that
+/// it does not come and go with every write.
+pub const RESERVE_AGAIN_BYTES: u64 = 2 * RESERVE_BYTES;
+
+/// The latest format of `workspace.db` this program knows; what is newer is refused.
+pub const WORKSPACE_FORMAT: u32 = 1;
+/// The same of `node.db`.
+pub const NODE_FORMAT: u32 = 2;
+/// Workspaces that one look at the health of all opens.
+pub const HEALTH_ROWS_MAX: usize = 256;
+/// Bytes of files whose every page that look checks, all together: a fraction of a second of reading.
+pub const HEALTH_PAGES_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
 const _: () = assert!(LINE_BYTES_MAX > VALUE_BYTES_MAX * 4 / 3, "a value as base64 must fit one line");
 const _: () = assert!(ARGUMENT_BYTES_MAX <= BLOB_INLINE_BYTES_MAX, "arguments are kept as inline blobs");
 const _: () =

@@ -27,8 +27,8 @@ const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 2] = ["args", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 8] =
-    ["budget", "ctl", "mounts", "principals", "rules", "status", "version", "workspaces"];
+const OF_SYS: [&str; 9] =
+    ["budget", "ctl", "health", "mounts", "principals", "rules", "status", "version", "workspaces"];
 
 /// Whether the path is rendered and not stored.
 pub fn is_rendered(path: &TreePath) -> bool {
@@ -134,6 +134,7 @@ pub fn query(path: &TreePath) -> Option<Query> {
     let names: Vec<&str> = path.names().collect();
     match names.as_slice() {
         ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
+        ["sys", "health"] => Some(Query::Health),
         ["sys", "workspaces"] => Some(Query::Workspaces),
         _ => None,
     }

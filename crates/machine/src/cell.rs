@@ -5,6 +5,7 @@
 
 use crate::{
     away::{Away, Errand},
+    ballast::{Space, admits},
     connection::{Connection, Id},
     guard::guard,
     journal,
@@ -67,11 +68,30 @@ pub(crate) struct State {
 
 impl State {
     /// The next inputs to decide together.
-    pub fn next_batch(&mut self) -> Vec<Input> {
+    pub fn next_batch(&mut self, space: Space) -> Vec<Input> {
         let most = if self.single > 0 { 1 } else { limits::BATCH_EVENTS_MAX };
         self.single = self.single.saturating_sub(1);
-        let count = self.inbox.len().min(most);
-        self.inbox.drain(..count).collect()
+        if space == Space::Enough {
+            let count = self.inbox.len().min(most);
+            return self.inbox.drain(..count).collect();
+        }
+        let mut taken = Vec::new();
+        for input in std::mem::take(&mut self.inbox) {
+            if taken.len() < most && admits(&input.event.body) {
+                taken.push(input);
+            } else {
+                self.inbox.push_back(input);
+            }
+        }
+        taken
+    }
+
+    /// Whether something waits that would be decided now.
+    pub fn has_work(&self, space: Space) -> bool {
+        match space {
+            Space::Enough => !self.inbox.is_empty(),
+            Space::Short => self.inbox.iter().any(|input| admits(&input.event.body)),
+        }
     }
 
     /// How long to wait before it is loaded again, counting this failure.

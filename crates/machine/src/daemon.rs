@@ -5,6 +5,7 @@
 //! sleep, the socket is removed, the lock goes with the process.
 
 use crate::{
+    ballast,
     clock::{Clock, Real},
     door::{self, Door},
     journal, leave,
@@ -134,7 +135,7 @@ impl Daemon {
         let lock = hold(home, socket)?;
         let seed = random::secret().map_err(|error| Error::File { path: "random".into(), error })?;
         let uid = rustix::process::getuid().as_raw();
-        let registry = Registry::open(home, seed, uid).map_err(Error::Store)?;
+        let registry = open_registry(home, seed, uid).map_err(Error::Store)?;
         let clock: Arc<dyn Clock> = Arc::new(Real::new());
         let node = Node::new(home.to_path_buf(), clock, registry, options);
         leave::sweep(&node);
@@ -145,7 +146,11 @@ impl Daemon {
         Pool::run(&node);
         Timer::run(&node);
         let own = node.clone();
-        spawn::thread("recover", move || own.recover());
+        spawn::thread("recover", move || {
+            // Not before the socket: making it takes some milliseconds, and a first call needs none of it.
+            own.load_ballast();
+            own.recover();
+        });
         Ok(Self { node, door, listener, socket: socket.to_path_buf(), lock })
     }
 
@@ -170,6 +175,17 @@ impl Daemon {
         journal::say("daemon", "down");
         drop(self.lock);
     }
+}
+
+/// Opens `node.db`. On a full disk the reserve of the daemon before is given for it; the next commit that
+/// finds no room narrows the door.
+fn open_registry(home: &Path, seed: [u8; 32], uid: u32) -> Result<Registry, Trouble> {
+    let opened = Registry::open(home, seed, uid);
+    if !matches!(opened, Err(Trouble::Full { .. } | Trouble::Io { .. })) || ballast::discard(home).is_err() {
+        return opened;
+    }
+    journal::say("disk", "node.db could not be opened; the reserve for a full disk is freed for it");
+    Registry::open(home, seed, uid)
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {

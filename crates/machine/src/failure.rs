@@ -6,6 +6,7 @@
 
 use crate::{
     away::Errand,
+    ballast,
     cell::{Cell, Down, Ticket, reply_of, still_true},
     connection::{gone, interrupted},
     guard::guard,
@@ -22,7 +23,7 @@ use abi::{
     path::TreePath,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -67,6 +68,7 @@ impl Node {
             }
             Failure::Store(trouble) => (trouble.to_error(), None),
         };
+        let full = matches!(&failed.failure, Failure::Store(trouble) if self.heard(trouble));
         journal::say(
             &cell.name,
             &format!("{error} · {}", killer.map_or("", |input| input.event.body.word())),
@@ -77,17 +79,30 @@ impl Node {
         let now = self.clock.mono();
         let (waiting, undone) = {
             let mut state = guard(&cell.state);
-            let waiting = std::mem::take(&mut guard(&cell.desk).waiting);
+            let pause = state.pause(now);
+            // Nothing of it was done, and with the reserve freed it may be: who waits for it goes on waiting.
+            let again = |input: &Input| full && pause == 0 && ballast::admits(&input.event.body);
             let room = state.room.take();
             let held = std::mem::take(&mut state.inbox);
             let all = || failed.lost.iter().chain(&held);
             let undone: BTreeSet<ReplyTo> = all().filter_map(undone).collect();
+            let patient: BTreeSet<ReplyTo> =
+                all().filter(|input| again(input)).filter_map(reply_of).collect();
+            let mut desk = guard(&cell.desk);
+            let waiting = std::mem::take(&mut desk.waiting);
+            let (kept, waiting): (BTreeMap<ReplyTo, Ticket>, BTreeMap<ReplyTo, Ticket>) =
+                waiting.into_iter().partition(|(reply, _)| patient.contains(reply));
+            desk.waiting = kept;
+            drop(desk);
             let poison = poison.map(|body| Input::now(&*self.clock, body, Vec::new()));
-            let kept = failed.lost.into_iter().chain(held).filter(still_true);
+            let kept = failed
+                .lost
+                .into_iter()
+                .chain(held)
+                .filter(|input| still_true(input) || is_patient(input, &patient));
             state.inbox = poison.into_iter().chain(kept).collect();
             state.single = state.inbox.len();
             state.generation += 1;
-            let pause = state.pause(now);
             state.down = Some(Down { until: now.saturating_add(pause), error: error.clone() });
             state.running = false;
             state.wanted = true;
@@ -125,6 +140,10 @@ impl Node {
 
 fn arrives(input: &Input, key: &(String, TreePath)) -> bool {
     matches!(&input.event.body, Body::Arrived { mount, path, .. } if *mount == key.0 && *path == key.1)
+}
+
+fn is_patient(input: &Input, patient: &BTreeSet<ReplyTo>) -> bool {
+    reply_of(input).is_some_and(|reply| patient.contains(&reply))
 }
 
 /// The client of a call of which nothing was done.

@@ -62,6 +62,7 @@ impl Node {
         let granted = match self.registry.renew(&cell.name, mark, reserved, wall) {
             Ok(granted) => granted,
             Err(trouble) => {
+                self.heard(&trouble);
                 guard(&cell.state).lent.asked = mono;
                 journal::say(&cell.name, &format!("its money is not lent anew: {trouble}"));
                 return Ok(());

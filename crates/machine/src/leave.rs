@@ -45,10 +45,10 @@ pub(crate) fn restore(node: &Arc<Node>, name: &str, file: &str) -> Result<(), Er
     let begun = Begun::new(&node.home).map_err(|error| host(&node.home.join(BEGUN), &error))?;
     let from = begun.dir.join("workspace");
     backup::unpack(Path::new(file), &from).map_err(|trouble| blame(&trouble))?;
-    still(node, name, &from)?;
+    let id = still(node, name, &from)?;
     let to = place(node, name);
     begun.hand_over(name, &to).map_err(|error| host(&to, &error))?;
-    if let Err(trouble) = node.registry.add(name) {
+    if let Err(trouble) = node.registry.add(name, id) {
         let _ = fs::remove_dir_all(&to);
         return Err(trouble.to_error());
     }
@@ -86,8 +86,9 @@ fn host(path: &Path, error: &io::Error) -> Error {
         .hint("check the disk, then try again")
 }
 
-/// Takes from the copy all that would act by itself, before anybody can wake it.
-fn still(node: &Arc<Node>, name: &str, dir: &Path) -> Result<(), Error> {
+/// Takes from the copy all that would act by itself, before anybody can wake it. Says with which id it was
+/// born.
+fn still(node: &Arc<Node>, name: &str, dir: &Path) -> Result<[u8; 16], Error> {
     let setup = Setup {
         name: name.to_owned(),
         dir: dir.to_path_buf(),
@@ -100,9 +101,10 @@ fn still(node: &Arc<Node>, name: &str, dir: &Path) -> Result<(), Error> {
         set_aside: BTreeSet::new(),
     };
     let told = Room::load(&setup, Begin::Never).and_then(|mut room| {
-        room.turn(vec![Input::now(&*node.clock, Body::Restored, Vec::new())], &mut Nowhere)
+        room.turn(vec![Input::now(&*node.clock, Body::Restored, Vec::new())], &mut Nowhere)?;
+        Ok(room.kernel().workspace_id())
     });
-    told.map(drop).map_err(|failed| match failed.failure {
+    told.map_err(|failed| match failed.failure {
         Failure::Store(trouble) => blame(&trouble),
         Failure::Panic { .. } => Error::new(Code::Invalid, "the log of this backup cannot be replayed")
             .argument("file")

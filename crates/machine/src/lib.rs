@@ -18,6 +18,7 @@
 
 pub mod agents;
 mod away;
+mod ballast;
 mod cell;
 pub mod clock;
 mod connection;
@@ -25,6 +26,7 @@ pub mod daemon;
 mod door;
 mod failure;
 mod guard;
+mod health;
 pub mod job;
 mod journal;
 mod lease;

@@ -128,6 +128,11 @@ pub(crate) fn begin_poll(node: &Arc<Node>, cell: &Arc<Cell>, turn: u64) {
     if turn != mounts.turn || mounts.attached.is_empty() || mounts.polling {
         return;
     }
+    if node.ballast.is_short() {
+        // What it would bring could not be kept; it stays where it is.
+        drop(mounts);
+        return poll_at(node, cell, node.clock.mono().saturating_add(POLL_US));
+    }
     mounts.polling = true;
     drop(mounts);
     node.workers.submit(node, cell, 0, Work::Poll);

@@ -4,6 +4,7 @@
 
 use crate::{
     away::Errand,
+    ballast::{self, Ballast},
     cell::{Cell, Down, State, Ticket},
     clock::Clock,
     connection::{Connection, Id, gone, interrupted},
@@ -57,6 +58,7 @@ pub(crate) struct Node {
     pub clock: Arc<dyn Clock>,
     pub options: Options,
     pub registry: Registry,
+    pub ballast: Ballast,
     pub pool: Pool,
     pub workers: Workers,
     pub timer: Timer,
@@ -73,6 +75,7 @@ pub(crate) struct Node {
 impl Node {
     pub fn new(home: PathBuf, clock: Arc<dyn Clock>, registry: Registry, options: Options) -> Arc<Self> {
         Arc::new(Self {
+            ballast: Ballast::of(&home),
             home,
             clock,
             options,
@@ -219,6 +222,9 @@ impl Node {
     ) {
         let reply = ReplyTo(self.replies.fetch_add(1, Ordering::Relaxed) + 1);
         let body = Body::Call { caller, reply, call: decoded.call };
+        if self.ballast.is_short() && !ballast::admits(&body) {
+            return client.answer(&id, Err(self.ballast.refusal()));
+        }
         let input = Input::now(&*self.clock, body, decoded.blobs);
         let run = {
             let mut state = guard(&cell.state);
@@ -309,7 +315,7 @@ impl Node {
         let run = {
             let mut state = guard(&cell.state);
             state.queued = false;
-            let work = !state.inbox.is_empty() || (state.wanted && state.room.is_none());
+            let work = state.has_work(self.ballast.space()) || (state.wanted && state.room.is_none());
             work && !self.rests(&state) && claim(&mut state)
         };
         if run {
@@ -328,7 +334,7 @@ impl Node {
     fn run(self: &Arc<Self>, cell: &Arc<Cell>) {
         let (room, inputs, generation) = {
             let mut state = guard(&cell.state);
-            let inputs = state.next_batch();
+            let inputs = state.next_batch(self.ballast.space());
             (state.room.take(), inputs, state.generation)
         };
         let mut post = Post { node: self, cell, generation };
@@ -375,8 +381,10 @@ impl Node {
         mounts::attach_opened(self, cell, &turned.done);
         cell.accept(&turned.done, &std::mem::take(&mut room.unkept));
         if room.snapshot_due()
+            && !self.ballast.is_short()
             && let Err(trouble) = room.snapshot()
         {
+            self.heard(&trouble);
             journal::say(&cell.name, &format!("no snapshot: {trouble}"));
         }
         let mut state = guard(&cell.state);
@@ -388,7 +396,7 @@ impl Node {
         state.running = false;
         state.down = None;
         state.birth = None;
-        if !state.inbox.is_empty() {
+        if state.has_work(self.ballast.space()) {
             self.enqueue(cell, &mut state);
         }
     }
@@ -414,6 +422,10 @@ impl Node {
             set_aside: self.registry.set_aside(&cell.name).map_err(store)?,
         };
         let mut room = Room::load(&setup, begin)?;
+        if room.kernel().seq() > Seq(0) {
+            let id = room.kernel().workspace_id();
+            self.registry.recognise(&cell.name, id, &setup.dir).map_err(store)?;
+        }
         let (mark, reserved) = (lease::mark(room.kernel()), room.kernel().reserved());
         let (wall, mono) = (self.clock.wall(), self.clock.mono());
         setup.lease = self.registry.wake(&cell.name, mark, reserved, wall).map_err(store)?;
@@ -421,6 +433,7 @@ impl Node {
         mounts::attach(self, cell, room.kernel().mounts());
         room.under_way = guard(&cell.away).effects();
         room.wake(&setup, self.birth(born.unwrap_or_default()).map_err(store)?, post)?;
+        self.registry.keep_id(&cell.name, room.kernel().workspace_id()).map_err(store)?;
         let mut state = guard(&cell.state);
         state.set_aside = setup.set_aside;
         state.wanted = false;
@@ -449,10 +462,11 @@ impl Node {
             Due::Wake(cell) => self.want(&cell),
             Due::Poll { cell, turn } => mounts::begin_poll(self, &cell, turn),
             Due::Sweep => self.sweep(),
+            Due::Room => self.look_for_room(),
         }
     }
 
-    fn all(&self) -> Vec<Arc<Cell>> {
+    pub fn all(&self) -> Vec<Arc<Cell>> {
         guard(&self.cells).values().cloned().collect()
     }
 
@@ -524,7 +538,7 @@ impl Node {
     }
 
     fn put_to_bed(&self, cell: &Cell, room: &mut Room) -> Result<(), store::Trouble> {
-        if room.since.0 > 0 {
+        if room.since.0 > 0 && !self.ballast.is_short() {
             room.snapshot()?;
         }
         // What still runs, or is fed by a mount, is woken again when the daemon starts.
@@ -613,6 +627,11 @@ enum Until {
 }
 
 impl Around for Node {
+    fn health(&self) -> String {
+        let cells = guard(&self.cells).clone();
+        Node::health(self, &cells)
+    }
+
     fn workspaces(&self) -> String {
         let rows = self.registry.rows().unwrap_or_default();
         let mut text = String::new();

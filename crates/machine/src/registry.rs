@@ -116,9 +116,34 @@ impl Registry {
         Ok(self.node().workspace(name)?.is_some())
     }
 
-    /// Registers one that lies in its place, asleep, with nothing lent.
-    pub fn add(&self, name: &str) -> Result<(), Trouble> {
-        self.node().register(name, name)
+    /// Registers a copy that lies in its place, asleep, with nothing lent. It was born with the id of its
+    /// original.
+    pub fn add(&self, name: &str, id: [u8; 16]) -> Result<(), Trouble> {
+        self.node().register_copy(name, name, id)
+    }
+
+    /// Whether the file in this directory is that of this workspace, by the id it was born with. Reads only,
+    /// so that a stranger's file is left as it is.
+    pub fn recognise(&self, name: &str, id: [u8; 16], dir: &Path) -> Result<(), Trouble> {
+        let node = self.node();
+        let kept = node.workspace(name)?.and_then(|row| row.id);
+        if kept == Some(id) {
+            return Ok(());
+        }
+        let of = node.of_id(id)?;
+        if kept.is_none() && of.is_none() {
+            return Ok(());
+        }
+        Err(Trouble::Mistaken { file: dir.join("workspace.db"), of })
+    }
+
+    /// Keeps the id of a workspace that was awake for the first time.
+    pub fn keep_id(&self, name: &str, id: [u8; 16]) -> Result<(), Trouble> {
+        let mut node = self.node();
+        match node.workspace(name)?.and_then(|row| row.id) {
+            Some(_) => Ok(()),
+            None => node.set_id(name, id),
+        }
     }
 
     /// Registers it if it is new, marks it awake, settles what a crash left open at this mark, and lends it

@@ -29,6 +29,8 @@ const TEXTS: [&str; 9] =
 pub trait Around: Send + Sync {
     /// The node's workspaces, one a line: name, awake or asleep, seq.
     fn workspaces(&self) -> String;
+    /// What a look at its disk and its files comes to.
+    fn health(&self) -> String;
 }
 
 /// A window on an open transaction.
@@ -97,6 +99,7 @@ impl Page<'_, '_> {
                 }
                 Ok(json!({ "records": records, "next": next }))
             }
+            Query::Health => Ok(json!({ "text": self.around.health() })),
             Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
             Query::Token { pid } => Ok(json!({ "text": crate::token::mint(self.secret, self.name, *pid) })),
         }

@@ -1,5 +1,6 @@
 //! The one clock-watching thread: timers of kernels, workspaces to load again or to wake when due, polls of
-//! mounts, and the sweep that puts idle workspaces to sleep. With nothing to do it waits without a deadline.
+//! mounts, the sweep that puts idle workspaces to sleep, the look for room on a full disk. With nothing to do
+//! it waits without a deadline.
 
 use crate::{
     cell::Cell,
@@ -20,6 +21,8 @@ use std::{
 pub(crate) const POLL_US: u64 = 2_000_000;
 /// How often idle workspaces are looked for.
 pub(crate) const SWEEP_US: u64 = 5_000_000;
+/// How often room is looked for while the disk is full.
+pub(crate) const SHORT_SWEEP_US: u64 = 1_000_000;
 /// The thread never waits longer: cheap, and a missed notice would cost this much at most.
 const WAIT_US_MAX: u64 = 3_600_000_000;
 
@@ -34,6 +37,8 @@ pub(crate) enum Due {
     Poll { cell: Arc<Cell>, turn: u64 },
     /// Look for idle workspaces.
     Sweep,
+    /// Look for room on a full disk.
+    Room,
 }
 
 struct Entry {
@@ -93,7 +98,7 @@ impl Timer {
     pub fn forget(&self, cell: &Arc<Cell>) {
         guard(&self.heap).entries.retain(|Reverse(entry)| match &entry.due {
             Due::Fire { cell: of, .. } => !Arc::ptr_eq(of, cell),
-            Due::Wake(_) | Due::Poll { .. } | Due::Sweep => true,
+            Due::Wake(_) | Due::Poll { .. } | Due::Sweep | Due::Room => true,
         });
     }
 

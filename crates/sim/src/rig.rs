@@ -73,6 +73,10 @@ struct Letter {
 struct Alone;
 
 impl Around for Alone {
+    fn health(&self) -> String {
+        String::new()
+    }
+
     fn workspaces(&self) -> String {
         "sim awake\n".to_owned()
     }

@@ -18,6 +18,7 @@ pub mod backup;
 mod batch;
 mod blob;
 mod chain;
+mod inspect;
 mod lookup;
 pub mod node;
 #[cfg(feature = "plant")]
@@ -30,6 +31,7 @@ mod version;
 mod workspace;
 
 pub use batch::Batch;
+pub use inspect::{Depth, Inspection, inspect};
 pub use node::Node;
 pub use schema::{Durable, Options};
 pub use trouble::Trouble;

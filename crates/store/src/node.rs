@@ -6,7 +6,7 @@
 //! price      model → nano-units of a token               (money)
 //! lease      workspace → day, granted, from where        (money)
 //! spent      day → nano-units                            (money)
-//! workspace  name → directory, awake, next timer         (registry)
+//! workspace  name → directory, awake, next timer, id     (registry)
 //! kill       workspace, event → how often it killed      (poison)
 //! ```
 //!
@@ -38,7 +38,7 @@ use std::{
 /// Marks a file as a node's: "SkNd".
 const KIND: i32 = i32::from_be_bytes(*b"SkNd");
 /// The latest format this program knows.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = abi::limits::NODE_FORMAT;
 
 const TABLES: &str = "
 CREATE TABLE node (
@@ -57,8 +57,10 @@ CREATE TABLE workspace (
     name TEXT PRIMARY KEY,
     dir TEXT NOT NULL UNIQUE,
     awake INTEGER NOT NULL DEFAULT 0,
-    next_due INTEGER
+    next_due INTEGER,
+    id BLOB
 ) STRICT;
+CREATE INDEX workspace_id ON workspace (id) WHERE id IS NOT NULL;
 -- Partial, so that boot touches only the rows it wants, whatever number is registered.
 CREATE INDEX workspace_awake ON workspace (awake) WHERE awake = 1;
 CREATE INDEX workspace_due ON workspace (next_due) WHERE next_due IS NOT NULL;
@@ -80,6 +82,16 @@ CREATE TABLE kill (
 ) STRICT;
 ";
 
+/// From format 1: the id a workspace was born with. One transaction, and nothing of what was there changes,
+/// so no copy is kept.
+const FROM_1: &str = "
+BEGIN IMMEDIATE;
+ALTER TABLE workspace ADD COLUMN id BLOB;
+CREATE INDEX workspace_id ON workspace (id) WHERE id IS NOT NULL;
+PRAGMA user_version = 2;
+COMMIT;
+";
+
 /// The open `node.db` of a home. One owner at a time; the machine keeps it behind a lock.
 pub struct Node {
     db: Db,
@@ -97,6 +109,9 @@ impl Node {
         make(&file)?;
         close(&file).map_err(|error| schema::refused(&file, &error))?;
         let connection = schema::connect(&file, KIND, FORMAT, options)?;
+        if schema::format(&file, &connection)? == 1 {
+            connection.execute_batch(FROM_1).map_err(|error| Trouble::of(&file, error))?;
+        }
         let mut node = Self { db: Db { file, connection }, home: home.to_path_buf(), secret: seed };
         // The first row waits until the file is closed; a crash before it leaves a node still to be named.
         let sql = "INSERT INTO node (only, secret, budget_day) VALUES (1, ?1, ?2)";

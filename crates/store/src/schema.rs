@@ -46,7 +46,7 @@ pub struct Options {
 /// Marks a file as a workspace's: "SkWs".
 const APPLICATION: i32 = i32::from_be_bytes(*b"SkWs");
 /// Latest format of `workspace.db` this program knows.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = abi::limits::WORKSPACE_FORMAT;
 /// Statements kept prepared: more than this crate has.
 const STATEMENTS: usize = 64;
 
@@ -186,18 +186,36 @@ pub(crate) fn guard(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -1024)
 }
 
+/// The format a file says it has.
+pub(crate) fn format(file: &Path, connection: &Connection) -> Result<u32, Trouble> {
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let found = found.map_err(|error| Trouble::of(file, error))?;
+    u32::try_from(found).map_err(|_| Trouble::corrupt(file, format!("there is no format {found}")))
+}
+
 fn check(file: &Path, connection: &Connection, kind: i32, known: u32) -> Result<(), Trouble> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let found = number("application_id").map_err(|error| Trouble::of(file, error))?;
     if found != i64::from(kind) {
         return Err(Trouble::corrupt(file, "it was not made by this program"));
     }
-    let found = number("user_version").map_err(|error| Trouble::of(file, error))?;
-    match u32::try_from(found) {
-        Ok(found) if found > known => Err(Trouble::Newer { file: file.to_path_buf(), found, known }),
-        Ok(1..) => Ok(()),
-        _ => Err(Trouble::corrupt(file, format!("there is no format {found}"))),
+    match format(file, connection)? {
+        found if found > known => Err(Trouble::Newer { file: file.to_path_buf(), found, known }),
+        0 => Err(Trouble::corrupt(file, "there is no format 0")),
+        _ => Ok(()),
     }
+}
+
+/// Opens `workspace.db` to look at it from beside its owner: nothing of it is written.
+pub(crate) fn look(file: &Path) -> Result<Db, Trouble> {
+    let connection = attach(file)?;
+    check(file, &connection, APPLICATION, FORMAT)?;
+    let of = |error| Trouble::of(file, error);
+    if connection.is_readonly("main").map_err(of)? {
+        return Err(Trouble::ReadOnly { file: file.to_path_buf() });
+    }
+    connection.pragma_update(None, "query_only", "ON").map_err(of)?;
+    Ok(Db { file: file.to_path_buf(), connection })
 }
 
 /// How it is written from here on. The first write to the file, if it was not in this mode before.

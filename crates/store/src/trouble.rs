@@ -60,6 +60,13 @@ pub enum Trouble {
         /// What it said.
         what: String,
     },
+    /// Another workspace's file lies where this one's should.
+    Mistaken {
+        /// Which.
+        file: PathBuf,
+        /// Whose it is, if that one is of this node.
+        of: Option<String>,
+    },
     /// More than is kept as one.
     TooLarge {
         /// How much.
@@ -81,6 +88,8 @@ impl Trouble {
                 Self::Corrupt { file, what }
             }
             Of::DiskFull => Self::Full { file },
+            // The index of the write-ahead log could not grow: SQLite does not say why; there is one reason.
+            _ if cause.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => Self::Full { file },
             Of::ReadOnly | Of::PermissionDenied => Self::ReadOnly { file },
             Of::DatabaseBusy | Of::DatabaseLocked => Self::Locked { file },
             Of::CannotOpen if !file.exists() => Self::Missing { file },
@@ -128,6 +137,12 @@ impl Trouble {
             Self::ReadOnly { .. } => "make the file and its directory writable for this user".to_owned(),
             Self::Locked { .. } => "stop the other process that has it open".to_owned(),
             Self::Io { .. } => "check the disk and the system's log".to_owned(),
+            Self::Mistaken { of: Some(of), .. } => {
+                format!("stop the daemon and put each workspace's directory back: this one belongs to {of}")
+            }
+            Self::Mistaken { .. } => {
+                "stop the daemon and put the directory back that belongs here".to_owned()
+            }
             Self::TooLarge { .. } => {
                 format!(
                     "a blob holds at most {} bytes; write it in parts",
@@ -160,6 +175,12 @@ impl fmt::Display for Trouble {
             Self::ReadOnly { file } => write!(out, "{} cannot be written", file.display()),
             Self::Locked { file } => write!(out, "{} is open in another process", file.display()),
             Self::Io { file, what } => write!(out, "{} could not be read or written: {what}", file.display()),
+            Self::Mistaken { file, of: Some(of) } => {
+                write!(out, "{} is the file of workspace {of}, or a copy of it", file.display())
+            }
+            Self::Mistaken { file, .. } => {
+                write!(out, "{} is not the file that was here before: its id is another", file.display())
+            }
             Self::TooLarge { bytes } => write!(out, "{bytes} bytes are more than is kept as one"),
         }
     }

@@ -11,7 +11,7 @@ use rusqlite::params;
 use std::{collections::BTreeSet, path::Path};
 
 /// Name of the file in the workspace's directory.
-const FILE: &str = "workspace.db";
+pub(crate) const FILE: &str = "workspace.db";
 
 /// An open workspace.
 pub struct Workspace {

@@ -240,7 +240,7 @@ impl World {
                 let ids: Vec<String> = rows.map(|version| version.id.to_string()).collect();
                 ids.join(" ").into_bytes()
             }
-            Query::Trace { .. } | Query::Workspaces | Query::Token { .. } => {
+            Query::Trace { .. } | Query::Workspaces | Query::Health | Query::Token { .. } => {
                 format!("{query:?}").into_bytes()
             }
         }

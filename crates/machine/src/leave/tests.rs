@@ -36,7 +36,7 @@ fn a_restore_that_is_cut_off_leaves_all_or_nothing() {
             begun.hand_over("copy", &to).unwrap();
         }
         if cut == Cut::Registered {
-            node.registry.add("copy").unwrap();
+            node.registry.add("copy", [7; 16]).unwrap();
         }
         std::mem::forget(begun);
         sweep(&node);

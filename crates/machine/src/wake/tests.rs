@@ -22,6 +22,10 @@ impl Clock for Slow {
 struct Nothing;
 
 impl Around for Nothing {
+    fn health(&self) -> String {
+        String::new()
+    }
+
     fn workspaces(&self) -> String {
         String::new()
     }

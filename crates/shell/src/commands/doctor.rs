@@ -10,6 +10,8 @@ use abi::record::Entry;
 use serde_json::json;
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
+mod look;
+
 /// Free space below which a disk counts as nearly full.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 /// Workspaces that are opened to see whether they can be.
@@ -46,8 +48,10 @@ impl Doctor {
         findings.push(("socket", socket(session, running)));
         if running {
             findings.push(("daemon", daemon(session)));
+            findings.extend(health(session));
             findings.extend(workspaces(session)?);
         } else {
+            findings.extend(look::files(&session.place.home));
             findings.push(("daemon", Good("not running; the first command that needs it starts it".into())));
         }
         report(session, findings)
@@ -153,13 +157,63 @@ fn daemon(session: &mut Session) -> Finding {
     }
 }
 
-/// Whether each workspace can be opened, and what its log says went wrong.
-fn workspaces(session: &mut Session) -> Result<Vec<(&'static str, Finding)>, Fail> {
+/// What the daemon finds in its files (`/sys/health`). Where no workspace can be asked they are looked at
+/// plainly.
+fn health(session: &mut Session) -> Vec<(&'static str, Finding)> {
+    let asked = session.workspace.clone();
+    let mut names = names(session);
+    names.insert(0, asked.clone());
+    let mut text = None;
+    for name in names.iter().take(WORKSPACES_MAX) {
+        session.workspace.clone_from(name);
+        text = session.read("/sys/health").ok();
+        if text.is_some() {
+            break;
+        }
+    }
+    session.workspace = asked;
+    match text {
+        None => look::files(&session.place.home),
+        Some(text) => text.lines().filter_map(finding).collect(),
+    }
+}
+
+/// A line of `/sys/health`.
+fn finding(line: &str) -> Option<(&'static str, Finding)> {
+    let (line, hint) = line.split_once('\t').unwrap_or((line, ""));
+    let mut words = line.splitn(4, ' ');
+    let (kind, name, word, text) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let kind = match kind {
+        "disk" => "disk",
+        "workspace" => "files",
+        "directory" => "directory",
+        _ => "node",
+    };
+    match word {
+        "ok" => Some((kind, Good(format!("{name}: {text}")))),
+        _ => Some((kind, Bad(format!("{name}: {text}"), hint.to_owned()))),
+    }
+}
+
+/// The workspaces there are: as the daemon lists them, else as their directories stand in the home.
+fn names(session: &mut Session) -> Vec<String> {
     let rows = card::rows(&session.read("/sys/workspaces").unwrap_or_default());
-    let mut names: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
-    if names.is_empty() {
+    let names: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
+    if !names.is_empty() {
+        return names;
+    }
+    let dirs = fs::read_dir(session.place.home.join("workspaces")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = dirs.map(|dir| dir.file_name().to_string_lossy().into_owned()).collect();
+    if !names.contains(&session.workspace) {
         names.push(session.workspace.clone());
     }
+    names.sort();
+    names
+}
+
+/// Whether each workspace can be opened, and what its log says went wrong.
+fn workspaces(session: &mut Session) -> Result<Vec<(&'static str, Finding)>, Fail> {
+    let names = names(session);
     let asked = session.workspace.clone();
     let mut findings = Vec::new();
     for name in names.iter().take(WORKSPACES_MAX) {

@@ -10,6 +10,7 @@ use rustix::{
 use serde_json::{Value, json};
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,7 +23,7 @@ fn content(ix: usize) -> String {
     format!("file {ix} {}", "y".repeat(1_000 + 53 * ix))
 }
 
-fn write(workspace: &str, path: &str, text: &str) -> Value {
+pub fn write(workspace: &str, path: &str, text: &str) -> Value {
     json!({ "path": path, "text": text, "origin": "argument", "workspace": workspace })
 }
 
@@ -86,7 +87,7 @@ fn flip(bytes: &mut [u8], from: From, pages: usize) {
 
 /// Whether a call was refused for the file's sake, in the words that a person needs.
 #[track_caller]
-fn is_refused(answer: &Value, file: &str) -> bool {
+pub fn is_refused(answer: &Value, file: &str) -> bool {
     if answer["error"].is_null() {
         return false;
     }
@@ -186,7 +187,7 @@ fn a_file_of_a_later_release_is_left_as_it_is() {
 }
 
 /// A shell in a mount namespace of its own, with rights to mount in it.
-fn apart(hive: &Hive, script: &str) -> Command {
+pub fn apart(hive: &Hive, script: &str) -> Command {
     let sound = |flags: &str| run(Command::new("unshare").args([flags, "true"])).code == 0;
     let flags = if sound("-m") { "-m" } else { "-Urm" };
     assert!(sound(flags), "this host lets nobody make a mount namespace: a full disk cannot be tried");
@@ -199,12 +200,24 @@ fn apart(hive: &Hive, script: &str) -> Command {
     command
 }
 
-/// A small disk with a daemon on it, and two ballasts to throw off.
-const SMALL_DISK: &str = "mount -t tmpfs -o size=3m,mode=700 tmpfs \"$2\"\n\
-    dd if=/dev/zero of=\"$2/ballast-1\" bs=1024 count=512 2>/dev/null\n\
-    dd if=/dev/zero of=\"$2/ballast-2\" bs=1024 count=256 2>/dev/null\n\
+/// A small disk with a daemon on it, and a weight to take off: then there is room again.
+const SMALL_DISK: &str = "mount -t tmpfs -o size=56m,mode=700 tmpfs \"$2\"\n\
+    dd if=/dev/zero of=\"$2/weight-1\" bs=1048576 count=37 2>/dev/null\n\
     \"$1\" up --at \"$2\" \"$3\" || :\n\
     exec \"$1\" up --at \"$2\" \"$3\"";
+
+/// A hive with a daemon on a small disk.
+fn small() -> Hive {
+    let mut hive = Hive::with_socket_outside();
+    fs::create_dir_all(hive.home()).unwrap();
+    let command = apart(&hive, SMALL_DISK);
+    hive.start_as(command);
+    let reserve = seen(&hive).join("reserve");
+    retry("the reserve", || fs::metadata(&reserve).is_ok_and(|found| found.len() == RESERVE).then_some(()));
+    hive
+}
+
+const RESERVE: u64 = 16 * 1024 * 1024;
 
 /// The small disk as we see it from outside its namespace.
 fn seen(hive: &Hive) -> PathBuf {
@@ -212,20 +225,29 @@ fn seen(hive: &Hive) -> PathBuf {
     Path::new(&format!("/proc/{}/root", hive.pid())).join(home.strip_prefix("/").unwrap())
 }
 
+/// Whether a write was refused because the disk is full: first by the file, then at the door.
+#[track_caller]
+fn is_full(answer: &Value) -> bool {
+    if answer["error"]["data"]["code"] != "Exhausted" {
+        return is_refused(answer, ".db");
+    }
+    let error = &answer["error"];
+    assert!(error["message"].as_str().unwrap().starts_with("the disk of "), "{answer}");
+    assert!(error["data"]["hint"].as_str().unwrap().starts_with("make room on it until 32 MiB"), "{answer}");
+    true
+}
+
 /// Writes until there is no room; answers what was acknowledged.
-fn fill(client: &mut Client) -> Vec<(String, String)> {
+fn fill(client: &mut Client, name: &str) -> Vec<(String, String)> {
     let mut kept = Vec::new();
     loop {
         let ix = kept.len();
-        let (path, text) = (format!("/data/{ix}"), content(ix % FILES));
-        let answer = client.ask("write", &write("home", &path, &text));
-        if is_refused(&answer, "workspaces/home/workspace.db") {
-            let hint = answer["error"]["data"]["hint"].as_str().unwrap();
-            assert!(hint.starts_with("make room on the disk"), "{hint}");
+        let (path, text) = (format!("/data/{name}-{ix}"), content(ix % FILES));
+        if is_full(&client.ask("write", &write("home", &path, &text))) {
             return kept;
         }
         kept.push((path, text));
-        assert!(kept.len() < 3_000, "a disk of 3 MiB took it all");
+        assert!(kept.len() < 8_000, "a disk of 56 MiB took it all");
     }
 }
 
@@ -238,73 +260,148 @@ fn all_stand(client: &mut Client, kept: &[(String, String)]) {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let mut hive = Hive::with_socket_outside();
-    fs::create_dir_all(hive.home()).unwrap();
-    let command = apart(&hive, SMALL_DISK);
-    hive.start_as(command);
+    let mut hive = small();
     let mut client = hive.client();
     client.control("workspace other");
     client.ok("write", write("other", "/data/x", "of the other"));
-    let mut kept = fill(&mut client);
+    let mut kept = fill(&mut client, "a");
     assert!(kept.len() > 10, "{}", kept.len());
+    let reserve = seen(&hive).join("reserve");
+    assert!(!reserve.exists(), "the reserve was not freed");
 
-    // While it is full: what is read is true or refused with a reason, never wrong and never gone; nothing
-    // hangs.
-    for (path, text) in &kept {
-        let answer = client.ask("read", &json!({ "path": path }));
-        let refused = is_refused(&answer, ".db");
-        assert!(refused || answer["result"]["text"] == *text, "{path}: {answer:.200}");
-        let other = client.ok("read", json!({ "path": "/data/x", "workspace": "other" }));
-        assert_eq!(other["text"], "of the other");
+    // While it is full everything is read, also from a workspace that has to wake for it.
+    all_stand(&mut client, &kept);
+    let other = client.ok("read", json!({ "path": "/data/x", "workspace": "other" }));
+    assert_eq!(other["text"], "of the other");
+    for workspace in ["home", "other"] {
+        let answer = client.ask("write", &write(workspace, "/data/late", "no room"));
+        assert_eq!(answer["error"]["data"]["code"], "Exhausted", "{answer}");
     }
-    let answer = client.ask("write", &write("home", "/data/late", "no room"));
-    assert!(is_refused(&answer, ".db"), "{answer}");
-    assert!(hive.alive());
+    std::os::unix::fs::symlink(hive.socket(), hive.home().join("sock")).unwrap();
+    let health = client.text("/sys/health");
+    assert!(health.starts_with(&format!("disk {} bad ", hive.home().display())), "{health}");
+    let doctor = hive.cli(&["doctor"]).failed(1);
+    assert!(
+        doctor.out.contains("the reserve is used") && doctor.out.contains("hint: make room"),
+        "{doctor:?}"
+    );
 
-    // Room is made: it comes back by itself, with all that was acknowledged.
-    fs::remove_file(seen(&hive).join("ballast-1")).unwrap();
-    retry("the workspace to come back", || {
+    // Room is made: all is served again by itself, and the reserve is held again.
+    fs::remove_file(seen(&hive).join("weight-1")).unwrap();
+    retry("everything to be served", || {
         let answer = client.ask("write", &write("home", "/data/late", "there is room"));
-        (!is_refused(&answer, ".db")).then_some(())
+        (!is_full(&answer)).then_some(())
     });
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVE);
     kept.push(("/data/late".into(), "there is room".into()));
     all_stand(&mut client, &kept);
 
     // Filled again and killed while it is full: a new daemon on the same disk finds the same.
-    let before = kept.len();
-    loop {
-        let (path, text) = (format!("/data/more-{}", kept.len()), content(1));
-        if is_refused(&client.ask("write", &write("home", &path, &text)), ".db") {
-            break;
-        }
-        kept.push((path, text));
-    }
-    assert!(kept.len() > before, "nothing was written after room was made");
+    let weight = vec![0; 34 * 1024 * 1024];
+    fs::write(seen(&hive).join("weight-1"), weight).unwrap();
+    kept.extend(fill(&mut client, "b"));
     killed_and_back(&hive, &kept);
     assert!(hive.alive(), "{}", hive.said());
 }
 
-/// Kills the daemon of a full disk; the next one needs a little room, then has everything.
+/// Kills the daemon of a full disk; the next one has everything, and has it by itself.
 fn killed_and_back(hive: &Hive, kept: &[(String, String)]) {
     let daemon = socket_peercred(&hive.client().socket).unwrap();
-    let grown = seen(hive).join("workspaces/home/workspace.db-wal");
-    assert!(fs::metadata(&grown).unwrap().len() > 1024 * 1024, "the disk is not full of what was written");
     kill_process(daemon.pid, Signal::KILL).unwrap();
     retry("the next daemon", || {
         let client = Client::connect(&hive.socket());
         let peer = socket_peercred(&client.socket).ok()?;
         (peer.pid != daemon.pid).then_some(())
     });
-    // It comes up and says what is wrong; it goes on once there is room for the little that a start writes.
     let mut client = hive.client();
-    let answer = client.ask("read", &json!({ "path": kept[0].0 }));
-    assert!(is_refused(&answer, ".db") || answer["result"]["text"] == kept[0].1, "{answer:.200}");
-    fs::remove_file(seen(hive).join("ballast-2")).unwrap();
     retry("what was written", || {
         let answer = client.try_ask("read", &json!({ "path": kept[0].0 }))?;
         (!is_refused(&answer, ".db")).then_some(())
     });
     all_stand(&mut client, kept);
+}
+
+const SLEEPER: &str = "---\nname: sleeper\ndescription: Sleeps.\nmodel: scripted/full\ntools: [read, propose]\n\
+    needs:\n  - read /integrations/mail/**\n  - apply mail.send\n  - model any\n---\nYou are sleeper.\n";
+const MAIL: &[u8] = include_bytes!("../../../../examples/mail/new/01-opening-hours.eml");
+
+/// One process that waits for its model, and one proposal that waits for its operator.
+fn busy(hive: &Hive, client: &mut Client) -> u64 {
+    let mail = json!({"name": "propose", "arguments": {"mount": "outbox", "kind": "mail.send", "args":
+        {"to": "a@example.com", "subject": "Full", "body": "The disk is full.\n"}}});
+    let path = "/integrations/mail/inbox/01-opening-hours.md";
+    let read = json!({"name": "read", "arguments": {"path": path}});
+    let rules = json!({"about": "A full disk.", "rules": [
+        {"when": {"task": "Sleep", "step": 0}, "then": {"say": "Awake.", "takes_ms": 10_000}},
+        {"when": {"task": "Send", "step": 0}, "then": {"say": "Reading.", "tools": [read]}},
+        {"when": {"task": "Send", "step": 1}, "then": {"say": "Sending.", "tools": [mail]}},
+        {"when": {"task": "Send", "step": 2}, "then": {"say": "Sent."}},
+    ]});
+    let dir = seen(hive).join("scripted");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("full.json"), rules.to_string()).unwrap();
+    client.ok("write", write("home", "/agents/sleeper/AGENT.md", SLEEPER));
+    client.control(&format!("mount outbox outbox {}", hive.around().join("outbox").display()));
+    let mailbox = hive.around().join("mail");
+    for part in ["tmp", "cur", "new"] {
+        fs::create_dir_all(mailbox.join(part)).unwrap();
+    }
+    fs::write(mailbox.join("new/01-opening-hours.eml"), MAIL).unwrap();
+    client.control(&format!("mount mail maildir {}", mailbox.display()));
+    retry("the mail", || client.ask("read", &json!({ "path": path }))["error"].is_null().then_some(()));
+    let spawn = |text: &str| json!({ "agent": "sleeper", "text": text, "origin": "argument" });
+    let pid = client.ok("spawn", spawn("Sleep"))["pid"].as_u64().unwrap();
+    client.ok("spawn", spawn("Send"));
+    retry("a proposal", || {
+        let found = client.ask("list", &json!({ "path": "/proposals" }));
+        found["result"]["entries"].as_array().filter(|entries| !entries.is_empty()).map(drop)
+    });
+    pid
+}
+
+/// Takes every page that is left.
+fn take_all(file: &Path) {
+    let mut file = fs::File::options().append(true).create(true).open(file).unwrap();
+    let page = [1; PAGE_BYTES];
+    while file.write_all(&page).is_ok() {}
+}
+
+#[test]
+fn what_stops_is_recorded_on_a_full_disk() {
+    // Without the reserve, nothing can be: somebody has removed it, and its room is filled as well.
+    for with_reserve in [true, false] {
+        let hive = small();
+        let mut client = hive.client();
+        let pid = busy(&hive, &mut client);
+        if !with_reserve {
+            fs::remove_file(seen(&hive).join("reserve")).unwrap();
+            take_all(&seen(&hive).join("weight-3"));
+        }
+        let kept = fill(&mut client, "a");
+        if !with_reserve {
+            take_all(&seen(&hive).join("weight-3"));
+        }
+        let freeze = client.ask("signal", &json!({ "pid": pid, "signal": "freeze" }));
+        let reject = client.ask("decide", &json!({ "proposal": 1, "verdict": "reject" }));
+        if !with_reserve {
+            assert!(is_refused(&freeze, ".db"), "it was recorded where there is no room: {freeze}");
+            assert!(is_refused(&reject, ".db"), "it was recorded where there is no room: {reject}");
+            continue;
+        }
+        assert!(freeze["error"].is_null(), "{freeze}");
+        assert!(reject["error"].is_null(), "{reject}");
+        let thaw = client.ask("signal", &json!({ "pid": pid, "signal": "thaw" }));
+        assert_eq!(thaw["error"]["data"]["code"], "Exhausted", "{thaw}");
+        client.control("unmount outbox");
+        // Recorded: it is so after a death too.
+        killed_and_back(&hive, &kept);
+        let mut client = hive.client();
+        let status = client.text(&format!("/proc/{pid}/status"));
+        assert!(status.contains("frozen"), "{status}");
+        let proposals = client.ok("list", json!({ "path": "/proposals" }));
+        assert_eq!(proposals["entries"], json!([]));
+        client.ok("signal", json!({ "pid": pid, "signal": "kill" }));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod hive;
 
 mod demo;
 mod disks;
+mod files;
 mod hostile;
 mod kill;
 mod leave;

@@ -29,14 +29,16 @@ pub struct WorkspaceRow {
     pub awake: bool,
     /// When its next timer is due.
     pub next_due: Option<Micros>,
+    /// The random id it was born with; none until it was awake once.
+    pub id: Option<[u8; 16]>,
 }
 
-const EVERY: &str = "SELECT name, dir, awake, next_due FROM workspace ORDER BY name";
-const NAMED: &str = "SELECT name, dir, awake, next_due FROM workspace WHERE name = ?1";
+const EVERY: &str = "SELECT name, dir, awake, next_due, id FROM workspace ORDER BY name";
+const NAMED: &str = "SELECT name, dir, awake, next_due, id FROM workspace WHERE name = ?1";
 /// Two halves instead of an OR, so that each is read through its own index.
 pub(super) const AWAKE_OR_DUE: &str = "
-    SELECT name, dir, awake, next_due FROM workspace WHERE awake = 1
-    UNION SELECT name, dir, awake, next_due FROM workspace WHERE next_due IS NOT NULL AND next_due <= ?1
+    SELECT name, dir, awake, next_due, id FROM workspace WHERE awake = 1
+    UNION SELECT name, dir, awake, next_due, id FROM workspace WHERE next_due IS NOT NULL AND next_due <= ?1
     ORDER BY name";
 
 fn row(row: &Row<'_>) -> rusqlite::Result<WorkspaceRow> {
@@ -47,6 +49,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<WorkspaceRow> {
         awake: row.get::<_, i64>(2)? != 0,
         // Never written negative; a damaged one is due at once, which is the harmless reading.
         next_due: due.map(|due| u64::try_from(due).unwrap_or(0)),
+        id: row.get(4)?,
     })
 }
 
@@ -88,6 +91,28 @@ impl Node {
         let due = due.map(signed);
         let changed =
             self.db.run("UPDATE workspace SET next_due = ?2 WHERE name = ?1", params![name, due])?;
+        self.known(name, changed)
+    }
+
+    /// The same for one made of a backup: it is known by its original's id from the first.
+    pub fn register_copy(&mut self, name: &str, dir: &str, id: [u8; 16]) -> Result<(), Trouble> {
+        let sql = "INSERT INTO workspace (name, dir, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        match self.db.run(sql, params![name, dir, id])? {
+            0 => Err(Trouble::Exists { file: self.place(name) }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Which workspace was born with this id; the first by name, if there are copies of it.
+    pub fn of_id(&self, id: [u8; 16]) -> Result<Option<String>, Trouble> {
+        let sql = "SELECT name FROM workspace WHERE id = ?1 ORDER BY name LIMIT 1";
+        self.db.one(sql, params![id], |row| row.get(0))
+    }
+
+    /// Keeps the id it was born with, by which its file is known again; one that is kept stays.
+    pub fn set_id(&mut self, name: &str, id: [u8; 16]) -> Result<(), Trouble> {
+        let sql = "UPDATE workspace SET id = coalesce(id, ?2) WHERE name = ?1";
+        let changed = self.db.run(sql, params![name, id])?;
         self.known(name, changed)
     }
 

@@ -23,7 +23,7 @@ fn refusal(home: &TempDir) -> Trouble {
 }
 
 fn asleep(name: &str) -> WorkspaceRow {
-    WorkspaceRow { name: name.to_owned(), dir: format!("/w/{name}"), awake: false, next_due: None }
+    WorkspaceRow { name: name.to_owned(), dir: format!("/w/{name}"), awake: false, next_due: None, id: None }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -289,11 +289,11 @@ fn what_is_not_ours_is_refused_with_its_name() {
     assert_eq!(open(&home).secret(), SEED, "a creation that was cut off is finished");
 
     let set = |sql: &str| Connection::open(&file).unwrap().execute_batch(sql).unwrap();
-    set("PRAGMA user_version = 2");
-    assert_eq!(refusal(&home), Trouble::Newer { file: file.clone(), found: 2, known: 1 });
+    set("PRAGMA user_version = 3");
+    assert_eq!(refusal(&home), Trouble::Newer { file: file.clone(), found: 3, known: 2 });
     set("PRAGMA user_version = 0");
     assert_eq!(refusal(&home), Trouble::corrupt(&file, "there is no format 0"));
-    set("PRAGMA user_version = 1; PRAGMA application_id = 1");
+    set("PRAGMA user_version = 2; PRAGMA application_id = 1");
     assert_eq!(refusal(&home), Trouble::corrupt(&file, "it was not made by this program"));
     set(&format!("PRAGMA application_id = {KIND}"));
     assert_eq!(open(&home).secret(), SEED);
@@ -304,6 +304,34 @@ fn what_is_not_ours_is_refused_with_its_name() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     assert!(matches!(refusal(&home), Trouble::Io { file: named, .. } if named == file));
+}
+
+#[test]
+fn a_file_of_format_1_learns_ids_and_a_copy_has_its_originals() {
+    let home = TempDir::new().unwrap();
+    let mut node = open(&home);
+    node.register("a", "/w/a").unwrap();
+    node.register("b", "/w/b").unwrap();
+    drop(node);
+    let set = |sql: &str| Connection::open(home.path().join("node.db")).unwrap().execute_batch(sql).unwrap();
+    set("DROP INDEX workspace_id; ALTER TABLE workspace DROP COLUMN id; PRAGMA user_version = 1");
+
+    let mut node = open(&home);
+    assert_eq!(node.workspaces().unwrap(), [asleep("a"), asleep("b")]);
+    node.set_id("a", [1; 16]).unwrap();
+    node.set_id("a", [2; 16]).unwrap();
+    node.register_copy("copy", "/w/copy", [1; 16]).unwrap();
+    let taken = Trouble::Exists { file: home.path().join("workspaces/b") };
+    assert_eq!(node.register_copy("b", "/w/b2", [1; 16]), Err(taken));
+    assert!(matches!(node.set_id("c", [3; 16]), Err(Trouble::Missing { .. })));
+    drop(node);
+
+    let node = open(&home);
+    let a = WorkspaceRow { id: Some([1; 16]), ..asleep("a") };
+    let copy = WorkspaceRow { id: Some([1; 16]), ..asleep("copy") };
+    assert_eq!(node.workspaces().unwrap(), [a, asleep("b"), copy]);
+    assert_eq!(node.of_id([1; 16]).unwrap().as_deref(), Some("a"));
+    assert_eq!(node.of_id([2; 16]).unwrap(), None);
 }
 
 /// The plan is what is held; the time is printed (`--nocapture`): a shared machine cannot promise one.
