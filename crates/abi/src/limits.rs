@@ -16,6 +16,9 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const NAME_BYTES_MAX: usize = 255;
 /// Components of a path, so that no walk of the tree is unbounded.
 pub const PATH_DEPTH_MAX: usize = 128;
+/// Steps of deciding whether one pattern includes another. What people write takes fewer than ten for each
+/// component; patterns made for it take exponentially many, and more than this counts as not included.
+pub const PATTERN_STEPS_MAX: usize = 512;
 /// Bytes of a principal, agent, mount, model or kind name.
 pub const WORD_BYTES_MAX: usize = 64;
 /// Lookups one event may ask for.

@@ -5,7 +5,7 @@
 //! lies inside another is decidable, and `includes` decides it.
 
 use crate::{Error, limits};
-use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
+use alloc::{borrow::ToOwned, collections::BTreeSet, format, string::String, vec, vec::Vec};
 use core::{fmt, str::FromStr};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -245,7 +245,8 @@ impl Pattern {
     ///
     /// Both are regular languages over components; `other ⊆ self` is decided by walking `other`'s automaton
     /// with the set of states `self` can be in. A fresh name that neither mentions stands for all names not
-    /// mentioned.
+    /// mentioned. The walk is bounded: of two patterns for which it would be longer the answer is no, which
+    /// grants nothing.
     pub fn includes(&self, other: &Self) -> bool {
         if !self.is_of_paths() || !other.is_of_paths() {
             return self.is_of_paths() == other.is_of_paths() && (self.0 == "*" || self == other);
@@ -253,11 +254,14 @@ impl Pattern {
         let mine = self.parts();
         let theirs = other.parts();
         let start = close(&mine, &[0]);
-        let mut seen: Vec<(usize, Vec<usize>)> = Vec::new();
+        let mut seen: BTreeSet<(usize, Vec<usize>)> = BTreeSet::new();
         let mut todo = vec![(0_usize, start)];
         while let Some((at, states)) = todo.pop() {
-            if seen.iter().any(|(a, s)| *a == at && *s == states) {
+            if seen.contains(&(at, states.clone())) {
                 continue;
+            }
+            if seen.len() >= limits::PATTERN_STEPS_MAX {
+                return false;
             }
             if at == theirs.len() && !states.contains(&mine.len()) {
                 return false;
@@ -266,7 +270,7 @@ impl Pattern {
                 let moved = letter.map_or_else(|| states.clone(), |letter| advance(&mine, &states, letter));
                 todo.push((next, moved));
             }
-            seen.push((at, states));
+            seen.insert((at, states));
         }
         true
     }

@@ -92,7 +92,7 @@ pub fn cuts(trial: Trial) -> io::Result<Sum> {
     let dir = TempDir::new()?;
     let watch = Watch::on(dir.path(), None)?;
     let mut sum = Sum::default();
-    let run = perform(&work, dir.path(), &watch);
+    let run = perform(&work, dir.path(), &|op| watch.mark(op));
     let (ops, _) = watch.take();
     if let Err((step, trouble)) = run {
         sum.add(|| format!("seed {} step {step}", trial.seed), Err(trouble.to_string()));
@@ -166,7 +166,7 @@ pub fn failures(trial: Trial) -> io::Result<Sum> {
     let acts = {
         let dir = TempDir::new()?;
         let watch = Watch::on(dir.path(), None)?;
-        let run = perform(&work, dir.path(), &watch);
+        let run = perform(&work, dir.path(), &|op| watch.mark(op));
         let (_, acts) = watch.take();
         sum.add(
             || format!("seed {} undisturbed", trial.seed),
@@ -195,7 +195,7 @@ pub fn failures(trial: Trial) -> io::Result<Sum> {
 fn failed(work: &Work, at: usize, answer: Answer) -> io::Result<(bool, Result<(), String>)> {
     let dir = TempDir::new()?;
     let watch = Watch::on(dir.path(), Some((at, answer)))?;
-    let run = perform(work, dir.path(), &watch);
+    let run = perform(work, dir.path(), &|op| watch.mark(op));
     let mut reached = Reached::default();
     watch.take().0.iter().for_each(|op| reached.take(op));
     drop(watch);
@@ -211,13 +211,18 @@ fn failed(work: &Work, at: usize, answer: Answer) -> io::Result<(bool, Result<()
     Ok((run.is_err(), check(dir.path(), work, reached)))
 }
 
+/// Leaves the workspace of a seed's whole workload in a directory, unwatched.
+pub(crate) fn settle(seed: u64, dir: &Path) -> Result<(), Trouble> {
+    perform(&Work::of(seed), dir, &drop).map_err(|(_, trouble)| trouble)
+}
+
 /// Carries out a workload; stops at the first trouble and says at which step.
-fn perform(work: &Work, dir: &Path, watch: &Watch) -> Result<(), (usize, Trouble)> {
-    watch.mark(Op::Began(0));
+fn perform(work: &Work, dir: &Path, mark: &dyn Fn(Op)) -> Result<(), (usize, Trouble)> {
+    mark(Op::Began(0));
     let mut workspace = Workspace::create(dir, &FULL).map_err(|trouble| (0, trouble))?;
-    watch.mark(Op::Stands(0));
+    mark(Op::Stands(0));
     for (number, step) in (1..).zip(&work.steps) {
-        watch.mark(Op::Began(number));
+        mark(Op::Began(number));
         match step {
             Step::Checkpoint(mode) => checkpoint(dir, mode),
             Step::Reopen => {
@@ -226,7 +231,7 @@ fn perform(work: &Work, dir: &Path, watch: &Watch) -> Result<(), (usize, Trouble
             }
             step => act(&mut workspace, step).map_err(|trouble| (number, trouble))?,
         }
-        watch.mark(Op::Stands(number));
+        mark(Op::Stands(number));
     }
     Ok(())
 }

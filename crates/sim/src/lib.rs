@@ -18,6 +18,7 @@ pub mod chance;
 pub mod crowd;
 pub mod disk;
 pub mod gate;
+pub mod hostile;
 pub mod known;
 pub mod ledger;
 pub mod mind;

@@ -70,3 +70,13 @@ fn words_are_whole() {
         !word("*").includes(&Pattern::everything()) && !Pattern::everything().includes(&word("mail.send"))
     );
 }
+
+/// Two patterns whose automata have more states than there is time: found by the fuzz target `path`.
+#[test]
+fn an_inclusion_that_takes_too_long_is_refused() {
+    let mine = Pattern::parse(&format!("/**/a{}", "/*".repeat(60))).unwrap();
+    let theirs = Pattern::parse(&format!("{}/b", "/**/a".repeat(40))).unwrap();
+    assert!(!mine.includes(&theirs));
+    let long = Pattern::parse(&format!("{}/**", "/*".repeat(60))).unwrap();
+    assert!(long.includes(&long) && Pattern::everything().includes(&theirs));
+}

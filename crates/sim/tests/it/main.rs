@@ -2,6 +2,7 @@
 
 mod disk;
 mod ground;
+mod hostile;
 #[cfg(feature = "plant")]
 mod planted;
 

@@ -1,0 +1,314 @@
+//! Bytes of nobody's making, handed to everything that reads bytes from outside: each function is one fuzz
+//! target, and takes anything without a panic, a hang or memory out of proportion.
+//!
+//! | target      | bytes are                                             | read by                                |
+//! | ----------- | ----------------------------------------------------- | -------------------------------------- |
+//! | log         | bodies of records, two bytes of length before each    | the record's decoder, the chain        |
+//! | database    | a `workspace.db`, or changes of a whole one or its log | all that the store can be asked        |
+//! | wire        | a line of the socket                                  | the decoder of calls                   |
+//! | path        | paths and patterns, one a line                        | their parsers, matching, inclusion     |
+//! | frontmatter | AGENT.md; or policy.yaml, a NUL, budget.yaml          | the machine's parsers                  |
+//!
+//! `cargo xtask torture` lets libFuzzer run them (fuzz/); the tests run them over the corpus and over changes of
+//! it drawn from a seed. Never here: what a right answer is, beyond what must hold of any.
+
+use crate::{chance::Chance, disk};
+use abi::{
+    Content, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
+    call::Undo,
+    fact::{Haystack, Lookup, Match},
+    limits,
+    path::{Pattern, TreePath},
+    record::Record,
+    tree::{Node, Version},
+    wire,
+};
+use rusqlite::{Connection, params};
+use serde_json::Value;
+use std::{fs, io, path::Path, sync::OnceLock};
+use store::{Batch, Durable, Options, Trouble, Workspace};
+use tempfile::TempDir;
+
+/// A target.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: [(&str, Target); 5] =
+    [("log", log), ("database", database), ("wire", line), ("path", path), ("frontmatter", frontmatter)];
+
+/// Records and rows that are asked for.
+const ASKED: u32 = 200;
+const NULL: Options = Options { durable: Durable::Null, pages_max: None };
+
+/// A whole workspace to change: its file with all in it, and its file with the newest in the log beside.
+struct Whole {
+    file: Vec<u8>,
+    split: (Vec<u8>, Vec<u8>),
+}
+
+fn whole() -> &'static Whole {
+    static WHOLE: OnceLock<Whole> = OnceLock::new();
+    WHOLE.get_or_init(|| make().unwrap_or_else(|error| panic!("no workspace to change: {error}")))
+}
+
+fn make() -> io::Result<Whole> {
+    let dir = TempDir::new()?;
+    let said = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
+    disk::settle(1, dir.path()).map_err(|trouble| said(&trouble))?;
+    let (file, log) = (dir.path().join("workspace.db"), dir.path().join("workspace.db-wal"));
+    let split = (fs::read(&file)?, fs::read(&log)?);
+    let open = Connection::open(&file).map_err(|error| said(&error))?;
+    let done = open.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    done.map_err(|error| said(&error))?;
+    drop(open);
+    Ok(Whole { file: fs::read(&file)?, split })
+}
+
+/// Bodies of records, read by the decoder alone and as a log whose hashes are right.
+pub fn log(bytes: &[u8]) {
+    let mut bodies: Vec<&[u8]> = Vec::new();
+    let mut rest = bytes;
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
+        let (body, end) = after.split_at(length);
+        bodies.push(body);
+        rest = end;
+    }
+    for body in &bodies {
+        let Ok(record) = musli::wire::from_slice::<Record>(body) else { continue };
+        // What was read can be written, and is the same when read again.
+        let again = musli::wire::to_vec(&record).map(|bytes| musli::wire::from_slice::<Record>(&bytes));
+        assert!(again.is_ok_and(|again| again.is_ok_and(|again| again == record)), "{record:?}");
+    }
+    let Ok(dir) = TempDir::new() else { return };
+    let kept = plant(dir.path(), &bodies);
+    if let Err(error) = kept {
+        panic!("the log could not be planted: {error}");
+    }
+    let Ok(workspace) = Workspace::open(dir.path(), &NULL) else { return };
+    let mut count = 0;
+    let all = workspace.replay(Seq(0), &mut |record: Record| {
+        count += 1;
+        assert_eq!(record.seq, Seq(count), "a record in another's place");
+    });
+    let _ = workspace.records(Seq(0), ASKED, None);
+    assert!(all.is_err() || count == bodies.len() as u64, "the end of the log is not there");
+}
+
+/// A workspace whose log is these bodies.
+fn plant(dir: &Path, bodies: &[&[u8]]) -> Result<(), Box<dyn std::error::Error>> {
+    let file = dir.join("workspace.db");
+    fs::write(&file, &whole().file)?;
+    let mut open = Connection::open(file)?;
+    open.pragma_update(None, "synchronous", "OFF")?;
+    let turn = open.transaction()?;
+    turn.execute("DELETE FROM records", [])?;
+    let mut prev = Hash::default();
+    for (seq, body) in (1_i64..).zip(bodies) {
+        let hash = Hash::of_fields("skep-record", &[&prev.0, body]);
+        let pid = musli::wire::from_slice::<Record>(body).map_or(0, |record| record.pid.0.cast_signed());
+        turn.execute("INSERT INTO records VALUES(?,?,?,?,?)", params![seq, pid, prev.0, hash.0, body])?;
+        prev = hash;
+    }
+    Ok(turn.commit()?)
+}
+
+/// A file of a workspace. The first byte says how: the bytes themselves, or changes of a whole one (an offset
+/// of three bytes, a length, the bytes), of the log beside one, or of one cut short.
+pub fn database(bytes: &[u8]) {
+    let Some((how, rest)) = bytes.split_first() else { return };
+    let Ok(dir) = TempDir::new() else { return };
+    let whole = whole();
+    let (file, log) = match how % 4 {
+        0 => (rest.to_vec(), Vec::new()),
+        1 => (changed(&whole.file, rest), Vec::new()),
+        2 => (whole.split.0.clone(), changed(&whole.split.1, rest)),
+        _ => {
+            let (end, rest) = rest.split_first_chunk::<3>().unwrap_or((&[0; 3], &[]));
+            let short = whole.file.get(..offset(end, whole.file.len())).unwrap_or_default();
+            (changed(short, rest), Vec::new())
+        }
+    };
+    let lay = || {
+        fs::write(dir.path().join("workspace.db"), &file)?;
+        if log.is_empty() { Ok(()) } else { fs::write(dir.path().join("workspace.db-wal"), &log) }
+    };
+    if lay().is_ok() {
+        // Whatever it says is an answer; that it comes is what is asked.
+        let _ = ask(dir.path());
+    }
+}
+
+fn offset(three: &[u8; 3], length: usize) -> usize {
+    let [low, middle, high] = three.map(usize::from);
+    (low | middle << 8 | high << 16).checked_rem(length).unwrap_or(0)
+}
+
+fn changed(whole: &[u8], mut changes: &[u8]) -> Vec<u8> {
+    let mut all = whole.to_vec();
+    while let Some((head, rest)) = changes.split_first_chunk::<4>() {
+        let [low, middle, high, length] = *head;
+        let at = offset(&[low, middle, high], all.len());
+        let (new, end) = rest.split_at(usize::from(length).min(rest.len()));
+        all.iter_mut().skip(at).zip(new).for_each(|(old, new)| *old = *new);
+        changes = end;
+    }
+    all
+}
+
+/// Everything the store can be asked, and one more record.
+pub(crate) fn ask(dir: &Path) -> Result<(), Trouble> {
+    let mut workspace = Workspace::open(dir, &NULL)?;
+    let mut hashes: Vec<Hash> = Vec::new();
+    let _ = workspace.replay(Seq(0), &mut |record| hashes.push(Hash::of(record.actor.as_bytes())));
+    let _ = workspace.snapshot();
+    let mut batch = workspace.begin()?;
+    let _ = ask_tree(&mut batch);
+    let _ = batch.records(Seq(0), ASKED, Some(&[Pid(1)].into()));
+    let _ = batch.put_blob(b"more");
+    let _ = batch.commit();
+    workspace.save_snapshot(Seq(1), &[7; 300])
+}
+
+fn ask_tree(batch: &mut Batch<'_>) -> Result<(), Trouble> {
+    let all = [Pattern::everything()];
+    for text in ["/", "/a", "/b", "/a/b", "/c/d", "/e.md"] {
+        let Ok(path) = TreePath::parse(text) else { continue };
+        let entries = batch.list(&path, None, &all).unwrap_or_default();
+        let _ = batch.list(&path, Some(Seq(9)), &all);
+        for version in batch.history(&path, ASKED).unwrap_or_default() {
+            let _ = batch.blob(&version.content.hash);
+            let _ = batch.answer(&Lookup::Undo { undo: Undo::Version(version.id) });
+        }
+        for entry in entries.iter().take(ASKED as usize) {
+            let _ = batch.version(entry.version);
+        }
+        for at in [None, Some(Seq(9))] {
+            let _ = batch.answer(&Lookup::Path { path: path.clone(), at });
+            let _ = batch.answer(&Lookup::Names { path: path.clone(), at });
+        }
+        let text = Haystack::Path(path.clone());
+        let _ = batch.answer(&Lookup::Match { text, literal: "a".to_owned(), how: Match::Bytes });
+        let _ = batch.answer(&Lookup::Past { path: path.clone() });
+        let _ = batch.answer(&Lookup::Below { path });
+    }
+    let _ = batch.answer(&Lookup::Undo { undo: Undo::Operation(OpId(2)) });
+    batch.answer(&Lookup::Undo { undo: Undo::Process(Pid(1)) }).map(drop)
+}
+
+/// A line of the socket, as the door takes it.
+pub fn line(bytes: &[u8]) {
+    if bytes.len() > limits::LINE_BYTES_MAX || machine::tool::deeper_than(bytes, limits::JSON_DEPTH_MAX) {
+        return;
+    }
+    let Ok(Value::Object(mut request)) = serde_json::from_slice::<Value>(bytes) else { return };
+    let params = request.remove("params").unwrap_or(Value::Null);
+    let Some(Value::String(method)) = request.remove("method") else { return };
+    match wire::decode(&method, params) {
+        Ok(decoded) => {
+            let kept: usize = decoded.blobs.iter().map(Vec::len).sum();
+            assert!(kept <= bytes.len(), "{kept} bytes out of {}", bytes.len());
+        }
+        Err(error) => assert!(!error.message.is_empty() && error.message.len() < 4 * limits::PATH_BYTES_MAX),
+    }
+}
+
+/// Paths and patterns, one a line.
+pub fn path(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut patterns: Vec<Pattern> = Vec::new();
+    let mut paths: Vec<TreePath> = Vec::new();
+    for line in text.split('\n').take(8) {
+        patterns.extend(Pattern::parse(line).or_else(|_| Pattern::word(line)).ok());
+        paths.extend(TreePath::parse(line).ok());
+    }
+    for path in &paths {
+        assert_eq!(TreePath::parse(path.as_str()).as_ref(), Ok(path));
+        assert!(
+            path.names().count() <= limits::PATH_DEPTH_MAX && path.as_str().len() <= limits::PATH_BYTES_MAX
+        );
+        assert!(Pattern::everything().matches(path.as_str()));
+        let up = path.parent().map(|parent| parent.join(path.name()));
+        assert!(up.is_none_or(|up| up.as_ref() == Ok(path)), "{path} is not in its parent");
+    }
+    for one in &patterns {
+        for other in &patterns {
+            // Whatever the included one matches, the including one matches.
+            let includes = one.includes(other);
+            let odd = paths.iter().find(|path| other.matches(path.as_str()) && !one.matches(path.as_str()));
+            assert!(!includes || odd.is_none(), "{one} includes {other}, but not {odd:?}");
+        }
+    }
+}
+
+/// The files by which an operator says who may what.
+pub fn frontmatter(bytes: &[u8]) {
+    let version = Version {
+        id: VersionId(1),
+        file: FileId(2),
+        node: Node::File,
+        content: Content::of(bytes),
+        mode: 0o644,
+        mtime: 0,
+        label: LabelId(0),
+        actor: "operator:anna".to_owned(),
+        pid: Pid(0),
+        op: OpId(1),
+        seq: Seq(1),
+        diverged: false,
+        parents: vec![],
+        message: None,
+        path: TreePath::root(),
+    };
+    let _ = machine::agents::parse("triage", bytes, &version);
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (policy, budget) = (parts.next().unwrap_or_default(), parts.next().unwrap_or(b"format: 1\n"));
+    let _ = machine::policy::parse(policy, budget);
+}
+
+/// A change of some bytes: what a fuzzer without eyes would try. `other` is something to take pieces from.
+pub fn mutated(bytes: &[u8], other: &[u8], chance: &mut Chance) -> Vec<u8> {
+    let mut all = bytes.to_vec();
+    for _ in 0..1 + chance.below(4) {
+        let at = chance.index(all.len() + 1);
+        let length = chance.index(1 + all.len().saturating_sub(at).min(32));
+        match chance.below(7) {
+            0 => all.truncate(at),
+            1 => drop(all.drain(at..at + length)),
+            2 => {
+                let again: Vec<u8> = all[at..at + length].repeat(1 + chance.index(20));
+                drop(all.splice(at..at, again));
+            }
+            3 => {
+                let from = chance.index(other.len() + 1);
+                let piece = &other[from..other.len().min(from + 1 + chance.index(64))];
+                drop(all.splice(at..at + length, piece.iter().copied()));
+            }
+            4 => {
+                let odd = *chance.pick(&ODD).unwrap_or(&ODD[0]);
+                drop(all.splice(at..at, odd.iter().copied()));
+            }
+            5 => all.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << chance.below(8)),
+            _ => all.iter_mut().skip(at).take(1).for_each(|byte| *byte = chance.draw() as u8),
+        }
+    }
+    all
+}
+
+/// Bytes that readers stumble over.
+const ODD: [&[u8]; 14] = [
+    b"\0",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff\xff\xff\xff\xff",
+    b"/**",
+    b"/*",
+    b"..",
+    b"\xef\xbb\xbf",
+    "e\u{301}".as_bytes(),
+    b"\"",
+    b"[[[[[[[[",
+    b"{\"a\":",
+    b"&a [*a, *a]",
+    b"18446744073709551616",
+    b"\n---\n",
+];
