@@ -1,16 +1,16 @@
 //! Bytes of nobody's making, handed to everything that reads bytes from outside: each function is one fuzz
 //! target, and takes anything without a panic, a hang or memory out of proportion.
 //!
-//! | target      | bytes are                                             | read by                                |
-//! | ----------- | ----------------------------------------------------- | -------------------------------------- |
-//! | log         | bodies of records, two bytes of length before each    | the record's decoder, the chain        |
-//! | database    | a `workspace.db`, or changes of a whole one or its log | all that the store can be asked        |
-//! | wire        | a line of the socket                                  | the decoder of calls                   |
-//! | path        | paths and patterns, one a line                        | their parsers, matching, inclusion     |
-//! | frontmatter | AGENT.md; or policy.yaml, a NUL, budget.yaml          | the machine's parsers                  |
+//! | target      | bytes are                                          | read by                            |
+//! | ----------- | -------------------------------------------------- | ---------------------------------- |
+//! | log         | bodies of records, two bytes of length before each | the record's decoder, the chain    |
+//! | database    | a `workspace.db`, or changes of one or of its log  | all that the store can be asked    |
+//! | wire        | a line of the socket                               | the decoder of calls               |
+//! | path        | paths and patterns, one a line                     | their parsers, matching, inclusion |
+//! | frontmatter | AGENT.md; or policy.yaml, a NUL, budget.yaml       | the machine's parsers              |
 //!
-//! `cargo xtask torture` lets libFuzzer run them (fuzz/); the tests run them over the corpus and over changes of
-//! it drawn from a seed. Never here: what a right answer is, beyond what must hold of any.
+//! `cargo xtask torture` lets libFuzzer run them (fuzz/); the tests run them over the corpus and over changes
+//! of it drawn from a seed. Never here: what a right answer is, beyond what must hold of any.
 
 use crate::{chance::Chance, disk};
 use abi::{

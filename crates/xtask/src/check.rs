@@ -3,6 +3,7 @@
 
 use crate::tidy;
 use std::{
+    fs,
     path::Path,
     process::{Command, Stdio},
     time::Instant,
@@ -12,6 +13,9 @@ use std::{
 const NIGHTLY_SEEDS: &str = "10000";
 /// Workloads of the store whose every operation is cut and failed in the nightly run (SPEC.md: power-cut).
 const NIGHTLY_DISKS: &str = "100";
+
+/// Of the nightly run: ten minutes a target, ten seconds and a gigabyte an input.
+const FUZZ_BOUNDS: [&str; 3] = ["-max_total_time=600", "-timeout=10", "-rss_limit_mb=1024"];
 
 /// Format, lints, tidy, planted bugs, doc tests, then every other test. Arguments go to the test runner.
 pub fn test(root: &Path, args: &[String]) -> Result<(), String> {
@@ -39,11 +43,12 @@ pub fn sim(root: &Path, args: &[String]) -> Result<(), String> {
     cargo(root, &[run, features, &["--"], &args[..]].concat())
 }
 
-/// The long run: nightly seeds, every power cut and failure of the disk, and what cargo-deny knows of
-/// advisories and sources.
+/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, and what cargo-deny knows
+/// of advisories and sources.
 pub fn torture(root: &Path) -> Result<(), String> {
     sim(root, &["--seeds".to_owned(), NIGHTLY_SEEDS.to_owned()])?;
     sim(root, &["disk", "--seeds", NIGHTLY_DISKS].map(str::to_owned))?;
+    fuzz(root)?;
     if quiet(root, &["deny", "--version"]) {
         cargo(root, &["deny", "--locked", "check"])
     } else {
@@ -52,11 +57,37 @@ pub fn torture(root: &Path) -> Result<(), String> {
     }
 }
 
+/// libFuzzer over every target of `fuzz/`, if cargo-fuzz is there. What it grows stays out of the tree.
+fn fuzz(root: &Path) -> Result<(), String> {
+    let dir = root.join("fuzz");
+    if !quiet(&dir, &["fuzz", "--version"]) {
+        eprintln!("hint: cargo install cargo-fuzz --locked, to have hostile bytes searched for as well");
+        return Ok(());
+    }
+    let said = |error: std::io::Error| format!("{}: {error}", dir.display());
+    let mut targets: Vec<String> = fs::read_dir(dir.join("corpus"))
+        .and_then(|all| all.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect())
+        .map_err(said)?;
+    targets.sort();
+    for target in targets {
+        let (grown, corpus) = (format!("target/grown/{target}"), format!("corpus/{target}"));
+        fs::create_dir_all(dir.join(&grown)).map_err(said)?;
+        let run = ["fuzz", "run", "--sanitizer", "none", &target, &grown, &corpus, "--"];
+        cargo(&dir, &[&run[..], &FUZZ_BOUNDS].concat())?;
+    }
+    Ok(())
+}
+
 /// Runs cargo, shown on stderr with the time it took.
 fn cargo(root: &Path, args: &[&str]) -> Result<(), String> {
     eprintln!("$ cargo {}", args.join(" "));
     let begun = Instant::now();
-    let status = Command::new("cargo").args(args).current_dir(root).stdin(Stdio::null()).status();
+    let mut command = Command::new("cargo");
+    if args.first() == Some(&"fuzz") {
+        // It asks the stable compiler for the hooks that only a nightly one hands out.
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    let status = command.args(args).current_dir(root).stdin(Stdio::null()).status();
     let status = status.map_err(|error| format!("cargo {}: {error}", args.join(" ")))?;
     if !status.success() {
         return Err(format!("cargo {} failed ({status})", args.join(" ")));

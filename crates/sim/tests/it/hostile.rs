@@ -5,17 +5,11 @@ use sim::{
     chance::Chance,
     hostile::{TARGETS, Target, mutated},
 };
-use std::{
-    fs,
-    path::Path,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 /// Inputs drawn for each target; together they take about four seconds.
 const DRAWN: [(&str, u64); 5] =
-    [("log", 200), ("database", 300), ("wire", 60_000), ("path", 2_500), ("frontmatter", 20_000)];
+    [("log", 200), ("database", 300), ("wire", 60_000), ("path", 1_200), ("frontmatter", 20_000)];
 /// No input may take this long, on however slow a machine.
 const HANGS: Duration = Duration::from_secs(20);
 
@@ -52,13 +46,11 @@ fn the_corpus_and_changes_of_it_are_survived() {
         let mut inputs = corpus(name);
         assert!(inputs.len() >= 3, "{name} has no corpus");
         let mut chance = Chance::of(1, name.as_bytes());
-        let begun = Instant::now();
         for _ in 0..drawn {
             let (one, other) = (chance.pick(&inputs).unwrap().clone(), chance.pick(&inputs).unwrap().clone());
             let new = mutated(&one, &other, &mut chance);
             inputs.push(new);
         }
         tried(name, target, inputs);
-        println!("{name} {:?}", begun.elapsed());
     }
 }
