@@ -154,6 +154,11 @@ pub enum Query {
     },
     /// The node's workspaces, one a line: name, awake or asleep, seq.
     Workspaces,
+    /// Content by its name.
+    Blob {
+        /// Which.
+        hash: Hash,
+    },
     /// The token by which a process of that pid shows who it is.
     Token {
         /// Which.

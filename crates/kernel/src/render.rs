@@ -9,12 +9,12 @@ use crate::{
     step::{Found, Step},
 };
 use abi::{
-    Code, Error, Micros, Pid, ProposalId, Seq, WORKSPACE,
+    Code, Error, Hash, Micros, Pid, ProposalId, Seq, WORKSPACE,
     agent::Verdict,
     answer::{Answer, Name},
     call::{Call, Fields, Write},
     cap::Rights,
-    fact::{Lookup, Query},
+    fact::{Fact, Facts, Lookup, Query},
     money::{Nano, Resource},
     path::TreePath,
     record::{Exit, Freeze, WaitOn},
@@ -30,13 +30,16 @@ const OF_PROPOSAL: [&str; 2] = ["args", "status"];
 const OF_SYS: [&str; 9] =
     ["budget", "ctl", "health", "mounts", "principals", "rules", "status", "version", "workspaces"];
 
+/// Content by its name, for whoever takes everything along. It has no label of its own, so it is an operator's.
+const BLOBS: &str = "blobs";
+
 /// Whether the path is rendered and not stored.
 pub fn is_rendered(path: &TreePath) -> bool {
     let mut names = path.names();
     match (names.next(), names.next()) {
         (Some("proc" | "proposals"), _) => true,
         (Some("sys"), None) => true,
-        (Some("sys"), Some(name)) => OF_SYS.contains(&name),
+        (Some("sys"), Some(name)) => name == BLOBS || OF_SYS.contains(&name),
         _ => false,
     }
 }
@@ -47,6 +50,7 @@ enum Thing<'a> {
     Process(Pid, &'a str),
     Proposal(ProposalId, &'a str),
     Sys(&'a str),
+    Blob(Hash),
 }
 
 fn thing<'a>(kernel: &Kernel, path: &'a TreePath) -> Result<Thing<'a>, Error> {
@@ -59,7 +63,14 @@ fn thing<'a>(kernel: &Kernel, path: &'a TreePath) -> Result<Thing<'a>, Error> {
             Ok(Thing::Dir(dirs(&pids)))
         }
         ["proposals"] => Ok(Thing::Dir(dirs(&state.proposals.keys().copied().collect::<Vec<_>>()))),
-        ["sys"] => Ok(Thing::Dir(files(&["budget.yaml", "policy.yaml"], &OF_SYS))),
+        ["sys"] => {
+            let mut names = files(&["budget.yaml", "policy.yaml"], &OF_SYS);
+            names.insert(0, Name { name: BLOBS.to_string(), node: "dir" });
+            Ok(Thing::Dir(names))
+        }
+        // Their names are in the log; a list of them all would be longer than a reply may be.
+        ["sys", BLOBS] => Ok(Thing::Dir(vec![])),
+        ["sys", BLOBS, hash] => hash.parse().map(Thing::Blob).map_err(|()| missing()),
         ["proc", pid, rest @ ..] => {
             let pid = pid.parse().map(Pid).map_err(|_| missing())?;
             if !state.processes.contains_key(&pid) && !state.ended.contains_key(&pid) {
@@ -114,6 +125,10 @@ pub fn plan(
         Ok(Thing::Process(_, "token")) if pid != WORKSPACE => {
             Err(Error::new(Code::Denied, "only an operator may read a process's token"))
         }
+        Ok(Thing::Blob(_)) if pid != WORKSPACE => {
+            Err(Error::new(Code::Denied, "only an operator may read content by its name"))
+        }
+        Ok(Thing::Blob(hash)) => Ok(vec![Lookup::Bytes { hash }]),
         Ok(Thing::Process(of, _)) if own(of) => Ok(vec![]),
         found => {
             kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
@@ -123,7 +138,8 @@ pub fn plan(
                     let blobs = row.into_iter().flat_map(|row| [Some(row.args), row.content]).flatten();
                     Ok(blobs.map(|content| Lookup::Bytes { hash: content.hash }).collect())
                 }
-                Thing::Dir(_) | Thing::Process(..) | Thing::Proposal(..) | Thing::Sys(_) => Ok(vec![]),
+                Thing::Dir(_) | Thing::Process(..) | Thing::Proposal(..) => Ok(vec![]),
+                Thing::Sys(_) | Thing::Blob(_) => Ok(vec![]),
             }
         }
     }
@@ -136,6 +152,7 @@ pub fn query(path: &TreePath) -> Option<Query> {
         ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
         ["sys", "health"] => Some(Query::Health),
         ["sys", "workspaces"] => Some(Query::Workspaces),
+        ["sys", BLOBS, hash] => hash.parse().ok().map(|hash| Query::Blob { hash }),
         _ => None,
     }
 }
@@ -148,8 +165,16 @@ pub fn answer(
     call: &Call,
     facts: &mut Found,
 ) -> Result<Answer, Error> {
-    if let Some(query) = query(path) {
-        return Ok(Answer::Query(query));
+    let lists = matches!(call, Call::List { .. });
+    match query(path) {
+        Some(Query::Blob { .. }) if !lists && !matches!(facts.any(), Some(Fact::Bytes(Some(_)))) => {
+            let what = format!("{path} is not kept");
+            return Err(Error::new(Code::NotFound, what)
+                .argument("path")
+                .hint("it was destroyed, or is large: that is read by its path and version"));
+        }
+        Some(query) if !lists => return Ok(Answer::Query(query)),
+        _ => {}
     }
     let label = match thing(step.kernel, path)? {
         Thing::Process(of, _) => {
@@ -157,12 +182,11 @@ pub fn answer(
             living.or_else(|| step.state().ended.get(&of).map(|row| row.label))
         }
         Thing::Proposal(id, _) => step.state().proposals.get(&id).map(|row| row.label),
-        Thing::Dir(_) | Thing::Sys(_) => None,
+        Thing::Dir(_) | Thing::Sys(_) | Thing::Blob(_) => None,
     };
     // What is rendered is made of what others saw.
     label.into_iter().for_each(|label| step.saw(pid, path, None, label));
     let kernel: &Kernel = step.kernel;
-    let lists = matches!(call, Call::List { .. });
     let text = match (thing(kernel, path)?, lists) {
         (Thing::Dir(entries), true) => return Ok(Answer::Names { entries }),
         (Thing::Dir(_), false) => {
@@ -179,6 +203,8 @@ pub fn answer(
         (Thing::Proposal(id, _), false) => {
             kernel.state.proposals.get(&id).map(|row| proposal(kernel, id, row)).unwrap_or_default()
         }
+        // Filled by the machine, above.
+        (Thing::Blob(_), false) => return Err(Facts::mismatch()),
         (Thing::Sys(file), false) => of_sys(kernel, file, step.at),
     };
     Ok(Answer::Text { text })

@@ -101,6 +101,12 @@ impl Page<'_, '_> {
             }
             Query::Health => Ok(json!({ "text": self.around.health() })),
             Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
+            Query::Blob { hash } => {
+                let bytes = self.batch.blob(hash)?.unwrap_or_default();
+                let mut value = json!({ "bytes": bytes.len() });
+                put_bytes(&mut value, bytes);
+                Ok(value)
+            }
             Query::Token { pid } => Ok(json!({ "text": crate::token::mint(self.secret, self.name, *pid) })),
         }
     }
@@ -129,12 +135,7 @@ impl Page<'_, '_> {
             "version": row.id, "node": row.node, "bytes": row.content.bytes, "mode": row.mode,
             "mtime": row.mtime, "label": label(self.kernel, row.label), "actor": row.actor,
         });
-        if let Value::Object(map) = &mut value {
-            match String::from_utf8(bytes) {
-                Ok(text) => map.insert("text".into(), text.into()),
-                Err(raw) => map.insert("base64".into(), wire::to_base64(raw.as_bytes()).into()),
-            };
-        }
+        put_bytes(&mut value, bytes);
         Ok(value)
     }
 
@@ -159,6 +160,15 @@ impl Page<'_, '_> {
             "message": message, "path": row.path,
         }))
     }
+}
+
+/// Bytes as text where they are text.
+fn put_bytes(value: &mut Value, bytes: Vec<u8>) {
+    let Value::Object(map) = value else { return };
+    match String::from_utf8(bytes) {
+        Ok(text) => map.insert("text".into(), text.into()),
+        Err(raw) => map.insert("base64".into(), wire::to_base64(raw.as_bytes()).into()),
+    };
 }
 
 /// Where a record's texts are read.

@@ -16,6 +16,7 @@ mod escape;
 mod fail;
 mod figures;
 mod journal;
+mod leave;
 mod session;
 mod strace;
 mod table;

@@ -240,9 +240,11 @@ impl World {
                 let ids: Vec<String> = rows.map(|version| version.id.to_string()).collect();
                 ids.join(" ").into_bytes()
             }
-            Query::Trace { .. } | Query::Workspaces | Query::Health | Query::Token { .. } => {
-                format!("{query:?}").into_bytes()
-            }
+            Query::Trace { .. }
+            | Query::Workspaces
+            | Query::Health
+            | Query::Token { .. }
+            | Query::Blob { .. } => format!("{query:?}").into_bytes(),
         }
     }
 

@@ -6,7 +6,9 @@ mod cat;
 mod decide;
 mod doctor;
 mod down;
+mod export;
 mod here;
+mod import;
 mod inbox;
 mod log;
 mod logs;
@@ -54,6 +56,8 @@ pub enum Command {
     Mount(mount::Mount),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Export(export::Export),
+    Import(import::Import),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Up(up::Up),
@@ -86,6 +90,8 @@ impl Command {
             Self::Mount(mount) => mount.run(session),
             Self::Backup(backup) => backup.run(session),
             Self::Restore(restore) => restore.run(session),
+            Self::Export(export) => export.run(session),
+            Self::Import(import) => import.run(session),
             Self::Status(status) => status.run(session),
             Self::Doctor(doctor) => doctor.run(session),
             Self::Up(up) => up.run(session),
