@@ -30,7 +30,7 @@ const OF_PROPOSAL: [&str; 2] = ["args", "status"];
 const OF_SYS: [&str; 9] =
     ["budget", "ctl", "health", "mounts", "principals", "rules", "status", "version", "workspaces"];
 
-/// Content by its name, for whoever takes everything along. It has no label of its own, so it is an operator's.
+/// Content by its name, for whoever takes everything along. It has no label, so it is an operator's.
 const BLOBS: &str = "blobs";
 
 /// Whether the path is rendered and not stored.

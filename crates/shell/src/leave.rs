@@ -6,8 +6,8 @@
 //! shape   the tree as a fold of the changes      target           a directory that is whole or not there
 //! ```
 //!
-//! Memory is that of the names of the tree and of 60 bytes a content, whatever the contents weigh. Never here: a
-//! change of the workspace, a program that is run.
+//! Memory is that of the names of the tree and of 60 bytes a content, whatever the contents weigh. Never
+//! here: a change of the workspace, a program that is run.
 
 mod content;
 mod git;

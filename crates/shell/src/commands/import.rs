@@ -1,9 +1,9 @@
 //! `skep import`: a host directory into the tree, through `write` and nothing else.
 //!
-//! What comes in is nobody's word: its origin is a pipe's, so its label is external. Links are taken as links and
-//! never followed; what is no file, directory or link is passed over and counted; a name that cannot be a path of
-//! the tree is listed. Directories are read as they are walked, files as they are sent: a tree may be larger
-//! than memory.
+//! What comes in is nobody's word: its origin is a pipe's, so its label is external. Links are taken as links
+//! and never followed; what is no file, directory or link is passed over and counted; a name that cannot be a
+//! path of the tree is listed. Directories are read as they are walked, files as they are sent: a tree may be
+//! larger than memory.
 
 use crate::{
     escape,

@@ -1,11 +1,11 @@
 //! A workspace as a git repository: every operation a commit on `main`, in order, bare.
 //!
 //! ```text
-//! operation 7 of agent:triage, process 12, "sorted"   ─▶   tree      the whole tree after it
-//! at 1700000000.123456                                     parent    the operation before it
-//!                                                          author    agent:triage <agent.triage@skep.invalid>
-//!                                                          time      1700000000 +0000
-//!                                                          message   sorted, and what git has no field for
+//! operation 7 of agent:triage, "sorted"  ─▶  tree      the whole tree after it
+//! at 1700000000.123456                       parent    the operation before it
+//!                                            author    agent:triage <agent.triage@skep.invalid>
+//!                                            time      1700000000 +0000
+//!                                            message   sorted, and what git has no field for
 //! ```
 //!
 //! Executable bits, links, moves and removals are git's own. Left out, and counted: names that git refuses,

@@ -96,9 +96,9 @@ impl Coming {
 /// Bytes up to which a `.gitattributes` has no line that `git fsck` finds too long.
 const ATTRIBUTES_BYTES_MAX: u64 = 2048;
 
-/// Whether `git fsck --strict` takes a file of this name and size. It refuses what some file system could take
-/// for `.git`: names that differ by case, by invisible characters (HFS+), by trailing dots and spaces, by a
-/// stream or a short name (NTFS). What it would read as its own configuration is refused here as well.
+/// Whether `git fsck --strict` takes a file of this name and size. It refuses what some file system could
+/// take for `.git`: names that differ by case, by invisible characters (HFS+), by trailing dots and spaces,
+/// by a stream or a short name (NTFS). What it would read as its own configuration is refused here as well.
 pub fn is_name(name: &str, bytes: u64) -> bool {
     let visible: String = name.chars().filter(|c| !is_ignored(*c)).collect();
     let lower = visible.to_lowercase();

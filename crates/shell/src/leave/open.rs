@@ -8,8 +8,8 @@
 //! blobs/HASH       every content that is kept, under its BLAKE3
 //! ```
 //!
-//! What the host cannot hold (a path longer than it takes) is left out of `tree/` and counted; its bytes are in
-//! `blobs/` all the same.
+//! What the host cannot hold (a path longer than it takes) is left out of `tree/` and counted; its bytes are
+//! in `blobs/` all the same.
 
 use super::{
     content::{self, Piece},

@@ -1,5 +1,5 @@
-//! A directory that is whole or not there: everything is made beside it, under another name, and the last step
-//! is the rename.
+//! A directory that is whole or not there: everything is made beside it, under another name, and the last
+//! step is the rename.
 
 use crate::{escape, fail::Fail};
 use std::{

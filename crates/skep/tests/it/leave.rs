@@ -1,6 +1,7 @@
 //! Leaving with everything, and coming back: the real daemon, the real command line, host files.
 
 mod copy;
+mod open;
 
 use crate::hive::{Client, Hive};
 use serde_json::{Value, json};
