@@ -24,6 +24,7 @@ pub mod node;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod schema;
+mod shape;
 mod tree;
 mod trouble;
 mod undo;

@@ -16,7 +16,7 @@
 //! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
 //! file of a later format, or of another program, is refused before anything is written to it.
 
-use crate::Trouble;
+use crate::{Trouble, shape};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, config::DbConfig};
 use std::{
     fs::{self, File},
@@ -209,7 +209,7 @@ fn check(file: &Path, connection: &Connection, kind: i32, known: u32) -> Result<
 /// Opens `workspace.db` to look at it from beside its owner: nothing of it is written.
 pub(crate) fn look(file: &Path) -> Result<Db, Trouble> {
     let connection = attach(file)?;
-    check(file, &connection, APPLICATION, FORMAT)?;
+    check_workspace(file, &connection)?;
     let of = |error| Trouble::of(file, error);
     if connection.is_readonly("main").map_err(of)? {
         return Err(Trouble::ReadOnly { file: file.to_path_buf() });
@@ -290,11 +290,13 @@ pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
 
 /// Refuses what is no workspace of a format up to this one.
 pub(crate) fn check_workspace(file: &Path, connection: &Connection) -> Result<(), Trouble> {
-    check(file, connection, APPLICATION, FORMAT)
+    check(file, connection, APPLICATION, FORMAT)?;
+    shape::check(file, connection)
 }
 
 /// Opens `workspace.db`.
 pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
     let connection = connect(file, APPLICATION, FORMAT, options)?;
+    shape::check(file, &connection)?;
     Ok(Db { file: file.to_path_buf(), connection })
 }

@@ -241,8 +241,8 @@ fn doctored(made: &Made, sql: &str) -> PathBuf {
 fn a_database_that_acts_by_itself_or_lies_is_refused() {
     let made = made();
     let rows = [
-        ("CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM blobs; END", "triggers"),
-        ("CREATE VIEW v AS SELECT * FROM records", "triggers"),
+        ("CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM blobs; END", "none of this program"),
+        ("CREATE VIEW v AS SELECT * FROM records", "none of this program"),
         ("UPDATE records SET body = zeroblob(9) WHERE seq = 3", "the bytes of record 3"),
         ("DELETE FROM records WHERE seq = 3", "does not follow"),
         ("DELETE FROM records WHERE seq > 3", "does not end where"),

@@ -141,6 +141,30 @@ fn a_ring_of_directories_is_damage() {
     story.workspace.begin().unwrap().answer(&Lookup::Below { path: TreePath::root() }).unwrap();
 }
 
+/// A schema that runs for ever, or that does what nobody asked for, is refused before the first question.
+#[test]
+fn a_schema_that_computes_is_no_workspace() {
+    let forever = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)";
+    let rows = [
+        format!("DROP TABLE snapshots; CREATE VIEW snapshots AS {forever} SELECT x AS seq, x AS hash FROM c"),
+        format!("DROP TABLE records; CREATE VIEW records AS {forever} SELECT x AS seq, x AS hash FROM c"),
+        "CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM blobs; END".to_owned(),
+        "CREATE INDEX i ON blobs(hex(bytes))".to_owned(),
+        "CREATE VIRTUAL TABLE t USING fts5(x)".to_owned(),
+        "CREATE TABLE t(x INTEGER CHECK (abs(x) < 3))".to_owned(),
+    ];
+    for sql in rows {
+        let story = Story::of("1 dir /a; file /a/x one");
+        let file = Connection::open(story.dir.path().join("workspace.db")).unwrap();
+        let dir = story.dir;
+        drop(story.workspace);
+        file.execute_batch(&sql).unwrap();
+        drop(file);
+        let got = Workspace::open(dir.path(), &QUICK).map(drop);
+        assert!(matches!(got, Err(Trouble::Corrupt { .. })), "{sql}: {got:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
