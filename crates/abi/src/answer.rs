@@ -49,6 +49,39 @@ pub enum Answer {
         /// Always true.
         unchanged: bool,
     },
+    /// The path had changed, and both changes went together.
+    Merged {
+        /// Always true.
+        merged: bool,
+        /// As this operation.
+        operation: OpId,
+        /// The new head, made of both.
+        version: VersionId,
+        /// The version of your text.
+        ours: VersionId,
+        /// The head before.
+        theirs: VersionId,
+        /// Where.
+        path: TreePath,
+        /// In words.
+        message: String,
+    },
+    /// Bytes may be uploaded under this number, on this connection.
+    Upload {
+        /// The number.
+        upload: u64,
+    },
+    /// Bytes were destroyed.
+    Purged {
+        /// By this operation a version says so; none when the file was gone already.
+        operation: Option<OpId>,
+        /// So many versions.
+        versions: u64,
+        /// Bytes of their contents.
+        bytes: u64,
+        /// Other paths that hold some of the same bytes: there they stay.
+        kept: Vec<TreePath>,
+    },
     /// The write was kept beside the head: nothing is lost, somebody has to resolve it.
     Diverged {
         /// Code word, `Conflict`.
@@ -72,6 +105,10 @@ pub enum Answer {
         restored: Vec<TreePath>,
         /// Left, since somebody has changed them.
         left: Vec<TreePath>,
+        /// Taken back from under later changes, which stay.
+        merged: Vec<TreePath>,
+        /// What stood before is kept beside later changes that contradict it.
+        diverged: Vec<TreePath>,
     },
     /// A process began.
     Spawned {

@@ -1,8 +1,8 @@
 //! The 24 calls: the one table, what each takes, and the closed enum the kernel sees.
 
 use crate::{
-    CapId, Code, Content, Error, OpId, Pid, ProposalId, Seq, VersionId, agent::Postcondition, cap::Grant,
-    control::Control, money::Nano, path::TreePath,
+    CapId, Code, Content, EffectId, Error, LabelId, Micros, OpId, Pid, ProposalId, Seq, VersionId,
+    agent::Postcondition, cap::Grant, control::Control, label::Integrity, money::Nano, path::TreePath,
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -25,6 +25,8 @@ pub enum Shape {
     Money,
     /// An object of text, numbers or lists of text.
     Fields,
+    /// Two words with a colon between: a principal, a subject.
+    Principal,
     /// A list of `{"exists": PATH}` or `{"contains": PATH, "text": TEXT}`.
     Postconditions,
 }
@@ -75,6 +77,8 @@ const fn later(number: u8, name: &'static str, meaning: &'static str) -> Spec {
 
 const PATH: Param = must("path", Shape::Path, "the path");
 const AT: Param = may("at", Shape::Number, "as it was after this record");
+const AT_US: Param =
+    may("at_us", Shape::Number, "as it was at this time, in microseconds since 1970-01-01 UTC");
 const BASE: Param = may("base", Shape::Number, "the version this change was made from");
 const ORIGIN: Param =
     may("origin", Shape::Word, "typed, argument, pipe or file; only the first two are words of an operator");
@@ -83,15 +87,31 @@ const LIMIT: Param = may("limit", Shape::Number, "at most so many");
 
 /// Every call there will be. The number is its place for ever.
 pub const CALLS: [Spec; 24] = [
-    served(1, "list", "names in a directory, with what each is", &[PATH, AT]),
-    served(2, "read", "bytes of a file, and its version", &[PATH, AT]),
+    served(1, "list", "names in a directory, with what each is", &[PATH, AT, AT_US]),
+    served(
+        2,
+        "read",
+        "bytes of a file, and its version",
+        &[
+            PATH,
+            AT,
+            AT_US,
+            may("version", Shape::Number, "this version of it, whatever stands there now"),
+            may("offset", Shape::Number, "from this byte on"),
+            may("length", Shape::Number, "at most so many bytes; 1 MiB is the most"),
+        ],
+    ),
     served(
         3,
         "write",
-        "a new version of a file: whole, append, patch, dir, link, or restore",
+        "a new version of a file: whole, append, patch, dir, link, restore or resolve; or an upload in parts",
         &[
             PATH,
-            may("mode", Shape::Word, "whole (default), append, patch, dir, link, restore"),
+            may(
+                "mode",
+                Shape::Word,
+                "whole (default), append, patch, dir, link, restore, resolve, begin, part",
+            ),
             may(
                 "text",
                 Shape::Value,
@@ -100,7 +120,9 @@ pub const CALLS: [Spec; 24] = [
             may("find", Shape::Value, "patch: the text to replace; it must stand exactly once"),
             BASE,
             may("exec", Shape::Flag, "whole: may be run as a program"),
-            may("version", Shape::Number, "restore: this version"),
+            may("version", Shape::Number, "restore: this version; resolve: the diverged version"),
+            may("take", Shape::Word, "resolve: ours (the diverged version), theirs (the head) or text"),
+            may("upload", Shape::Number, "part: of this upload; whole: these uploaded bytes"),
             may("operation", Shape::Number, "restore: what stood before this operation"),
             may("pid", Shape::Number, "restore: what stood before this process wrote"),
             may("message", Shape::Value, "why"),
@@ -119,8 +141,33 @@ pub const CALLS: [Spec; 24] = [
         "a version that says it is gone",
         &[PATH, BASE, may("tree", Shape::Flag, "also a directory that is not empty")],
     ),
-    later(6, "search", "full text"),
-    served(7, "history", "versions of a file, newest first", &[PATH, LIMIT]),
+    served(
+        6,
+        "search",
+        "full text of the files you may read, best first",
+        &[
+            must("query", Shape::Value, "words that must all stand in it; \"a phrase\"; a* for a beginning"),
+            may("path", Shape::Path, "at or below this path"),
+            may("author", Shape::Principal, "whose head it is: a principal, as agent:triage"),
+            may("label", Shape::Word, "only of this integrity: system, operator, workspace, external"),
+            may("since_us", Shape::Number, "changed at or after this time, in microseconds since 1970"),
+            may("until_us", Shape::Number, "changed before this time"),
+            AT,
+            AT_US,
+            LIMIT,
+        ],
+    ),
+    served(
+        7,
+        "history",
+        "versions of a file, newest first; or all that an operation changed",
+        &[
+            may("path", Shape::Path, "the file"),
+            may("before", Shape::Number, "path: only versions before this one, to page on"),
+            may("operation", Shape::Number, "the versions of this operation instead"),
+            LIMIT,
+        ],
+    ),
     later(8, "watch", "be told of changes"),
     served(
         9,
@@ -223,6 +270,12 @@ pub const CALLS: [Spec; 24] = [
             LIMIT,
             may("pid", Shape::Number, "of this process and those below it"),
             may("follow", Shape::Flag, "and go on as they come"),
+            may(
+                "why",
+                Shape::Principal,
+                "instead: every record that led to version:N, operation:N, proposal:N, effect:HASH, pid:N \
+                 or label:N",
+            ),
         ],
     ),
 ];
@@ -273,6 +326,74 @@ pub struct Text {
     pub origin: Origin,
 }
 
+/// A moment of the past: the tree as it was then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum At {
+    /// After this record.
+    Seq(Seq),
+    /// After the last record that is not later than this wall time.
+    Time(Micros),
+}
+
+/// A part of a file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Part {
+    /// From this byte on.
+    pub offset: u64,
+    /// At most so many.
+    pub length: u64,
+}
+
+/// What a `search` looks for. All conditions must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Sought {
+    /// Words, phrases, beginnings.
+    pub query: String,
+    /// At or below this path.
+    pub path: Option<TreePath>,
+    /// Whose head.
+    pub author: Option<String>,
+    /// Of this integrity.
+    pub label: Option<Integrity>,
+    /// Changed at or after.
+    pub since: Option<Micros>,
+    /// Changed before.
+    pub until: Option<Micros>,
+    /// As of.
+    pub at: Option<At>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What a `trace` explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum Subject {
+    /// A version.
+    Version(VersionId),
+    /// All versions of an operation.
+    Operation(OpId),
+    /// A proposal, and what was decided of it.
+    Proposal(ProposalId),
+    /// An effect, a model call too.
+    Effect(EffectId),
+    /// A process: why it has its label, and what it did.
+    Process(Pid),
+    /// A label: who came to have it.
+    Label(LabelId),
+}
+
+/// How a conflict is resolved. Named as in the answer that told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// The diverged version becomes the head.
+    Ours,
+    /// The head stays what it is.
+    Theirs,
+    /// These bytes.
+    Text(Content),
+}
+
 /// How a `write` changes the path.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub enum Write {
@@ -298,6 +419,16 @@ pub enum Write {
     Link(Content),
     /// What stood before: a version, an operation or a process's writes.
     Restore(Undo),
+    /// A diverged version is no conflict any more.
+    Resolve {
+        /// Which.
+        version: VersionId,
+        /// By what.
+        take: Take,
+    },
+    /// May bytes be uploaded for this path? The answer names the upload; its parts go to the door, and
+    /// `Whole` names what they came to.
+    Begin,
 }
 
 /// What an undo takes back, or a restore brings.
@@ -359,14 +490,18 @@ pub enum Call {
         /// Which.
         path: TreePath,
         /// As of.
-        at: Option<Seq>,
+        at: Option<At>,
     },
     /// Bytes of a file.
     Read {
         /// Which.
         path: TreePath,
         /// As of.
-        at: Option<Seq>,
+        at: Option<At>,
+        /// This version of it.
+        version: Option<VersionId>,
+        /// Only these of its bytes.
+        part: Option<Part>,
     },
     /// A new version.
     Write {
@@ -410,6 +545,8 @@ pub enum Call {
     History {
         /// Of what.
         path: TreePath,
+        /// Only versions before this one.
+        before: Option<VersionId>,
         /// How many.
         limit: u32,
     },
@@ -501,6 +638,17 @@ pub enum Call {
         /// And go on.
         follow: bool,
     },
+    /// Full text.
+    Search(Sought),
+    /// Versions of an operation.
+    Operation {
+        /// Which.
+        op: OpId,
+        /// How many.
+        limit: u32,
+    },
+    /// Records that led to something.
+    Why(Subject),
 }
 
 impl Call {
@@ -512,7 +660,8 @@ impl Call {
             Self::Write { .. } | Self::Control { .. } => "write",
             Self::Move { .. } => "move",
             Self::Remove { .. } => "remove",
-            Self::History { .. } => "history",
+            Self::History { .. } | Self::Operation { .. } => "history",
+            Self::Search(_) => "search",
             Self::Spawn { .. } => "spawn",
             Self::Wait { .. } => "wait",
             Self::Signal { .. } => "signal",
@@ -522,7 +671,7 @@ impl Call {
             Self::Decide { .. } => "decide",
             Self::Grant { .. } => "grant",
             Self::Revoke { .. } => "revoke",
-            Self::Trace { .. } => "trace",
+            Self::Trace { .. } | Self::Why(_) => "trace",
         }
     }
 }

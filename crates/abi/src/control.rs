@@ -1,12 +1,18 @@
 //! Words written to control files: `/sys/ctl` and `/proc/PID/ctl`. The one table of them, and their parser.
 
-use crate::{Code, Error, Pid, call::Signal, money::Nano, money::Window, path::TreePath};
+use crate::{
+    Code, Error, Pid,
+    call::Signal,
+    money::{Nano, Window},
+    path::{Pattern, TreePath},
+    tree::{Keep, Retain},
+};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 11] = [
+pub const WORDS: [(&str, &str, &str); 14] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -15,8 +21,15 @@ pub const WORDS: [(&str, &str, &str); 11] = [
         "make a workspace; only a demo daemon may leave rules out",
     ),
     ("/sys/ctl", "budget ACCOUNT run|day AMOUNT", "set a money limit: workspace, agent:NAME, process:PID"),
+    ("/sys/ctl", "purge PATH REASON...", "destroy the bytes of every version of a file, for ever"),
+    (
+        "/sys/ctl",
+        "retain PATTERN last N|days N|all",
+        "how many versions of files there keep their bytes; all is the default",
+    ),
     ("/sys/ctl", "backup FILE", "write all of this workspace to a new host file, while it goes on"),
     ("/sys/ctl", "restore NAME FILE", "make a workspace of a backup: all in it frozen, nothing mounted"),
+    ("/sys/ctl", "checkpoint FILE", "append a signed checkpoint of the log to a file on the host"),
     ("/sys/ctl", "down", "let running effects end, put every workspace to sleep, stop the daemon"),
     ("/proc/PID/ctl", "freeze", "no new step, no new effect"),
     ("/proc/PID/ctl", "thaw", "go on"),
@@ -56,6 +69,20 @@ pub enum Control {
         window: Window,
         /// How much.
         amount: Nano,
+    },
+    /// Destroy the bytes of every version of a file.
+    Purge {
+        /// Which.
+        path: TreePath,
+        /// Why.
+        reason: String,
+    },
+    /// How many versions are kept.
+    Retain(Retain),
+    /// A signed checkpoint.
+    Checkpoint {
+        /// On the host; absolute.
+        file: String,
     },
     /// Stop the daemon.
     Down,
@@ -119,10 +146,23 @@ fn system(words: &[&str]) -> Result<Control, Error> {
             argument: rest.join(" "),
         }),
         ["down"] => Ok(Control::Down),
+        ["purge", path, reason @ ..] if !reason.is_empty() => {
+            Ok(Control::Purge { path: TreePath::parse(path)?, reason: reason.join(" ") })
+        }
+        ["retain", pattern, keep @ ..] => {
+            let keep = match keep {
+                ["all"] => Keep::All,
+                ["last", count] => Keep::Last(number(count, words)?),
+                ["days", count] => Keep::Days(number(count, words)?),
+                _ => return Err(unknown(words)),
+            };
+            Ok(Control::Retain(Retain { pattern: Pattern::parse(pattern)?, keep }))
+        }
         ["backup", file @ ..] => Ok(Control::Backup { file: host_file(file)? }),
         ["restore", name, file @ ..] => {
             Ok(Control::Restore { name: crate::wire::word("name", name)?, file: host_file(file)? })
         }
+        ["checkpoint", file @ ..] => Ok(Control::Checkpoint { file: host_file(file)? }),
         ["unmount", name] => Ok(Control::Unmount { name: crate::wire::word("name", name)? }),
         ["workspace", name, rest @ ..] => {
             let lacks = match rest {
@@ -145,6 +185,10 @@ fn system(words: &[&str]) -> Result<Control, Error> {
         }
         _ => Err(unknown(words)),
     }
+}
+
+fn number(text: &str, words: &[&str]) -> Result<u32, Error> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| unknown(words))
 }
 
 /// A file of the host, as the last argument of a word: it may hold single spaces. The daemon has a working

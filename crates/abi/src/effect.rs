@@ -2,6 +2,7 @@
 
 use crate::{
     Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId, answer::Answer, control::Control, record::Record,
+    tree::Merge,
 };
 use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -129,6 +130,14 @@ pub enum Effect {
         /// How long from now.
         after_us: u64,
     },
+    /// Merge these on a worker and bring the same event again as `Body::Merged`.
+    Merge(Vec<Merge>),
+    /// What was purged is gone from the tables: take its bytes out of every file of the workspace, then bring
+    /// `ControlEnded`.
+    Scrub {
+        /// Who waits.
+        reply: ReplyTo,
+    },
     /// Carry out a control word of the machine's and bring `ControlEnded`.
     Control {
         /// Who waits.
@@ -143,8 +152,9 @@ impl Effect {
     pub fn gate(&self) -> Gate {
         match self {
             Self::Reply { .. } | Self::Model(_) | Self::Arm { .. } | Self::Dispatch { .. } => Gate::Durable,
-            Self::Probe { .. } | Self::Control { .. } => Gate::Durable,
+            Self::Probe { .. } | Self::Control { .. } | Self::Scrub { .. } => Gate::Durable,
             Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
+            Self::Merge(_) => Gate::Ordered,
         }
     }
 }

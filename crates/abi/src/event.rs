@@ -7,8 +7,9 @@ use crate::{
     manifest::Manifest,
     money::{Nano, Price, Usage},
     path::TreePath,
+    tree::Merge,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 /// One thing that happened, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,6 +259,15 @@ pub enum Body {
         /// Which.
         timer: TimerId,
     },
+    /// An event comes again, with the merges that deciding it asked for.
+    Merged {
+        /// It.
+        of: Box<Body>,
+        /// Each with its result; none when it is not clean.
+        merges: Vec<(Merge, Option<Content>)>,
+        /// For the how-manieth time; the head may have moved meanwhile.
+        round: u32,
+    },
     /// An event killed its workspace too often and was set aside.
     Quarantined {
         /// Hash of the event.
@@ -289,6 +299,7 @@ impl Body {
             Self::EffectProbed { .. } => "effect-probed",
             Self::Arrived { .. } => "arrived",
             Self::TimerFired { .. } => "timer-fired",
+            Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",
         }
     }

@@ -2,13 +2,13 @@
 //! bounded.
 
 use crate::{
-    Code, Content, Error, FileId, Hash, LabelId, Pid, Seq, VersionId,
+    Code, Content, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
     agent::Parsed,
-    call::Undo,
+    call::{At, Part, Sought, Subject, Undo},
     path::{Pattern, TreePath},
-    tree::{UndoRow, Version},
+    tree::{Retain, UndoRow, Version},
 };
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec, vec::Vec};
 
 /// A question to the store, answered from the batch's open transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub enum Lookup {
     Path {
         /// Where.
         path: TreePath,
-        /// As of this record; none means now.
-        at: Option<Seq>,
+        /// As of then; none means now.
+        at: Option<At>,
     },
     /// A version by its name → `Fact::Version`.
     Version {
@@ -30,7 +30,7 @@ pub enum Lookup {
         /// Which directory.
         path: TreePath,
         /// As of.
-        at: Option<Seq>,
+        at: Option<At>,
     },
     /// Labels of all versions of the file at a path, diverged ones too → `Fact::Labels`.
     Past {
@@ -75,6 +75,47 @@ pub enum Lookup {
     Agent {
         /// Which.
         name: String,
+    },
+    /// A diverged version and what stands where it was meant to stand → `Fact::Conflict`.
+    Conflict {
+        /// Which.
+        version: VersionId,
+    },
+    /// Whether the bytes of a version are still kept → `Fact::Holds`.
+    Kept {
+        /// Which.
+        version: VersionId,
+    },
+    /// The open conflicts that the view shows → `Fact::Hits`.
+    Conflicts {
+        /// What the caller may see.
+        view: View,
+    },
+    /// The versions of an operation that the view shows → `Fact::Hits`.
+    Operation {
+        /// Which.
+        op: OpId,
+        /// What the caller may see.
+        view: View,
+    },
+    /// What a search finds → `Fact::Hits`.
+    Search {
+        /// What.
+        sought: Sought,
+        /// What the caller may see: hits are filtered before the limit.
+        view: View,
+    },
+    /// What a purge would destroy → `Fact::Purge`.
+    Purge {
+        /// Every file that ever stood here.
+        path: TreePath,
+    },
+    /// Versions that no rule keeps any more, oldest first, at most `THINNED_MAX` → `Fact::Surplus`.
+    Surplus {
+        /// The rules.
+        rules: Vec<Retain>,
+        /// The time now.
+        now: Micros,
     },
     /// Bytes of a blob, at most `ARGUMENT_BYTES_MAX` → `Fact::Bytes`.
     Bytes {
@@ -123,23 +164,55 @@ pub enum Query {
         /// Which directory.
         path: TreePath,
         /// As of.
-        at: Option<Seq>,
+        at: Option<At>,
         /// What the caller may see; an entry is shown if it, or something below it, may be.
         view: Vec<Pattern>,
     },
-    /// Bytes of the head, or of what was the head.
+    /// Bytes of the head, of what was the head, or of a version.
     Read {
         /// Of which path.
         path: TreePath,
         /// As of.
-        at: Option<Seq>,
+        at: Option<At>,
+        /// Of this version.
+        version: Option<VersionId>,
+        /// Only these bytes.
+        part: Option<Part>,
     },
     /// Versions of the file at a path, newest first, diverged ones too.
     History {
         /// Which.
         path: TreePath,
+        /// Only versions before this one.
+        before: Option<VersionId>,
         /// How many.
         limit: u32,
+    },
+    /// Versions of an operation, oldest first.
+    Operation {
+        /// Which.
+        op: OpId,
+        /// What the caller may see.
+        view: View,
+        /// How many.
+        limit: u32,
+    },
+    /// Full text: hits, the join of their labels, how far the index is.
+    Search {
+        /// What.
+        sought: Sought,
+        /// What the caller may see.
+        view: View,
+    },
+    /// Open conflicts, one a line: version, path, base, head, actor.
+    Conflicts {
+        /// What the caller may see.
+        view: View,
+    },
+    /// Every record that led to something, oldest first.
+    Why {
+        /// To what.
+        subject: Subject,
     },
     /// Records, oldest first.
     Trace {
@@ -166,6 +239,60 @@ pub enum Query {
     },
     /// What the daemon finds when it looks at its disk and at every workspace's files, one finding a line.
     Health,
+}
+
+/// What a caller may see of the tree: what one of `shown` matches and none of `denied` does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Patterns it may read.
+    pub shown: Vec<Pattern>,
+    /// Patterns that policy denies it.
+    pub denied: Vec<Pattern>,
+}
+
+impl View {
+    /// All of it.
+    pub fn everything() -> Self {
+        Self { shown: vec![Pattern::everything()], denied: Vec::new() }
+    }
+
+    /// Whether the path may be seen.
+    pub fn shows(&self, path: &str) -> bool {
+        self.shown.iter().any(|pattern| pattern.matches(path))
+            && !self.denied.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+/// A diverged version and where it would go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// It.
+    pub version: Version,
+    /// Whether nobody has resolved it yet.
+    pub open: bool,
+    /// Head of its file; a removed file's says so.
+    pub head: Version,
+    /// Where the file stands, or stood last.
+    pub path: TreePath,
+    /// In which directory.
+    pub dir: FileId,
+    /// Whether it could stand there: that directory stands and the name is the file's or free.
+    pub free: bool,
+}
+
+/// What a purge would destroy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doomed {
+    /// Every file that ever stood at the path.
+    pub files: Vec<FileId>,
+    /// The file that stands there now, its directory and its head.
+    pub standing: Option<(FileId, Version)>,
+    /// How many versions.
+    pub versions: u64,
+    /// Bytes of their contents, each once.
+    pub bytes: u64,
+    /// Other paths that hold some of the same bytes: there they stay.
+    pub kept: Vec<TreePath>,
 }
 
 /// What stands at a path.
@@ -200,6 +327,14 @@ pub enum Fact {
     Filled(Content),
     /// To `Agent`.
     Agent(Parsed),
+    /// To `Conflicts`, `Operation` and `Search`: path, version, label.
+    Hits(Vec<(TreePath, VersionId, LabelId)>),
+    /// To `Conflict`: none means there is no such version.
+    Conflict(Option<Conflict>),
+    /// To `Purge`: none means nothing ever stood there; a directory is `Invalid`.
+    Purge(Result<Option<Doomed>, Error>),
+    /// To `Surplus`.
+    Surplus(Vec<VersionId>),
     /// To `Bytes`; none when there is no such blob or it is too large.
     Bytes(Option<Vec<u8>>),
 }

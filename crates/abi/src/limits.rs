@@ -1,7 +1,45 @@
 //! Every maximum, with its reason; the relations between them hold at compile time.
 
-/// Bytes of one blob kept inside the database. Larger content needs chunk files, which are not built yet.
+/// Bytes of one blob kept inside the database; larger content lies in chunk files.
 pub const BLOB_INLINE_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of one chunk file: what is read, hashed and copied at once, so that memory stays flat.
+pub const CHUNK_BYTES: u64 = 1024 * 1024;
+/// Bytes of one file: 16,384 chunks, whose list is a row of half a megabyte.
+pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Uploads open on one connection: each holds a chunk of memory.
+pub const UPLOADS_MAX: usize = 8;
+/// Bytes of each of the three contents of a merge: the time of a merge grows faster than its length.
+pub const MERGE_BYTES_MAX: u64 = 1024 * 1024;
+/// Files merged for one event, so that an undo of a large operation does not hold a worker for minutes.
+pub const MERGES_MAX: usize = 256;
+/// How often a write is merged anew because the head moved meanwhile; then it diverges.
+pub const MERGE_ROUNDS_MAX: u32 = 4;
+/// Bytes of a search's query.
+pub const QUERY_BYTES_MAX: usize = 512;
+/// Hits of a search that says no limit.
+pub const HITS_DEFAULT: u32 = 20;
+/// Hits of a search at most.
+pub const HITS_MAX: u32 = 1_000;
+/// Candidates of the index that a search looks at before it says that there are more.
+pub const CANDIDATES_MAX: u32 = 20_000;
+/// How long a search lets the index catch up before it answers from what is there.
+pub const CATCH_UP_US_MAX: u64 = 50_000;
+/// Bytes of one file that are indexed.
+pub const INDEXED_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of a snippet around a hit.
+pub const SNIPPET_BYTES_MAX: usize = 240;
+/// Versions thinned by one record.
+pub const THINNED_MAX: usize = 1_000;
+/// Retention rules of a workspace.
+pub const RETAIN_RULES_MAX: usize = 64;
+/// How often versions are thinned.
+pub const THIN_EVERY_US: u64 = 24 * 3600 * 1_000_000;
+/// Records that `why` follows back.
+pub const WHY_RECORDS_MAX: usize = 10_000;
+/// Bytes of the reason of a purge.
+pub const REASON_BYTES_MAX: usize = 1_024;
+/// Records kept in `workspace.db` itself; older ones are sealed into segments of this many.
+pub const SEGMENT_RECORDS: u64 = 100_000;
 /// Bytes of one value in a message (`text` or decoded `base64`).
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one line on the socket: a value as base64 (4/3) and its envelope.
@@ -115,7 +153,7 @@ pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 pub const RESERVE_AGAIN_BYTES: u64 = 2 * RESERVE_BYTES;
 
 /// The latest format of `workspace.db` this program knows; what is newer is refused.
-pub const WORKSPACE_FORMAT: u32 = 1;
+pub const WORKSPACE_FORMAT: u32 = 2;
 /// The same of `node.db`.
 pub const NODE_FORMAT: u32 = 2;
 /// Workspaces that one look at the health of all opens.
@@ -127,6 +165,9 @@ const _: () = assert!(LINE_BYTES_MAX > VALUE_BYTES_MAX * 4 / 3, "a value as base
 const _: () = assert!(ARGUMENT_BYTES_MAX <= BLOB_INLINE_BYTES_MAX, "arguments are kept as inline blobs");
 const _: () =
     assert!(VALUE_BYTES_MAX as u64 >= ANSWER_BYTES_MAX, "an answer can be read back in one message");
+const _: () = assert!(CHUNK_BYTES <= VALUE_BYTES_MAX as u64, "a chunk can be read in one message");
+const _: () = assert!(BLOB_INLINE_BYTES_MAX < CHUNK_BYTES, "what is small enough is inline");
+const _: () = assert!(SEGMENT_RECORDS > SNAPSHOT_RECORDS, "what is sealed lies before the last snapshot");
 const _: () = assert!(NAME_BYTES_MAX < PATH_BYTES_MAX, "a component fits a path");
 const _: () = assert!(BATCH_EVENTS_MAX < INBOX_EVENTS_MAX, "a full batch can wait while one commits");
 const _: () = assert!(CLIENT_BACKLOG_BYTES_MAX > 2 * LINE_BYTES_MAX, "one answer never drops its reader");

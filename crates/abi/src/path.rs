@@ -118,6 +118,19 @@ impl<'de> Deserialize<'de> for TreePath {
     }
 }
 
+/// Directories of things that tools make anew: only their current content is kept, and nothing is indexed.
+const SCRATCH: [&str; 5] = ["node_modules", "target", ".venv", "__pycache__", ".cache"];
+
+/// Whether only the current content of this path is kept.
+pub fn is_scratch(path: &TreePath) -> bool {
+    path.names().rev().skip(1).any(|name| SCRATCH.contains(&name))
+}
+
+/// Whether the path is left out of the index: scratch, and what git keeps for itself.
+pub fn is_unindexed(path: &TreePath) -> bool {
+    is_scratch(path) || path.names().any(|name| name == ".git")
+}
+
 /// One component of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part<'a> {

@@ -6,8 +6,8 @@
 //! at the end with `#[musli(default)]` and never renumbered; a reader skips what it does not know.
 
 use crate::{
-    AccountId, CapId, Code, Content, EffectId, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq, TimerId,
-    VersionId,
+    AccountId, CapId, Code, Content, EffectId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq,
+    TimerId, VersionId,
     agent::{Policy, Postcondition, Restart, Verdict},
     call::{Lane, Origin, Ruling, Undo},
     cap::Cap,
@@ -17,7 +17,7 @@ use crate::{
     manifest::{Manifest, Recovery},
     money::{AccountName, Amounts, Limit, Nano, Price, Usage},
     path::TreePath,
-    tree::Change,
+    tree::{Change, Retain},
 };
 use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -165,6 +165,8 @@ pub enum TimerFor {
     Restart(Pid),
     /// The next dispatch of an agent's lane begins.
     Lane(String),
+    /// Versions that no rule keeps any more are thinned.
+    Thin,
 }
 
 /// What was decided. Numbered in order, for ever.
@@ -590,6 +592,27 @@ pub enum Entry {
         /// Limit of the root account, counted from when the workspace woke.
         lease: Nano,
     },
+    /// The bytes of every version of these files are destroyed; hashes, sizes, names and authors stay.
+    Purged {
+        /// Where the files stood.
+        path: TreePath,
+        /// Which.
+        files: Vec<FileId>,
+        /// The last version whose bytes go.
+        upto: VersionId,
+        /// Why.
+        reason: Content,
+    },
+    /// An operator's rule about how many versions are kept.
+    RetainSet {
+        /// It.
+        rule: Retain,
+    },
+    /// The bytes of these versions went by a rule.
+    Thinned {
+        /// Which.
+        versions: Vec<VersionId>,
+    },
 }
 
 impl Entry {
@@ -637,6 +660,9 @@ impl Entry {
             Self::ClockJumped { .. } => "clock-jumped",
             Self::Quarantined { .. } => "quarantined",
             Self::Leased { .. } => "leased",
+            Self::Purged { .. } => "purged",
+            Self::RetainSet { .. } => "retain",
+            Self::Thinned { .. } => "thinned",
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The tree's rows: what a version is, and one change of it. The tree is a fold of the log's changes.
 
-use crate::{Content, FileId, LabelId, Micros, OpId, Pid, Seq, VersionId, path::TreePath};
+use crate::{
+    Content, FileId, LabelId, Micros, OpId, Pid, Seq, VersionId,
+    path::{Pattern, TreePath},
+};
 use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -58,6 +61,44 @@ pub struct Change {
     pub parents: Vec<VersionId>,
     /// True: kept, but the head stays as it was; somebody has to resolve it.
     pub diverged: bool,
+    /// True: a scratch path, where only the current content is kept: the bytes of the version it replaces go.
+    #[musli(default)]
+    #[serde(default)]
+    pub scratch: bool,
+}
+
+/// Three contents to be merged into one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Merge {
+    /// The file, whose name says how its bytes are read.
+    pub path: TreePath,
+    /// What both were made from.
+    pub base: Content,
+    /// One.
+    pub ours: Content,
+    /// And the other.
+    pub theirs: Content,
+}
+
+/// How many versions of some files are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Retain {
+    /// Of files that stand at these paths.
+    pub pattern: Pattern,
+    /// So many.
+    pub keep: Keep,
+}
+
+/// What a rule keeps; the head and open conflicts are always kept, and hash, size and author of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// All: the default, and how a rule is taken back.
+    All,
+    /// The newest so many.
+    Last(u32),
+    /// Those not older than so many days.
+    Days(u32),
 }
 
 /// A version as it lies in the store.
@@ -127,8 +168,14 @@ pub struct UndoRow {
     pub dir: FileId,
     /// Its head now.
     pub head: VersionId,
-    /// Whether that head was made by what is to be undone; if not, the path is left.
+    /// Whether that head was made by what is to be undone; if not, it is merged in reverse, or left.
     pub untouched: bool,
+    /// The last version that what is to be undone made of it.
+    pub made: VersionId,
+    /// Its content; of a file only.
+    pub made_content: Option<Content>,
+    /// Content and mode of the head; of a file only.
+    pub head_content: Option<(Content, u32)>,
     /// What was there before; none means nothing was, so undoing removes it.
     pub before: Option<Version>,
     /// Label of the head.

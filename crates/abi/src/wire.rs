@@ -5,11 +5,16 @@
 //! `"text": "…"` or `"base64": "…"`, at most 1 MiB.
 
 use crate::{
-    CapId, Content, Error, OpId, Pid, ProposalId, Seq, VersionId,
+    CapId, Content, Error, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
     agent::Postcondition,
-    call::{self, Call, Fields, Lane, Origin, Ruling, Shape, Spec, Text, Undo, Write},
+    call::{
+        self, At, Call, Fields, Lane, Origin, Part, Ruling, Shape, Sought, Spec, Subject, Take, Text, Undo,
+        Write,
+    },
     cap::Grant,
-    control, limits,
+    control,
+    label::Integrity,
+    limits,
     path::TreePath,
 };
 use alloc::{borrow::ToOwned, format, string::String, string::ToString, vec, vec::Vec};
@@ -23,6 +28,17 @@ pub struct Decoded {
     pub call: Call,
     /// The bytes.
     pub blobs: Vec<Vec<u8>>,
+    /// What the door does with an upload first.
+    pub upload: Option<Upload>,
+}
+
+/// A call that needs an upload of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upload {
+    /// The one blob is the next part of it; the call goes no further.
+    Part(u64),
+    /// The written content is what was uploaded.
+    Whole(u64),
 }
 
 /// Decodes a call by name. Unknown names, unknown or missing arguments and wrong shapes are `Invalid` and
@@ -38,7 +54,7 @@ pub fn decode(name: &str, params: Value) -> Result<Decoded, Error> {
     }
     let mut args = Args::new(spec, params)?;
     let call = args.call()?;
-    Ok(Decoded { call, blobs: args.blobs })
+    Ok(Decoded { call, blobs: args.blobs, upload: args.upload })
 }
 
 /// Bytes as base64 (RFC 4648, with padding), for values that are not UTF-8.
@@ -95,6 +111,7 @@ struct Args {
     spec: &'static Spec,
     map: Map<String, Value>,
     blobs: Vec<Vec<u8>>,
+    upload: Option<Upload>,
 }
 
 impl Args {
@@ -122,13 +139,14 @@ impl Args {
                 return Err(Error::invalid(param.name, message));
             }
         }
-        Ok(Self { spec, map, blobs: Vec::new() })
+        Ok(Self { spec, map, blobs: Vec::new(), upload: None })
     }
 
     fn call(&mut self) -> Result<Call, Error> {
         match self.spec.name {
-            "list" => Ok(Call::List { path: self.path("path")?, at: self.number("at")?.map(Seq) }),
-            "read" => Ok(Call::Read { path: self.path("path")?, at: self.number("at")?.map(Seq) }),
+            "list" => Ok(Call::List { path: self.path("path")?, at: self.at()? }),
+            "read" => self.read(),
+            "search" => self.search(),
             "write" => self.write(),
             "move" => Ok(Call::Move {
                 from: self.path("from")?,
@@ -140,7 +158,7 @@ impl Args {
                 base: self.number("base")?.map(VersionId),
                 tree: self.flag("tree")?,
             }),
-            "history" => Ok(Call::History { path: self.path("path")?, limit: self.limit()? }),
+            "history" => self.history(),
             "spawn" => self.spawn(),
             "wait" => self.wait(),
             "signal" => Ok(Call::Signal {
@@ -165,14 +183,92 @@ impl Args {
                 expires_us: self.number("expires_ms")?.map(|ms| ms.saturating_mul(1000)),
             }),
             "revoke" => Ok(Call::Revoke { cap: CapId(self.must("cap")?) }),
-            "trace" => Ok(Call::Trace {
-                from: Seq(self.number("from")?.unwrap_or(0)),
-                limit: self.limit()?,
-                pid: self.number("pid")?.map(Pid),
-                follow: self.flag("follow")?,
-            }),
+            "trace" => self.trace(),
             _ => Err(call::unavailable(self.spec)),
         }
+    }
+
+    fn at(&mut self) -> Result<Option<At>, Error> {
+        match (self.number("at")?, self.number("at_us")?) {
+            (None, None) => Ok(None),
+            (Some(seq), None) => Ok(Some(At::Seq(Seq(seq)))),
+            (None, Some(time)) => Ok(Some(At::Time(time))),
+            (Some(_), Some(_)) => Err(Error::invalid("at", "at and at_us say two moments; give one")),
+        }
+    }
+
+    fn read(&mut self) -> Result<Call, Error> {
+        let (path, at) = (self.path("path")?, self.at()?);
+        let version = self.number("version")?.map(VersionId);
+        if at.is_some() && version.is_some() {
+            return Err(Error::invalid("version", "at and version say two things to read; give one"));
+        }
+        let (offset, length) = (self.number("offset")?, self.number("length")?);
+        let most = limits::VALUE_BYTES_MAX as u64;
+        let part = Part { offset: offset.unwrap_or(0), length: length.unwrap_or(most).min(most) };
+        let part = (offset.is_some() || length.is_some()).then_some(part);
+        Ok(Call::Read { path, at, version, part })
+    }
+
+    fn search(&mut self) -> Result<Call, Error> {
+        let query = self.string("query")?.unwrap_or_default();
+        if query.trim().is_empty() || query.len() > limits::QUERY_BYTES_MAX {
+            return Err(Error::invalid("query", "a query is 1 to 512 bytes of words")
+                .hint("skep search 'tile adhesive' · '\"exactly this\"' · 'adhes*'"));
+        }
+        let path = if self.map.contains_key("path") { Some(self.path("path")?) } else { None };
+        let label = match self.string("label")?.as_deref() {
+            None => None,
+            Some("system") => Some(Integrity::System),
+            Some("operator") => Some(Integrity::Operator),
+            Some("workspace") => Some(Integrity::Workspace),
+            Some("external") => Some(Integrity::External),
+            Some(_) => {
+                return Err(Error::invalid("label", "label is system, operator, workspace or external"));
+            }
+        };
+        let author = self.string("author")?;
+        let (since, until) = (self.number("since_us")?, self.number("until_us")?);
+        let at = self.at()?;
+        let limit = if self.map.contains_key("limit") { self.limit()? } else { limits::HITS_DEFAULT };
+        let limit = limit.min(limits::HITS_MAX);
+        Ok(Call::Search(Sought { query, path, author, label, since, until, at, limit }))
+    }
+
+    fn history(&mut self) -> Result<Call, Error> {
+        if let Some(op) = self.number("operation")? {
+            if self.map.contains_key("path") || self.map.contains_key("before") {
+                return Err(Error::invalid("operation", "history takes a path or an operation"));
+            }
+            return Ok(Call::Operation { op: OpId(op), limit: self.limit()? });
+        }
+        if !self.map.contains_key("path") {
+            return Err(Error::invalid("path", "history needs a path or an operation"));
+        }
+        let before = self.number("before")?.map(VersionId);
+        Ok(Call::History { path: self.path("path")?, before, limit: self.limit()? })
+    }
+
+    fn trace(&mut self) -> Result<Call, Error> {
+        if let Some(subject) = self.string("why")? {
+            return Ok(Call::Why(subject_of(&subject)?));
+        }
+        Ok(Call::Trace {
+            from: Seq(self.number("from")?.unwrap_or(0)),
+            limit: self.limit()?,
+            pid: self.number("pid")?.map(Pid),
+            follow: self.flag("follow")?,
+        })
+    }
+
+    fn resolve(&mut self) -> Result<Write, Error> {
+        let take = match self.string("take")?.as_deref() {
+            Some("ours") => Take::Ours,
+            Some("theirs") => Take::Theirs,
+            Some("text") => Take::Text(self.blob("text")?),
+            _ => return Err(Error::invalid("take", "take is ours, theirs or text")),
+        };
+        Ok(Write::Resolve { version: VersionId(self.must("version")?), take })
     }
 
     fn write(&mut self) -> Result<Call, Error> {
@@ -187,15 +283,25 @@ impl Args {
         let write = match mode.as_str() {
             "whole" => {
                 let mode = if self.flag("exec")? { 0o755 } else { 0o644 };
-                Write::Whole { content: self.blob("text")?, mode }
+                self.upload = self.number("upload")?.map(Upload::Whole);
+                let content = if self.upload.is_some() { Content::default() } else { self.blob("text")? };
+                Write::Whole { content, mode }
             }
+            "begin" => Write::Begin,
+            "part" => {
+                self.upload = Some(Upload::Part(self.must("upload")?));
+                self.blob("text")?;
+                Write::Begin
+            }
+            "resolve" => self.resolve()?,
             "append" => Write::Append(self.blob("text")?),
             "patch" => Write::Patch { find: self.blob("find")?, put: self.blob("text")? },
             "dir" => Write::Dir,
             "link" => Write::Link(self.blob("text")?),
             "restore" => Write::Restore(self.undo()?),
             other => {
-                let known = ["whole", "append", "patch", "dir", "link", "restore"];
+                let known =
+                    ["whole", "append", "patch", "dir", "link", "restore", "resolve", "begin", "part"];
                 return Err(Error::invalid("mode", format!("{other:?} is not a mode of write"))
                     .hint(nearest_hint(other, &known)));
             }
@@ -396,6 +502,25 @@ fn field(key: &str, value: &Value) -> Result<String, Error> {
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(flag) => Ok(flag.to_string()),
         _ => Err(Error::invalid(key, "every argument is text, a number, or a list of them")),
+    }
+}
+
+/// What `why` asks about: `version:12`.
+fn subject_of(text: &str) -> Result<Subject, Error> {
+    let bad =
+        || Error::invalid("why", "why is version:N, operation:N, proposal:N, effect:HASH, pid:N or label:N");
+    let (kind, id) = text.split_once(':').ok_or_else(bad)?;
+    if kind == "effect" {
+        return id.parse().map(Subject::Effect).map_err(|_| bad());
+    }
+    let id: u64 = id.parse().map_err(|_| bad())?;
+    match kind {
+        "version" => Ok(Subject::Version(VersionId(id))),
+        "operation" | "op" => Ok(Subject::Operation(OpId(id))),
+        "proposal" => Ok(Subject::Proposal(ProposalId(id))),
+        "pid" => Ok(Subject::Process(Pid(id))),
+        "label" => Ok(Subject::Label(LabelId(u32::try_from(id).map_err(|_| bad())?))),
+        _ => Err(bad()),
     }
 }
 

@@ -17,6 +17,7 @@ use abi::{
     limits,
     money::Amounts,
     record::{Entry, Exit, Record, TimerFor},
+    tree::Keep,
 };
 use alloc::{collections::BTreeSet, string::ToString, vec};
 
@@ -32,7 +33,15 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::Refused { .. }
         | Entry::ClockJumped { .. }
         | Entry::Quarantined { .. }
-        | Entry::Stalled { .. } => {}
+        | Entry::Stalled { .. }
+        | Entry::Purged { .. }
+        | Entry::Thinned { .. } => {}
+        Entry::RetainSet { rule } => {
+            state.retain.retain(|old| old.pattern != rule.pattern);
+            if rule.keep != Keep::All {
+                state.retain.push(rule.clone());
+            }
+        }
         Entry::Genesis { .. }
         | Entry::Woke { .. }
         | Entry::Leased { .. }

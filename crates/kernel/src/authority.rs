@@ -9,6 +9,7 @@ use abi::{
     CapId, Code, Error, LabelId, Micros, Pid, WORKSPACE,
     agent::PolicyRow,
     cap::{Cap, Grant, Object, Rights},
+    fact::View,
     label::Label,
     limits,
     path::{Pattern, TreePath},
@@ -256,6 +257,21 @@ impl Kernel {
             _ => None,
         };
         self.caps_of(pid).filter_map(sees).collect()
+    }
+
+    /// What the process may read: the patterns it holds, without what policy denies it.
+    pub(crate) fn view(&self, pid: Pid, at: Micros) -> View {
+        if pid == WORKSPACE {
+            return View::everything();
+        }
+        let reads = |grant: &Grant| match &grant.object {
+            Object::Fs(pattern) if grant.rights.contains(Rights::READ) => Some(pattern.clone()),
+            _ => None,
+        };
+        let holds = |cap: &Cap| reads(&cap.grant).filter(|_| cap.grant.expires.is_none_or(|end| at < end));
+        let agent = self.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
+        let denied = self.policy_rows(agent).flat_map(|row| &row.deny).filter_map(reads);
+        View { shown: self.caps_of(pid).filter_map(holds).collect(), denied: denied.collect() }
     }
 }
 

@@ -391,7 +391,8 @@ fn approve_call(
             step.alarm(format!("proposal {proposal} was approved, but: {message}"));
         }
         Outcome::Now(Err(error)) => step.alarm(format!("proposal {proposal} was approved, but: {error}")),
-        Outcome::Now(Ok(_)) | Outcome::Later(_) | Outcome::Model(_) | Outcome::Control(_) => {}
+        Outcome::Now(Ok(_)) | Outcome::Later(_) => {}
+        Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) => {}
     }
     Ok(())
 }

@@ -1,32 +1,32 @@
 //! The tree: list, read, write, move, remove, history, undo, and what mounts deliver.
 //!
 //! Base of a write: the version it names; else what its process last saw; else the head. A current base
-//! commits; a stale one is kept beside the head as a diverged version and its writer told (`Conflict`).
-//! `Stale` means that nothing was written. Nothing is ever overwritten: every change is a version with its
-//! parents.
+//! commits; what becomes of a stale one is told in `conflict`. `Stale` means that nothing was written.
+//! Nothing is ever overwritten: every change is a version with its parents.
 
 use crate::{
     Kernel,
     authority::Want,
-    effect,
+    conflict, effect,
     sink::{self, Verdict},
     step::{Found, Step},
+    undo,
 };
 use abi::{
-    Code, Content, Error, FileId, LabelId, Micros, OpId, Pid, Seq, VersionId, WORKSPACE,
+    Code, Content, Error, FileId, LabelId, Micros, OpId, Pid, VersionId, WORKSPACE,
     answer::Answer,
-    call::{Call, Origin, Undo, Write},
+    call::{At, Call, Origin, Undo, Write},
     cap::Rights,
     fact::{Edit, Fact, Facts, Lookup, Place, Query},
     label::{Integrity, Label},
     limits,
-    path::{Pattern, TreePath},
+    path::{self, Pattern, TreePath},
     record::{Entry, Rule},
-    tree::{Change, Node, UndoRow, Version},
+    tree::{Change, Node, Version},
 };
 use alloc::{format, vec, vec::Vec};
 
-const FILE_MODE: u32 = 0o644;
+pub const FILE_MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o755;
 
 /// Questions of `list`.
@@ -34,7 +34,7 @@ pub fn plan_list(
     kernel: &Kernel,
     pid: Pid,
     path: &TreePath,
-    as_of: Option<Seq>,
+    as_of: Option<At>,
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
     // A directory above one that may be listed can be walked; the view cuts its entries.
@@ -66,12 +66,12 @@ fn leads_to(pattern: &Pattern, path: &TreePath) -> bool {
 pub fn plan_read(
     kernel: &Kernel,
     pid: Pid,
-    path: &TreePath,
-    as_of: Option<Seq>,
+    (path, as_of, version): (&TreePath, Option<At>, Option<VersionId>),
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
     kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
-    Ok(vec![Lookup::Path { path: path.clone(), at: as_of }])
+    let here = Lookup::Path { path: path.clone(), at: as_of };
+    Ok([here].into_iter().chain(version.map(|version| Lookup::Version { version })).collect())
 }
 
 /// Questions of `history`.
@@ -90,6 +90,9 @@ pub fn plan_write(
     if let Write::Restore(undo @ (Undo::Operation(_) | Undo::Process(_))) = write {
         return Ok(vec![Lookup::Undo { undo: *undo }]);
     }
+    if let Write::Resolve { version, .. } = write {
+        return conflict::plan_resolve(kernel, pid, (path, *version), at);
+    }
     may_change(kernel, pid, path)?;
     let may_write = kernel.allow(pid, Want::Path(path), Rights::WRITE, at);
     if may_write.is_err() {
@@ -99,10 +102,17 @@ pub fn plan_write(
     let edit = |edit: Edit, base| Lookup::Edit { path: path.clone(), base, edit };
     let seen = || kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
     match write {
-        Write::Whole { content, .. } | Write::Link(content) => {
+        Write::Whole { content, .. } => {
+            fits(content)?;
+            // What it was made from, in case that is not the head any more and both go together.
+            let from = base.or_else(seen).map(|version| Lookup::Version { version });
+            Ok([here].into_iter().chain(from).collect())
+        }
+        Write::Link(content) => {
             fits(content)?;
             Ok(vec![here])
         }
+        Write::Begin => Ok(vec![]),
         // Append's base is the head at commit.
         Write::Append(tail) => Ok(vec![here, edit(Edit::Append(tail.hash), None)]),
         Write::Patch { find, put } => {
@@ -114,21 +124,23 @@ pub fn plan_write(
             Ok([here, edited].into_iter().chain(from).collect())
         }
         Write::Dir => Ok(vec![here]),
-        Write::Restore(Undo::Version(version)) => Ok(vec![here, Lookup::Version { version: *version }]),
-        Write::Restore(Undo::Operation(_) | Undo::Process(_)) => Ok(vec![]),
+        Write::Restore(Undo::Version(version)) => {
+            Ok(vec![here, Lookup::Version { version: *version }, Lookup::Kept { version: *version }])
+        }
+        Write::Restore(Undo::Operation(_) | Undo::Process(_)) | Write::Resolve { .. } => Ok(vec![]),
     }
 }
 
 fn fits(content: &Content) -> Result<(), Error> {
-    if content.bytes > limits::BLOB_INLINE_BYTES_MAX {
-        let message = format!("{} bytes; this version keeps at most 64 KiB a file", content.bytes);
+    if content.bytes > limits::FILE_BYTES_MAX {
+        let message = format!("{} bytes; a file holds at most 16 GiB", content.bytes);
         return Err(Error::new(Code::TooLarge, message).argument("text").hint("split it into smaller files"));
     }
     Ok(())
 }
 
 /// What nobody writes: rendered trees, and policy once it is loaded.
-fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
+pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
     if crate::render::is_rendered(path) || path.as_str() == "/" {
         return Err(Error::new(Code::Denied, format!("{path} is rendered from the kernel's state"))
             .hint("control files are /sys/ctl and /proc/PID/ctl"));
@@ -170,7 +182,7 @@ pub fn plan_remove(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Re
 pub fn list(
     step: &mut Step<'_>,
     pid: Pid,
-    (path, at): (&TreePath, Option<Seq>),
+    (path, at): (&TreePath, Option<At>),
     facts: &mut Found,
 ) -> Result<Answer, Error> {
     let head = facts.head(path)?;
@@ -189,21 +201,44 @@ pub fn list(
 }
 
 /// `read`: the reader's label rises at open.
-pub fn read(
-    step: &mut Step<'_>,
-    pid: Pid,
-    (path, at): (&TreePath, Option<Seq>),
-    facts: &mut Found,
-) -> Result<Answer, Error> {
-    let head = facts.head(path)?;
+pub fn read(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
+    let Call::Read { path, at, version, part } = call else { return Err(Facts::mismatch()) };
+    let head = match version {
+        None => facts.head(path)?,
+        Some(id) => {
+            let here = facts.place()?.head;
+            let none =
+                || Error::new(Code::NotFound, format!("{path} has no version {id}")).argument("version");
+            let Some(Fact::Version(found)) = facts.any() else { return Err(Facts::mismatch()) };
+            let found = found.ok_or_else(none)?;
+            // A version that was made elsewhere is read by the right to read it there.
+            let of_this = found.path == *path || here.is_some_and(|here| here.file == found.file);
+            if !of_this || found.node == Node::Gone {
+                return Err(none());
+            }
+            step.kernel.allow(pid, Want::Path(&found.path), Rights::READ, step.at)?;
+            found
+        }
+    };
     if head.node == Node::Dir {
         return Err(Error::invalid("path", format!("{path} is a directory")).hint("list it"));
     }
     step.saw(pid, path, Some(head.id), head.label);
-    if at.is_none() {
+    if at.is_none() && version.is_none() {
         step.remember(pid, path, head.id);
     }
-    Ok(Answer::Query(Query::Read { path: path.clone(), at }))
+    Ok(Answer::Query(Query::Read { path: path.clone(), at: *at, version: *version, part: *part }))
+}
+
+/// `search`, and the versions of an operation: the caller has seen every hit.
+pub fn found(step: &mut Step<'_>, pid: Pid, query: Query, facts: &mut Found) -> Result<Answer, Error> {
+    let Some(Fact::Hits(hits)) = facts.any() else { return Err(Facts::mismatch()) };
+    #[cfg(feature = "plant")]
+    let hits = if crate::plant::is(crate::plant::SEARCH_KEEPS_LABEL) { Default::default() } else { hits };
+    for (path, version, label) in hits {
+        step.saw(pid, &path, Some(version), label);
+    }
+    Ok(Answer::Query(query))
 }
 
 /// The rule by which a change waits for an operator, unless it is being carried out on an approval.
@@ -223,10 +258,10 @@ fn asks<'a>(
     }
 }
 
-/// A move, removal or undo that touches what policy asks for, or a steering place under an external label, is
-/// refused, not held: what it
-/// would carry could change between the question and the answer. An operator's own hand is the decision.
-fn not_steering<'a>(
+/// A move, removal, undo or resolution that touches what policy asks for, or a steering place under an
+/// external label, is refused, not held: what it would carry could change between the question and the
+/// answer. An operator's own hand is the decision.
+pub fn not_steering<'a>(
     step: &Step<'_>,
     pid: Pid,
     label: &Label,
@@ -244,21 +279,27 @@ fn not_steering<'a>(
 }
 
 /// One file's change while it is made.
-struct Draft<'a> {
-    pid: Pid,
-    path: &'a TreePath,
-    node: Node,
-    content: Content,
-    mode: u32,
-    label: LabelId,
-    message: Option<Content>,
+pub struct Draft<'a> {
+    pub pid: Pid,
+    pub path: &'a TreePath,
+    pub node: Node,
+    pub content: Content,
+    pub mode: u32,
+    pub label: LabelId,
+    pub message: Option<Content>,
 }
 
 /// `write`, in all modes.
 pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Write { path, write, base, message, origin } = call else { return Err(Facts::mismatch()) };
     if let Write::Restore(undo @ (Undo::Operation(_) | Undo::Process(_))) = write {
-        return take_back(step, pid, *undo, *message, facts);
+        return undo::take_back(step, pid, *undo, *message, facts);
+    }
+    match write {
+        Write::Resolve { .. } => return conflict::resolve(step, pid, call, facts),
+        // The number is the machine's: what the answer is waited for by.
+        Write::Begin => return Ok(Answer::Upload { upload: 0 }),
+        _ => {}
     }
     let place = facts.place()?;
     let mut label = step.label_for(pid, *origin);
@@ -266,7 +307,7 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         label = label.join(&step.kernel.meaning(version.label));
         step.kernel.allow(pid, Want::Path(&version.path), Rights::READ, step.at)
     };
-    let (node, content, mode) = new_content(write, &place, facts, joins)?;
+    let New { node, content, mode, from } = new_content(write, &place, facts, joins)?;
     let appends = matches!(write, Write::Append(_));
     let seen = step.kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
     let base = if appends { None } else { base.or(seen) };
@@ -274,6 +315,10 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         return Err(Error::new(Code::Stale, format!("{path} has come to stand there since it was proposed")));
     }
     if let Some(rule) = asks(step, pid, &label, core::iter::once(path)) {
+        if content.bytes > limits::ARGUMENT_BYTES_MAX {
+            return Err(Error::new(Code::TooLarge, "more than 64 KiB cannot be shown to who has to decide")
+                .hint("an operator can write it"));
+        }
         let held = Write::Whole { content, mode };
         let base = base.or_else(|| place.head.as_ref().map(|head| head.id));
         let held = if node == Node::File {
@@ -286,49 +331,61 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     }
     let label = step.intern(&label);
     let draft = Draft { pid, path, node, content, mode, label, message: *message };
-    put(step, &draft, place, base)
+    let from = from.filter(|from| Some(from.id) == base);
+    put(step, &draft, place, (base, from))
 }
 
 /// What the path shall contain.
+struct New {
+    node: Node,
+    content: Content,
+    mode: u32,
+    /// The version it was made from, as far as that was asked for.
+    from: Option<Version>,
+}
+
 fn new_content(
     write: &Write,
     place: &Place,
     facts: &mut Found,
     mut joins: impl FnMut(&Version) -> Result<(), Error>,
-) -> Result<(Node, Content, u32), Error> {
+) -> Result<New, Error> {
     let edited = |facts: &mut Found| match facts.any() {
         Some(Fact::Edited(content)) => content,
         _ => Err(Facts::mismatch()),
     };
+    let of_file = |content, mode, from| New { node: Node::File, content, mode, from };
     let kept_mode = place.head.as_ref().map_or(FILE_MODE, |head| head.mode);
     match write {
-        Write::Whole { content, mode } => Ok((Node::File, *content, *mode)),
+        Write::Whole { content, mode } => Ok(of_file(*content, *mode, facts.version_if_asked())),
         Write::Append(_) => {
             let content = edited(facts)?;
             // Who may only add learns nothing of what stood there: reading is not asked for, the label joins.
             let _ = place.head.as_ref().map(&mut joins);
-            Ok((Node::File, content, kept_mode))
+            Ok(of_file(content, kept_mode, None))
         }
         Write::Patch { .. } => {
             let content = edited(facts)?;
             place.head.as_ref().map_or(Ok(()), &mut joins)?;
-            if let Some(Fact::Version(Some(from))) = facts.any() {
-                joins(&from)?;
-            }
-            Ok((Node::File, content, kept_mode))
+            let from = facts.version_if_asked();
+            from.as_ref().map_or(Ok(()), &mut joins)?;
+            Ok(of_file(content, kept_mode, from))
         }
-        Write::Dir => Ok((Node::Dir, Content::default(), DIR_MODE)),
-        Write::Link(target) => Ok((Node::Link, *target, 0o777)),
-        Write::Restore(_) => match facts.any() {
-            Some(Fact::Version(Some(version))) if version.node != Node::Gone => {
+        Write::Dir => Ok(New { node: Node::Dir, content: Content::default(), mode: DIR_MODE, from: None }),
+        Write::Link(target) => Ok(New { node: Node::Link, content: *target, mode: 0o777, from: None }),
+        Write::Restore(_) => match facts.version()? {
+            Some(version) if version.node != Node::Gone => {
                 joins(&version)?;
-                Ok((version.node, version.content, version.mode))
+                if !facts.holds()? {
+                    let what = format!("the bytes of version {} are not kept any more", version.id);
+                    return Err(Error::new(Code::NotFound, what).argument("version").hint("skep log"));
+                }
+                let Version { node, content, mode, .. } = version;
+                Ok(New { node, content, mode, from: None })
             }
-            Some(Fact::Version(_)) => {
-                Err(Error::new(Code::NotFound, "there is no such version").argument("version"))
-            }
-            _ => Err(Facts::mismatch()),
+            _ => Err(Error::new(Code::NotFound, "there is no such version").argument("version")),
         },
+        Write::Resolve { .. } | Write::Begin => Err(Facts::mismatch()),
     }
 }
 
@@ -337,7 +394,7 @@ fn put(
     step: &mut Step<'_>,
     draft: &Draft<'_>,
     place: Place,
-    base: Option<VersionId>,
+    (base, from): (Option<VersionId>, Option<Version>),
 ) -> Result<Answer, Error> {
     let Draft { pid, path, .. } = *draft;
     if place.blocked {
@@ -366,29 +423,19 @@ fn put(
     }
     step.kernel.allow(pid, Want::Path(path), Rights::WRITE, step.at)?;
     let base = base.unwrap_or(head.id);
-    let diverged = base != head.id;
+    let stale = base != head.id;
     #[cfg(feature = "plant")]
-    let diverged = diverged && !crate::plant::is(crate::plant::STALE_OVERWRITES);
+    let stale = stale && !crate::plant::is(crate::plant::STALE_OVERWRITES);
     let dir = place.dirs.last().copied().unwrap_or(abi::ROOT);
+    if stale {
+        return conflict::stale(step, draft, (&head, dir), (base, from.as_ref()));
+    }
     let mut change = change(step, draft, head.file, dir);
     change.parents = vec![base];
-    change.diverged = diverged;
     let version = change.version;
-    let op = wrote(step, vec![change], draft.message, None);
-    if diverged {
-        let message =
-            format!("{path} changed since version {base}; your text is kept beside it as version {version}");
-        return Ok(Answer::Diverged {
-            code: Code::Conflict.word(),
-            message,
-            operation: op,
-            base,
-            ours: version,
-            theirs: head.id,
-        });
-    }
+    let operation = wrote(step, vec![change], draft.message, None);
     step.remember(pid, path, version);
-    Ok(Answer::Wrote { operation: op, version, path: path.clone() })
+    Ok(Answer::Wrote { operation, version, path: path.clone() })
 }
 
 /// A new file, with the directories that are missing above it.
@@ -423,7 +470,7 @@ fn create(step: &mut Step<'_>, draft: &Draft<'_>, dirs: &[FileId]) -> Result<Ans
     Ok(Answer::Wrote { operation, version, path: draft.path.clone() })
 }
 
-fn change(step: &Step<'_>, draft: &Draft<'_>, file: FileId, dir: FileId) -> Change {
+pub fn change(step: &Step<'_>, draft: &Draft<'_>, file: FileId, dir: FileId) -> Change {
     Change {
         file,
         dir,
@@ -437,10 +484,16 @@ fn change(step: &Step<'_>, draft: &Draft<'_>, file: FileId, dir: FileId) -> Chan
         label: draft.label,
         parents: vec![],
         diverged: false,
+        scratch: path::is_scratch(draft.path),
     }
 }
 
-fn wrote(step: &mut Step<'_>, changes: Vec<Change>, message: Option<Content>, undoes: Option<Undo>) -> OpId {
+pub fn wrote(
+    step: &mut Step<'_>,
+    changes: Vec<Change>,
+    message: Option<Content>,
+    undoes: Option<Undo>,
+) -> OpId {
     let op = step.state().next.op.next();
     step.emit(Entry::Wrote { op, changes, message, undoes });
     op
@@ -550,89 +603,6 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
     Ok(Answer::Wrote { operation, version, path: path.clone() })
 }
 
-/// Undo of an operation or of a process: one new operation; what somebody touched since is listed and left.
-fn take_back(
-    step: &mut Step<'_>,
-    pid: Pid,
-    undo: Undo,
-    message: Option<Content>,
-    facts: &mut Found,
-) -> Result<Answer, Error> {
-    let Some(Fact::Undo(rows)) = facts.any() else { return Err(Facts::mismatch()) };
-    let rows = rows.ok_or_else(|| {
-        let (what, argument) = match undo {
-            Undo::Process(pid) => (format!("process {pid} wrote nothing"), "pid"),
-            Undo::Operation(op) => (format!("there is no operation {op}"), "operation"),
-            Undo::Version(version) => (format!("there is no version {version}"), "version"),
-        };
-        Error::new(Code::NotFound, what).argument(argument)
-    })?;
-    let asker = step.label_for(pid, Origin::Argument);
-    let (mut restored, mut left, mut changes) = (Vec::new(), Vec::new(), Vec::new());
-    let mut version = step.state().next.version;
-    if undo == Undo::Process(WORKSPACE) {
-        return Err(Error::invalid("pid", "what operators and mounts wrote is not one process's work")
-            .hint("undo it by operation: skep log, skep undo op:N"));
-    }
-    for row in &rows {
-        may_take_back(step.kernel, pid, row, step.at)?;
-        if !row.untouched {
-            left.push(row.path.clone());
-            continue;
-        }
-        let label = asker.join(&step.kernel.meaning(row.label));
-        let before = row.before.as_ref().map(|version| step.kernel.meaning(version.label));
-        let label = before.map_or(label.clone(), |before| label.join(&before));
-        let old = row.moved_from.as_ref().map(|(path, _)| path);
-        not_steering(step, pid, &label, core::iter::once(&row.path).chain(old))?;
-        let label = step.intern(&label);
-        version = version.next();
-        let mut change = restoring(step, pid, row, label);
-        change.version = version;
-        restored.push(change.path.clone());
-        changes.push(change);
-    }
-    // Files before the directories they stand in, when both go.
-    changes.sort_by(|a, b| (a.node == Node::Gone).cmp(&(b.node == Node::Gone)).then(b.path.cmp(&a.path)));
-    for change in &changes {
-        step.forget(pid, change.moved_from.as_ref().unwrap_or(&change.path));
-        if change.node != Node::Gone {
-            step.remember(pid, &change.path, change.version);
-        }
-    }
-    let operation = (!changes.is_empty()).then(|| wrote(step, changes, message, Some(undo)));
-    Ok(Answer::Undone { operation, restored, left })
-}
-
-/// The rights that the same change made by hand would need.
-fn may_take_back(kernel: &Kernel, pid: Pid, row: &UndoRow, at: Micros) -> Result<(), Error> {
-    let need = if row.before.is_none() { Rights::REMOVE } else { Rights::WRITE };
-    may_change(kernel, pid, &row.path)?;
-    kernel.allow(pid, Want::Path(&row.path), need, at)?;
-    if let Some((old, _)) = &row.moved_from {
-        may_change(kernel, pid, old)?;
-        kernel.allow(pid, Want::Path(&row.path), Rights::REMOVE, at)?;
-        kernel.allow(pid, Want::Path(old), Rights::CREATE, at)?;
-    }
-    Ok(())
-}
-
-fn restoring(step: &Step<'_>, pid: Pid, row: &UndoRow, label: LabelId) -> Change {
-    let (node, content, mode) = match &row.before {
-        Some(before) => (before.node, before.content, before.mode),
-        None => (Node::Gone, Content::default(), FILE_MODE),
-    };
-    let (path, dir) = match &row.moved_from {
-        Some((path, dir)) => (path, *dir),
-        None => (&row.path, row.dir),
-    };
-    let draft = Draft { pid, path, node, content, mode, label, message: None };
-    let mut change = change(step, &draft, row.file, dir);
-    change.moved_from = row.moved_from.is_some().then(|| row.path.clone());
-    change.parents = vec![row.head];
-    change
-}
-
 /// Where a mount's delivery stands in the tree.
 fn delivered(mount: &str, path: &TreePath) -> Result<TreePath, Error> {
     TreePath::parse(&format!("/integrations/{mount}{path}"))
@@ -661,7 +631,7 @@ pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Conte
         label,
         message: None,
     };
-    if let Err(error) = fits(&content).and_then(|()| put(step, &draft, place, None).map(|_| ())) {
+    if let Err(error) = fits(&content).and_then(|()| put(step, &draft, place, (None, None)).map(|_| ())) {
         step.alarm(format!("{mount} delivered {path}, which could not be kept: {error}"));
     }
 }

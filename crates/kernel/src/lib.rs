@@ -10,10 +10,9 @@
 //! - [`Kernel::snapshot`] and [`Kernel::restore`] shorten the replay.
 //!
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
-//! street),
-//! `authority` and `twin` (who may), `label` and `sink` (what flows where), `account` (how much), `files`,
-//! `process`,
-//! `turn`, `effect` (what), `wake` (after a crash), `render` (what can be read of it).
+//! street), `authority` and `twin` (who may), `label` and `sink` (what flows where), `account` (how much),
+//! `files`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `effect` (what), `wake` (after a
+//! crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
 #![no_std]
@@ -26,6 +25,7 @@ extern crate alloc;
 mod account;
 mod apply;
 mod authority;
+mod conflict;
 mod effect;
 mod files;
 mod label;
@@ -34,11 +34,13 @@ pub mod plant;
 mod process;
 mod progress;
 mod render;
+mod retain;
 mod sink;
 mod state;
 mod step;
 mod turn;
 pub mod twin;
+mod undo;
 mod wake;
 
 use abi::{

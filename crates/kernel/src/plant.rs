@@ -22,6 +22,12 @@ pub const STALE_OVERWRITES: u8 = 6;
 pub const REDISPATCH_ALWAYS: u8 = 7;
 /// A reservation is checked at the process's own account only.
 pub const CHECK_LEAF_ONLY: u8 = 8;
+/// A merge has the label of the head alone.
+pub const MERGE_KEEPS_LABEL: u8 = 9;
+/// A merge does not say that it resolved the writer's version.
+pub const MERGE_FORGETS_PARENT: u8 = 10;
+/// Searching does not raise the searcher's label.
+pub const SEARCH_KEEPS_LABEL: u8 = 11;
 
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {

@@ -62,8 +62,11 @@ fn born_from(agent: &str) -> Vec<Lookup> {
 }
 
 /// Questions of a timer.
-pub fn plan_timer(kernel: &Kernel, timer: TimerId) -> Vec<Lookup> {
+pub fn plan_timer(kernel: &Kernel, timer: TimerId, at: Micros) -> Vec<Lookup> {
     let agent = match kernel.state.timers.get(&timer).map(|timer| &timer.purpose) {
+        Some(TimerFor::Thin) => {
+            return vec![Lookup::Surplus { rules: kernel.state.retain.clone(), now: at }];
+        }
         Some(TimerFor::Restart(pid)) => kernel.state.ended.get(pid).map(|ended| ended.agent.clone()),
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),
         Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_)) | None => None,
@@ -413,16 +416,28 @@ pub fn plan_control(
         | Control::Workspace { .. }
         | Control::Budget { .. }
         | Control::Down => kernel.allow(pid, Want::Admin(path), Rights::USE, at).map(|()| vec![]),
-        // These read and write files of the host, so no capability is enough.
-        Control::Backup { .. } | Control::Restore { .. } if pid == WORKSPACE => Ok(vec![]),
-        Control::Backup { .. } | Control::Restore { .. } => {
-            Err(Error::new(Code::Denied, "only an operator backs up and restores").argument("text"))
+        Control::Purge { .. }
+        | Control::Retain(_)
+        | Control::Backup { .. }
+        | Control::Restore { .. }
+        | Control::Checkpoint { .. }
+            if pid != WORKSPACE =>
+        {
+            Err(Error::new(Code::Denied, "only an operator says this word"))
         }
+        Control::Purge { path, .. } => {
+            crate::files::may_change(kernel, pid, path)?;
+            Ok(vec![Lookup::Purge { path: path.clone() }])
+        }
+        Control::Retain(_)
+        | Control::Backup { .. }
+        | Control::Restore { .. }
+        | Control::Checkpoint { .. } => Ok(vec![]),
     }
 }
 
 /// Carries out control words; those about the host are the machine's.
-pub fn control(step: &mut Step<'_>, by: Pid, word: &Control) -> Outcome {
+pub fn control(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found) -> Outcome {
     match word {
         Control::Signal { pid, signal: kind } => signal(step, by, *pid, *kind).into(),
         Control::Budget { account, window, amount } => {
@@ -439,7 +454,10 @@ pub fn control(step: &mut Step<'_>, by: Pid, word: &Control) -> Outcome {
             step.emit(Entry::Unmounted { mount: name.clone() });
             Outcome::Control(word.clone())
         }
-        Control::Workspace { .. } | Control::Down | Control::Backup { .. } | Control::Restore { .. } => {
+        Control::Purge { path, reason } => crate::retain::purge(step, path, reason, facts),
+        Control::Retain(rule) => crate::retain::rule(step, rule).into(),
+        Control::Workspace { .. } | Control::Down => Outcome::Control(word.clone()),
+        Control::Backup { .. } | Control::Restore { .. } | Control::Checkpoint { .. } => {
             Outcome::Control(word.clone())
         }
     }
@@ -561,6 +579,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
         TimerFor::Pause(pid) => turn::pause_is_over(step, pid),
         TimerFor::Restart(pid) => restart(step, pid, &mut facts),
         TimerFor::Lane(agent) => next_in_lane(step, &agent, &mut facts),
+        TimerFor::Thin => crate::retain::thin(step, &mut facts),
     }
 }
 

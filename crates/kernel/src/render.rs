@@ -9,10 +9,10 @@ use crate::{
     step::{Found, Step},
 };
 use abi::{
-    Code, Error, Hash, Micros, Pid, ProposalId, Seq, WORKSPACE,
+    Code, Error, Hash, Micros, Pid, ProposalId, WORKSPACE,
     agent::Verdict,
     answer::{Answer, Name},
-    call::{Call, Fields, Write},
+    call::{At, Call, Fields, Write},
     cap::Rights,
     fact::{Fact, Facts, Lookup, Query},
     money::{Nano, Resource},
@@ -27,8 +27,18 @@ const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 2] = ["args", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 9] =
-    ["budget", "ctl", "health", "mounts", "principals", "rules", "status", "version", "workspaces"];
+const OF_SYS: [&str; 10] = [
+    "budget",
+    "conflicts",
+    "ctl",
+    "health",
+    "mounts",
+    "principals",
+    "rules",
+    "status",
+    "version",
+    "workspaces",
+];
 
 /// Content by its name, for whoever takes everything along. It has no label, so it is an operator's.
 const BLOBS: &str = "blobs";
@@ -113,7 +123,7 @@ pub fn plan(
     kernel: &Kernel,
     pid: Pid,
     path: &TreePath,
-    as_of: Option<Seq>,
+    as_of: Option<At>,
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
     if as_of.is_some() {
@@ -138,6 +148,7 @@ pub fn plan(
                     let blobs = row.into_iter().flat_map(|row| [Some(row.args), row.content]).flatten();
                     Ok(blobs.map(|content| Lookup::Bytes { hash: content.hash }).collect())
                 }
+                Thing::Sys("conflicts") => Ok(crate::conflict::listed(kernel, pid, at)),
                 Thing::Dir(_) | Thing::Process(..) | Thing::Proposal(..) => Ok(vec![]),
                 Thing::Sys(_) | Thing::Blob(_) => Ok(vec![]),
             }
@@ -146,13 +157,14 @@ pub fn plan(
 }
 
 /// The query by which the machine renders what only it knows.
-pub fn query(path: &TreePath) -> Option<Query> {
+pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Query> {
     let names: Vec<&str> = path.names().collect();
     match names.as_slice() {
         ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
         ["sys", "health"] => Some(Query::Health),
         ["sys", "workspaces"] => Some(Query::Workspaces),
         ["sys", BLOBS, hash] => hash.parse().ok().map(|hash| Query::Blob { hash }),
+        ["sys", "conflicts"] => Some(Query::Conflicts { view: kernel.view(pid, at) }),
         _ => None,
     }
 }
@@ -161,12 +173,15 @@ pub fn query(path: &TreePath) -> Option<Query> {
 pub fn answer(
     step: &mut Step<'_>,
     pid: Pid,
-    (path, _): (&TreePath, Option<Seq>),
+    (path, _): (&TreePath, Option<At>),
     call: &Call,
     facts: &mut Found,
 ) -> Result<Answer, Error> {
     let lists = matches!(call, Call::List { .. });
-    match query(path) {
+    match query(step.kernel, pid, path, step.at) {
+        Some(query @ Query::Conflicts { .. }) if !lists => {
+            return crate::files::found(step, pid, query, facts);
+        }
         Some(Query::Blob { .. }) if !lists && !matches!(facts.any(), Some(Fact::Bytes(Some(_)))) => {
             let what = format!("{path} is not kept");
             return Err(Error::new(Code::NotFound, what)
@@ -369,6 +384,7 @@ fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> String {
         Write::Link(_) => String::from("symbolic link to"),
         Write::Dir => String::from("directory"),
         Write::Append(_) | Write::Patch { .. } | Write::Restore(_) => String::from("restored"),
+        Write::Resolve { .. } | Write::Begin => String::from("-"),
     };
     let base = base.map_or_else(|| String::from("none: nothing stands there"), |base| base.to_string());
     let mut text = format!("path: {}\nwrite: {what}\nbase: {base}\n", escaped(path.as_str()));

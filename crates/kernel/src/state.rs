@@ -5,6 +5,7 @@ use abi::{
     AccountId, CapId, Content, EffectId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId, ReplyTo, Seq,
     TimerId, VersionId, WORKSPACE,
     agent::{Policy, Postcondition, Restart, Verdict},
+    answer::Answer,
     call::Origin,
     cap::Cap,
     effect::Item,
@@ -13,8 +14,10 @@ use abi::{
     money::{AccountName, Amounts, Limit, Nano, Price},
     path::TreePath,
     record::{Exit, Freeze, Rule, TimerFor, WaitOn},
+    tree::Retain,
 };
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     string::String,
     vec::Vec,
@@ -54,6 +57,9 @@ pub struct State {
     /// How the last proposals were decided; bounded.
     pub ruled: BTreeMap<ProposalId, Ruled>,
     pub timers: BTreeMap<TimerId, Timer>,
+    /// How many versions are kept, by path.
+    #[musli(default)]
+    pub retain: Vec<Retain>,
 }
 
 /// The last id of each kind that was given away.
@@ -324,8 +330,12 @@ pub enum Client {
     Model(EffectId),
     /// An effect of its own.
     Effect(EffectId),
+    /// The same event, with the merges it asked for.
+    Merge,
     /// A control word that the machine carries out.
     Control,
+    /// A purge; what it answers when the bytes are out of every file.
+    Scrub(Box<Answer>),
 }
 
 impl Client {
@@ -333,7 +343,7 @@ impl Client {
     pub fn by(&self) -> Option<abi::Pid> {
         match self {
             Self::On { by, .. } => Some(*by),
-            Self::Model(_) | Self::Effect(_) | Self::Control => None,
+            Self::Model(_) | Self::Effect(_) | Self::Control | Self::Merge | Self::Scrub(_) => None,
         }
     }
 }

@@ -10,22 +10,27 @@ use abi::{
     event::{Body, Caller, Event},
     fact::{Fact, Facts, Lookup, Place, Query},
     limits,
+    path::TreePath,
     record::{Entry, Record, WaitOn},
-    tree::Version,
+    tree::{Merge, Version},
 };
-use alloc::{format, string::String, string::ToString, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, string::ToString, vec, vec::Vec};
 
 /// What is known to have to be asked before this event is decided.
 pub fn plan(kernel: &Kernel, event: &Event) -> Result<Vec<Lookup>, Error> {
-    let at = kernel.state.at.max(event.at);
-    match &event.body {
+    plan_body(kernel, &event.body, kernel.state.at.max(event.at))
+}
+
+fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Error> {
+    match body {
+        Body::Merged { of, .. } => plan_body(kernel, of, at),
         Body::Call { caller, call, .. } => plan_call(kernel, subject(kernel, caller)?, call, at),
         Body::Tool { pid, step, index, name, call, .. } => {
             turn::plan_tool(kernel, (*pid, *step, *index), name, call.as_ref(), at)
         }
         Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
         Body::Arrived { mount, path, .. } => files::plan_arrival(kernel, mount, path),
-        Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer)),
+        Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
         Body::Genesis { .. }
         | Body::Woke { .. }
         | Body::Restored
@@ -61,11 +66,13 @@ fn subject(kernel: &Kernel, caller: &Caller) -> Result<Pid, Error> {
 /// Authority first; then the questions. For turns and for clients alike.
 pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lookup>, Error> {
     match call {
-        Call::List { path, at: as_of } | Call::Read { path, at: as_of } if render::is_rendered(path) => {
+        Call::List { path, at: as_of } | Call::Read { path, at: as_of, .. } if render::is_rendered(path) => {
             render::plan(kernel, pid, path, *as_of, at)
         }
         Call::List { path, at: as_of } => files::plan_list(kernel, pid, path, *as_of, at),
-        Call::Read { path, at: as_of } => files::plan_read(kernel, pid, path, *as_of, at),
+        Call::Read { path, at: as_of, version, .. } => {
+            files::plan_read(kernel, pid, (path, *as_of, *version), at)
+        }
         Call::Write { path, write, base, .. } => files::plan_write(kernel, pid, (path, write, *base), at),
         Call::Move { from, to, .. } => files::plan_move(kernel, pid, from, to, at),
         Call::Remove { path, .. } => files::plan_remove(kernel, pid, path, at),
@@ -77,6 +84,18 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Control { path, word } => process::plan_control(kernel, pid, path, word, at),
         Call::Complete { model, .. } => turn::plan_complete(kernel, pid, model, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
+        Call::Search(sought) => {
+            let path = sought.path.clone().unwrap_or_else(TreePath::root);
+            if render::is_rendered(&path) {
+                return Err(Error::invalid("path", "what is rendered is not indexed").hint("read it"));
+            }
+            Ok(vec![Lookup::Search { sought: sought.clone(), view: kernel.view(pid, at) }])
+        }
+        Call::Operation { op, .. } => Ok(vec![Lookup::Operation { op: *op, view: kernel.view(pid, at) }]),
+        Call::Why(_) if pid != WORKSPACE => {
+            Err(Error::new(Code::Denied, "only an operator asks why").hint("trace shows your own records"))
+        }
+        Call::Why(_) => Ok(vec![]),
         Call::Wait { .. } | Call::Grant { .. } | Call::Revoke { .. } | Call::Trace { .. } => Ok(vec![]),
     }
 }
@@ -95,18 +114,52 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
         cause: None,
         approved: None,
         ending: vec![],
+        merges: vec![],
+        wants: vec![],
+        round: 0,
     };
     step.notice_clocks(event);
     match &event.body {
-        Body::Genesis { id, lacks } => wake::genesis(&mut step, *id, lacks),
-        Body::Woke { lease, under_way } => wake::woke(&mut step, *lease, under_way),
-        Body::Restored => wake::restored(&mut step),
+        Body::Merged { of, merges, round } => {
+            step.merges.clone_from(merges);
+            step.round = *round;
+            if let Some(reply) = asker(of) {
+                step.kernel.volatile.clients.remove(&reply);
+            }
+            decide(&mut step, of, facts);
+        }
+        body => decide(&mut step, body, facts),
+    }
+    if !step.wants.is_empty() {
+        let wants = core::mem::take(&mut step.wants);
+        step.effect(Effect::Merge(wants));
+        if let Some(reply) = asker(&event.body) {
+            step.kernel.volatile.clients.insert(reply, Client::Merge);
+        }
+    }
+    step.out
+}
+
+/// The client whose call this is.
+fn asker(body: &Body) -> Option<ReplyTo> {
+    match body {
+        Body::Call { reply, .. } => Some(*reply),
+        Body::Merged { of, .. } => asker(of),
+        _ => None,
+    }
+}
+
+fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
+    match body {
+        Body::Genesis { id, lacks } => wake::genesis(step, *id, lacks),
+        Body::Woke { lease, under_way } => wake::woke(step, *lease, under_way),
+        Body::Restored => wake::restored(step),
         Body::Leased { lease } => {
             step.emit(Entry::Leased { lease: *lease });
         }
         Body::PolicyLoaded { digest, policy } => {
             step.emit(Entry::PolicyLoaded { digest: *digest, policy: policy.clone() });
-            wake::workspace_limits(&mut step);
+            wake::workspace_limits(step);
         }
         Body::Priced { model, price } => {
             if step.state().prices.get(model) != Some(price) {
@@ -114,33 +167,37 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
             }
         }
         Body::Mounted { mount, driver, argument, manifest } => {
-            wake::mounted(&mut step, (mount, driver, argument), manifest);
+            wake::mounted(step, (mount, driver, argument), manifest);
         }
         Body::ControlEnded { reply, result } => {
-            if step.kernel.volatile.clients.remove(reply).is_some() {
-                step.reply(*reply, result.clone().map(|()| Answer::DONE));
-            }
+            let answer = match step.kernel.volatile.clients.remove(reply) {
+                None => return,
+                Some(Client::Scrub(answer)) => *answer,
+                Some(_) => Answer::DONE,
+            };
+            step.reply(*reply, result.clone().map(|()| answer));
         }
+        // One is never inside another.
+        Body::Merged { .. } => {}
         Body::Call { caller, reply, call } => step.call(caller, *reply, call, facts),
         Body::Left { reply } => step.forget_client(*reply),
         Body::Tool { pid, step: number, index, name, args, call } => {
-            turn::tool(&mut step, (*pid, *number, *index), (name, *args), call, facts);
+            turn::tool(step, (*pid, *number, *index), (name, *args), call, facts);
         }
-        Body::ModelProgress { effect, tokens_out } => turn::progress(&mut step, effect, *tokens_out),
+        Body::ModelProgress { effect, tokens_out } => turn::progress(step, effect, *tokens_out),
         Body::ModelEnded { effect, attempt, outcome } => {
-            turn::ended(&mut step, effect, *attempt, outcome, facts);
+            turn::ended(step, effect, *attempt, outcome, facts);
         }
-        Body::Armed { effect } => effect::armed(&mut step, effect),
-        Body::EffectEnded { effect, outcome } => effect::ended(&mut step, effect, outcome),
-        Body::EffectProbed { effect, found } => effect::probed(&mut step, effect, found),
-        Body::Arrived { mount, path, content } => files::arrived(&mut step, mount, path, *content, facts),
-        Body::TimerFired { timer } => process::timer_fired(&mut step, *timer, facts),
+        Body::Armed { effect } => effect::armed(step, effect),
+        Body::EffectEnded { effect, outcome } => effect::ended(step, effect, outcome),
+        Body::EffectProbed { effect, found } => effect::probed(step, effect, found),
+        Body::Arrived { mount, path, content } => files::arrived(step, mount, path, *content, facts),
+        Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));
             step.emit(Entry::Quarantined { digest: *digest, what: what.clone() });
         }
     }
-    step.out
 }
 
 /// One event while it is decided.
@@ -160,6 +217,12 @@ pub struct Step<'a> {
     pub approved: Option<abi::LabelId>,
     /// Processes that end in this step: what they waited for is told, but they do not go on.
     pub ending: Vec<Pid>,
+    /// Merges that have been made for this event.
+    pub merges: Vec<(Merge, Option<Content>)>,
+    /// Merges it asks for: with any of them, nothing else is decided.
+    pub wants: Vec<Merge>,
+    /// How often it came with merges.
+    pub round: u32,
 }
 
 /// How a call goes on.
@@ -172,6 +235,8 @@ pub enum Outcome {
     Model(abi::EffectId),
     /// A client waits for the machine to carry out a control word.
     Control(Control),
+    /// A client waits until what was purged is out of every file.
+    Scrub(Answer),
 }
 
 impl From<Result<Answer, Error>> for Outcome {
@@ -268,6 +333,9 @@ impl Step<'_> {
             Facts::Refused(error) => Outcome::Now(Err(error)),
             Facts::Found(facts) => self.carry_out(pid, call, &mut Found::of(facts)),
         };
+        if !self.wants.is_empty() {
+            return;
+        }
         let client = match outcome {
             Outcome::Now(result) => {
                 if let Err(error) = &result {
@@ -295,6 +363,10 @@ impl Step<'_> {
                 self.effect(Effect::Control { reply, word });
                 Client::Control
             }
+            Outcome::Scrub(answer) => {
+                self.effect(Effect::Scrub { reply });
+                Client::Scrub(Box::new(answer))
+            }
         };
         self.kernel.volatile.clients.insert(reply, client);
     }
@@ -314,19 +386,29 @@ impl Step<'_> {
             assert!(about(call) != "/data/poison", "planted: poison");
         }
         match call {
-            Call::List { path, at } | Call::Read { path, at } if render::is_rendered(path) => {
+            Call::List { path, at } | Call::Read { path, at, .. } if render::is_rendered(path) => {
                 render::answer(self, pid, (path, *at), call, facts).into()
             }
             Call::List { path, at } => files::list(self, pid, (path, *at), facts).into(),
-            Call::Read { path, at } => files::read(self, pid, (path, *at), facts).into(),
+            Call::Read { .. } => files::read(self, pid, call, facts).into(),
             Call::Write { .. } => files::write(self, pid, call, facts).into(),
             Call::Move { from, to, base } => files::rename(self, pid, (from, to, *base), facts).into(),
             Call::Remove { .. } => files::remove(self, pid, call, facts).into(),
-            Call::History { path, limit } => {
+            Call::Search(sought) => {
+                let query = Query::Search { sought: sought.clone(), view: self.kernel.view(pid, self.at) };
+                files::found(self, pid, query, facts).into()
+            }
+            Call::Operation { op, limit } => {
+                let view = self.kernel.view(pid, self.at);
+                files::found(self, pid, Query::Operation { op: *op, view, limit: *limit }, facts).into()
+            }
+            Call::Why(subject) => Outcome::Now(Ok(Answer::Query(Query::Why { subject: *subject }))),
+            Call::History { path, before, limit } => {
                 if let Some(Fact::Labels(_, labels)) = facts.any() {
                     labels.into_iter().for_each(|label| self.saw(pid, path, None, label));
                 }
-                Outcome::Now(Ok(Answer::Query(Query::History { path: path.clone(), limit: *limit })))
+                let (path, before, limit) = (path.clone(), *before, *limit);
+                Outcome::Now(Ok(Answer::Query(Query::History { path, before, limit })))
             }
             Call::Spawn { .. } => process::spawn_call(self, pid, call, facts).into(),
             Call::Dispatch { agent, text, lane } => {
@@ -344,7 +426,7 @@ impl Step<'_> {
                 given.map(|cap| Answer::Granted { cap }).into()
             }
             Call::Revoke { cap } => self.revoke(pid, *cap).map(|revoked| Answer::Revoked { revoked }).into(),
-            Call::Control { word, .. } => process::control(self, pid, word),
+            Call::Control { word, .. } => process::control(self, pid, word, facts),
             Call::Trace { from, limit, pid: of, follow } => {
                 let pids = process::visible(self.state(), pid, *of);
                 self.saw_processes(pid, pids.as_ref());
@@ -378,6 +460,9 @@ pub fn about(call: &Call) -> String {
         Call::Grant { pid, grant, .. } => format!("{grant} to {pid}"),
         Call::Revoke { cap } => format!("capability {cap}"),
         Call::Trace { .. } => String::from("log"),
+        Call::Search(sought) => sought.path.as_ref().map_or_else(|| String::from("/"), ToString::to_string),
+        Call::Operation { op, .. } => format!("op:{op}"),
+        Call::Why(_) => String::from("log"),
     }
 }
 
@@ -393,6 +478,20 @@ impl Found {
     /// The next, whatever it is.
     pub fn any(&mut self) -> Option<Fact> {
         self.0.next()
+    }
+
+    /// The next, a version.
+    pub fn version(&mut self) -> Result<Option<Version>, Error> {
+        match self.0.next() {
+            Some(Fact::Version(version)) => Ok(version),
+            _ => Err(Facts::mismatch()),
+        }
+    }
+
+    /// The next, if it is a version: not every plan of a call asks for one.
+    pub fn version_if_asked(&mut self) -> Option<Version> {
+        let asked = matches!(self.0.as_slice().first(), Some(Fact::Version(_)));
+        if asked { self.version().ok().flatten() } else { None }
     }
 
     /// The next, a place.

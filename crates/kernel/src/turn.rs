@@ -303,6 +303,9 @@ pub fn plan_tool(
         return Err(Error::new(Code::Denied, format!("agent {} has no tool {name}", process.agent))
             .hint(format!("its tools: {}", process.tools.join(" "))));
     }
+    if matches!(call, Call::Write { write: abi::call::Write::Begin, .. }) {
+        return Err(Error::new(Code::Unavailable, "a turn writes its text whole").argument("mode"));
+    }
     if matches!(call, Call::Complete { .. }) {
         return Err(Error::new(Code::Unavailable, "a turn has its own model; spawn an agent instead"));
     }
@@ -318,13 +321,21 @@ pub fn plan_tool(
 fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
     match call {
         Call::List { path, .. } | Call::Read { path, .. } if crate::render::is_rendered(path) => {
-            crate::render::query(path)
+            crate::render::query(kernel, pid, path, at)
         }
         Call::List { path, at: as_of } => {
             Some(Query::List { path: path.clone(), at: *as_of, view: kernel.listable(pid, at) })
         }
-        Call::Read { path, at: as_of } => Some(Query::Read { path: path.clone(), at: *as_of }),
-        Call::History { path, limit } => Some(Query::History { path: path.clone(), limit: *limit }),
+        Call::Read { path, at, version, part } => {
+            Some(Query::Read { path: path.clone(), at: *at, version: *version, part: *part })
+        }
+        Call::History { path, before, limit } => {
+            Some(Query::History { path: path.clone(), before: *before, limit: *limit })
+        }
+        Call::Search(sought) => Some(Query::Search { sought: sought.clone(), view: kernel.view(pid, at) }),
+        Call::Operation { op, limit } => {
+            Some(Query::Operation { op: *op, view: kernel.view(pid, at), limit: *limit })
+        }
         Call::Trace { from, limit, pid: of, .. } => {
             let pids = process::visible(&kernel.state, pid, *of);
             Some(Query::Trace { from: *from, limit: (*limit).min(100), pids, follow: false })
@@ -365,7 +376,11 @@ pub fn tool(
         (Ok(call), Facts::Found(facts)) => {
             let mut found = Found::of(facts);
             let name = name.to_string();
-            match step.carry_out(pid, call, &mut found) {
+            let outcome = step.carry_out(pid, call, &mut found);
+            if !step.wants.is_empty() {
+                return;
+            }
+            match outcome {
                 Outcome::Now(Ok(Answer::Query(_))) => match found.filled() {
                     Some(content) => {
                         return told(step, (pid, number, index), (name, args, about), Ok(content));
@@ -385,7 +400,7 @@ pub fn tool(
                     step.emit(Entry::ToolWaits { step: number, index, name, args, on, about });
                     return;
                 }
-                Outcome::Model(_) | Outcome::Control(_) => {
+                Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) => {
                     Err(Error::new(Code::Unavailable, "only an operator's connection may do this"))
                 }
             }

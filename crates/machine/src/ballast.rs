@@ -261,6 +261,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::ModelProgress { .. } | Body::ModelEnded { .. } => false,
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
         Body::Arrived { .. } | Body::Mounted { .. } | Body::Tool { .. } | Body::TimerFired { .. } => false,
+        Body::Merged { .. } => false,
     }
 }
 
@@ -269,10 +270,12 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
     match call {
         Call::List { .. } | Call::Read { .. } | Call::History { .. } => true,
         Call::Wait { .. } | Call::Trace { .. } => true,
+        Call::Search(_) | Call::Operation { .. } | Call::Why(_) => true,
         Call::Signal { signal, .. } => stops(*signal),
         Call::Decide { ruling, .. } => *ruling == Ruling::Reject,
         Call::Control { word, .. } => match word {
-            Control::Unmount { .. } | Control::Down => true,
+            Control::Unmount { .. } | Control::Down | Control::Purge { .. } => true,
+            Control::Retain(_) | Control::Checkpoint { .. } => false,
             Control::Backup { .. } | Control::Restore { .. } => false,
             Control::Signal { signal, .. } => stops(*signal),
             Control::Mount { .. } | Control::Workspace { .. } | Control::Budget { .. } => false,

@@ -271,14 +271,19 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } | Body::Restored => false,
         Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
-        Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } => false,
+        Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
     }
 }
 
 /// The client that waits for this input, if one does.
 pub(crate) fn reply_of(input: &Input) -> Option<ReplyTo> {
-    match &input.event.body {
+    reply_in(&input.event.body)
+}
+
+fn reply_in(body: &Body) -> Option<ReplyTo> {
+    match body {
         Body::Call { reply, .. } | Body::ControlEnded { reply, .. } => Some(*reply),
+        Body::Merged { of, .. } => reply_in(of),
         _ => None,
     }
 }

@@ -19,7 +19,7 @@ use rustix::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read},
     net::Shutdown,
     os::unix::net::UnixStream,
@@ -114,6 +114,8 @@ struct Out {
 
 struct Flight {
     waiting: BTreeMap<ReplyTo, Arc<Cell>>,
+    /// Numbers under which it may upload.
+    uploads: BTreeSet<u64>,
     closed: bool,
 }
 
@@ -129,7 +131,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(socket: UnixStream, clock: Arc<dyn Clock>) -> Arc<Self> {
         let out = Out { bytes: Vec::new(), moved: 0, writing: false, dead: false };
-        let flight = Flight { waiting: BTreeMap::new(), closed: false };
+        let flight = Flight { waiting: BTreeMap::new(), uploads: BTreeSet::new(), closed: false };
         Arc::new(Self {
             socket,
             clock,
@@ -137,6 +139,14 @@ impl Connection {
             flight: Mutex::new(flight),
             landed: Condvar::new(),
         })
+    }
+
+    /// The kernel let it upload under this number.
+    pub(crate) fn may_upload(&self, upload: ReplyTo) {
+        let mut flight = guard(&self.flight);
+        if flight.uploads.len() < limits::UPLOADS_MAX {
+            flight.uploads.insert(upload.0);
+        }
     }
 
     /// Where its lines come from.

@@ -12,6 +12,7 @@ use abi::{
     event::{Body, Claimed, EffectOutcome, ModelOutcome, Probed, Stop},
     limits,
     money::Usage,
+    tree::Merge,
 };
 use drivers::{Flow, Model, Mount, Prompt, Said};
 use serde_json::json;
@@ -51,6 +52,41 @@ pub struct EffectJob {
     pub kind: String,
     /// With what; none if the recorded bytes cannot be read.
     pub fields: Option<Fields>,
+}
+
+/// Merges that an event asked for, and the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeJob {
+    /// It.
+    pub of: Body,
+    /// The bytes it names.
+    pub blobs: Vec<Vec<u8>>,
+    /// Merges made for it before.
+    pub known: Vec<(Merge, Option<Content>)>,
+    /// How often it came already.
+    pub round: u32,
+    /// What to merge, with base, ours and theirs; none where the bytes are not to be had.
+    pub merges: Vec<(Merge, Option<[Vec<u8>; 3]>)>,
+}
+
+impl MergeJob {
+    /// The event again, as if nothing could be merged.
+    pub fn without(&self) -> Ended {
+        let none = self.merges.iter().map(|(merge, _)| (merge.clone(), None));
+        let merges = self.known.iter().cloned().chain(none).collect();
+        (Body::Merged { of: Box::new(self.of.clone()), merges, round: self.round + 1 }, self.blobs.clone())
+    }
+}
+
+/// Merges, and brings the event again.
+pub fn run_merge(job: &MergeJob) -> Ended {
+    let (mut merges, mut blobs) = (job.known.clone(), job.blobs.clone());
+    for (merge, texts) in &job.merges {
+        let made = texts.as_ref().and_then(|texts| crate::merge::clean(&merge.path, texts));
+        merges.push((merge.clone(), made.as_ref().map(|bytes| Content::of(bytes))));
+        blobs.extend(made);
+    }
+    (Body::Merged { of: Box::new(job.of.clone()), merges, round: job.round + 1 }, blobs)
 }
 
 /// So many bytes as tokens, by our own count.

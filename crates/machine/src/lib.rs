@@ -31,6 +31,7 @@ pub mod job;
 mod journal;
 mod lease;
 mod leave;
+mod merge;
 mod mounts;
 mod node;
 pub mod policy;

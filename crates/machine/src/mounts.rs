@@ -57,8 +57,11 @@ pub(crate) fn control(
         }
         Control::Backup { file } => leave::backup(node, cell, &file),
         Control::Restore { name, file } => leave::restore(node, &name, &file),
+        Control::Checkpoint { .. } => {
+            Err(Error::new(Code::Unavailable, "this word is not carried out by this version"))
+        }
         // The kernel carries these out itself and never sends them here.
-        Control::Budget { .. } | Control::Signal { .. } => {
+        Control::Budget { .. } | Control::Signal { .. } | Control::Purge { .. } | Control::Retain(_) => {
             Err(Error::new(Code::Unavailable, "this word is the kernel's"))
         }
     }

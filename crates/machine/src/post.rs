@@ -67,6 +67,12 @@ impl Post<'_> {
             }
             Out::Dispatch(job) => self.errand(Errand::Send(job.effect), Work::Send(job)),
             Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
+            Out::Merge(job) => self.work(Work::Merge(job)),
+            Out::Upload { to } => {
+                if let Some(ticket) = guard(&self.cell.desk).waiting.get(&to) {
+                    ticket.client.may_upload(to);
+                }
+            }
             Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),
             Out::Extend { effect, reserved_out } => {
                 if let Some(gauge) = guard(&self.cell.gauges).get(&effect) {

@@ -5,9 +5,9 @@
 //! characters of the texts they name beside them.
 
 use abi::{
-    Hash, LabelId, Seq,
+    Code, Error, Hash, LabelId, VersionId,
     answer::Answer,
-    call::Fields,
+    call::{At, Fields, Part, Subject},
     fact::{Fact, Lookup, Place, Query},
     limits,
     path::TreePath,
@@ -17,7 +17,7 @@ use abi::{
 };
 use kernel::Kernel;
 use serde_json::{Map, Value, json};
-use store::Trouble;
+use store::{Reasons, Trouble};
 
 /// Characters of a text that a record shows.
 const TEXT_CHARS_MAX: usize = 400;
@@ -32,6 +32,9 @@ pub trait Around: Send + Sync {
     /// What a look at its disk and its files comes to.
     fn health(&self) -> String;
 }
+
+/// What a caller is told.
+pub type Told = Result<Value, Error>;
 
 /// A window on an open transaction.
 pub struct Page<'a, 'b> {
@@ -48,8 +51,8 @@ pub struct Page<'a, 'b> {
 }
 
 impl Page<'_, '_> {
-    /// An answer as its reader sees it.
-    pub fn answer(&mut self, answer: &Answer) -> Result<Value, Trouble> {
+    /// An answer as its reader sees it; or that what was asked for is not kept any more.
+    pub fn answer(&mut self, answer: &Answer) -> Result<Told, Trouble> {
         let named = match answer {
             Answer::Query(query) => return self.query(query),
             Answer::Completed { answer, .. } => Some(*answer),
@@ -57,6 +60,7 @@ impl Page<'_, '_> {
             Answer::Effected { outcome, .. } => Some(*outcome),
             Answer::Done { .. } | Answer::Text { .. } | Answer::Names { .. } | Answer::Wrote { .. } => None,
             Answer::Same { .. } | Answer::Diverged { .. } | Answer::Undone { .. } => None,
+            Answer::Merged { .. } | Answer::Upload { .. } | Answer::Purged { .. } => None,
             Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => {
                 None
             }
@@ -71,24 +75,44 @@ impl Page<'_, '_> {
             };
             map.insert("text".into(), text.into());
         }
-        Ok(value)
+        Ok(Ok(value))
     }
 
     /// The answer of a query.
-    pub fn query(&mut self, query: &Query) -> Result<Value, Trouble> {
+    pub fn query(&mut self, query: &Query) -> Result<Told, Trouble> {
+        match query {
+            Query::Read { path, at, version, part } => self.read(path, *at, (*version, *part)),
+            Query::Why { subject } => self.why(*subject),
+            query => self.rows(query).map(Ok),
+        }
+    }
+
+    fn rows(&mut self, query: &Query) -> Result<Value, Trouble> {
         match query {
             Query::List { path, at, view } => {
                 let rows = self.batch.list(path, *at, view)?;
                 let entries: Vec<Value> = rows.iter().map(|row| self.entry(row)).collect();
                 Ok(json!({ "entries": entries }))
             }
-            Query::Read { path, at } => self.read(path, *at),
-            Query::History { path, limit } => {
-                let rows = self.batch.history(path, *limit)?;
-                let versions =
-                    rows.iter().map(|row| self.version(row)).collect::<Result<Vec<Value>, Trouble>>()?;
-                Ok(json!({ "versions": versions }))
+            Query::History { path, before, limit } => {
+                let rows = self.batch.history(path, *before, *limit)?;
+                self.versions(&rows)
             }
+            Query::Operation { op, view, limit } => {
+                let rows = self.batch.operation(*op, view, *limit)?;
+                self.versions(&rows)
+            }
+            Query::Conflicts { view } => {
+                let mut text = String::new();
+                for (path, ours, head) in self.batch.conflicts(view)? {
+                    let base = ours.parents.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+                    text.push_str(&format!("{} {path} {base} {} {}\n", ours.id, head.id, ours.actor));
+                }
+                Ok(json!({ "text": text }))
+            }
+            Query::Search { .. } => Ok(json!({ "hits": [] })),
+            // Answered above: what they ask for may be gone.
+            Query::Read { .. } | Query::Why { .. } => Ok(Value::Null),
             Query::Trace { from, limit, pids, follow: _ } => {
                 let rows = self.batch.records(*from, *limit, pids.as_ref())?;
                 let next = rows.last().map_or(*from, |(record, _)| record.seq);
@@ -115,7 +139,10 @@ impl Page<'_, '_> {
     /// so.
     pub fn filled(&mut self, query: &Query) -> Result<Vec<u8>, Trouble> {
         let max = usize::try_from(limits::BLOB_INLINE_BYTES_MAX).unwrap_or(usize::MAX);
-        let mut value = self.query(query)?;
+        let mut value = match self.query(query)? {
+            Ok(value) => value,
+            Err(error) => return Ok(abi::answer::error_json(&error).into_bytes()),
+        };
         let mut bytes = value.to_string().into_bytes();
         while bytes.len() > max {
             shorten(&mut value);
@@ -124,19 +151,75 @@ impl Page<'_, '_> {
         Ok(bytes)
     }
 
-    /// The head at that moment; the kernel has seen in the same transaction that there is one.
-    fn read(&mut self, path: &TreePath, at: Option<Seq>) -> Result<Value, Trouble> {
-        let lookup = Lookup::Path { path: path.clone(), at };
-        let Fact::Place(Place { head: Some(row), .. }) = self.batch.answer(&lookup)? else {
-            return Ok(json!({ "text": "" }));
+    fn versions(&mut self, rows: &[Version]) -> Result<Value, Trouble> {
+        let versions = rows.iter().map(|row| self.version(row)).collect::<Result<Vec<Value>, Trouble>>()?;
+        Ok(json!({ "versions": versions }))
+    }
+
+    /// Every record that led to something.
+    fn why(&mut self, subject: Subject) -> Result<Told, Trouble> {
+        let Some(Reasons { records, cut }) = self.batch.why(subject)? else {
+            return Ok(Err(Error::new(Code::NotFound, "the log knows nothing of that").argument("why")));
         };
-        let bytes = self.batch.blob(&row.content.hash)?.unwrap_or_default();
+        let mut shown = Vec::with_capacity(records.len());
+        for (row, _) in &records {
+            let batch = &mut *self.batch;
+            shown.push(record(self.kernel, row, &mut |hash| batch.blob(hash))?);
+        }
+        Ok(Ok(json!({ "records": shown, "cut": cut })))
+    }
+
+    /// Why bytes are not there: who destroyed them, and what for.
+    fn lost(&mut self, path: &TreePath, hash: &Hash) -> Result<Error, Trouble> {
+        let error = |what: String| Error::new(Code::NotFound, what).argument("path");
+        let Some(record) = self.batch.gone(hash)? else {
+            return Ok(error(format!("the bytes of {path} are not kept any more")).hint("skep doctor"));
+        };
+        let reason = match &record.body {
+            Entry::Purged { reason, .. } => self.batch.blob(&reason.hash)?,
+            _ => None,
+        };
+        let (actor, seq) = (&record.actor, record.seq);
+        Ok(match reason {
+            Some(reason) => {
+                let reason = String::from_utf8_lossy(&reason).into_owned();
+                error(format!("the bytes of {path} were purged by {actor} (record {seq}): {reason}"))
+            }
+            None => error(format!("the bytes of {path} went by a retention rule (record {seq})")),
+        }
+        .hint("its hash, size and author stay: skep log"))
+    }
+
+    /// The head at that moment; the kernel has seen in the same transaction that there is one.
+    fn read(
+        &mut self,
+        path: &TreePath,
+        at: Option<At>,
+        (version, part): (Option<VersionId>, Option<Part>),
+    ) -> Result<Told, Trouble> {
+        let row = match version {
+            Some(id) => self.batch.version(id)?,
+            None => match self.batch.answer(&Lookup::Path { path: path.clone(), at })? {
+                Fact::Place(Place { head, .. }) => head,
+                _ => None,
+            },
+        };
+        let Some(row) = row else { return Ok(Ok(json!({ "text": "" }))) };
+        let most = limits::VALUE_BYTES_MAX as u64;
+        if part.is_none() && row.content.bytes > most {
+            let error = Error::new(Code::TooLarge, format!("{path} has {} bytes", row.content.bytes));
+            return Ok(Err(error.hint("read it in parts of at most 1 MiB: offset, length; skep cat does")));
+        }
+        let part = part.unwrap_or(Part { offset: 0, length: most });
+        let Some(bytes) = self.batch.part(&row.content, part)? else {
+            return Ok(Err(self.lost(path, &row.content.hash)?));
+        };
         let mut value = json!({
             "version": row.id, "node": row.node, "bytes": row.content.bytes, "mode": row.mode,
             "mtime": row.mtime, "label": label(self.kernel, row.label), "actor": row.actor,
         });
         put_bytes(&mut value, bytes);
-        Ok(value)
+        Ok(Ok(value))
     }
 
     fn entry(&self, row: &tree::Entry) -> Value {

@@ -4,7 +4,7 @@
 use crate::{
     agents,
     clock::Clock,
-    job::EffectJob,
+    job::{EffectJob, MergeJob},
     policy,
     render::{Around, Page},
     shipped, tool,
@@ -17,13 +17,17 @@ use abi::{
     effect::Effect,
     event::Body,
     fact::{Fact, Facts, Lookup, Query},
+    limits,
     path::TreePath,
     record::{Entry, Record},
-    tree::{Node, Version},
+    tree::{Merge, Node, Version},
 };
 use kernel::Kernel;
 use std::collections::{BTreeSet, VecDeque};
 use store::{Batch, Trouble};
+
+/// Bytes of all contents that one event's merges may take into memory; the rest is not merged.
+const MERGED_BYTES_MAX: u64 = 16 * limits::MERGE_BYTES_MAX;
 
 /// A turn while its transaction is open.
 pub(crate) struct Street<'r, 'b> {
@@ -80,10 +84,38 @@ impl<'b> Street<'_, 'b> {
             self.later.push(Later::Records(decision.records));
         }
         for effect in decision.effects {
-            self.effect(effect, sink)?;
+            match effect {
+                Effect::Merge(merges) => {
+                    let job = self.merges(input, merges)?;
+                    sink.ordered(Out::Merge(Box::new(job)));
+                }
+                effect => self.effect(effect, sink)?,
+            }
         }
         self.later.extend(decision.alarms.into_iter().map(|alarm| Later::Out(Out::Alarm(alarm.message))));
         Ok(())
+    }
+
+    /// The bytes of merges an event asks for, and the event itself, for a worker.
+    fn merges(&mut self, input: &Input, merges: Vec<Merge>) -> Result<MergeJob, Trouble> {
+        let (of, known, round) = match &input.event.body {
+            Body::Merged { of, merges, round } => ((**of).clone(), merges.clone(), *round),
+            body => (body.clone(), Vec::new(), 0),
+        };
+        let mut room = MERGED_BYTES_MAX;
+        let mut all = Vec::with_capacity(merges.len());
+        for merge in merges {
+            let bytes = merge.base.bytes + merge.ours.bytes + merge.theirs.bytes;
+            room = room.saturating_sub(bytes);
+            let mut texts = None;
+            if room > 0 {
+                let mut blob = |content: &Content| self.batch.blob(&content.hash);
+                let found = (blob(&merge.base)?, blob(&merge.ours)?, blob(&merge.theirs)?);
+                texts = found.0.zip(found.1).zip(found.2).map(|((base, ours), theirs)| [base, ours, theirs]);
+            }
+            all.push((merge, texts));
+        }
+        Ok(MergeJob { of, blobs: input.blobs.clone(), known, round, merges: all })
     }
 
     /// Whether a delivery was recorded as a version, or stands already.
@@ -127,6 +159,13 @@ impl<'b> Street<'_, 'b> {
             | Lookup::Names { .. }
             | Lookup::Below { .. }
             | Lookup::Past { .. } => self.batch.answer(lookup),
+            Lookup::Kept { .. }
+            | Lookup::Conflict { .. }
+            | Lookup::Conflicts { .. }
+            | Lookup::Operation { .. }
+            | Lookup::Search { .. }
+            | Lookup::Purge { .. }
+            | Lookup::Surplus { .. } => self.batch.answer(lookup),
             Lookup::Match { .. } | Lookup::Edit { .. } | Lookup::Undo { .. } | Lookup::Bytes { .. } => {
                 self.batch.answer(lookup)
             }
@@ -175,7 +214,11 @@ impl<'b> Street<'_, 'b> {
                     _ => None,
                 };
                 let answer = match answer {
-                    Ok(answer) => Ok(self.page().answer(&answer)?),
+                    Ok(Answer::Upload { .. }) => {
+                        self.later.push(Later::Out(Out::Upload { to }));
+                        self.page().answer(&Answer::Upload { upload: to.0 })?
+                    }
+                    Ok(answer) => self.page().answer(&answer)?,
                     Err(error) => Err(error),
                 };
                 if let Some(pids) = following {
@@ -210,6 +253,9 @@ impl<'b> Street<'_, 'b> {
                 self.later.push(Later::Effect { job, args, verb: Verb::Probe });
             }
             Effect::Timer { timer, after_us } => sink.ordered(Out::Timer { timer, after_us }),
+            // Its bytes are gathered where its event is known.
+            Effect::Merge(_) => {}
+            Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
             Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
         }
         Ok(())

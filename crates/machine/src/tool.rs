@@ -140,7 +140,7 @@ mod tests {
             ("read", "{not json", Code::Invalid, "not JSON"),
             ("read", "[]", Code::Invalid, "an object"),
             ("raed", "{}", Code::Invalid, "no call"),
-            ("search", "{}", Code::Unavailable, "not served"),
+            ("watch", "{}", Code::Unavailable, "not served"),
             ("read", "{\"path\":\"/a\",\"x\":1}", Code::Invalid, "no argument"),
             ("read", deep.as_str(), Code::Invalid, "deeper than 32"),
             ("write", long.as_str(), Code::TooLarge, "64 KiB"),

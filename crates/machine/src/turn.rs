@@ -8,7 +8,7 @@
 
 use crate::{
     clock::Clock,
-    job::{EffectJob, ModelJob},
+    job::{EffectJob, MergeJob, ModelJob},
     render::{self, Around},
     street::{self, Street},
 };
@@ -83,6 +83,13 @@ pub enum Out {
     Dispatch(EffectJob),
     /// Ask a mount whether it happened.
     Probe(EffectJob),
+    /// Merge, and bring the event again.
+    Merge(Box<MergeJob>),
+    /// The client that waits for this reply may upload under its number.
+    Upload {
+        /// Which.
+        to: ReplyTo,
+    },
     /// This happens next, in the same workspace.
     Next(Input),
     /// More output is reserved.
@@ -179,7 +186,13 @@ pub(crate) enum Later {
     Out(Out),
     Records(Vec<Record>),
     Model(ModelCall),
-    Effect { job: EffectJob, args: Hash, verb: Verb },
+    Effect {
+        job: EffectJob,
+        args: Hash,
+        verb: Verb,
+    },
+    /// Purged bytes go out of the files; who waits.
+    Scrub(ReplyTo),
 }
 
 /// What a mount is asked.
@@ -265,13 +278,21 @@ impl Room {
         Ok(later)
     }
 
+    /// Purged bytes go out of the files, on the loop's own thread: nothing of the workspace is read
+    /// meanwhile.
+    fn scrub(&mut self, reply: ReplyTo) -> Out {
+        let result = self.store.scrub().map_err(|trouble| trouble.to_error());
+        Out::Next(Input::now(&*self.clock, Body::ControlEnded { reply, result }, Vec::new()))
+    }
+
     /// Lets out what waited for the commit.
-    fn release(&self, later: Vec<Later>, sink: &mut dyn Sink) {
+    fn release(&mut self, later: Vec<Later>, sink: &mut dyn Sink) {
         for one in later {
             let out = match one {
                 Later::Out(out) => out,
                 Later::Records(records) => Out::Records(self.shown(records)),
                 Later::Model(call) => self.model(call),
+                Later::Scrub(reply) => self.scrub(reply),
                 Later::Effect { job, args, verb } => {
                     let bytes = self.store.blob(&args).ok().flatten();
                     let fields = bytes.and_then(|bytes| musli::wire::from_slice::<Fields>(&bytes).ok());

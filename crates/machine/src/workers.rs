@@ -5,7 +5,7 @@ use crate::{
     away::Errand,
     cell::{Cell, Gauge},
     guard::{guard, wait},
-    job::{self, EffectJob, ModelJob},
+    job::{self, EffectJob, MergeJob, ModelJob},
     journal, mounts,
     node::Node,
     spawn,
@@ -38,6 +38,8 @@ pub(crate) enum Work {
     Send(EffectJob),
     /// Ask whether it was.
     Probe(EffectJob),
+    /// Merge texts.
+    Merge(Box<MergeJob>),
     /// Carry out a control word.
     Control(ReplyTo, Control),
     /// Ask the mounts what has come.
@@ -149,6 +151,7 @@ impl Instead {
                 let error = Error::new(Code::Unavailable, "this failed while it was carried out");
                 Self::Event(Box::new((Body::ControlEnded { reply: *reply, result: Err(error) }, Vec::new())))
             }
+            Work::Merge(job) => Self::Event(Box::new(job.without())),
             Work::Poll => Self::Nothing,
         }
     }
@@ -173,6 +176,7 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
             let result = mounts::control(node, cell, generation, word);
             (Body::ControlEnded { reply, result }, Vec::new())
         }
+        Work::Merge(job) => job::run_merge(&job),
         Work::Poll => return mounts::poll(node, cell),
     };
     node.ended(cell, generation, ended);

@@ -5,7 +5,7 @@ use crate::{chance::Chance, known::Known, known::RECEIVERS, mind, world::SITES};
 use abi::{
     Content, Seq, VersionId,
     agent::Postcondition,
-    call::{Call, Fields, Lane, Origin, Ruling, Signal, Text, Undo, Write},
+    call::{At, Call, Fields, Lane, Origin, Ruling, Signal, Text, Undo, Write},
     cap::Grant,
     control,
     money::Nano,
@@ -29,9 +29,9 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
             let (from, to) = (path(chance, known)?, path(chance, known)?);
             plain(Call::Move { from, to, base: base(chance, known) })
         }
-        10 => plain(Call::Read { path: path(chance, known)?, at: at(chance) }),
+        10 => plain(Call::Read { path: path(chance, known)?, at: at(chance), version: None, part: None }),
         11 => plain(Call::List { path: path(chance, known)?, at: at(chance) }),
-        12 => plain(Call::History { path: path(chance, known)?, limit: 5 }),
+        12 => plain(Call::History { path: path(chance, known)?, before: None, limit: 5 }),
         13 => plain(Call::Trace { from: Seq(chance.below(40)), limit: 20, pid: None, follow: false }),
         14 | 15 => spawn(chance),
         16 => dispatch(chance),
@@ -151,8 +151,8 @@ fn base(chance: &mut Chance, known: &Known) -> Option<VersionId> {
     chance.one_in(4).then(|| known.version(chance))
 }
 
-fn at(chance: &mut Chance) -> Option<Seq> {
-    chance.one_in(4).then(|| Seq(chance.below(60)))
+fn at(chance: &mut Chance) -> Option<At> {
+    chance.one_in(4).then(|| At::Seq(Seq(chance.below(60))))
 }
 
 fn origin(chance: &mut Chance) -> Origin {

@@ -5,13 +5,15 @@
 use crate::{
     Trouble, Workspace, blob,
     chain::{self, Head},
-    lookup,
+    conflict, lookup, mention, retain,
     schema::Db,
     tree, version,
+    why::{self, Reasons},
 };
 use abi::{
-    Content, Hash, Pid, Seq, VersionId,
-    fact::{Fact, Lookup},
+    Content, Hash, OpId, Pid, Seq, VersionId,
+    call::{At, Part, Subject},
+    fact::{Fact, Lookup, View},
     path::{Pattern, TreePath},
     record::Record,
     tree::{Entry, Version},
@@ -39,7 +41,9 @@ impl<'a> Batch<'a> {
     /// Adds a record to the log, and carries out what it says of the tree.
     pub fn append(&mut self, record: &Record) -> Result<(), Trouble> {
         let written = chain::append(self.db(), self.head, record)
-            .and_then(|head| tree::fold(self.db(), record).map(|()| head));
+            .and_then(|head| tree::fold(self.db(), record).map(|()| head))
+            .and_then(|head| mention::fold(self.db(), record).map(|()| head))
+            .and_then(|head| retain::fold(self.db(), record).map(|()| head));
         self.head = self.note(written)?;
         Ok(())
     }
@@ -57,12 +61,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Entries of a directory by name: those that the view matches, or that lead to what it could match.
-    pub fn list(
-        &mut self,
-        path: &TreePath,
-        at: Option<Seq>,
-        view: &[Pattern],
-    ) -> Result<Vec<Entry>, Trouble> {
+    pub fn list(&mut self, path: &TreePath, at: Option<At>, view: &[Pattern]) -> Result<Vec<Entry>, Trouble> {
         lookup::list(self.db(), path, at, view)
     }
 
@@ -72,13 +71,43 @@ impl<'a> Batch<'a> {
     }
 
     /// Versions of the file that stands at a path, or stood there last; newest first.
-    pub fn history(&mut self, path: &TreePath, limit: u32) -> Result<Vec<Version>, Trouble> {
-        tree::history(self.db(), path, limit)
+    pub fn history(
+        &mut self,
+        path: &TreePath,
+        before: Option<VersionId>,
+        limit: u32,
+    ) -> Result<Vec<Version>, Trouble> {
+        tree::history(self.db(), path, before, limit)
+    }
+
+    /// Versions of an operation that a view shows.
+    pub fn operation(&mut self, op: OpId, view: &View, limit: u32) -> Result<Vec<Version>, Trouble> {
+        conflict::operation(self.db(), op, view, limit)
+    }
+
+    /// The open conflicts that a view shows: path, diverged version, head.
+    pub fn conflicts(&mut self, view: &View) -> Result<Vec<(TreePath, Version, Version)>, Trouble> {
+        conflict::open(self.db(), view)
+    }
+
+    /// Every record that led to something; none when there is no such thing.
+    pub fn why(&mut self, subject: Subject) -> Result<Option<Reasons>, Trouble> {
+        why::reasons(self.db(), subject)
+    }
+
+    /// The record by which bytes were destroyed, if they were.
+    pub fn gone(&mut self, hash: &Hash) -> Result<Option<Record>, Trouble> {
+        retain::gone(self.db(), hash)
     }
 
     /// Bytes of a blob, if it is kept.
     pub fn blob(&mut self, hash: &Hash) -> Result<Option<Vec<u8>>, Trouble> {
         blob::get(self.db(), hash)
+    }
+
+    /// Some bytes of a content, if it is kept.
+    pub fn part(&mut self, content: &Content, part: Part) -> Result<Option<Vec<u8>>, Trouble> {
+        blob::part(self.db(), content, part)
     }
 
     /// At most `limit` records after `from`, oldest first, with their hashes; of these processes or of all.

@@ -12,7 +12,7 @@ use crate::{
     schema::{Db, Flow},
     version::{bound, hash, number},
 };
-use abi::{Hash, Pid, Seq, limits, record::Record};
+use abi::{Hash, Pid, Seq, call::At, limits, record::Record};
 use rusqlite::{Row, params};
 use std::collections::BTreeSet;
 
@@ -82,6 +82,50 @@ pub(crate) fn replay(db: &Db, after: Seq, each: &mut dyn FnMut(Record)) -> Resul
         Ok(Flow::Go)
     })?;
     Ok(count)
+}
+
+/// One record, with its hash.
+pub(crate) fn one(db: &Db, seq: Seq) -> Result<Option<(Record, Hash)>, Trouble> {
+    let mut found = None;
+    db.each("SELECT seq, pid, prev, hash, body FROM records WHERE seq = ?", [bound(seq)], |row| {
+        let (record, _, hash) = read(db, row)?;
+        found = Some((record, hash));
+        Ok(Flow::Stop)
+    })?;
+    Ok(found)
+}
+
+/// Hands over the records of a process after one and up to another.
+pub(crate) fn each_of(
+    db: &Db,
+    pid: Pid,
+    (after, upto): (Seq, Seq),
+    take: &mut dyn FnMut(Record),
+) -> Result<(), Trouble> {
+    let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE pid = ? AND seq > ? AND seq <= ?
+               ORDER BY seq";
+    db.each(sql, params![pid.0.cast_signed(), bound(after), bound(upto)], |row| {
+        take(read(db, row)?.0);
+        Ok(Flow::Go)
+    })
+}
+
+/// The last record that is not later than this moment.
+pub(crate) fn seq_at(db: &Db, at: At) -> Result<Seq, Trouble> {
+    let time = match at {
+        At::Seq(seq) => return Ok(seq),
+        At::Time(time) => time,
+    };
+    // Time never runs backwards in the log, so halving finds it.
+    let (mut low, mut high) = (0, head(db)?.0.0);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        match one(db, Seq(middle))? {
+            Some((record, _)) if record.at <= time => low = middle,
+            _ => high = middle - 1,
+        }
+    }
+    Ok(Seq(low))
 }
 
 /// At most `limit` records after `from`, oldest first, with their hashes; of these processes or of all.

@@ -3,12 +3,13 @@
 //! Never here: `Fill` and `Agent`, which need the machine; a decision.
 
 use crate::{
-    Trouble, blob,
+    Trouble, blob, chain, conflict, retain,
     schema::{Db, Flow},
     tree, undo, version,
 };
 use abi::{
     Code, Content, Error, Hash, Seq, VersionId,
+    call::At,
     fact::{Edit, Fact, Haystack, Lookup, Match},
     limits,
     path::{Pattern, TreePath},
@@ -23,9 +24,9 @@ const MATCH_BYTES_MAX: u64 = 1024 * 1024;
 /// See the module.
 pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
     Ok(match lookup {
-        Lookup::Path { path, at } => Fact::Place(tree::place(db, path, *at)?),
+        Lookup::Path { path, at } => Fact::Place(tree::place(db, path, moment(db, *at)?)?),
         Lookup::Version { version } => Fact::Version(version::get(db, *version)?),
-        Lookup::Names { path, at } => names(db, path, *at)?,
+        Lookup::Names { path, at } => names(db, path, moment(db, *at)?)?,
         Lookup::Past { path } => past(db, path)?,
         Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
         Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
@@ -35,10 +36,28 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
             let bytes = blob::get(db, hash)?;
             Fact::Bytes(bytes.filter(|bytes| bytes.len() as u64 <= limits::ARGUMENT_BYTES_MAX))
         }
+        Lookup::Kept { version } => Fact::Holds(conflict::kept(db, *version)?),
+        Lookup::Conflict { version } => Fact::Conflict(conflict::get(db, *version)?),
+        Lookup::Conflicts { view } => {
+            let open = conflict::open(db, view)?;
+            Fact::Hits(open.into_iter().map(|(path, ours, _)| (path, ours.id, ours.label)).collect())
+        }
+        Lookup::Operation { op, view } => {
+            let versions = conflict::operation(db, *op, view, limits::LISTING_MAX)?;
+            Fact::Hits(versions.into_iter().map(|row| (row.path, row.id, row.label)).collect())
+        }
+        Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
+        Lookup::Surplus { rules, now } => Fact::Surplus(retain::surplus(db, rules, *now)?),
+        Lookup::Search { .. } => Fact::Hits(Vec::new()),
         Lookup::Fill { .. } | Lookup::Agent { .. } => {
             return Err(db.corrupt("the machine asked the store what only the machine can answer"));
         }
     })
+}
+
+/// A moment as the record it means.
+pub(crate) fn moment(db: &Db, at: Option<At>) -> Result<Option<Seq>, Trouble> {
+    at.map(|at| chain::seq_at(db, at)).transpose()
 }
 
 fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
@@ -52,7 +71,7 @@ fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
 }
 
 fn past(db: &Db, path: &TreePath) -> Result<Fact, Trouble> {
-    let versions = tree::history(db, path, limits::LISTING_MAX)?;
+    let versions = tree::history(db, path, None, limits::LISTING_MAX)?;
     let labels = versions.iter().map(|version| version.label).collect();
     Ok(Fact::Labels(versions.len() as u64, labels))
 }
@@ -164,9 +183,10 @@ fn replaced(text: &[u8], find: &[u8], put: &[u8]) -> Result<Vec<u8>, Error> {
 pub(crate) fn list(
     db: &Db,
     path: &TreePath,
-    at: Option<Seq>,
+    at: Option<At>,
     view: &[Pattern],
 ) -> Result<Vec<Entry>, Trouble> {
+    let at = moment(db, at)?;
     let mut all = Vec::new();
     let Some(dir) = tree::place(db, path, at)?.head.filter(|head| head.node == Node::Dir) else {
         return Ok(all);

@@ -1,4 +1,4 @@
-//! The file format of `workspace.db`, version 1, and how a connection to a file of the store is made.
+//! The file format of `workspace.db`, version 2, and how a connection to a file of the store is made.
 //!
 //! ```text
 //! meta       key ▸ value                                     what this file is, nothing of the log
@@ -8,10 +8,17 @@
 //! entries    id ▸ parent name file from_seq to_seq           where a file stands; to_seq null = now
 //! heads      file ▸ version                                  newest version that is not diverged
 //! snapshots  seq ▸ hash bytes                                kernel state after that record, the last two
+//! conflicts  version ▸ file                                  diverged versions that nobody has resolved
+//! mentions   id ▸ what seq                                   what `why` starts from: records that name an
+//!                                                            effect, a proposal, a label, a new process
+//! large      id ▸ hash* bytes chunks                         content above 64 KiB: names of its 1 MiB chunks
+//! gone       id ▸ hash* seq                                  bytes that were destroyed, and by which record
+//! thin       version ▸ seq swept                             versions whose bytes need not be kept
+//! segments   first ▸ last name hash                          old records, sealed in files of their own
 //!                                                            ▸ rowid key   * unique index
 //! ```
 //!
-//! `versions`, `entries` and `heads` are a fold of `records`; they are written in the record's transaction.
+//! `versions`, `entries`, `heads`, `conflicts`, `mentions`, `gone` are a fold of `records`, in its transactions.
 //! All are rowid tables with indexes beside, which write three times faster than tables clustered by a hash.
 //! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
 //! file of a later format, or of another program, is refused before anything is written to it.
@@ -46,7 +53,7 @@ pub struct Options {
 /// Marks a file as a workspace's: "SkWs".
 const APPLICATION: i32 = i32::from_be_bytes(*b"SkWs");
 /// Latest format of `workspace.db` this program knows.
-const FORMAT: u32 = abi::limits::WORKSPACE_FORMAT;
+pub(crate) const FORMAT: u32 = abi::limits::WORKSPACE_FORMAT;
 /// Statements kept prepared: more than this crate has.
 const STATEMENTS: usize = 64;
 
@@ -71,6 +78,20 @@ CREATE INDEX entries_past ON entries(parent, name, from_seq);
 CREATE INDEX entries_file ON entries(file);
 CREATE TABLE heads(file INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT;
 CREATE TABLE snapshots(seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, bytes BLOB NOT NULL) STRICT;
+";
+
+/// What format 2 adds.
+pub(crate) const SECOND: &str = "
+CREATE TABLE conflicts(version INTEGER PRIMARY KEY, file INTEGER NOT NULL) STRICT;
+CREATE INDEX conflicts_file ON conflicts(file);
+CREATE TABLE mentions(id INTEGER PRIMARY KEY, what BLOB NOT NULL, seq INTEGER NOT NULL) STRICT;
+CREATE INDEX mentions_what ON mentions(what);
+CREATE TABLE large(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, bytes INTEGER NOT NULL,
+  chunks BLOB NOT NULL) STRICT;
+CREATE TABLE gone(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE thin(version INTEGER PRIMARY KEY, seq INTEGER NOT NULL, swept INTEGER NOT NULL) STRICT;
+CREATE TABLE segments(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, name TEXT NOT NULL,
+  hash BLOB NOT NULL) STRICT;
 ";
 
 /// A file of the store and the connection to it.
@@ -278,7 +299,7 @@ pub(crate) fn beside(file: &Path, end: &str) -> PathBuf {
 /// Makes `workspace.db`, with the root directory as version 0.
 pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
     let sql = format!(
-        "{TABLES}
+        "{TABLES}{SECOND}
         INSERT INTO versions VALUES(0, 1, 1, zeroblob(32), 0, 493, 0, 0, 'system:kernel', 0, 0, 0, 0, '/',
           NULL, 0, x'{}');
         INSERT INTO heads VALUES(1, 0);
@@ -298,5 +319,7 @@ pub(crate) fn check_workspace(file: &Path, connection: &Connection) -> Result<()
 pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
     let connection = connect(file, APPLICATION, FORMAT, options)?;
     shape::check(file, &connection)?;
-    Ok(Db { file: file.to_path_buf(), connection })
+    let db = Db { file: file.to_path_buf(), connection };
+    crate::migrate::run(&db)?;
+    Ok(db)
 }

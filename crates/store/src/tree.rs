@@ -9,7 +9,7 @@
 //! Never here: whether a change may be made; paths that do not come out of `entries`.
 
 use crate::{
-    Trouble,
+    Trouble, conflict, retain,
     schema::{Db, Flow},
     version::{self, AFTER, bound, number, select_version},
 };
@@ -57,9 +57,14 @@ fn stand(
     change: &Change,
     message: Option<Content>,
 ) -> Result<(), Trouble> {
+    let replaced = if change.scratch { head(db, change.file, None)? } else { None };
     version::insert(db, record, op, change, message)?;
+    conflict::fold(db, change)?;
     if change.diverged {
         return Ok(());
+    }
+    if let Some(replaced) = replaced {
+        retain::spare(db, replaced.id, record.seq)?;
     }
     let (file, id) = (change.file.0.cast_signed(), change.version.0.cast_signed());
     db.run(
@@ -216,6 +221,11 @@ pub(crate) fn path_of(db: &Db, file: FileId) -> Result<Option<TreePath>, Trouble
     Ok(TreePath::parse(&format!("/{}", names.join("/"))).ok())
 }
 
+/// The path of a name in a directory that stands.
+pub(crate) fn path_below(db: &Db, dir: FileId, name: &str) -> Result<Option<TreePath>, Trouble> {
+    Ok(path_of(db, dir)?.and_then(|path| path.join(name).ok()))
+}
+
 /// Hands over name and head of each entry of a directory, by name, until it is told to stop.
 pub(crate) fn children(
     db: &Db,
@@ -270,7 +280,12 @@ pub(crate) fn labels(db: &Db, dir: FileId, at: Option<Seq>) -> Result<(u64, BTre
 }
 
 /// Versions of the file that stands at a path, or stood there last; newest first, diverged ones too.
-pub(crate) fn history(db: &Db, path: &TreePath, limit: u32) -> Result<Vec<Version>, Trouble> {
+pub(crate) fn history(
+    db: &Db,
+    path: &TreePath,
+    before: Option<VersionId>,
+    limit: u32,
+) -> Result<Vec<Version>, Trouble> {
     let mut file = ROOT;
     for name in path.names() {
         let sql = "SELECT file FROM entries WHERE parent = ? AND name = ?
@@ -280,8 +295,9 @@ pub(crate) fn history(db: &Db, path: &TreePath, limit: u32) -> Result<Vec<Versio
             None => return Ok(Vec::new()),
         }
     }
-    let sql = select_version!(" FROM versions v WHERE v.file = ? ORDER BY v.id DESC LIMIT ?");
-    db.all(sql, params![file.0.cast_signed(), limit.min(limits::LISTING_MAX)], version::read)
+    let sql = select_version!(" FROM versions v WHERE v.file = ? AND v.id < ? ORDER BY v.id DESC LIMIT ?");
+    let before = before.map_or(i64::MAX, |id| i64::try_from(id.0).unwrap_or(i64::MAX));
+    db.all(sql, params![file.0.cast_signed(), before, limit.min(limits::LISTING_MAX)], version::read)
 }
 
 /// Everything at and below a path: path, directory, head; parents before what is in them.

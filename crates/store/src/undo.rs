@@ -12,7 +12,7 @@
 //! a write.
 
 use crate::{
-    Trouble,
+    Trouble, conflict,
     schema::{Db, Flow},
     tree::{self, When},
     version::{self, number, select_version},
@@ -54,21 +54,28 @@ pub(crate) fn rows(db: &Db, undo: &Undo) -> Result<Option<Vec<UndoRow>>, Trouble
     };
     let Some(found) = found else { return Ok(None) };
     let mut plans = Vec::new();
-    for (head, untouched, before) in found {
+    for (head, untouched, before, made) in found {
         let before = before.filter(|before| before.node != Node::Gone);
         // What was not there before and is not there now is as it should be.
         if head.node == Node::Gone && before.is_none() {
             continue;
         }
+        // What is not kept any more cannot come back.
+        let lost = match &before {
+            Some(before) => !conflict::kept(db, before.id)?,
+            None => false,
+        };
+        let (untouched, made) = (untouched && !lost, made.filter(|_| !lost));
         let keeps = matches!(undo, Undo::Version(_));
-        plans.push(plan(db, head, untouched, before, if keeps { Spot::Last } else { Spot::OfBefore })?);
+        let spot = if keeps { Spot::Last } else { Spot::OfBefore };
+        plans.push(plan(db, (head, untouched), before, made, spot)?);
     }
     leave(&mut plans);
     Ok(Some(plans.into_iter().map(|plan| plan.row).collect()))
 }
 
 /// A file's head, whether that is what is to be undone, and what was before.
-type Found = (Version, bool, Option<Version>);
+type Found = (Version, bool, Option<Version>, Option<Version>);
 
 fn operation(db: &Db, op: OpId) -> Result<Option<Vec<Found>>, Trouble> {
     let sql = "SELECT file, min(id) FROM versions WHERE op = ? AND id <> 0 GROUP BY file ORDER BY 2 LIMIT ?";
@@ -78,7 +85,11 @@ fn operation(db: &Db, op: OpId) -> Result<Option<Vec<Found>>, Trouble> {
     for (file, first) in &files {
         if let Some(head) = tree::head(db, *file, None)? {
             let untouched = head.op == op;
-            all.push((head, untouched, tree::earlier(db, *file, *first)?));
+            let sql = select_version!(
+                " FROM versions v WHERE v.file = ? AND v.op = ? AND v.diverged = 0 ORDER BY v.id DESC LIMIT 1"
+            );
+            let made = db.one(sql, [file.0.cast_signed(), op.0.cast_signed()], version::read)?;
+            all.push((head, untouched, tree::earlier(db, *file, *first)?, made));
         }
     }
     Ok((!files.is_empty()).then_some(all))
@@ -101,7 +112,7 @@ fn process(db: &Db, pid: Pid) -> Result<Option<Vec<Found>>, Trouble> {
         );
         let before = db.one(sql, [file.0.cast_signed(), pid.0.cast_signed()], version::read)?;
         let untouched = head.pid == pid;
-        all.push((head, untouched, before));
+        all.push((head, untouched, before, None));
     }
     Ok((!files.is_empty()).then_some(all))
 }
@@ -109,7 +120,7 @@ fn process(db: &Db, pid: Pid) -> Result<Option<Vec<Found>>, Trouble> {
 fn one(db: &Db, id: VersionId) -> Result<Option<Vec<Found>>, Trouble> {
     let Some(version) = version::get(db, id)? else { return Ok(None) };
     let head = tree::head(db, version.file, None)?;
-    Ok(Some(head.into_iter().map(|head| (head, true, Some(version.clone()))).collect()))
+    Ok(Some(head.into_iter().map(|head| (head, true, Some(version.clone()), None)).collect()))
 }
 
 /// Where a file is put back.
@@ -123,9 +134,9 @@ enum Spot {
 
 fn plan(
     db: &Db,
-    head: Version,
-    untouched: bool,
+    (head, untouched): (Version, bool),
     before: Option<Version>,
+    made: Option<Version>,
     back: Spot,
 ) -> Result<Plan, Trouble> {
     let now = tree::spot(db, head.file, When::Now)?;
@@ -158,7 +169,23 @@ fn plan(
     let goes = untouched && head.node == Node::Dir && !stays_dir;
     let holds = if goes { inside(db, head.file)? } else { Vec::new() };
     let (file, label, node) = (head.file, head.label, head.node);
-    let row = UndoRow { path, file, dir, head: head.id, untouched, before, label, moved_from };
+    let of_file = |version: &Version| version.node == Node::File && version.id != head.id;
+    let made_content = made.as_ref().filter(|made| of_file(made) && now.is_some()).map(|made| made.content);
+    let head_content = (head.node == Node::File).then_some((head.content, head.mode));
+    let made = made.map_or(head.id, |made| made.id);
+    let row = UndoRow {
+        path,
+        file,
+        dir,
+        head: head.id,
+        untouched,
+        made,
+        made_content,
+        head_content,
+        before,
+        label,
+        moved_from,
+    };
     Ok(Plan { row, node, needs, holds })
 }
 

@@ -3,7 +3,9 @@
 use crate::{
     Batch, Options, Trouble, blob,
     chain::{self, Head},
+    retain,
     schema::{self, Db},
+    scrub,
     version::{bound, hash, number},
 };
 use abi::{Hash, Pid, Seq, record::Record};
@@ -29,6 +31,7 @@ impl Workspace {
     /// Opens one that is there.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Trouble> {
         let db = schema::open(&dir.join(FILE), options)?;
+        scrub::run(&db)?;
         let head = chain::head(&db)?;
         Ok(Self { db, head })
     }
@@ -63,6 +66,19 @@ impl Workspace {
     /// Hands over every record after `after`, oldest first, and proves the chain; says how many.
     pub fn replay(&self, after: Seq, each: &mut dyn FnMut(Record)) -> Result<u64, Trouble> {
         chain::replay(&self.db, after, each)
+    }
+
+    /// Takes the bytes of versions that need not be kept; says how many contents went.
+    pub fn sweep(&mut self) -> Result<u64, Trouble> {
+        let batch = self.begin()?;
+        let went = retain::sweep(batch.db())?;
+        batch.commit()?;
+        Ok(went)
+    }
+
+    /// Takes purged bytes out of every file of the workspace.
+    pub fn scrub(&mut self) -> Result<(), Trouble> {
+        scrub::run(&self.db)
     }
 
     /// Starts a transaction. Nothing of it is there until it is committed.

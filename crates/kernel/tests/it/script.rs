@@ -443,6 +443,7 @@ impl Run {
         } else if matches!(body, Body::Armed { .. } | Body::TimerFired { .. }) {
             self.shown.push(format!("- {}", body.word()));
         }
+        let of = body.clone();
         let event = Event { at: self.wall, mono: self.mono, body };
         let plan = self.kernel.plan(&event);
         assert!(plan.as_ref().map_or(0, Vec::len) <= abi::limits::LOOKUPS_MAX, "too many lookups");
@@ -465,7 +466,7 @@ impl Run {
         self.shown.extend(decision.records.iter().map(|record| show.record(record)));
         self.shown.extend(decision.effects.iter().filter_map(|effect| show.effect(effect)));
         self.shown.extend(decision.alarms.iter().map(|alarm| format!("ALARM {}", alarm.message)));
-        decision.effects.into_iter().for_each(|effect| self.carry_out(effect));
+        decision.effects.into_iter().for_each(|effect| self.carry_out(&of, effect));
     }
 
     fn keep(&mut self, record: &Record) {
@@ -474,8 +475,20 @@ impl Run {
         self.world.fold(record);
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, of: &Body, effect: Effect) {
         match effect {
+            Effect::Merge(wants) => {
+                let (of, mut merges, round) = match of.clone() {
+                    Body::Merged { of, merges, round } => (of, merges, round),
+                    of => (Box::new(of), Vec::new(), 0),
+                };
+                for merge in wants {
+                    let made = self.world.merged(&merge);
+                    merges.push((merge, made));
+                }
+                self.todo.push_back(Body::Merged { of, merges, round: round + 1 });
+            }
+            Effect::Scrub { reply } => self.todo.push_back(Body::ControlEnded { reply, result: Ok(()) }),
             Effect::Model(call) => self.models.push(call),
             Effect::Tool { pid, step, index, answer } => {
                 let Asked { name, args, call } = self.answers[&answer][index as usize].clone();

@@ -262,6 +262,11 @@ impl Show<'_> {
             Effect::Probe { effect, mount, kind, .. } => {
                 format!("do probe {} {mount} {kind}", self.effect_name(effect))
             }
+            Effect::Merge(merges) => {
+                let paths: Vec<&str> = merges.iter().map(|merge| merge.path.as_str()).collect();
+                format!("do merge {}", paths.join(" "))
+            }
+            Effect::Scrub { reply } => format!("do scrub {reply}"),
             Effect::Control { reply, word } => format!("do control {reply} {word:?}"),
         })
     }

@@ -5,7 +5,7 @@ use crate::world::World;
 use abi::{
     CapId, Content, OpId, Pid, ProposalId, Seq, VersionId,
     agent::{AgentDef, Postcondition, Restart},
-    call::{Call, Fields, Lane, Origin, Ruling, Text, Undo, Write},
+    call::{At, Call, Fields, Lane, Origin, Ruling, Sought, Take, Text, Undo, Write},
     cap::Grant,
     control,
     path::TreePath,
@@ -78,13 +78,20 @@ impl Words {
 
     /// The call this line is.
     pub fn call(&self, world: &mut World) -> Call {
-        let at = self.number("at").map(Seq);
+        let at = self.number("at").map(|at| At::Seq(Seq(at)));
         let base = self.number("base").map(VersionId);
         match self.at(0) {
-            "read" => Call::Read { path: self.path(1), at },
+            "read" => Call::Read {
+                path: self.path(1),
+                at,
+                version: self.number("version").map(VersionId),
+                part: None,
+            },
             "list" => Call::List { path: self.path(1), at },
-            "history" => Call::History { path: self.path(1), limit: 100 },
-            "write" | "append" | "patch" | "dir" | "link" | "restore" => self.write(world),
+            "history" => Call::History { path: self.path(1), before: None, limit: 100 },
+            "write" | "append" | "patch" | "dir" | "link" | "restore" | "resolve" => self.write(world),
+            "search" => self.search(),
+            "operation" => Call::Operation { op: OpId(self.id(1)), limit: 100 },
             "move" => Call::Move { from: self.path(1), to: self.path(2), base },
             "remove" => Call::Remove { path: self.path(1), base, tree: self.get(2) == "tree" },
             "spawn" => Call::Spawn {
@@ -134,6 +141,11 @@ impl Words {
         }
     }
 
+    fn search(&self) -> Call {
+        let (path, author, label, since, until, at) = (None, None, None, None, None, None);
+        Call::Search(Sought { query: self.at(1).into(), path, author, label, since, until, at, limit: 20 })
+    }
+
     fn write(&self, world: &mut World) -> Call {
         let write = match self.at(0) {
             "write" => {
@@ -147,6 +159,14 @@ impl Words {
             }
             "dir" => Write::Dir,
             "link" => Write::Link(self.value(2, world)),
+            "resolve" => {
+                let take = match self.at(2) {
+                    "ours" => Take::Ours,
+                    "theirs" => Take::Theirs,
+                    _ => Take::Text(self.value(2, world)),
+                };
+                Write::Resolve { version: VersionId(self.number("version").unwrap()), take }
+            }
             _ => Write::Restore(self.undo()),
         };
         let base = self.number("base").map(VersionId);

@@ -4,13 +4,13 @@
 use abi::{
     Code, Content, Error, FileId, Hash, LabelId, Seq, VersionId,
     agent::{AgentDef, Parsed},
-    call::Undo,
-    fact::{Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
+    call::{At, Undo},
+    fact::{Conflict, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
     path::TreePath,
     record::{Entry, Record},
     tree::{Change, Node, UndoRow, Version},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands where: the directory it is in, and the head.
 type Heads = BTreeMap<TreePath, (FileId, Version)>;
@@ -87,10 +87,10 @@ impl World {
 
     fn answer(&mut self, lookup: &Lookup) -> Fact {
         match lookup {
-            Lookup::Path { path, at } => Fact::Place(self.place(path, *at)),
+            Lookup::Path { path, at } => Fact::Place(self.place(path, moment(at))),
             Lookup::Version { version } => Fact::Version(self.versions.get(version).cloned()),
             Lookup::Names { path, at } => {
-                let heads = self.as_of(*at);
+                let heads = self.as_of(moment(at));
                 let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path));
                 let labels: Vec<LabelId> = rows.map(|(_, (_, head))| head.label).collect();
                 Fact::Labels(labels.len() as u64, labels.into_iter().collect())
@@ -115,7 +115,72 @@ impl World {
             }
             Lookup::Agent { name } => Fact::Agent(self.agent(name)),
             Lookup::Bytes { hash } => Fact::Bytes(self.blobs.get(hash).cloned()),
+            Lookup::Kept { version } => {
+                let version = self.versions.get(version);
+                Fact::Holds(version.is_some_and(|version| self.blobs.contains_key(&version.content.hash)))
+            }
+            Lookup::Conflict { version } => Fact::Conflict(self.conflict(*version)),
+            Lookup::Conflicts { view } => Fact::Hits(self.hits(view, &|version| self.is_open(version))),
+            Lookup::Operation { op, view } => Fact::Hits(self.hits(view, &|version| version.op == *op)),
+            Lookup::Search { sought, view } => Fact::Hits(self.hits(view, &|version| {
+                let stands = self.heads.values().any(|(_, head)| head.id == version.id);
+                let bytes = self.blobs.get(&version.content.hash).cloned().unwrap_or_default();
+                stands && abi::scan::has_text(&bytes, sought.query.as_bytes())
+            })),
+            Lookup::Purge { path } => Fact::Purge(Ok(self.doomed(path))),
+            Lookup::Surplus { rules, .. } => Fact::Surplus(self.surplus(rules)),
         }
+    }
+
+    fn is_open(&self, version: &Version) -> bool {
+        let resolves = |other: &Version| other.parents.iter().skip(1).any(|parent| *parent == version.id);
+        version.diverged && !self.versions.values().any(resolves)
+    }
+
+    fn conflict(&self, id: VersionId) -> Option<Conflict> {
+        let version = self.versions.get(&id).filter(|version| version.diverged)?.clone();
+        let file = &self.files[&version.file];
+        let last = file.iter().rev().find(|past| !past.version.diverged)?;
+        let stands = self.heads.iter().find(|(_, (_, head))| head.file == version.file);
+        let path = stands.map_or(last.version.path.clone(), |(path, _)| path.clone());
+        let free = stands.is_some() || !self.heads.contains_key(&path);
+        let (open, head, dir) = (self.is_open(&version), last.version.clone(), last.dir);
+        Some(Conflict { version, open, head, path, dir, free })
+    }
+
+    fn hits(
+        &self,
+        view: &abi::fact::View,
+        wanted: &dyn Fn(&Version) -> bool,
+    ) -> Vec<(TreePath, VersionId, LabelId)> {
+        let shown = self.versions.values().filter(|version| view.shows(version.path.as_str()));
+        shown.filter(|version| wanted(version)).map(|row| (row.path.clone(), row.id, row.label)).collect()
+    }
+
+    fn doomed(&self, path: &TreePath) -> Option<Doomed> {
+        let all: Vec<&Version> = self.versions.values().filter(|version| version.path == *path).collect();
+        let files: BTreeSet<FileId> = all.iter().map(|version| version.file).collect();
+        let standing = self.heads.get(path).map(|(dir, head)| (*dir, head.clone()));
+        let (versions, bytes) = (all.len() as u64, all.iter().map(|version| version.content.bytes).sum());
+        let doomed =
+            Doomed { files: files.into_iter().collect(), standing, versions, bytes, kept: Vec::new() };
+        (!all.is_empty()).then_some(doomed)
+    }
+
+    /// All but the last version of what a rule names.
+    fn surplus(&self, rules: &[abi::tree::Retain]) -> Vec<VersionId> {
+        let named = |version: &&Version| {
+            let heads = self.heads.values().any(|(_, head)| head.id == version.id);
+            !heads && rules.iter().any(|rule| rule.pattern.matches(version.path.as_str()))
+        };
+        self.versions.values().filter(named).map(|version| version.id).collect()
+    }
+
+    /// Three contents as one, if they go together.
+    pub fn merged(&mut self, merge: &abi::tree::Merge) -> Option<Content> {
+        let text = |content: &Content| String::from_utf8(self.blobs[&content.hash].clone()).unwrap();
+        let merged = diffy::merge(&text(&merge.base), &text(&merge.ours), &text(&merge.theirs)).ok()?;
+        Some(self.put(merged.as_bytes()))
     }
 
     fn as_of(&self, at: Option<Seq>) -> Heads {
@@ -212,18 +277,25 @@ impl World {
             before: before.filter(|version| version.node != Node::Gone),
             label: now.version.label,
             moved_from: file[first_mine..=last_mine].iter().find_map(|past| past.moved_from.clone()),
+            made: file[last_mine].version.id,
+            made_content: (file[last_mine].version.node == Node::File)
+                .then_some(file[last_mine].version.content),
+            head_content: (now.version.node == Node::File).then_some((now.version.content, now.version.mode)),
         })
     }
 
     fn fill(&self, query: &Query) -> Vec<u8> {
         match query {
-            Query::Read { path, at } => {
-                let heads = self.as_of(*at);
+            Query::Operation { .. } | Query::Search { .. } | Query::Conflicts { .. } | Query::Why { .. } => {
+                format!("{query:?}").into_bytes()
+            }
+            Query::Read { path, at, .. } => {
+                let heads = self.as_of(moment(at));
                 let head = heads.get(path).and_then(|(_, head)| self.blobs.get(&head.content.hash));
                 head.cloned().unwrap_or_default()
             }
             Query::List { path, at, view } => {
-                let heads = self.as_of(*at);
+                let heads = self.as_of(moment(at));
                 let below = heads.keys().filter(|at| at.parent().as_ref() == Some(path));
                 let seen = |at: &&TreePath| {
                     view.iter().any(|pattern| {
@@ -296,4 +368,12 @@ fn root() -> Version {
         message: None,
         path: TreePath::root(),
     }
+}
+
+/// Scripts know no other moments than records.
+fn moment(at: &Option<At>) -> Option<Seq> {
+    at.map(|at| match at {
+        At::Seq(seq) => seq,
+        At::Time(_) => panic!("a script asks for a time"),
+    })
 }

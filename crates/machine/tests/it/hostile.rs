@@ -27,7 +27,7 @@ fn what_is_no_request_is_told_so() {
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":[]}\n", -32600),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"more\":1}\n", -32600),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"lst\"}\n", -33009),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"search\"}\n", -33011),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"watch\"}\n", -33011),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":{\"pth\":\"/\"}}\n", -33009),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":{\"path\":\"/../x\"}}\n", -33009),
         (

@@ -298,7 +298,8 @@ impl Rig {
         let Some(mut room) = self.room.take() else { return };
         let caller = Caller::Operator(OPERATOR.to_owned());
         let reply = abi::ReplyTo(OWN_REPLIES);
-        let body = Body::Call { caller, reply, call: Call::Read { path, at: None } };
+        let body =
+            Body::Call { caller, reply, call: Call::Read { path, at: None, version: None, part: None } };
         let at = self.ledger.at.max(self.clock.wall());
         let mut gate = Gate::new(self.dir.path().to_owned(), options(None), Followers::None, None);
         let turned = room.turn(vec![Input::now(&*self.clock, body, Vec::new())], &mut gate);

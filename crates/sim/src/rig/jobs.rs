@@ -10,7 +10,7 @@ use abi::{
 use drivers::{Flow, Model, ModelError, Mount, Prompt, RawUsage, Said};
 use machine::{
     clock::Clock,
-    job::{self, EffectJob, ModelJob},
+    job::{self, EffectJob, MergeJob, ModelJob},
     turn::Out,
 };
 
@@ -26,6 +26,8 @@ pub enum Job {
     Send(EffectJob),
     /// Ask whether it was.
     Probe(EffectJob),
+    /// Merge texts.
+    Merge(Box<MergeJob>),
     /// A control word.
     Control(ReplyTo),
 }
@@ -57,6 +59,7 @@ impl Rig {
                     let due = self.clock.mono().saturating_add(after_us).saturating_add(late);
                     self.timers.push((due, timer));
                 }
+                Out::Merge(job) => self.jobs.push(Job::Merge(job)),
                 out => self.report_finding([finding("gate", format!("{out:?} left before its commit"))]),
             }
         }
@@ -79,8 +82,8 @@ impl Rig {
                 Out::Probe(job) => self.jobs.push(Job::Probe(job)),
                 Out::Next(input) => self.inbox.push_back(input),
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
-                Out::Follow { .. } | Out::Records(_) | Out::Alarm(_) => {}
-                Out::Extend { .. } | Out::Cut { .. } | Out::Timer { .. } => {
+                Out::Follow { .. } | Out::Records(_) | Out::Alarm(_) | Out::Upload { .. } => {}
+                Out::Extend { .. } | Out::Cut { .. } | Out::Timer { .. } | Out::Merge(_) => {
                     self.report_finding([finding("gate", format!("{out:?} waited for a commit"))]);
                 }
             }
@@ -141,6 +144,7 @@ impl Rig {
                 }
                 ended
             }
+            Job::Merge(job) => job::run_merge(&job),
             Job::Control(reply) => (Body::ControlEnded { reply, result: Ok(()) }, Vec::new()),
         };
         if generation == self.generation {

@@ -124,6 +124,7 @@ fn wrote(op: u64, version: u64, path: &str, parents: &[u64]) -> Entry {
         label: LabelId(1),
         parents: parents.iter().map(|id| VersionId(*id)).collect(),
         diverged: false,
+        scratch: false,
     };
     Entry::Wrote { op: OpId(op), changes: vec![change], message: None, undoes: None }
 }

@@ -62,7 +62,7 @@ fn rows() -> Vec<Row> {
         ("a number for a path", call("list", r#"{"path":7}"#), INVALID, "path"),
         ("a huge number", call("read", r#"{"path":"/","at":1e400}"#), PARSE, "not JSON"),
         ("a negative number", call("read", r#"{"path":"/","at":-1}"#), INVALID, "at"),
-        ("not served", call("search", r#"{"text":"x"}"#), UNAVAILABLE, "served: list read"),
+        ("not served", call("watch", r#"{"text":"x"}"#), UNAVAILABLE, "served: list read"),
         ("bad base64", call("write", r#"{"path":"/data/x","base64":"%%%"}"#), INVALID, "base64"),
         (
             "another workspace's name",

@@ -3,7 +3,7 @@
 use crate::story::{QUICK, Story, other, path};
 use abi::{
     OpId, Pid, Seq, VersionId,
-    call::Undo,
+    call::{At, Undo},
     fact::Lookup,
     path::{Pattern, TreePath},
     record::Record,
@@ -65,11 +65,11 @@ fn ask(batch: &mut store::Batch<'_>) -> Result<(), Trouble> {
     ];
     for path in ["/", "/b", "/b/x", "/b/c/z"].map(path) {
         lookups.push(Lookup::Below { path: path.clone() });
-        for at in [None, Some(Seq(2))] {
+        for at in [None, Some(At::Seq(Seq(2)))] {
             lookups.push(Lookup::Path { path: path.clone(), at });
             lookups.push(Lookup::Names { path: path.clone(), at });
         }
-        let _ = batch.history(&path, 99);
+        let _ = batch.history(&path, None, 99);
         let _ = batch.list(&path, None, &[Pattern::everything()]);
     }
     for lookup in lookups {

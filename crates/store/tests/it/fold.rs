@@ -3,6 +3,7 @@
 use crate::story::{Story, path, scripts};
 use abi::{
     Seq,
+    call::At,
     fact::{Fact, Lookup},
     path::{Pattern, TreePath},
     tree::{Entry, Node},
@@ -38,7 +39,7 @@ fn a_script_makes_a_tree() {
 fn a_directory_is_renamed_by_one_row_and_the_past_keeps_its_name() {
     let mut story = Story::of("1 dir /a\n 1 file /a/x one\n 1 move /a /b\n 1 file /b/x two");
     let mut at = |text: &str, seq: u64| {
-        let place = story.ask(Lookup::Path { path: path(text), at: Some(Seq(seq)) });
+        let place = story.ask(Lookup::Path { path: path(text), at: Some(At::Seq(Seq(seq))) });
         let Fact::Place(place) = place else { panic!("another fact") };
         place.head.map(|head| story.shown(&path(text), &head))
     };
@@ -73,6 +74,7 @@ fn compare(story: &mut Story, path: &TreePath, at: Option<Seq>) {
         own.map(|((_, name), file)| (name.clone(), state.heads[file].clone())).collect()
     });
     let labels: BTreeSet<_> = inside.iter().map(|(_, head)| head.label).collect();
+    let at = at.map(At::Seq);
     let names = story.ask(Lookup::Names { path: path.clone(), at });
     assert_eq!(names, Fact::Labels(inside.len() as u64, labels), "{path} {at:?}");
     assert_eq!(story.ask(Lookup::Path { path: path.clone(), at }), Fact::Place(place), "{path} {at:?}");
@@ -118,7 +120,7 @@ proptest! {
                 let own = story.model.versions.values().filter(|version| version.file == head.file);
                 let mut want: Vec<_> = own.cloned().collect();
                 want.sort_by_key(|version| std::cmp::Reverse(version.id));
-                let got = story.workspace.begin().unwrap().history(&path, u32::MAX).unwrap();
+                let got = story.workspace.begin().unwrap().history(&path, None, u32::MAX).unwrap();
                 prop_assert_eq!(got, want);
             }
         }

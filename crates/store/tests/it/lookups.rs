@@ -139,12 +139,12 @@ fn a_history_outlives_its_path() {
         ("/", 9, &[0]),
     ];
     for (at, limit, want) in rows {
-        let got = story.workspace.begin().unwrap().history(&path(at), *limit).unwrap();
+        let got = story.workspace.begin().unwrap().history(&path(at), None, *limit).unwrap();
         let got: Vec<u64> = got.iter().map(|version| version.id.0).collect();
         assert_eq!(got, *want, "{at}");
     }
     let mut story = Story::of("1 dir /a; file /a/x one\n 1 stale /a/x three\n 1 gone /a");
-    let got = story.workspace.begin().unwrap().history(&path("/a/x"), 9).unwrap();
+    let got = story.workspace.begin().unwrap().history(&path("/a/x"), None, 9).unwrap();
     assert_eq!(got.iter().map(|version| version.id.0).collect::<Vec<_>>(), [4, 3, 2]);
 }
 
@@ -164,6 +164,7 @@ fn a_tree_too_large_for_an_operation_is_said_to_be() {
         label: LabelId(0),
         parents: vec![],
         diverged: false,
+        scratch: false,
     };
     let most = limits::OPERATION_ENTRIES_MAX as u64;
     let wrote = |ids: std::ops::Range<u64>, op: u64| abi::record::Entry::Wrote {

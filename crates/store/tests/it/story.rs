@@ -170,6 +170,7 @@ impl Story {
             label: LabelId((self.versions % 3) as u32),
             parents: (1..=self.versions % 3).map(VersionId).collect(),
             diverged: false,
+            scratch: false,
         }
     }
 

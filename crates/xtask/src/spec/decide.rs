@@ -40,7 +40,7 @@ pub fn decide(_: &Rig<'_>) -> Result<Vec<Row>, String> {
 type Make = fn(TreePath, u64) -> Call;
 
 fn read(path: TreePath, _: u64) -> Call {
-    Call::Read { path, at: None }
+    Call::Read { path, at: None, version: None, part: None }
 }
 
 fn write(path: TreePath, ix: u64) -> Call {

@@ -97,6 +97,7 @@ pub fn change(ix: u64, version: u64, content: Content) -> Change {
         label: label(ix),
         parents: Vec::new(),
         diverged: false,
+        scratch: false,
     }
 }
 
@@ -136,5 +137,10 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Fill { .. } => Fact::Filled(Content::of(b"filled")),
         Lookup::Agent { name } => Fact::Agent(Err(abi::Error::new(abi::Code::NotFound, name.clone()))),
         Lookup::Bytes { .. } => Fact::Bytes(None),
+        Lookup::Kept { .. } => Fact::Holds(true),
+        Lookup::Conflict { .. } => Fact::Conflict(None),
+        Lookup::Conflicts { .. } | Lookup::Operation { .. } | Lookup::Search { .. } => Fact::Hits(vec![]),
+        Lookup::Purge { .. } => Fact::Purge(Ok(None)),
+        Lookup::Surplus { .. } => Fact::Surplus(vec![]),
     }
 }

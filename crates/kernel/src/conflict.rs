@@ -1,0 +1,201 @@
+//! Two changes of one version. A text's are merged, if both go together; else the later one is kept beside
+//! the head as a diverged version, its writer is told, and somebody resolves it. Never last-write-wins,
+//! never markers inside a file.
+//!
+//! Merging is a worker's: the first decision of an event only asks for it, the event comes again with the
+//! result, and is decided anew against the head of that moment.
+
+use crate::{
+    Kernel,
+    authority::Want,
+    files::{self, Draft},
+    step::{Found, Step},
+};
+use abi::{
+    Code, Content, Error, FileId, Micros, Pid, VersionId,
+    answer::Answer,
+    call::{Call, Take, Write},
+    cap::Rights,
+    fact::{Conflict, Fact, Facts, Lookup},
+    limits,
+    path::TreePath,
+    tree::{Change, Merge, Node, Version},
+};
+use alloc::{format, vec, vec::Vec};
+
+/// Names of files whose lines can be merged.
+const MERGED: [&str; 4] = [".json", ".md", ".txt", ".yaml"];
+
+/// What is known of a merge.
+pub enum Merged {
+    /// It has been asked for: nothing is decided now.
+    Asked,
+    /// Both go together.
+    Clean(Content),
+    /// They do not, or nobody may try.
+    No,
+}
+
+/// Looks a merge up, or asks for it.
+pub fn merged(step: &mut Step<'_>, merge: &Merge) -> Merged {
+    let name = merge.path.name();
+    let small = |content: &Content| content.bytes <= limits::MERGE_BYTES_MAX;
+    let texts = [&merge.base, &merge.ours, &merge.theirs].into_iter().all(small);
+    if !texts || !MERGED.iter().any(|end| name.ends_with(end)) || step.approved.is_some() {
+        return Merged::No;
+    }
+    match step.merges.iter().find(|(known, _)| known == merge) {
+        Some((_, Some(content))) => Merged::Clean(*content),
+        Some((_, None)) => Merged::No,
+        None if step.round >= limits::MERGE_ROUNDS_MAX || step.wants.len() >= limits::MERGES_MAX => {
+            Merged::No
+        }
+        None => {
+            step.wants.push(merge.clone());
+            Merged::Asked
+        }
+    }
+}
+
+/// A write whose base is not the head any more.
+pub fn stale(
+    step: &mut Step<'_>,
+    draft: &Draft<'_>,
+    (head, dir): (&Version, FileId),
+    (base, from): (VersionId, Option<&Version>),
+) -> Result<Answer, Error> {
+    let of_this = |from: &&Version| from.file == head.file && from.node == Node::File;
+    if let Some(from) = from.filter(of_this).filter(|_| (draft.node, head.node) == (Node::File, Node::File)) {
+        let path = draft.path.clone();
+        let merge = Merge { path, base: from.content, ours: draft.content, theirs: head.content };
+        match merged(step, &merge) {
+            Merged::Asked => return Ok(Answer::DONE),
+            Merged::Clean(content) => return Ok(together(step, draft, (head, dir), (base, content))),
+            Merged::No => {}
+        }
+    }
+    let Draft { path, message, .. } = *draft;
+    let ours = beside(step, draft, (head, dir), base);
+    let version = ours.version;
+    let operation = files::wrote(step, vec![ours], message, None);
+    let message =
+        format!("{path} changed since version {base}; your text is kept beside it as version {version}");
+    let (code, theirs) = (Code::Conflict.word(), head.id);
+    Ok(Answer::Diverged { code, message, operation, base, ours: version, theirs })
+}
+
+fn beside(step: &Step<'_>, draft: &Draft<'_>, (head, dir): (&Version, FileId), base: VersionId) -> Change {
+    let mut ours = files::change(step, draft, head.file, dir);
+    ours.parents = vec![base];
+    ours.diverged = true;
+    ours
+}
+
+/// Both changes in a new head, made of the writer's version and of the head. The writer goes on from its own:
+/// it has not seen the other one's text.
+fn together(
+    step: &mut Step<'_>,
+    draft: &Draft<'_>,
+    (head, dir): (&Version, FileId),
+    (base, content): (VersionId, Content),
+) -> Answer {
+    let Draft { pid, path, mode, message, .. } = *draft;
+    let label = step.kernel.meaning(draft.label).join(&step.kernel.meaning(head.label));
+    #[cfg(feature = "plant")]
+    let label = if crate::plant::is(crate::plant::MERGE_KEEPS_LABEL) {
+        step.kernel.meaning(head.label)
+    } else {
+        label
+    };
+    let label = step.intern(&label);
+    let ours = beside(step, draft, (head, dir), base);
+    let both = Draft { pid, path, node: Node::File, content, mode, label, message };
+    let mut merge = files::change(step, &both, head.file, dir);
+    merge.version = ours.version.next();
+    merge.parents = vec![head.id, ours.version];
+    #[cfg(feature = "plant")]
+    if crate::plant::is(crate::plant::MERGE_FORGETS_PARENT) {
+        merge.parents.pop();
+    }
+    let (version, own) = (merge.version, ours.version);
+    let operation = files::wrote(step, vec![ours, merge], message, None);
+    step.remember(pid, path, own);
+    let message = format!(
+        "{path} changed since version {base}; both are in version {version}, yours alone is version {own}"
+    );
+    Answer::Merged {
+        merged: true,
+        operation,
+        version,
+        ours: own,
+        theirs: head.id,
+        path: path.clone(),
+        message,
+    }
+}
+
+/// Questions of a resolution.
+pub fn plan_resolve(
+    kernel: &Kernel,
+    pid: Pid,
+    (path, version): (&TreePath, VersionId),
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
+    files::may_change(kernel, pid, path)?;
+    kernel.allow(pid, Want::Path(path), Rights::WRITE, at)?;
+    kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
+    Ok(vec![Lookup::Conflict { version }])
+}
+
+/// Resolves a conflict: a new version, made of the diverged one and of the head.
+pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
+    let Call::Write { path, write: Write::Resolve { version, take }, base, message, origin } = call else {
+        return Err(Facts::mismatch());
+    };
+    let Some(Fact::Conflict(conflict)) = facts.any() else { return Err(Facts::mismatch()) };
+    let Conflict { version: ours, open, head, path: stands, dir, free } =
+        conflict.filter(|found| found.path == *path || found.version.path == *path).ok_or_else(|| {
+            Error::new(Code::NotFound, format!("version {version} is no diverged version of {path}"))
+                .argument("version")
+                .hint("cat /sys/conflicts")
+        })?;
+    if !open {
+        return Err(
+            Error::new(Code::Dead, format!("version {version} is resolved already")).argument("version")
+        );
+    }
+    if base.is_some_and(|base| base != head.id) {
+        return Err(
+            Error::new(Code::Stale, format!("{stands} is at version {} now", head.id)).argument("base")
+        );
+    }
+    let gone = head.node == Node::Gone;
+    if gone && *take != Take::Theirs && !free {
+        return Err(Error::new(Code::Exists, format!("something else stands at {stands} now"))
+            .hint("take theirs, and write the text to another path"));
+    }
+    // Where both are kept, a right to the old name is none to the new one.
+    step.kernel.allow(pid, Want::Path(&stands), Rights::READ.union(Rights::WRITE), step.at)?;
+    step.kernel.allow(pid, Want::Path(&ours.path), Rights::READ, step.at)?;
+    let joined = step.kernel.meaning(ours.label).join(&step.kernel.meaning(head.label));
+    let joined = joined.join(&step.label_for(pid, *origin));
+    let (node, content, mode, label) = match take {
+        Take::Ours => (ours.node, ours.content, ours.mode, joined),
+        Take::Theirs => (head.node, head.content, head.mode, step.kernel.meaning(head.label)),
+        Take::Text(content) => (Node::File, *content, if gone { ours.mode } else { head.mode }, joined),
+    };
+    files::not_steering(step, pid, &label, core::iter::once(&stands))?;
+    let label = step.intern(&label);
+    let draft = Draft { pid, path: &stands, node, content, mode, label, message: *message };
+    let mut change = files::change(step, &draft, head.file, dir);
+    change.parents = vec![head.id, ours.id];
+    let version = change.version;
+    let operation = files::wrote(step, vec![change], *message, None);
+    step.remember(pid, &stands, version);
+    Ok(Answer::Wrote { operation, version, path: stands })
+}
+
+/// The open conflicts, one a line.
+pub fn listed(kernel: &Kernel, pid: Pid, at: Micros) -> Vec<Lookup> {
+    vec![Lookup::Conflicts { view: kernel.view(pid, at) }]
+}

@@ -1,0 +1,54 @@
+//! From an older format of `workspace.db` to the present one, when it is opened.
+//!
+//! A copy of the file is kept beside it first (`workspace.db.format-1`); then the new tables are made and
+//! filled from what stands, in one transaction. A migration that is cut off begins again. Never here: a
+//! change of what was written.
+
+use crate::{
+    Trouble, chain, mention,
+    schema::{self, Db, FORMAT},
+};
+use abi::Seq;
+
+/// Brings the file to the present format, if it is older.
+pub(crate) fn run(db: &Db) -> Result<(), Trouble> {
+    let of = |error| Trouble::of(&db.file, error);
+    let found: i64 = db.connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(of)?;
+    if found == i64::from(FORMAT) {
+        return Ok(());
+    }
+    keep(db, found)?;
+    db.run("BEGIN IMMEDIATE", [])?;
+    let done = second(db).and_then(|()| db.run("COMMIT", []).map(drop));
+    if done.is_err() && !db.connection.is_autocommit() {
+        // The file has nothing of it, whether or not this says so.
+        let _ = db.run("ROLLBACK", []);
+    }
+    done
+}
+
+/// A whole copy beside the file; an older one of a migration that was cut off is replaced.
+fn keep(db: &Db, format: i64) -> Result<(), Trouble> {
+    let copy = schema::beside(&db.file, &format!(".format-{format}"));
+    match std::fs::remove_file(&copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(schema::refused(&copy, &error));
+        }
+        _ => {}
+    }
+    let name = copy.to_string_lossy().into_owned();
+    db.run("VACUUM INTO ?", [name]).map(drop)
+}
+
+/// From format 1: tables for conflicts, for `why`, for large content, for what is not kept.
+fn second(db: &Db) -> Result<(), Trouble> {
+    let of = |error| Trouble::of(&db.file, error);
+    db.connection.execute_batch(schema::SECOND).map_err(of)?;
+    db.run("INSERT INTO conflicts SELECT id, file FROM versions WHERE diverged = 1", [])?;
+    let mut all = Vec::new();
+    chain::replay(db, Seq(0), &mut |record| all.extend(mention::of(&record)))?;
+    for (what, seq) in all {
+        mention::insert(db, &what, seq)?;
+    }
+    db.connection.pragma_update(None, "user_version", FORMAT).map_err(of)
+}
