@@ -18,7 +18,7 @@
 //!                                                            ▸ rowid key   * unique index
 //! ```
 //!
-//! `versions`, `entries`, `heads`, `conflicts`, `mentions`, `gone` are a fold of `records`, in its transactions.
+//! `versions`, `entries`, `heads`, `conflicts`, `mentions`, `gone`: a fold of `records`, in its transactions.
 //! All are rowid tables with indexes beside, which write three times faster than tables clustered by a hash.
 //! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
 //! file of a later format, or of another program, is refused before anything is written to it.

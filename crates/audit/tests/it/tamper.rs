@@ -106,6 +106,7 @@ fn wrote(seq: u64) -> (Entry, Vec<Vec<u8>>) {
         label: LabelId(0),
         parents: if step == 0 { Vec::new() } else { vec![VersionId(seq - 1)] },
         diverged: step == 1 && round.is_multiple_of(5),
+        scratch: false,
     };
     let body = Entry::Wrote {
         op: OpId(seq),
