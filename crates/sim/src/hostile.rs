@@ -15,7 +15,7 @@
 use crate::{chance::Chance, disk};
 use abi::{
     Content, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
-    call::Undo,
+    call::{At, Undo},
     fact::{Haystack, Lookup, Match},
     limits,
     path::{Pattern, TreePath},
@@ -175,15 +175,15 @@ fn ask_tree(batch: &mut Batch<'_>) -> Result<(), Trouble> {
     for text in ["/", "/a", "/b", "/a/b", "/c/d", "/e.md"] {
         let Ok(path) = TreePath::parse(text) else { continue };
         let entries = batch.list(&path, None, &all).unwrap_or_default();
-        let _ = batch.list(&path, Some(Seq(9)), &all);
-        for version in batch.history(&path, ASKED).unwrap_or_default() {
+        let _ = batch.list(&path, Some(At::Seq(Seq(9))), &all);
+        for version in batch.history(&path, None, ASKED).unwrap_or_default() {
             let _ = batch.blob(&version.content.hash);
             let _ = batch.answer(&Lookup::Undo { undo: Undo::Version(version.id) });
         }
         for entry in entries.iter().take(ASKED as usize) {
             let _ = batch.version(entry.version);
         }
-        for at in [None, Some(Seq(9))] {
+        for at in [None, Some(At::Seq(Seq(9)))] {
             let _ = batch.answer(&Lookup::Path { path: path.clone(), at });
             let _ = batch.answer(&Lookup::Names { path: path.clone(), at });
         }

@@ -67,7 +67,7 @@ fn chunk_files_are_read() {
     };
     let sql = format!(
         "CREATE TABLE IF NOT EXISTS large(hash BLOB PRIMARY KEY, bytes INTEGER, chunks BLOB) STRICT;
-         INSERT INTO large VALUES(x'{whole}', 1048586, x'{}{}')",
+         INSERT INTO large(hash, bytes, chunks) VALUES(x'{whole}', 1048586, x'{}{}')",
         names[0], names[1]
     );
     let put = |ix: usize, bytes: &[u8]| {
@@ -97,7 +97,7 @@ fn what_was_destroyed_on_purpose_is_not_missed() {
     let gone = |seq: u64| {
         format!(
             "CREATE TABLE IF NOT EXISTS gone(hash BLOB PRIMARY KEY, seq INTEGER) STRICT;
-             INSERT INTO gone SELECT hash, {seq} FROM blobs WHERE id = 1; DELETE FROM blobs WHERE id = 1"
+             INSERT INTO gone(hash, seq) SELECT hash, {seq} FROM blobs WHERE id = 1; DELETE FROM blobs WHERE id = 1"
         )
     };
     bench.edit(&gone(8)).unwrap();

@@ -23,9 +23,9 @@ fn only_what_reads_frees_or_stops_is_admitted() {
     let decide = |ruling| Call::Decide { proposal: ProposalId(1), ruling, reason: None };
     let written = Write::Whole { content: Content::default(), mode: 0o644 };
     let rows = [
-        (Call::Read { path: path("/a"), at: None }, true),
+        (Call::Read { path: path("/a"), at: None, version: None, part: None }, true),
         (Call::List { path: path("/a"), at: None }, true),
-        (Call::History { path: path("/a"), limit: 1 }, true),
+        (Call::History { path: path("/a"), before: None, limit: 1 }, true),
         (Call::Trace { from: Seq(0), limit: 1, pid: None, follow: false }, true),
         (Call::Wait { pid: Some(Pid(1)), proposal: None, timeout_us: None }, true),
         (signal(Signal::Freeze), true),

@@ -247,6 +247,7 @@ impl Drawn {
             label: LabelId((self.version % 3) as u32),
             parents: old.map(|old| old.version).into_iter().collect(),
             diverged: false,
+            scratch: false,
         }
     }
 
