@@ -239,6 +239,8 @@ pub enum Query {
     },
     /// What the daemon finds when it looks at its disk and at every workspace's files, one finding a line.
     Health,
+    /// The public key that checkpoints are signed with.
+    Key,
 }
 
 /// What a caller may see of the tree: what one of `shown` matches and none of `denied` does.

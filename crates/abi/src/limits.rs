@@ -117,6 +117,12 @@ pub const MODEL_FAILURES_MAX: u32 = 4;
 pub const SNAPSHOT_RECORDS: u64 = 10_000;
 /// Bytes of records between two snapshots.
 pub const SNAPSHOT_BYTES: u64 = 4 * 1024 * 1024;
+/// Records between two checkpoints: a full batch more is still within a thousand.
+pub const CHECKPOINT_RECORDS: u64 = 500;
+/// Bytes of a file of checkpoints, more than a hundred thousand; a larger one is put aside.
+pub const CHECKPOINTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of one checkpoint.
+pub const CHECKPOINT_BYTES_MAX: u64 = 4096;
 /// Jump of the clock that raises an alarm.
 pub const CLOCK_JUMP_US: u64 = 60_000_000;
 /// Times an event may kill its workspace before it is set aside.

@@ -99,6 +99,11 @@ impl Kernel {
         Ok(Self { state, volatile: state::Volatile::default(), index })
     }
 
+    /// The workspace's id, from its genesis record.
+    pub fn id(&self) -> [u8; 16] {
+        self.state.id
+    }
+
     /// The last record applied.
     pub fn seq(&self) -> Seq {
         self.state.seq

@@ -27,11 +27,12 @@ const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 2] = ["args", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 10] = [
+const OF_SYS: [&str; 11] = [
     "budget",
     "conflicts",
     "ctl",
     "health",
+    "key",
     "mounts",
     "principals",
     "rules",
@@ -165,6 +166,7 @@ pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Q
         ["sys", "workspaces"] => Some(Query::Workspaces),
         ["sys", BLOBS, hash] => hash.parse().ok().map(|hash| Query::Blob { hash }),
         ["sys", "conflicts"] => Some(Query::Conflicts { view: kernel.view(pid, at) }),
+        ["sys", "key"] => Some(Query::Key),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 use crate::{
     away::{Away, Errand},
     ballast::{Space, admits},
+    checkpoint::Point,
     connection::{Connection, Id},
     guard::guard,
     journal,
@@ -64,6 +65,10 @@ pub(crate) struct State {
     pub lent: Lent,
     /// Last record that is durable; 0 until it was awake once.
     pub seq: Seq,
+    /// Where its log stands, durably; none until it was awake once.
+    pub point: Option<Point>,
+    /// Last record that was given to be signed.
+    pub signed: Seq,
 }
 
 impl State {
@@ -92,6 +97,16 @@ impl State {
             Space::Enough => !self.inbox.is_empty(),
             Space::Short => self.inbox.iter().any(|input| admits(&input.event.body)),
         }
+    }
+
+    /// Its log stands here now. Whether that is to be signed: when so many records are not.
+    pub fn stands(&mut self, point: Point, many: u64) -> bool {
+        self.point = Some(point);
+        let due = point.seq.0.saturating_sub(self.signed.0) >= many;
+        if due {
+            self.signed = point.seq;
+        }
+        due
     }
 
     /// How long to wait before it is loaded again, counting this failure.

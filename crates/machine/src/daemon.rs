@@ -12,7 +12,7 @@ use crate::{
     node::Node,
     pool::Pool,
     random,
-    registry::Registry,
+    registry::{Registry, Seeds},
     spawn,
     timer::Timer,
 };
@@ -133,9 +133,10 @@ impl Daemon {
     pub fn start(home: &Path, socket: &Path, options: Options) -> Result<Self, Error> {
         make_dir(home)?;
         let lock = hold(home, socket)?;
-        let seed = random::secret().map_err(|error| Error::File { path: "random".into(), error })?;
+        let seed = || random::secret().map_err(|error| Error::File { path: "random".into(), error });
+        let seeds = Seeds { secret: seed()?, signer: seed()? };
         let uid = rustix::process::getuid().as_raw();
-        let registry = open_registry(home, seed, uid).map_err(Error::Store)?;
+        let registry = open_registry(home, &seeds, uid).map_err(Error::Store)?;
         let clock: Arc<dyn Clock> = Arc::new(Real::new());
         let node = Node::new(home.to_path_buf(), clock, registry, options);
         leave::sweep(&node);
@@ -179,13 +180,13 @@ impl Daemon {
 
 /// Opens `node.db`. On a full disk the reserve of the daemon before is given for it; the next commit that
 /// finds no room narrows the door.
-fn open_registry(home: &Path, seed: [u8; 32], uid: u32) -> Result<Registry, Trouble> {
-    let opened = Registry::open(home, seed, uid);
+fn open_registry(home: &Path, seeds: &Seeds, uid: u32) -> Result<Registry, Trouble> {
+    let opened = Registry::open(home, seeds, uid);
     if !matches!(opened, Err(Trouble::Full { .. } | Trouble::Io { .. })) || ballast::discard(home).is_err() {
         return opened;
     }
     journal::say("disk", "node.db could not be opened; the reserve for a full disk is freed for it");
-    Registry::open(home, seed, uid)
+    Registry::open(home, seeds, uid)
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -2,6 +2,7 @@
 
 use crate::{
     cell::Cell,
+    checkpoint,
     guard::guard,
     journal, leave,
     node::Node,
@@ -51,15 +52,13 @@ pub(crate) fn control(
             }
         }
         Control::Workspace { name, lacks } => node.make(&name, lacks),
+        Control::Checkpoint { file } => checkpoint::export(node, cell, &file),
         Control::Down => {
             node.ask_down();
             Ok(())
         }
         Control::Backup { file } => leave::backup(node, cell, &file),
         Control::Restore { name, file } => leave::restore(node, &name, &file),
-        Control::Checkpoint { .. } => {
-            Err(Error::new(Code::Unavailable, "this word is not carried out by this version"))
-        }
         // The kernel carries these out itself and never sends them here.
         Control::Budget { .. } | Control::Signal { .. } | Control::Purge { .. } | Control::Retain(_) => {
             Err(Error::new(Code::Unavailable, "this word is the kernel's"))

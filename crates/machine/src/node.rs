@@ -6,6 +6,7 @@ use crate::{
     away::Errand,
     ballast::{self, Ballast},
     cell::{Cell, Down, State, Ticket},
+    checkpoint::{self, Point},
     clock::Clock,
     connection::{Connection, Id, gone, interrupted},
     daemon::Options,
@@ -22,7 +23,7 @@ use crate::{
     timer::{Due, SWEEP_US, Timer},
     turn::{Failed, Failure, Input, Room, Turned},
     wake::{Begin, Birth, Setup},
-    workers::Workers,
+    workers::{Work, Workers},
 };
 use abi::{
     Code, Error, Micros, Pid, ReplyTo, Seq,
@@ -68,6 +69,8 @@ pub(crate) struct Node {
     pub awake: AtomicUsize,
     sweeping: AtomicBool,
     pub stopping: AtomicBool,
+    /// Held while a line is added to a file of checkpoints.
+    pub signing: Mutex<()>,
     down: Mutex<bool>,
     asked: Condvar,
 }
@@ -89,6 +92,7 @@ impl Node {
             awake: AtomicUsize::new(0),
             sweeping: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            signing: Mutex::default(),
             down: Mutex::new(false),
             asked: Condvar::new(),
         })
@@ -392,12 +396,18 @@ impl Node {
             state.inbox.push_front(input);
         }
         state.seq = room.kernel().seq();
+        let point = Point::of(&room);
+        let sign = state.stands(point, limits::CHECKPOINT_RECORDS);
         state.room = Some(room);
         state.running = false;
         state.down = None;
         state.birth = None;
         if state.has_work(self.ballast.space()) {
             self.enqueue(cell, &mut state);
+        }
+        drop(state);
+        if sign {
+            self.workers.submit(self, cell, 0, Work::Sign(point));
         }
     }
 
@@ -439,6 +449,7 @@ impl Node {
         state.wanted = false;
         state.used = self.clock.mono();
         state.awake = true;
+        state.point = Some(Point::of(&room));
         drop(state);
         self.awake.fetch_add(1, Ordering::Relaxed);
         if !self.sweeping.swap(true, Ordering::Relaxed) {
@@ -516,8 +527,9 @@ impl Node {
             Ok(Err(trouble)) => journal::say(&cell.name, &format!("not put to sleep well: {trouble}")),
             Err(_) => journal::say(&cell.name, "not put to sleep well: a panic"),
         }
-        let due = room.kernel().next_due();
+        let (due, point) = (room.kernel().next_due(), Point::of(&room));
         drop(room);
+        self.sign_off(cell, point, until);
         self.timer.forget(cell);
         let mut state = guard(&cell.state);
         state.running = false;
@@ -535,6 +547,18 @@ impl Node {
             self.timer.at(self.clock.mono().saturating_add(after), Due::Wake(cell.clone()));
         }
         true
+    }
+
+    /// The last checkpoint before a sleep, if there is something that none signs.
+    fn sign_off(self: &Arc<Self>, cell: &Arc<Cell>, point: Point, until: Until) {
+        if !guard(&cell.state).stands(point, 1) {
+            return;
+        }
+        match until {
+            // No worker runs any more.
+            Until::DaemonEnds => checkpoint::keep(self, cell, point),
+            Until::UsedBefore(_) => self.workers.submit(self, cell, 0, Work::Sign(point)),
+        }
     }
 
     fn put_to_bed(&self, cell: &Cell, room: &mut Room) -> Result<(), store::Trouble> {
@@ -630,6 +654,10 @@ impl Around for Node {
     fn health(&self) -> String {
         let cells = guard(&self.cells).clone();
         Node::health(self, &cells)
+    }
+
+    fn key(&self) -> String {
+        self.registry.signer().key()
     }
 
     fn workspaces(&self) -> String {

@@ -1,4 +1,4 @@
-//! Randomness: the one seam. Only workspace ids and the node's secret are random; ids come from counters.
+//! Randomness: the one seam. Only workspace ids and the node's secrets are random; ids come from counters.
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::io;

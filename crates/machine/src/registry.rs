@@ -1,6 +1,6 @@
 //! `node.db` behind a lock: operators, workspaces with their marks, leases of money, and what killed whom.
 
-use crate::guard::guard;
+use crate::{guard::guard, sign::Signer};
 use abi::{
     Hash, Micros, limits,
     money::{Nano, Price},
@@ -53,14 +53,23 @@ pub(crate) enum Stays {
 pub(crate) struct Registry {
     node: Mutex<Node>,
     secret: [u8; 32],
+    signer: Signer,
     owner: String,
 }
 
+/// What a node that is made anew gets: both random.
+pub(crate) struct Seeds {
+    /// Of tokens.
+    pub secret: [u8; 32],
+    /// Of the key that signs.
+    pub signer: [u8; 32],
+}
+
 impl Registry {
-    /// Opens it, or makes it with this secret. At the first start this user, and root, become operators.
-    pub fn open(home: &Path, seed: [u8; 32], uid: u32) -> Result<Self, Trouble> {
+    /// Opens it, or makes it with these secrets. At the first start this user, and root, become operators.
+    pub fn open(home: &Path, seeds: &Seeds, uid: u32) -> Result<Self, Trouble> {
         let options = Options::default();
-        let mut node = Node::open_or_create(home, &options, seed)?;
+        let mut node = Node::open_or_create(home, &options, seeds.secret)?;
         if node.operators()?.is_empty() {
             node.set_budget_day(NODE_DAY)?;
             for uid in BTreeSet::from([0, uid]) {
@@ -73,8 +82,8 @@ impl Registry {
             }
         }
         let owner = node.operator(uid)?.unwrap_or_else(|| crate::users::name(uid));
-        let secret = node.secret();
-        Ok(Self { node: Mutex::new(node), secret, owner })
+        let (secret, signer) = (node.secret(), Signer::new(&node.signer(seeds.signer)?)?);
+        Ok(Self { node: Mutex::new(node), secret, signer, owner })
     }
 
     fn node(&self) -> MutexGuard<'_, Node> {
@@ -84,6 +93,11 @@ impl Registry {
     /// For tokens.
     pub fn secret(&self) -> &[u8; 32] {
         &self.secret
+    }
+
+    /// For checkpoints.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// Who runs the daemon.

@@ -31,6 +31,8 @@ pub trait Around: Send + Sync {
     fn workspaces(&self) -> String;
     /// What a look at its disk and its files comes to.
     fn health(&self) -> String;
+    /// The public key of its checkpoints.
+    fn key(&self) -> String;
 }
 
 /// What a caller is told.
@@ -117,13 +119,18 @@ impl Page<'_, '_> {
                 let rows = self.batch.records(*from, *limit, pids.as_ref())?;
                 let next = rows.last().map_or(*from, |(record, _)| record.seq);
                 let mut records = Vec::with_capacity(rows.len());
-                for (row, _) in &rows {
+                for (row, hash) in &rows {
                     let batch = &mut *self.batch;
-                    records.push(record(self.kernel, row, &mut |hash| batch.blob(hash))?);
+                    let mut shown = record(self.kernel, row, &mut |hash| batch.blob(hash))?;
+                    if let Value::Object(map) = &mut shown {
+                        map.insert("hash".into(), plain(hash));
+                    }
+                    records.push(shown);
                 }
                 Ok(json!({ "records": records, "next": next }))
             }
             Query::Health => Ok(json!({ "text": self.around.health() })),
+            Query::Key => Ok(json!({ "text": format!("{}\n", self.around.key()) })),
             Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
             Query::Blob { hash } => {
                 let bytes = self.batch.blob(hash)?.unwrap_or_default();

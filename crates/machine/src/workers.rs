@@ -4,6 +4,7 @@
 use crate::{
     away::Errand,
     cell::{Cell, Gauge},
+    checkpoint::{self, Point},
     guard::{guard, wait},
     job::{self, EffectJob, MergeJob, ModelJob},
     journal, mounts,
@@ -44,6 +45,8 @@ pub(crate) enum Work {
     Control(ReplyTo, Control),
     /// Ask the mounts what has come.
     Poll,
+    /// Sign where its log stands.
+    Sign(Point),
 }
 
 struct Queue {
@@ -152,7 +155,7 @@ impl Instead {
                 Self::Event(Box::new((Body::ControlEnded { reply: *reply, result: Err(error) }, Vec::new())))
             }
             Work::Merge(job) => Self::Event(Box::new(job.without())),
-            Work::Poll => Self::Nothing,
+            Work::Poll | Work::Sign(_) => Self::Nothing,
         }
     }
 }
@@ -178,6 +181,7 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
         }
         Work::Merge(job) => job::run_merge(&job),
         Work::Poll => return mounts::poll(node, cell),
+        Work::Sign(point) => return checkpoint::keep(node, cell, point),
     };
     node.ended(cell, generation, ended);
 }

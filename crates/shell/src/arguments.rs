@@ -2,10 +2,10 @@
 //! codes.
 
 use crate::{
-    Place,
+    Hands, Place,
     commands::Command,
     fail::{Exit, Fail},
-    session::{Format, Ink, Session, Starter},
+    session::{Format, Ink, Session},
 };
 use abi::Micros;
 use clap::{Parser, ValueEnum, error::ErrorKind};
@@ -55,8 +55,8 @@ enum Colour {
 pub struct World<'a> {
     /// Where the daemon is.
     pub place: Place,
-    /// Starts one.
-    pub start: Starter<'a>,
+    /// What is handed in.
+    pub hands: Hands<'a>,
     /// `$SKEP_WORKSPACE`.
     pub workspace: Option<String>,
     /// Colour, if the command line does not say.
@@ -67,7 +67,7 @@ pub struct World<'a> {
 
 /// Runs it and answers the exit code.
 pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    let mut session = Session::new(world.place, world.start, out, err);
+    let mut session = Session::new(world.place, world.hands, out, err);
     session.clock = world.clock;
     session.ink = world.ink;
     // Read before parsing, so that usage errors are objects too.

@@ -37,7 +37,7 @@ pub struct Demo {
 impl Demo {
     pub fn run(self, session: &mut Session) -> Outcome {
         let place = stage::place(&session.place)?;
-        let mut own = Session::new(place, session.start, &mut *session.out, &mut *session.err);
+        let mut own = Session::new(place, session.hands, &mut *session.out, &mut *session.err);
         own.ink = session.ink;
         stage::check(&own.place)?;
         let played = play_all(&mut own);

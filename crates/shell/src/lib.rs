@@ -48,15 +48,46 @@ pub enum Start {
     Demo,
 }
 
+/// What a proof of a log is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// A workspace's directory or database.
+    pub path: PathBuf,
+    /// Signed checkpoints that were kept elsewhere.
+    pub checkpoint: Option<PathBuf>,
+    /// The key they are to be signed with.
+    pub key: Option<String>,
+}
+
+/// What a proof came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proved {
+    /// Whether all that was looked at is as it was written.
+    pub holds: bool,
+    /// For people, ready to be printed.
+    pub text: String,
+    /// For programs: one object.
+    pub json: String,
+}
+
+/// What a face cannot do itself, since it links nothing that could: its door hands it in.
+#[derive(Clone, Copy)]
+pub struct Hands<'a> {
+    /// Starts a daemon.
+    pub start: &'a dyn Fn(&Place, Start) -> io::Result<()>,
+    /// Reads the files of a workspace, without a daemon.
+    pub prove: &'a dyn Fn(&Proof) -> Proved,
+}
+
 /// Runs one command line (the program's name first) and answers the exit code: 0 ok, 1 refused or failed,
-/// 2 usage. `start` starts a daemon.
-pub fn main(args: Vec<String>, place: Place, start: &dyn Fn(&Place, Start) -> io::Result<()>) -> i32 {
+/// 2 usage.
+pub fn main(args: Vec<String>, place: Place, hands: Hands<'_>) -> i32 {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     // The two variables that are about a command line, not about a place.
     #[allow(clippy::disallowed_methods)]
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
     let ink = if terminal && variable("NO_COLOR").is_none() { Ink::Colour } else { Ink::Plain };
-    let world = World { place, start, workspace: variable("SKEP_WORKSPACE"), ink, clock: clock::now };
+    let world = World { place, hands, workspace: variable("SKEP_WORKSPACE"), ink, clock: clock::now };
     arguments::run(args, world, &mut out, &mut err)
 }

@@ -2,7 +2,7 @@
 //! the daemon when the first call needs it.
 
 use crate::{
-    Place, Start,
+    Hands, Place, Start,
     card::Card,
     client::Client,
     clock::{self, Deadline},
@@ -47,9 +47,6 @@ pub enum Tone {
     Held,
 }
 
-/// Starts a daemon.
-pub type Starter<'a> = &'a dyn Fn(&Place, Start) -> io::Result<()>;
-
 /// See the file's head.
 pub struct Session<'a> {
     /// Where the daemon is.
@@ -64,8 +61,8 @@ pub struct Session<'a> {
     pub out: &'a mut dyn Write,
     /// All else.
     pub err: &'a mut dyn Write,
-    /// Starts a daemon.
-    pub start: Starter<'a>,
+    /// What is handed in: starts a daemon, proves a log.
+    pub hands: Hands<'a>,
     /// Wall time.
     pub clock: fn() -> Micros,
     client: Option<Client>,
@@ -73,7 +70,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// A session that has not connected yet.
-    pub fn new(place: Place, start: Starter<'a>, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+    pub fn new(place: Place, hands: Hands<'a>, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
         Self {
             place,
             workspace: "home".to_owned(),
@@ -81,7 +78,7 @@ impl<'a> Session<'a> {
             ink: Ink::Plain,
             out,
             err,
-            start,
+            hands,
             clock: clock::now,
             client: None,
         }
@@ -141,7 +138,7 @@ impl<'a> Session<'a> {
     pub fn start(&mut self, how: Start) -> Result<Client, Fail> {
         // Twice: the first may have met one that was just ending and still held the lock.
         for _ in 0..2 {
-            (self.start)(&self.place, how).map_err(|error| {
+            (self.hands.start)(&self.place, how).map_err(|error| {
                 Fail::new(format!("the daemon could not be started: {error}")).hint("skep doctor")
             })?;
             let deadline = Deadline::after(START_WAIT / 2);

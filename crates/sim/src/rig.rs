@@ -77,6 +77,10 @@ impl Around for Alone {
         String::new()
     }
 
+    fn key(&self) -> String {
+        String::new()
+    }
+
     fn workspaces(&self) -> String {
         "sim awake\n".to_owned()
     }

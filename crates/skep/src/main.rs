@@ -1,9 +1,10 @@
 //! The door of the binary: reads the environment once, into a place, and hands over. `skep up` is the daemon
-//! (`machine`), everything else is a face (`shell`) that speaks to its socket. Nothing is decided here.
+//! (`machine`), everything else is a face (`shell`) that speaks to its socket. What a face cannot do itself
+//! it is handed from here: to start a daemon, and to prove a log (`audit`). Nothing is decided here.
 #![forbid(unsafe_code)]
 
 use machine::{Options, daemon::log_to};
-use shell::{Place, Start};
+use shell::{Hands, Place, Proof, Proved, Start};
 use std::{
     env, io,
     os::unix::process::CommandExt,
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         ["up", "--at", home, socket] => daemon(&at(home, socket), Options { demo: false }),
         ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true }),
         _ => {
-            let code = shell::main(args, place, &start);
+            let code = shell::main(args, place, Hands { start: &start, prove: &prove });
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
     }
@@ -76,4 +77,11 @@ fn start(place: &Place, how: Start) -> io::Result<()> {
     let mut skep = Command::new(env::current_exe()?);
     skep.args(options).arg(&place.home).arg(&place.socket).process_group(0);
     skep.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().map(drop)
+}
+
+/// Reads the files of a workspace.
+fn prove(proof: &Proof) -> Proved {
+    let Proof { path, checkpoint, key } = proof.clone();
+    let report = audit::verify(&path, &audit::Options { checkpoint, key, scratch: env::temp_dir() });
+    Proved { holds: report.holds(), text: report.to_string(), json: report.to_json().to_string() }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! node       one row: secret, budget of a day            (here)
+//! signer     one row: seed of the key for checkpoints    (signer; made when it is first asked for)
 //! operator   uid → name                                  (here)
 //! price      model → nano-units of a token               (money)
 //! lease      workspace → day, granted, from where        (money)
@@ -16,6 +17,7 @@
 mod money;
 mod poison;
 mod registry;
+mod signer;
 #[cfg(test)]
 mod tests;
 

@@ -315,6 +315,7 @@ impl World {
             Query::Trace { .. }
             | Query::Workspaces
             | Query::Health
+            | Query::Key
             | Query::Token { .. }
             | Query::Blob { .. } => format!("{query:?}").into_bytes(),
         }

@@ -14,7 +14,8 @@ enum Cut {
 }
 
 fn node(home: &Path) -> Arc<Node> {
-    let registry = Registry::open(home, [1; 32], 1000).unwrap();
+    let seeds = crate::registry::Seeds { secret: [1; 32], signer: [2; 32] };
+    let registry = Registry::open(home, &seeds, 1000).unwrap();
     Node::new(home.to_path_buf(), Arc::new(Real::new()), registry, Options::default())
 }
 

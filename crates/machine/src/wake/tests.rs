@@ -26,6 +26,10 @@ impl Around for Nothing {
         String::new()
     }
 
+    fn key(&self) -> String {
+        String::new()
+    }
+
     fn workspaces(&self) -> String {
         String::new()
     }

@@ -1,5 +1,6 @@
 //! The one table of commands; each is a file of this folder, and its help is the comment on its arguments.
 
+mod audit;
 mod backup;
 mod budget;
 mod cat;
@@ -54,6 +55,7 @@ pub enum Command {
     Thaw(signal::Thaw),
     Kill(signal::Kill),
     Mount(mount::Mount),
+    Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Export(export::Export),
@@ -88,6 +90,7 @@ impl Command {
             Self::Thaw(thaw) => thaw.run(session),
             Self::Kill(kill) => kill.run(session),
             Self::Mount(mount) => mount.run(session),
+            Self::Audit(audit) => audit.run(session),
             Self::Backup(backup) => backup.run(session),
             Self::Restore(restore) => restore.run(session),
             Self::Export(export) => export.run(session),

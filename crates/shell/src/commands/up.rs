@@ -25,7 +25,7 @@ impl Up {
             let socket = session.place.socket.display().to_string();
             session.note(&format!("the daemon listens on {socket}"));
         } else {
-            (session.start)(&session.place, Start::Foreground)?;
+            (session.hands.start)(&session.place, Start::Foreground)?;
         }
         Ok(Exit::Fine)
     }

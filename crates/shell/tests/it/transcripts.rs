@@ -494,3 +494,63 @@ fn budget_and_signals() {
         "#]],
     );
 }
+
+#[test]
+fn audit() {
+    let hash = |digit: &str| digit.repeat(64);
+    let record = |seq: u64| json!({"seq": seq, "hash": hash("a"), "body": {"thawed": {"pids": []}}});
+    let rows = vec![
+        ("read", "/sys/key", text("abcd\n")),
+        ("write", "/sys/ctl", json!({"done": {}})),
+        ("trace", "0", json!({"records": [record(1), record(2)]})),
+        ("trace", "2", json!({"records": []})),
+    ];
+    for (words, want) in [
+        (
+            &["audit", "key"][..],
+            expect![[r#"
+            | abcd
+            | exit 0
+        "#]],
+        ),
+        (
+            &["audit", "checkpoint", "/tmp/kept.jsonl"],
+            expect![[r#"
+            | /tmp/kept.jsonl
+            | exit 0
+            ! hint: a checkpoint proves something only where whoever holds this disk cannot change it
+        "#]],
+        ),
+        (
+            &["audit", "export"],
+            expect![[r#"
+            | {"body":{"thawed":{"pids":[]}},"hash":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","prev":"0000000000000000000000000000000000000000000000000000000000000000","seq":1}
+            | {"body":{"thawed":{"pids":[]}},"hash":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","prev":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","seq":2}
+            | exit 0
+        "#]],
+        ),
+        (
+            &["audit", "verify", "/w"],
+            expect![[r#"
+            | Proof { path: "/w", checkpoint: None, key: None }
+            | exit 0
+        "#]],
+        ),
+        (
+            &["audit", "verify", "/w", "--checkpoint", "/c", "--key", "ab"],
+            expect![[r#"
+            | Proof { path: "/w", checkpoint: Some("/c"), key: Some("ab") }
+            | exit 1
+        "#]],
+        ),
+        (
+            &["audit", "verify", "--json"],
+            expect![[r#"
+            | {"holds":true}
+            | exit 0
+        "#]],
+        ),
+    ] {
+        check(words, rows.clone(), &want);
+    }
+}

@@ -6,6 +6,7 @@
 
 mod hive;
 
+mod audit;
 mod demo;
 mod disks;
 mod files;
