@@ -221,6 +221,7 @@ impl Run {
             "manual" => self.manual = true,
             "automatic" => self.manual = false,
             "tool" => self.next(|body| matches!(body, Body::Tool { .. })),
+            "merged" => self.next(|body| matches!(body, Body::Merged { .. })),
             "arm" => self.next(|body| matches!(body, Body::Armed { .. })),
             "crash" => self.crash(),
             "reload" => self.reload(),
