@@ -169,6 +169,15 @@ pub enum TimerFor {
     Thin,
 }
 
+/// A version of a path that a turn has seen, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Seen {
+    /// The path.
+    pub path: TreePath,
+    /// Its version; none when the turn took away what stood there.
+    pub version: Option<VersionId>,
+}
+
 /// What was decided. Numbered in order, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -407,6 +416,10 @@ pub enum Entry {
         fresh: bool,
         /// What it was about: a path, a mount and kind.
         about: String,
+        /// Versions of paths that the turn knows by it, and bases its next writes on; none: the path is free.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        seen: Vec<Seen>,
     },
     /// A tool call of a turn waits for something before it has an outcome.
     ToolWaits {

@@ -16,10 +16,14 @@ use abi::{
     effect::{Item, Role},
     limits,
     money::Amounts,
-    record::{Entry, Exit, Record, TimerFor},
+    record::{Entry, Exit, Record, Seen, TimerFor},
     tree::Keep,
 };
-use alloc::{collections::BTreeSet, string::ToString, vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::ToString,
+    vec,
+};
 
 /// Changes the state as the record says.
 pub fn apply(kernel: &mut Kernel, record: &Record) {
@@ -71,7 +75,11 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::ModelAnswered { .. }
         | Entry::ModelFailed { .. }
         | Entry::ModelLost { .. } => model(state, &record.body),
-        Entry::Tool { .. } | Entry::ToolWaits { .. } => tool(state, record),
+        Entry::Tool { seen, .. } => {
+            tool(state, record);
+            knows(kernel, record.pid, seen);
+        }
+        Entry::ToolWaits { .. } => tool(state, record),
         Entry::Proposed { .. } | Entry::Decided { .. } | Entry::Lapsed { .. } => proposal(state, record),
         Entry::Intended { .. }
         | Entry::Dispatched { .. }
@@ -80,6 +88,25 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             effect(state, record);
         }
         Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
+    }
+}
+
+/// What a turn has seen is what it writes from; also across a crash.
+fn knows(kernel: &mut Kernel, pid: Pid, seen: &[Seen]) {
+    let Some(process) = kernel.state.processes.get_mut(&pid) else { return };
+    for Seen { path, version } in seen {
+        if let Some(other) = kernel.volatile.seen.get_mut(&pid) {
+            other.remove(path);
+        }
+        match version {
+            None => _ = process.seen.remove(path),
+            Some(version) => {
+                if process.seen.len() >= limits::SEEN_PATHS_MAX && !process.seen.contains_key(path) {
+                    process.seen.pop_first();
+                }
+                process.seen.insert(path.clone(), *version);
+            }
+        }
     }
 }
 
@@ -305,6 +332,7 @@ fn spawned(state: &mut State, record: &Record) {
         turn,
         progress: Progress::default(),
         budget: *budget,
+        seen: BTreeMap::new(),
     };
     state.processes.insert(*pid, process);
 }

@@ -100,7 +100,7 @@ pub fn plan_write(
     }
     let here = Lookup::Path { path: path.clone(), at: None };
     let edit = |edit: Edit, base| Lookup::Edit { path: path.clone(), base, edit };
-    let seen = || kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
+    let seen = || kernel.last_seen(pid, path);
     match write {
         Write::Whole { content, .. } => {
             fits(content)?;
@@ -309,7 +309,7 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     };
     let New { node, content, mode, from } = new_content(write, &place, facts, joins)?;
     let appends = matches!(write, Write::Append(_));
-    let seen = step.kernel.volatile.seen.get(&pid).and_then(|seen| seen.get(path)).copied();
+    let seen = step.kernel.last_seen(pid, path);
     let base = if appends { None } else { base.or(seen) };
     if step.approved.is_some() && base.is_none() && place.head.is_some() {
         return Err(Error::new(Code::Stale, format!("{path} has come to stand there since it was proposed")));

@@ -7,7 +7,7 @@ use abi::{
     call::Origin,
     label::{Integrity, Label},
     path::TreePath,
-    record::Entry,
+    record::{Entry, Seen},
 };
 use alloc::{collections::BTreeSet, format, string::String};
 
@@ -40,6 +40,15 @@ impl Kernel {
             Origin::Pipe => Integrity::External,
         };
         Label::new(integrity, principal)
+    }
+}
+
+impl Kernel {
+    /// The version of the path that the process saw last.
+    pub(crate) fn last_seen(&self, pid: Pid, path: &TreePath) -> Option<VersionId> {
+        let by_client = self.volatile.seen.get(&pid).and_then(|seen| seen.get(path));
+        let by_turn = || self.state.processes.get(&pid).and_then(|process| process.seen.get(path)).copied();
+        by_client.copied().unwrap_or_else(by_turn)
     }
 }
 
@@ -98,9 +107,23 @@ impl Step<'_> {
         labels.into_iter().for_each(|label| self.saw(pid, &path, None, label));
     }
 
-    /// Remembers the version as the base of the process's next write of the path.
+    /// Remembers the version as the base of the process's next write of the path: of a turn in the record of
+    /// its tool call, of a client as long as the daemon lives.
     pub fn remember(&mut self, pid: Pid, path: &TreePath, version: VersionId) {
+        self.learn(pid, path, Some(version));
+    }
+
+    /// The process knows that the path is free: its next write of it has no base.
+    pub fn forget(&mut self, pid: Pid, path: &TreePath) {
+        self.learn(pid, path, None);
+    }
+
+    fn learn(&mut self, pid: Pid, path: &TreePath, version: Option<VersionId>) {
         if pid == WORKSPACE {
+            return;
+        }
+        if self.turn == Some(pid) {
+            self.seen.push(Seen { path: path.clone(), version });
             return;
         }
         let seen = self.kernel.volatile.seen.entry(pid).or_default();
@@ -108,13 +131,6 @@ impl Step<'_> {
             seen.pop_first();
         }
         seen.insert(path.clone(), version);
-    }
-
-    /// The process knows that the path is free: its next write of it has no base.
-    pub fn forget(&mut self, pid: Pid, path: &TreePath) {
-        if let Some(seen) = self.kernel.volatile.seen.get_mut(&pid) {
-            seen.remove(path);
-        }
     }
 }
 

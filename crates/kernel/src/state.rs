@@ -138,6 +138,10 @@ pub struct Process {
     pub turn: Turn,
     pub progress: Progress,
     pub budget: Option<Nano>,
+    /// Version of a path that its turn saw last: the base of its next write. Durable, since the turn outlives
+    /// the daemon, and its text was made from what it saw before.
+    #[musli(default)]
+    pub seen: BTreeMap<TreePath, VersionId>,
 }
 
 /// The model + tools loop of a process.
@@ -310,8 +314,8 @@ pub struct Timer {
 /// What a crash may lose.
 #[derive(Clone, Debug, Default)]
 pub struct Volatile {
-    /// Version of a path that a process saw last: the base of its next write.
-    pub seen: BTreeMap<Pid, BTreeMap<TreePath, VersionId>>,
+    /// The same of a process that calls through a client, and dies with the daemon.
+    pub seen: BTreeMap<Pid, BTreeMap<TreePath, Option<VersionId>>>,
     /// Clients that wait.
     pub clients: BTreeMap<ReplyTo, Client>,
     /// Timers of clients; ids from the upper half, so that they never meet those of the log.

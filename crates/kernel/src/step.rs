@@ -11,7 +11,7 @@ use abi::{
     fact::{Fact, Facts, Lookup, Place, Query},
     limits,
     path::TreePath,
-    record::{Entry, Record, WaitOn},
+    record::{Entry, Record, Seen, WaitOn},
     tree::{Merge, Version},
 };
 use alloc::{boxed::Box, format, string::String, string::ToString, vec, vec::Vec};
@@ -114,6 +114,8 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
         cause: None,
         approved: None,
         ending: vec![],
+        turn: None,
+        seen: vec![],
         merges: vec![],
         wants: vec![],
         round: 0,
@@ -217,6 +219,10 @@ pub struct Step<'a> {
     pub approved: Option<abi::LabelId>,
     /// Processes that end in this step: what they waited for is told, but they do not go on.
     pub ending: Vec<Pid>,
+    /// The process whose turn's tool call is carried out.
+    pub turn: Option<Pid>,
+    /// What it came to know by it.
+    pub seen: Vec<Seen>,
     /// Merges that have been made for this event.
     pub merges: Vec<(Merge, Option<Content>)>,
     /// Merges it asks for: with any of them, nothing else is decided.

@@ -376,7 +376,9 @@ pub fn tool(
         (Ok(call), Facts::Found(facts)) => {
             let mut found = Found::of(facts);
             let name = name.to_string();
+            step.turn = Some(pid);
             let outcome = step.carry_out(pid, call, &mut found);
+            step.turn = None;
             if !step.wants.is_empty() {
                 return;
             }
@@ -442,7 +444,10 @@ fn told(
         Ok(content) => (content, None),
         Err((code, content)) => (content, Some(code)),
     };
-    step.emit(Entry::Tool { step: number, index, name, args, outcome, code, fresh, about });
+    let mut seen = core::mem::take(&mut step.seen);
+    // An operation can be larger than what a turn remembers.
+    seen.truncate(limits::SEEN_PATHS_MAX);
+    step.emit(Entry::Tool { step: number, index, name, args, outcome, code, fresh, about, seen });
     if step.watch_progress(pid) {
         proceed(step, pid);
     }

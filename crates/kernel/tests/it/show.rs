@@ -91,6 +91,11 @@ impl Show<'_> {
             Entry::Priced { model, .. } => model.clone(),
             Entry::Mounted { mount, driver, .. } => format!("{mount} {driver}"),
             Entry::Unmounted { mount } => mount.clone(),
+            Entry::Purged { path, files, upto, reason } => {
+                format!("{path} {files:?} up to v{upto}: {}", self.text(reason))
+            }
+            Entry::RetainSet { rule } => format!("{} {:?}", rule.pattern, rule.keep),
+            Entry::Thinned { versions } => format!("{versions:?}"),
             Entry::LabelDefined { id, label } => format!("{id} <{label}>"),
             Entry::AccountOpened { account, parent, name, limits } => {
                 let limits: Vec<String> = limits.iter().map(ToString::to_string).collect();
