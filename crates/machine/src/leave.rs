@@ -28,6 +28,9 @@ use std::{
 };
 use store::backup;
 
+/// What to do about a bad backup.
+const ANOTHER: &str = "take another backup; nothing was restored from this one";
+
 /// Where restores are begun, in the home.
 const BEGUN: &str = "restoring";
 
@@ -36,7 +39,8 @@ pub(crate) fn backup(node: &Arc<Node>, cell: &Cell, file: &str) -> Result<(), Er
     let dir = place(node, &cell.name);
     let mark = random::id().map_err(|error| host(Path::new("random"), &error))?;
     let source = backup::Source { dir: &dir, name: &cell.name, at: node.clock.wall(), mark };
-    backup::write(&source, Path::new(file)).map(drop).map_err(|trouble| blame(&trouble))
+    let written = backup::write(&source, Path::new(file));
+    written.map(drop).map_err(|trouble| blame(&trouble, "try again; if it stays so, skep doctor"))
 }
 
 /// Makes a workspace of a backup.
@@ -44,7 +48,7 @@ pub(crate) fn restore(node: &Arc<Node>, name: &str, file: &str) -> Result<(), Er
     let reserved = Reserved { node, cell: node.reserve(name)? };
     let begun = Begun::new(&node.home).map_err(|error| host(&node.home.join(BEGUN), &error))?;
     let from = begun.dir.join("workspace");
-    backup::unpack(Path::new(file), &from).map_err(|trouble| blame(&trouble))?;
+    backup::unpack(Path::new(file), &from).map_err(|trouble| blame(&trouble, ANOTHER))?;
     let id = still(node, name, &from)?;
     let to = place(node, name);
     begun.hand_over(name, &to).map_err(|error| host(&to, &error))?;
@@ -62,8 +66,8 @@ fn place(node: &Node, name: &str) -> PathBuf {
     node.home.join("workspaces").join(name)
 }
 
-/// The store's trouble with a file that the operator named.
-fn blame(trouble: &store::Trouble) -> Error {
+/// The store's trouble with a file that the operator named; and what to do when it is damaged.
+fn blame(trouble: &store::Trouble, damaged: &str) -> Error {
     let code = match trouble {
         store::Trouble::Exists { .. } => Code::Exists,
         store::Trouble::Missing { .. } => Code::NotFound,
@@ -75,7 +79,7 @@ fn blame(trouble: &store::Trouble) -> Error {
             "name a file that is not there yet: a backup never overwrites".into()
         }
         store::Trouble::Missing { .. } => "check the path; the directory must exist".into(),
-        store::Trouble::Corrupt { .. } => "take another backup; nothing was restored from this one".into(),
+        store::Trouble::Corrupt { .. } => damaged.into(),
         _ => trouble.hint(),
     };
     Error::new(code, trouble.to_string()).argument("file").hint(hint)
@@ -105,10 +109,10 @@ fn still(node: &Arc<Node>, name: &str, dir: &Path) -> Result<[u8; 16], Error> {
         Ok(room.kernel().workspace_id())
     });
     told.map_err(|failed| match failed.failure {
-        Failure::Store(trouble) => blame(&trouble),
+        Failure::Store(trouble) => blame(&trouble, ANOTHER),
         Failure::Panic { .. } => Error::new(Code::Invalid, "the log of this backup cannot be replayed")
             .argument("file")
-            .hint("take another backup; nothing was restored from this one"),
+            .hint(ANOTHER),
     })
 }
 

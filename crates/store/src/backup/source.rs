@@ -188,7 +188,13 @@ impl<'a> Tar<'a> {
     fn chunk(&mut self, dir: &Path, chunk: &Hash) -> Result<(), Trouble> {
         let name = super::chunk_name(chunk);
         let from = dir.join(&name);
-        let bytes = fs::metadata(&from).map_err(|error| refused(&from, &error))?.len();
+        let bytes = match fs::metadata(&from) {
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Trouble::corrupt(&from, "it was destroyed while it was copied, or lost"));
+            }
+            Err(error) => return Err(refused(&from, &error)),
+        };
         self.file(&from, &Member { name, bytes, blake3: *chunk })
     }
 

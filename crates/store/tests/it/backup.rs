@@ -256,3 +256,61 @@ fn a_database_that_acts_by_itself_or_lies_is_refused() {
     assert!(matches!(newer, Err(Trouble::Newer { found: 999, .. })), "{newer:?}");
     assert!(unpack(&doctored(&made, "SELECT 1")).1.is_ok(), "the control");
 }
+
+/// Puts large content beside a workspace, of one chunk: its list, and the file of the chunk.
+fn put_large(dir: &Path, bytes: &[u8]) -> PathBuf {
+    let hash = Content::of(bytes).hash;
+    let hex = hash.to_string();
+    let chunk = dir.join("blobs").join(&hex[..2]).join(&hex);
+    fs::create_dir_all(chunk.parent().unwrap()).unwrap();
+    fs::write(&chunk, bytes).unwrap();
+    let db = Connection::open(dir.join("workspace.db")).unwrap();
+    let sql = "INSERT INTO large(hash, bytes, chunks) VALUES(?1, ?2, ?1)";
+    db.execute(sql, rusqlite::params![hash.0, bytes.len() as i64]).unwrap();
+    chunk
+}
+
+#[test]
+fn chunks_go_with_it_and_each_is_what_its_name_says() {
+    let made = made();
+    let dir = made.story.dir.path();
+    let chunks: Vec<PathBuf> = (0..20_u8).map(|of| put_large(dir, &[of; 100_000])).collect();
+    let file = made.around.path().join("with chunks");
+    let manifest = backup::write(&source(dir), &file).unwrap();
+    assert_eq!(manifest.chunks, 20);
+    let (into, unpacked) = unpack(&file);
+    assert_eq!(unpacked, Ok(manifest.clone()));
+    for chunk in &chunks {
+        let there = into.path().join("in").join(chunk.strip_prefix(dir).unwrap());
+        assert_eq!(fs::read(there).unwrap(), fs::read(chunk).unwrap());
+    }
+    let with = |change: fn(&mut Vec<Forged>)| {
+        let mut all = members(&file);
+        change(&mut all);
+        all
+    };
+    let rows = [
+        ("is not what was backed up", with(|all| all[5].bytes[7] ^= 1)),
+        ("not in order", with(|all| all.swap(5, 6))),
+        ("stands where a chunk should", with(|all| all[5].name = b"blobs/00/../../../x".to_vec())),
+        ("ends before its last chunk", with(|all| drop(all.pop()))),
+    ];
+    let forged = made.around.path().join("forged");
+    for (says, all) in rows {
+        forge(&forged, &all);
+        let refused = unpack(&forged).1.unwrap_err();
+        assert!(refused.to_string().contains(says), "{says}: {refused}");
+    }
+    // One that the database names and nobody brought.
+    let mut all = members(&file);
+    all.pop();
+    let short = Manifest { chunks: 19, ..manifest };
+    all[0].bytes = serde_json::to_vec(&short).unwrap();
+    forge(&forged, &all);
+    let refused = unpack(&forged).1.unwrap_err();
+    assert!(refused.to_string().contains("is missing"), "{refused}");
+    fs::remove_file(&chunks[0]).unwrap();
+    let lost = backup::write(&source(dir), &made.around.path().join("never")).unwrap_err();
+    assert!(lost.to_string().contains("it was destroyed"), "{lost}");
+    assert!(!made.around.path().join("never").exists());
+}

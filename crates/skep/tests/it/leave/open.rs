@@ -155,10 +155,10 @@ fn git_has_every_operation_as_a_commit() {
     assert!(subjects.lines().any(|line| line == "about cheese"));
     assert!(subjects.lines().any(|line| line == "link /data/link"));
     assert!(subjects.lines().any(|line| line.starts_with("undo operation ")), "{subjects}");
-    // Now, and at every fiftieth operation.
+    // Now, and at every hundredth operation.
     let commits = git(&repository, &["rev-list", "--reverse", "main"]);
     let commits: Vec<&str> = commits.lines().collect();
-    for (commit, (_, seq, _, _)) in commits.iter().zip(operations(&log)).skip(20).step_by(50) {
+    for (commit, (_, seq, _, _)) in commits.iter().zip(operations(&log)).skip(20).step_by(100) {
         let then = for_git(tree(&mut client, "home", "/data", Some(seq)));
         let mut have = git_tree(&repository, commit);
         have.retain(|path, _| path.starts_with("/data/"));
