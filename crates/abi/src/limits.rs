@@ -57,6 +57,10 @@ pub const PATH_DEPTH_MAX: usize = 128;
 /// Steps of deciding whether one pattern includes another. What people write takes fewer than ten for each
 /// component; patterns made for it take exponentially many, and more than this counts as not included.
 pub const PATTERN_STEPS_MAX: usize = 512;
+/// Steps of SQLite's machine that a statement of the store may take in a small file: a tenth of a second.
+pub const STATEMENT_STEPS: u64 = 10_000_000;
+/// And for each byte of the file beside that. The densest rows have 20 bytes, a way to one takes 50 steps.
+pub const STATEMENT_STEPS_A_BYTE: u64 = 8;
 /// Bytes of a principal, agent, mount, model or kind name.
 pub const WORD_BYTES_MAX: usize = 64;
 /// Lookups one event may ask for.

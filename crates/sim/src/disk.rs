@@ -178,7 +178,7 @@ pub fn failures(trial: Trial) -> io::Result<Sum> {
         sum.ops += 1;
         let answers: &[Answer] = match act {
             Act::Write => &[Answer::Refused, Answer::Full, Answer::Short],
-            Act::Cut | Act::Sync | Act::Delete => &[Answer::Refused],
+            Act::Read | Act::Cut | Act::Sync | Act::Delete => &[Answer::Refused],
         };
         for answer in answers {
             if chance.one_in(trial.share) {

@@ -151,6 +151,16 @@ unsafe extern "C" fn close(file: *mut File) -> c_int {
     }
 }
 
+unsafe extern "C" fn read(file: *mut File, data: *mut c_void, amount: c_int, offset: i64) -> c_int {
+    // SAFETY: a watched file.
+    let spot = unsafe { heard(file) };
+    if let Some(answer) = spot.fate(Act::Read) {
+        return code(Act::Read, answer);
+    }
+    // SAFETY: unix's own file, and the room SQLite gave.
+    unsafe { below_read(real(file), data, amount, offset) }
+}
+
 unsafe extern "C" fn write(file: *mut File, data: *const c_void, amount: c_int, offset: i64) -> c_int {
     // SAFETY: a watched file; SQLite promises `amount` readable bytes.
     let (spot, bytes) =
@@ -200,6 +210,7 @@ unsafe extern "C" fn sync(file: *mut File, _flags: c_int) -> c_int {
 /// What SQLite's unix VFS would have answered: a write that comes to less than was asked means no room.
 fn code(act: Act, answer: Answer) -> c_int {
     match (act, answer) {
+        (Act::Read, _) => ffi::SQLITE_IOERR_READ,
         (Act::Write, Answer::Refused) => ffi::SQLITE_IOERR_WRITE,
         (Act::Write, Answer::Full | Answer::Short) => ffi::SQLITE_FULL,
         (Act::Cut, _) => ffi::SQLITE_IOERR_TRUNCATE,
@@ -226,6 +237,7 @@ macro_rules! below {
 
 below! {
     below_close xClose() -> c_int, ffi::SQLITE_IOERR_CLOSE;
+    below_read xRead(data: *mut c_void, amount: c_int, offset: i64) -> c_int, ffi::SQLITE_IOERR_READ;
     below_write xWrite(data: *const c_void, amount: c_int, offset: i64) -> c_int, ffi::SQLITE_IOERR_WRITE;
     below_truncate xTruncate(size: i64) -> c_int, ffi::SQLITE_IOERR_TRUNCATE;
 }
@@ -248,7 +260,6 @@ macro_rules! pass {
 }
 
 pass! {
-    read xRead(data: *mut c_void, amount: c_int, offset: i64) -> c_int, ffi::SQLITE_IOERR_READ;
     file_size xFileSize(size: *mut i64) -> c_int, ffi::SQLITE_IOERR_FSTAT;
     lock xLock(level: c_int) -> c_int, ffi::SQLITE_IOERR_LOCK;
     unlock xUnlock(level: c_int) -> c_int, ffi::SQLITE_IOERR_UNLOCK;

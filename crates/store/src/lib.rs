@@ -30,6 +30,7 @@ mod retain;
 mod schema;
 mod scrub;
 mod shape;
+mod steps;
 mod tree;
 mod trouble;
 mod undo;

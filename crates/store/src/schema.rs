@@ -23,7 +23,7 @@
 //! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
 //! file of a later format, or of another program, is refused before anything is written to it.
 
-use crate::{Trouble, shape};
+use crate::{Trouble, shape, steps};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, config::DbConfig};
 use std::{
     fs::{self, File},
@@ -103,6 +103,7 @@ pub(crate) struct Db {
 impl Db {
     /// Runs a statement that answers no rows.
     pub fn run(&self, sql: &str, params: impl Params) -> Result<usize, Trouble> {
+        steps::begin();
         let run = || self.connection.prepare_cached(sql)?.execute(params);
         run().map_err(|error| Trouble::of(&self.file, error))
     }
@@ -114,6 +115,7 @@ impl Db {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Trouble> {
+        steps::begin();
         let run = || self.connection.prepare_cached(sql)?.query_row(params, read).optional();
         run().map_err(|error| Trouble::of(&self.file, error))
     }
@@ -125,6 +127,7 @@ impl Db {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Trouble> {
+        steps::begin();
         let run = || -> rusqlite::Result<Vec<T>> {
             self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
         };
@@ -138,6 +141,7 @@ impl Db {
         params: impl Params,
         mut take: impl FnMut(&Row<'_>) -> Result<Flow, Trouble>,
     ) -> Result<(), Trouble> {
+        steps::begin();
         let of = |error| Trouble::of(&self.file, error);
         let mut statement = self.connection.prepare_cached(sql).map_err(of)?;
         let mut rows = statement.query(params).map_err(of)?;
@@ -317,8 +321,9 @@ pub(crate) fn check_workspace(file: &Path, connection: &Connection) -> Result<()
 
 /// Opens `workspace.db`.
 pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
-    let connection = connect(file, APPLICATION, FORMAT, options)?;
+    let mut connection = connect(file, APPLICATION, FORMAT, options)?;
     shape::check(file, &connection)?;
+    steps::bound(file, &mut connection).map_err(|error| Trouble::of(file, error))?;
     let db = Db { file: file.to_path_buf(), connection };
     crate::migrate::run(&db)?;
     Ok(db)

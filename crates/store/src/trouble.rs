@@ -87,6 +87,10 @@ impl Trouble {
             Of::DatabaseCorrupt | Of::NotADatabase | Of::TypeMismatch | Of::ConstraintViolation => {
                 Self::Corrupt { file, what }
             }
+            Of::OperationInterrupted => {
+                let what = "a question of it comes to no end: its pages lead in circles".to_owned();
+                Self::Corrupt { file, what }
+            }
             Of::DiskFull => Self::Full { file },
             // The index of the write-ahead log could not grow: SQLite does not say why; there is one reason.
             _ if cause.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => Self::Full { file },

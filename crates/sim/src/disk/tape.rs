@@ -41,6 +41,8 @@ pub enum Op {
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
+    /// `xRead`.
+    Read,
     /// `xWrite`.
     Write,
     /// `xTruncate`.

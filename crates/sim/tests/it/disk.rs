@@ -4,8 +4,8 @@
 use sim::disk::{Trial, cuts, failures};
 
 /// Of the trials of a seed, one in so many.
-const CUTS: u64 = 6;
-const FAILURES: u64 = 12;
+const CUTS: u64 = 10;
+const FAILURES: u64 = 20;
 
 #[test]
 fn a_power_cut_takes_nothing_acknowledged_and_leaves_nothing_half() {

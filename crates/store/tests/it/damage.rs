@@ -165,6 +165,55 @@ fn a_schema_that_computes_is_no_workspace() {
     }
 }
 
+/// Pages of which many lead to one, a dozen deep: a walk over them has more rows than there is time.
+fn endless(file: &mut Vec<u8>, root: usize) {
+    const CELLS: u16 = 200;
+    const DEEP: u32 = 12;
+    let pages = u32::try_from(file.len() / 4096).unwrap();
+    let leaf = file[(root - 1) * 4096..root * 4096].to_vec();
+    let inner = |child: u32| {
+        let mut page = vec![0; 4096];
+        page[0] = 5; // an inner page of a table
+        page[3..5].copy_from_slice(&CELLS.to_be_bytes());
+        let first = 4096 - 5 * CELLS;
+        page[5..7].copy_from_slice(&first.to_be_bytes());
+        page[8..12].copy_from_slice(&child.to_be_bytes());
+        for cell in 0..CELLS {
+            let at = first + 5 * cell;
+            let pointer = 12 + 2 * usize::from(cell);
+            page[pointer..pointer + 2].copy_from_slice(&at.to_be_bytes());
+            page[at.into()..usize::from(at) + 4].copy_from_slice(&child.to_be_bytes());
+            page[usize::from(at) + 4] = 1;
+        }
+        page
+    };
+    file[(root - 1) * 4096..root * 4096].copy_from_slice(&inner(pages + 1));
+    for page in pages + 1..=pages + DEEP {
+        file.extend(inner(page + 1));
+    }
+    file.extend(leaf);
+    file[28..32].copy_from_slice(&(pages + DEEP + 1).to_be_bytes());
+}
+
+#[test]
+fn a_walk_without_end_is_stopped() {
+    let mut story = Story::of("1 dir /a; file /a/x one");
+    story.workspace.save_snapshot(Seq(1), &[7; 30]).unwrap();
+    let path = story.dir.path().join("workspace.db");
+    let open = Connection::open(&path).unwrap();
+    open.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'snapshots'";
+    let root: i64 = open.query_row(sql, [], |row| row.get(0)).unwrap();
+    drop(open);
+    drop(story.workspace);
+    let mut file = fs::read(&path).unwrap();
+    endless(&mut file, root.try_into().unwrap());
+    fs::write(&path, file).unwrap();
+    let mut workspace = Workspace::open(story.dir.path(), &QUICK).unwrap();
+    let got = workspace.save_snapshot(Seq(1), &[7; 30]);
+    assert!(matches!(got, Err(Trouble::Corrupt { .. })), "{got:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
