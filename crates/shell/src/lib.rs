@@ -17,6 +17,7 @@ mod fail;
 mod figures;
 mod journal;
 mod leave;
+pub mod moment;
 mod session;
 mod strace;
 mod table;
