@@ -155,6 +155,12 @@ pub const IDLE_CALLS_FREEZE: u32 = 12;
 /// Money spent without progress before a freeze, in nano-units.
 pub const IDLE_SPEND_FREEZE: i64 = 500_000_000;
 
+/// Bytes of a write-ahead log at which it is carried over into its file, beside the loop; and again after as
+/// many more. SQLite's own measure.
+pub const LOG_CARRY_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of a write-ahead log at which the loop itself carries it over: reads look through all of it, and a
+/// start reads it.
+pub const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes held back on the disk for what must be recorded when it is full: thousands of freezes and
 /// rejections, and the waking of every workspace that is awake at most.
 pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;

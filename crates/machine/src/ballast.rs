@@ -172,7 +172,7 @@ impl Ballast {
         let wanted = RESERVE_AGAIN_BYTES / 1024 / 1024;
         format!(
             "make room on it until {wanted} MiB are free, then all is served again; reading, freezing, \
-             killing, rejecting and unmounting go on"
+             killing, rejecting, unmounting and purging go on"
         )
     }
 

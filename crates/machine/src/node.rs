@@ -21,7 +21,7 @@ use crate::{
     registry::{Bed, Registry, Stays},
     render::Around,
     timer::{Due, SWEEP_US, Timer},
-    turn::{Failed, Failure, Input, Room, Turned},
+    turn::{Failed, Failure, Input, Log, Room, Turned},
     wake::{Begin, Birth, Setup},
     workers::{Work, Workers},
 };
@@ -391,6 +391,7 @@ impl Node {
             self.heard(&trouble);
             journal::say(&cell.name, &format!("no snapshot: {trouble}"));
         }
+        self.tend_log(cell, &mut room);
         let mut state = guard(&cell.state);
         for input in turned.rest.into_iter().rev() {
             state.inbox.push_front(input);
@@ -408,6 +409,27 @@ impl Node {
         drop(state);
         if sign {
             self.workers.submit(self, cell, 0, Work::Sign(point));
+        }
+    }
+
+    /// Keeps the store's log from growing: by a worker, and by this thread if none keeps up.
+    fn tend_log(self: &Arc<Self>, cell: &Arc<Cell>, room: &mut Room) {
+        match room.log() {
+            Log::Short => {}
+            Log::Long => self.workers.submit(self, cell, 0, Work::Carry),
+            Log::TooLong => self.carried(cell, room.cut_log()),
+        }
+    }
+
+    /// What a worker does for a log that is long.
+    pub fn carry(&self, cell: &Cell) {
+        self.carried(cell, store::carry(&self.home.join("workspaces").join(&cell.name)));
+    }
+
+    fn carried(&self, cell: &Cell, done: Result<(), store::Trouble>) {
+        if let Err(trouble) = done {
+            self.heard(&trouble);
+            journal::say(&cell.name, &format!("its write-ahead log was not carried over: {trouble}"));
         }
     }
 
@@ -565,6 +587,7 @@ impl Node {
         if room.since.0 > 0 && !self.ballast.is_short() {
             room.snapshot()?;
         }
+        self.carried(cell, room.cut_log());
         // What still runs, or is fed by a mount, is woken again when the daemon starts.
         let busy = !room.kernel().idle() || !guard(&cell.mounts).attached.is_empty();
         let stays = if busy { Stays::Awake } else { Stays::Asleep };

@@ -163,6 +163,17 @@ pub struct Failed {
     pub lost: Vec<Input>,
 }
 
+/// How the store's write-ahead log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Nothing is to be done.
+    Short,
+    /// Somebody beside the loop should carry it over.
+    Long,
+    /// The loop should.
+    TooLong,
+}
+
 /// One awake workspace.
 pub struct Room {
     pub(crate) name: String,
@@ -175,6 +186,8 @@ pub struct Room {
     pub(crate) set_aside: BTreeSet<Hash>,
     /// Records and their bytes since the last snapshot.
     pub(crate) since: (u64, u64),
+    /// Bytes of the store's log when it was last said to be long.
+    pub(crate) long: u64,
     /// Deliveries that the kernel refused, of turns that are durable.
     pub(crate) unkept: BTreeSet<(String, TreePath)>,
     /// What outlived the room before this one; waking leaves it alone.
@@ -346,6 +359,24 @@ impl Room {
     /// Whether so much has been recorded that a snapshot is due.
     pub fn snapshot_due(&self) -> bool {
         self.since.0 >= limits::SNAPSHOT_RECORDS || self.since.1 >= limits::SNAPSHOT_BYTES
+    }
+
+    /// Whether the store's log should be carried over into its file now, and by whom. Told once for every so
+    /// many bytes.
+    pub fn log(&mut self) -> Log {
+        let bytes = self.store.log_bytes();
+        // It has begun anew since.
+        self.long = if bytes < self.long { 0 } else { self.long };
+        if bytes < self.long.saturating_add(limits::LOG_CARRY_BYTES) {
+            return Log::Short;
+        }
+        self.long = bytes;
+        if bytes < limits::LOG_BYTES_MAX { Log::Long } else { Log::TooLong }
+    }
+
+    /// Carries the store's log over and cuts it off, if nobody is in the way.
+    pub fn cut_log(&mut self) -> Result<(), Trouble> {
+        self.store.cut_log().map(drop)
     }
 
     /// Writes a snapshot of what is durable.

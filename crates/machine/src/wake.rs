@@ -157,6 +157,7 @@ impl Room {
             secret: setup.secret,
             set_aside: setup.set_aside.clone(),
             since: (0, 0),
+            long: 0,
             unkept: BTreeSet::new(),
             under_way: Vec::new(),
         })

@@ -47,6 +47,8 @@ pub(crate) enum Work {
     Poll,
     /// Sign where its log stands.
     Sign(Point),
+    /// Carry the store's log over into its file.
+    Carry,
 }
 
 struct Queue {
@@ -155,7 +157,7 @@ impl Instead {
                 Self::Event(Box::new((Body::ControlEnded { reply: *reply, result: Err(error) }, Vec::new())))
             }
             Work::Merge(job) => Self::Event(Box::new(job.without())),
-            Work::Poll | Work::Sign(_) => Self::Nothing,
+            Work::Poll | Work::Sign(_) | Work::Carry => Self::Nothing,
         }
     }
 }
@@ -182,6 +184,7 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
         Work::Merge(job) => job::run_merge(&job),
         Work::Poll => return mounts::poll(node, cell),
         Work::Sign(point) => return checkpoint::keep(node, cell, point),
+        Work::Carry => return node.carry(cell),
     };
     node.ended(cell, generation, ended);
 }

@@ -16,6 +16,7 @@
 pub mod audit;
 pub mod chance;
 pub mod crowd;
+pub mod day;
 pub mod disk;
 pub mod gate;
 pub mod hostile;

@@ -28,6 +28,8 @@ const DISKS: u64 = 4;
 enum What {
     /// The loop, in this mode.
     Loop(Mode),
+    /// A day of work, and what grows in it.
+    Day,
     /// The store on a disk that fails; one of so many trials.
     Disk(u64),
 }
@@ -88,12 +90,13 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--trace" => options.lines = Lines::Trace,
             "--share" => options.what = What::Disk(number(value()?)?.max(1)),
             "once" => options.what = What::Loop(Mode::Once),
+            "growth" => options.what = What::Day,
             "overspend" => options.what = What::Loop(Mode::Overspend),
             "disk" if options.what == What::Loop(Mode::Mixed) => options.what = What::Disk(1),
             "disk" => {}
             _ => {
                 return Err(format!(
-                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend, disk"
+                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend, disk growth"
                 ));
             }
         }
@@ -106,6 +109,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             }
             What::Loop(Mode::Overspend) => (RACES, options.effects),
             What::Disk(_) => (DISKS, options.effects),
+            What::Day => (1, options.effects),
         };
     }
     Ok(options)
@@ -120,6 +124,10 @@ fn go(options: &Options) -> Result<ExitCode, String> {
     let mode = match options.what {
         What::Loop(mode) => mode,
         What::Disk(share) => return disks(options, share),
+        What::Day => {
+            println!("{}", sim::day::day()?.json());
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     let mut sum = Sum::default();
     for seed in options.first..options.first + options.seeds {

@@ -35,6 +35,7 @@ mod tree;
 mod trouble;
 mod undo;
 mod version;
+mod wal;
 mod why;
 mod workspace;
 
@@ -43,5 +44,6 @@ pub use inspect::{Depth, Inspection, inspect};
 pub use node::Node;
 pub use schema::{Durable, Options};
 pub use trouble::Trouble;
+pub use wal::{Cut, carry};
 pub use why::Reasons;
 pub use workspace::Workspace;

@@ -233,13 +233,18 @@ fn check(file: &Path, connection: &Connection, kind: i32, known: u32) -> Result<
 
 /// Opens `workspace.db` to look at it from beside its owner: nothing of it is written.
 pub(crate) fn look(file: &Path) -> Result<Db, Trouble> {
+    let db = visit(file)?;
+    db.connection.pragma_update(None, "query_only", "ON").map_err(|error| Trouble::of(file, error))?;
+    Ok(db)
+}
+
+/// Opens `workspace.db` from beside its owner.
+pub(crate) fn visit(file: &Path) -> Result<Db, Trouble> {
     let connection = attach(file)?;
     check_workspace(file, &connection)?;
-    let of = |error| Trouble::of(file, error);
-    if connection.is_readonly("main").map_err(of)? {
+    if connection.is_readonly("main").map_err(|error| Trouble::of(file, error))? {
         return Err(Trouble::ReadOnly { file: file.to_path_buf() });
     }
-    connection.pragma_update(None, "query_only", "ON").map_err(of)?;
     Ok(Db { file: file.to_path_buf(), connection })
 }
 

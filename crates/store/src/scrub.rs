@@ -17,6 +17,10 @@ use abi::{Hash, Seq};
 use rusqlite::params;
 use std::{collections::BTreeMap, fs, io::ErrorKind};
 
+/// How often, and how long between, the log is tried to be cut off while another connection is in the way.
+const TRIES: u32 = 200;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// A shorter content is not looked for inside other texts: it would be found in what it never was.
 const SOUGHT_BYTES_MIN: u64 = 8;
 /// Text inside text inside text: a tool's outcome holds a file, an answer holds arguments, a record holds
@@ -102,11 +106,15 @@ pub(crate) fn run(db: &Db) -> Result<(), Trouble> {
 
 /// Everything in the file itself, and nothing in the log beside it.
 fn truncate(db: &Db) -> Result<(), Trouble> {
-    let busy = db.one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
-    match busy {
-        Some(0) => Ok(()),
-        _ => Err(Trouble::Locked { file: db.file.clone() }),
+    for _ in 0..TRIES {
+        let busy = db.one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+        if busy == Some(0) {
+            return Ok(());
+        }
+        // Somebody beside carries the log over, or looks at the file; SQLite's own patience is not for that.
+        std::thread::sleep(PAUSE);
     }
+    Err(Trouble::Locked { file: db.file.clone() })
 }
 
 fn remove(file: &std::path::Path) -> Result<(), Trouble> {

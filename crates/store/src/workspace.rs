@@ -9,8 +9,16 @@ use crate::{
     version::{bound, hash, number},
 };
 use abi::{Hash, Pid, Seq, record::Record};
-use rusqlite::params;
-use std::{collections::BTreeSet, path::Path};
+use rusqlite::{hooks::Wal, params};
+use std::{
+    collections::BTreeSet,
+    ffi::c_int,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 /// Name of the file in the workspace's directory.
 pub(crate) const FILE: &str = "workspace.db";
@@ -19,6 +27,8 @@ pub(crate) const FILE: &str = "workspace.db";
 pub struct Workspace {
     pub(crate) db: Db,
     pub(crate) head: Head,
+    /// Frames of the write-ahead log, as the last commit told.
+    pub(crate) frames: Arc<AtomicU32>,
 }
 
 impl Workspace {
@@ -30,10 +40,18 @@ impl Workspace {
 
     /// Opens one that is there.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Trouble> {
-        let db = schema::open(&dir.join(FILE), options)?;
+        let mut db = schema::open(&dir.join(FILE), options)?;
         scrub::run(&db)?;
         let head = chain::head(&db)?;
-        Ok(Self { db, head })
+        let frames = Arc::new(AtomicU32::new(0));
+        let told = frames.clone();
+        // In the place of SQLite's own hook, which would carry the log over inside of a commit.
+        let hook = move |_: &mut Wal, count: c_int| {
+            told.store(count.unsigned_abs(), Ordering::Relaxed);
+            Ok(())
+        };
+        db.connection.wal_hook(Some(hook)).map_err(|error| Trouble::of(&db.file, error))?;
+        Ok(Self { db, head, frames })
     }
 
     /// Place and hash of the last record; 0 and zeros when there is none.

@@ -9,6 +9,7 @@
 //! durable barrier: homes lie on a memory file system, and the barriers on a row's path are a number beside
 //! it.
 
+mod bare;
 mod boot;
 mod call;
 mod client;
@@ -146,7 +147,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 11] = [
+const PROMISES: [(&str, Measure); 12] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -156,6 +157,7 @@ const PROMISES: [(&str, Measure); 11] = [
     ("recover", recover::recover),
     ("once", ground::once),
     ("overspend", ground::overspend),
+    ("growth", ground::growth),
     ("simulate", ground::simulate),
     ("tests", suite::tests),
 ];

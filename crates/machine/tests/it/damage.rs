@@ -70,6 +70,18 @@ fn a_file_of_a_newer_release_is_left_as_it_is() {
 }
 
 #[test]
+fn whoever_sleeps_leaves_all_of_it_in_one_file() {
+    let mut rig = Rig::new();
+    rig.client().ok("write", json!({ "path": "/data/x", "text": "kept" }));
+    let log = rig.file("home").with_file_name("workspace.db-wal");
+    assert_ne!(std::fs::metadata(&log).unwrap().len(), 0);
+    rig.stop();
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+    rig.start();
+    assert_eq!(rig.client().ok("read", json!({ "path": "/data/x" }))["text"], "kept");
+}
+
+#[test]
 fn a_file_that_is_gone_is_never_made_anew() {
     let mut rig = rig();
     let file = rig.file("other");

@@ -18,6 +18,16 @@ use sim::{Mode, Plan, Sum, ledger::Ledger};
 const SEEDS: u64 = 20;
 
 #[test]
+fn an_hour_of_work_leaves_what_it_wrote_and_little_more() {
+    let day = sim::day::run(1).unwrap();
+    let [hour] = day.0[..] else { panic!("{day:?}") };
+    // Of 50 agents four notes of 2 KiB, each of them read too, beside the first ones and the letters.
+    assert!(hour.content > 450 * 2048, "{hour:?}");
+    assert!(hour.records > 200 * 10, "{hour:?}");
+    assert!(day.factor() < 3.0, "{} {hour:?}", day.factor());
+}
+
+#[test]
 fn seeds_hold() {
     let _together = crate::SOIL.read().unwrap();
     let mut sum = Sum::default();

@@ -9,3 +9,4 @@ mod lookups;
 mod model;
 mod story;
 mod undo;
+mod wal;

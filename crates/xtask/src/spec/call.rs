@@ -3,7 +3,7 @@
 //! twice: as the system places it, and with both ends on one core.
 
 use super::{
-    Rig, Row, Target, Times,
+    Rig, Row, Target, Times, bare,
     client::{self, Client, Daemon},
 };
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn pin(pid: i32, cores: &str) -> Result<(), String> {
 /// Measures `write`.
 pub fn call_write(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     let home = client::home()?;
-    let (_daemon, _) = Daemon::start(rig.skep, home.path())?;
+    let (daemon, _) = Daemon::start(rig.skep, home.path())?;
     let mut client = Client::connect(home.path())?;
     let mut times = Times::default();
     for ix in 0..ALONE_WRITES {
@@ -96,9 +96,15 @@ pub fn call_write(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         barriers,
         n,
     };
+    // The same rows, once everything of them lies in the file.
+    daemon.down()?;
+    let file = home.path().join("workspaces/home/workspace.db");
+    let writes = all.n + times.n();
+    let bare = bare::rate(&file, home.path(), writes, WRITERS as u64)?;
     let alone_ms = times.percentile_us(0.5) / 1e3;
     Ok(vec![
         row("1 KB, 64 writers", Target::AtLeast(10_000.0), all.rate, "/s", 1, all.n),
+        row("the same, to bare SQLite's rate", Target::AtLeast(0.4), all.rate / bare, "×", 1, writes),
         row("1 KB, one writer, p50", Target::AtMost(0.5), alone_ms, "ms", 1, times.n()),
     ])
 }

@@ -1,5 +1,5 @@
-//! once, overspend, simulate: what the proving ground found. The simulator is run as it is in the default
-//! run; the last line it prints is one object, and every number here is read from it:
+//! once, overspend, growth, simulate: what the proving ground found. The simulator is run as it is in the
+//! default run; the last line it prints is one object, and every number here is read from it:
 //!
 //!     {"seeds":20,"effects":1811,"duplicated":0,"lost":0,"overspent":0,"failed":0}
 
@@ -16,6 +16,8 @@ const PLANTS: [&str; 10] = [
     "kernel:1", "kernel:2", "kernel:3", "kernel:4", "kernel:5", "kernel:6", "kernel:7", "kernel:8",
     "store:1", "store:2",
 ];
+/// What counts as no slope of the state: numbers that get longer as they count up, in per cent of it an hour.
+const STATE_SLOPE: f64 = 0.1;
 const PLANT_SEEDS: &str = "500";
 
 /// Effects duplicated or lost.
@@ -51,6 +53,25 @@ pub fn overspend(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         barriers: 0,
         n: report.number("seeds")? as u64,
     }])
+}
+
+/// What a day of work leaves on the disk, and whether the kernel's state goes on growing.
+pub fn growth(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
+    let report = Report::of(rig, &["growth"])?;
+    let n = report.number("records")? as u64;
+    let row = |part, target, measured, unit| Row {
+        name: "growth",
+        part,
+        target: Target::AtMost(target),
+        measured,
+        unit,
+        barriers: 0,
+        n,
+    };
+    Ok(vec![
+        row("disk beside the log, to kept content", 3.0, report.number("factor")?, "×"),
+        row("state an hour, after the sixth", STATE_SLOPE, report.number("slope")? * 100.0, "%"),
+    ])
 }
 
 /// Seeds that hold, seeds that repeat, planted bugs that are found.
