@@ -10,6 +10,7 @@
 //! files of large content do not go through SQLite; they are outside of this.
 
 pub mod image;
+pub mod purge;
 pub mod tape;
 pub mod work;
 
@@ -48,7 +49,8 @@ pub struct Sum {
     pub ops: u64,
     /// Images opened, or runs with a failure.
     pub tried: u64,
-    /// Runs in which the failure was told as trouble; the others failed where nothing was promised.
+    /// Runs in which the failure was told as trouble; the others failed where nothing was promised. Of a
+    /// purge: images that still held what it takes.
     pub told: u64,
     /// What must not be, the first few.
     pub findings: Vec<String>,
@@ -111,10 +113,7 @@ pub fn cuts(trial: Trial) -> io::Result<Sum> {
         reached.take(op);
         sum.ops += 1;
         let cuts = ways(op, &mut chance, trial);
-        let images = cuts.into_iter().map(|cut| match (cut, op) {
-            (Cut::Torn(bytes), Op::Write { file, .. }) => (cut, disk.torn(file, bytes)),
-            _ => (cut, disk.image(cut)),
-        });
+        let images = cuts.into_iter().map(|cut| (cut, shown(&disk, op, cut)));
         for (cut, image) in images.chain(early.map(|image| (Cut::Lost, image))) {
             lay(spot.path(), &image)?;
             let found = check(spot.path(), &work, reached);
@@ -122,6 +121,14 @@ pub fn cuts(trial: Trial) -> io::Result<Sum> {
         }
     }
     Ok(sum)
+}
+
+/// What a cut leaves after an operation, which the disk has taken.
+fn shown(disk: &Disk, op: &Op, cut: Cut) -> Image {
+    match (cut, op) {
+        (Cut::Torn(bytes), Op::Write { file, .. }) => disk.torn(file, bytes),
+        _ => disk.image(cut),
+    }
 }
 
 /// The cuts that are tried after an operation.

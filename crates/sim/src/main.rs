@@ -162,7 +162,9 @@ fn disks(options: &Options, share: u64) -> Result<ExitCode, String> {
             sum.findings.iter().for_each(|what| eprintln!("{word} {what}"));
             Ok::<_, String>(sum)
         };
-        for sum in [run("cuts", disk::cuts)?, run("failures", disk::failures)?] {
+        let sums =
+            [run("cuts", disk::cuts)?, run("failures", disk::failures)?, run("purges", disk::purge::purges)?];
+        for sum in sums {
             tried += sum.tried;
             found += sum.findings.len();
         }

@@ -1,10 +1,10 @@
 //! The store under power cuts and failing disks: a drawn share of all there are. `cargo xtask torture` has
 //! all.
 
-use sim::disk::{Trial, cuts, failures};
+use sim::disk::{Trial, cuts, failures, purge::purges};
 
 /// Of the trials of a seed, one in so many.
-const CUTS: u64 = 10;
+const CUTS: u64 = 13;
 const FAILURES: u64 = 20;
 
 #[test]
@@ -23,4 +23,12 @@ fn a_disk_that_fails_once_is_told_of_and_loses_nothing() {
     let sum = failures(Trial { seed: 3, share: FAILURES }).unwrap();
     assert_eq!(sum.findings, Vec::<String>::new(), "{sum:?}");
     assert!(sum.tried > 100 && sum.told > sum.tried / 2, "{sum:?}");
+}
+
+#[test]
+fn a_purge_cut_off_anywhere_goes_on_and_no_power_cut_brings_it_back() {
+    let _together = crate::SOIL.read().unwrap();
+    let sum = purges(Trial { seed: 1, share: 8 }).unwrap();
+    assert_eq!(sum.findings, Vec::<String>::new(), "{sum:?}");
+    assert!(sum.tried > 50 && sum.told > 10, "{sum:?}");
 }
