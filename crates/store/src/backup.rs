@@ -168,8 +168,10 @@ fn chunk_name(chunk: &Hash) -> String {
 /// A file made by `VACUUM INTO`, opened for reading.
 fn open_copy(file: &Path) -> Result<Db, Trouble> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(|error| Trouble::of(file, error))?;
-    crate::schema::guard(&connection).map_err(|error| Trouble::of(file, error))?;
+    let of = |error| Trouble::of(file, error);
+    let mut connection = Connection::open_with_flags(file, flags).map_err(of)?;
+    crate::schema::guard(&connection).map_err(of)?;
+    crate::steps::bound(file, &mut connection).map_err(of)?;
     crate::schema::check_workspace(file, &connection)?;
     Ok(Db { file: file.to_path_buf(), connection })
 }
