@@ -49,9 +49,9 @@ pub fn verify(path: &Path, options: &Options) -> Report {
     let mut report = Report::new(path);
     let mut marks = checkpoint::read(options, &mut report);
     let Some(source) = source::open(path, &options.scratch, &mut report) else { return report };
-    log::check(&source, &mut marks, &mut report);
+    let destroyers = log::check(&source, &mut marks, &mut report);
     marks.finish(&mut report);
-    content::check(&source, &mut report);
+    content::check(&source, &destroyers, &mut report);
     content::snapshots(&source, &mut report);
     source.whole(&mut report);
     report

@@ -19,6 +19,7 @@ use crate::{
     wire::{self, Value},
 };
 use rusqlite::Row;
+use std::collections::BTreeSet;
 
 /// Number of the entry that begins a log.
 const GENESIS: u64 = 0;
@@ -27,8 +28,8 @@ const RECORDS: &str = "SELECT seq, pid, prev, hash, length(body), CASE WHEN leng
 const _: () = assert!(RECORD_BYTES_MAX == 268_435_456, "as in the statement");
 const EDITED: &str = "somebody changed the file: restore a backup that verifies, and ask who had the disk";
 
-/// Walks the log of an open database.
-pub fn check(source: &Source, marks: &mut Marks, report: &mut Report) {
+/// Walks the log of an open database; answers the records by which bytes went on purpose.
+pub fn check(source: &Source, marks: &mut Marks, report: &mut Report) -> BTreeSet<u64> {
     let mut walk = Walk { last: 0, hash: Some([0; 32]), shift: 0, marks, tree: Tree::new(source) };
     for segment in segments(source, report) {
         walk.segment(source, &segment, report);
@@ -39,7 +40,7 @@ pub fn check(source: &Source, marks: &mut Marks, report: &mut Report) {
     if last == 0 {
         report.find(None, "the log is empty".to_owned(), EDITED);
     }
-    tree.finish(report);
+    tree.finish(report)
 }
 
 /// A sealed part of the log.

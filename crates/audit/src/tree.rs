@@ -5,6 +5,7 @@
 //!   a change that is not diverged            → heads:    its file's newest version
 //!   … that removes or moves                  → entries:  what stood is closed with n
 //!   … of a file that stands nowhere          → entries:  a new one, from n
+//!   … that is diverged                       → conflicts: open until a version has it as a second parent
 //! every content a record names               → is kept (blobs, large), or was destroyed on purpose (gone)
 //! ```
 //!
@@ -20,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of the entry that changes the tree.
 const WROTE: u64 = 13;
+/// Numbers of the entries by which bytes go: purged, thinned.
+const DESTROY: [u64; 2] = [41, 43];
 /// The root directory's file; it has no entry.
 const ROOT: u64 = 1;
 /// A node that is gone.
@@ -58,8 +61,12 @@ pub struct Tree<'a> {
     /// File → directory, name, from.
     live: BTreeMap<u64, (u64, String, u64)>,
     past: BTreeMap<Stood, u32>,
+    /// Diverged version → file, until a version names it as a second parent.
+    conflicts: BTreeMap<u64, u64>,
     /// Which tables may hold content.
     kept: Vec<&'static str>,
+    /// Records by which bytes went on purpose.
+    destroy: BTreeSet<u64>,
 }
 
 /// A column as it lies in the file.
@@ -86,6 +93,8 @@ struct Change<'a> {
     label: u64,
     parents: Vec<u8>,
     diverged: u64,
+    /// Only the current content of it is kept; a field that older records lack.
+    scratch: bool,
 }
 
 impl<'a> Change<'a> {
@@ -110,6 +119,7 @@ impl<'a> Change<'a> {
             label: number(9)?,
             parents,
             diverged: number(11)?,
+            scratch: number(12).is_some_and(|scratch| scratch != 0),
         })
     }
 
@@ -176,6 +186,8 @@ impl<'a> Tree<'a> {
             heads: BTreeMap::from([(ROOT, 0)]),
             live: BTreeMap::new(),
             past: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            destroy: BTreeSet::new(),
             kept: tables.into_iter().filter(|table| source.has(table)).collect(),
         }
     }
@@ -192,7 +204,13 @@ impl<'a> Tree<'a> {
             let name = crate::to_hex(&hash);
             report.find(Some(seq), format!("the bytes of {name}, which it names, are not kept"), LOST);
         }
-        let Some((WROTE, wrote)) = record.field(5).and_then(Value::variant) else { return };
+        let Some((kind, wrote)) = record.field(5).and_then(Value::variant) else { return };
+        if DESTROY.contains(&kind) {
+            self.destroy.insert(seq);
+        }
+        if kind != WROTE {
+            return;
+        }
         match Operation::read(seq, record, wrote) {
             Some(operation) => self.fold(&operation, report),
             None => {
@@ -218,6 +236,9 @@ impl<'a> Tree<'a> {
 
     fn fold(&mut self, operation: &Operation<'_>, report: &mut Report) {
         let seq = operation.seq;
+        if operation.changes.iter().any(|change| change.scratch) {
+            self.destroy.insert(seq);
+        }
         // All leave before any arrives: files may change places.
         for change in operation.changes.iter().filter(|change| change.diverged == 0 && change.leaves()) {
             self.close(change.file, seq);
@@ -226,7 +247,11 @@ impl<'a> Tree<'a> {
             self.compare(operation, change, report);
             self.versions.insert(change.version);
             if change.diverged != 0 {
+                self.conflicts.insert(change.version, change.file);
                 continue;
+            }
+            for parent in change.parents.as_chunks().0.iter().skip(1) {
+                self.conflicts.remove(&u64::from_le_bytes(*parent));
             }
             self.heads.insert(change.file, change.version);
             if change.file == ROOT {
@@ -269,11 +294,11 @@ impl<'a> Tree<'a> {
     }
 
     /// Nothing may stand in the tables that does not follow, and nothing may lack. Of a broken log nothing
-    /// follows, so then this is left.
-    pub fn finish(mut self, report: &mut Report) {
+    /// follows, so then this is left. Answers the records by which bytes went.
+    pub fn finish(mut self, report: &mut Report) -> BTreeSet<u64> {
         report.versions = self.versions.len() as u64 - 1;
         if !report.holds() {
-            return;
+            return self.destroy;
         }
         for (file, (dir, name, from)) in std::mem::take(&mut self.live) {
             *self.past.entry((dir, name, file, from, None)).or_default() += 1;
@@ -296,6 +321,7 @@ impl<'a> Tree<'a> {
         if let Some(file) = self.heads.keys().next() {
             report.find(None, format!("the head of file {file} is missing"), REBUILD);
         }
+        self.open_conflicts(report);
         let sql = "SELECT id, parent, name, file, from_seq, to_seq FROM entries ORDER BY id";
         source.rise(sql, "entries", report, |report, id, row| {
             if !stood(row).is_some_and(|stood| take(&mut self.past, &stood)) {
@@ -305,6 +331,24 @@ impl<'a> Tree<'a> {
         if let Some((_, name, file, from, _)) = self.past.keys().next() {
             let what = format!("the entry {name:?} of file {file} is missing");
             report.find(Some(*from), what, REBUILD);
+        }
+        self.destroy
+    }
+
+    /// Those that nobody has resolved, where the format has a table of them.
+    fn open_conflicts(&mut self, report: &mut Report) {
+        if !self.source.has("conflicts") {
+            return;
+        }
+        let sql = "SELECT version, file FROM conflicts ORDER BY version";
+        self.source.rise(sql, "conflicts", report, |report, version, row| {
+            if self.conflicts.remove(&version.cast_unsigned()) != source::number(row, 1) {
+                let what = format!("the conflict of version {version} does not follow from the log");
+                report.find(None, what, REBUILD);
+            }
+        });
+        if let Some(version) = self.conflicts.keys().next() {
+            report.find(None, format!("the conflict of version {version} is missing"), REBUILD);
         }
     }
 }

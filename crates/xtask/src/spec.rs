@@ -20,6 +20,7 @@ mod idle;
 mod recover;
 mod replay;
 mod suite;
+mod tamper;
 
 use serde_json::json;
 use std::{path::Path, process::Command, time::Duration};
@@ -147,7 +148,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 12] = [
+const PROMISES: [(&str, Measure); 13] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -160,6 +161,7 @@ const PROMISES: [(&str, Measure); 12] = [
     ("growth", ground::growth),
     ("simulate", ground::simulate),
     ("tests", suite::tests),
+    ("tamper", tamper::tamper),
 ];
 
 /// Measures the named promises, all of them when none is named.

@@ -106,7 +106,7 @@ fn wrote(seq: u64) -> (Entry, Vec<Vec<u8>>) {
         label: LabelId(0),
         parents: if step == 0 { Vec::new() } else { vec![VersionId(seq - 1)] },
         diverged: step == 1 && round.is_multiple_of(5),
-        scratch: false,
+        scratch: seq == 4,
     };
     let body = Entry::Wrote {
         op: OpId(seq),
@@ -206,11 +206,12 @@ impl Bench {
             Class::Insert => insert(&db, row),
             Class::Delete => delete(&db, row),
             Class::Reorder => {
-                let (a, b) = (at, at + 1);
-                db.execute_batch(&format!(
-                    "UPDATE records SET seq = -1 WHERE seq = {a}; UPDATE records SET seq = {a} WHERE seq = {b};
-                     UPDATE records SET seq = {b} WHERE seq = -1;"
-                ))
+                let next = at + 1;
+                return self.edit(&format!(
+                    "UPDATE records SET seq = -1 WHERE seq = {at};
+                     UPDATE records SET seq = {at} WHERE seq = {next};
+                     UPDATE records SET seq = {next} WHERE seq = -1;"
+                ));
             }
             Class::Truncate if at.is_multiple_of(2) => {
                 db.execute_batch(&format!("DELETE FROM records WHERE seq > {at}"))
@@ -279,7 +280,8 @@ fn cut(db: &Connection, at: i64) -> rusqlite::Result<()> {
         "DELETE FROM records WHERE seq > {at}; DELETE FROM versions WHERE seq > {at}; DELETE FROM heads;
          INSERT INTO heads SELECT file, max(id) FROM versions WHERE diverged = 0 GROUP BY file;
          DELETE FROM entries WHERE from_seq > {at}; UPDATE entries SET to_seq = NULL WHERE to_seq > {at};
-         DELETE FROM snapshots WHERE seq > {at};"
+         DELETE FROM snapshots WHERE seq > {at};
+         DELETE FROM conflicts WHERE version NOT IN (SELECT id FROM versions);"
     ))
 }
 

@@ -28,6 +28,9 @@ fn rows_that_do_not_follow_are_found() {
         ("UPDATE entries SET to_seq = NULL WHERE id = 1", Some("entry 1")),
         ("DELETE FROM entries WHERE id = 4", Some("is missing")),
         ("INSERT INTO entries VALUES(99, 1, 'z', 3, 2, NULL)", Some("entry 99")),
+        ("DELETE FROM conflicts", Some("the conflict of version 21 is missing")),
+        ("INSERT INTO conflicts VALUES(9, 3)", Some("the conflict of version 9 does not follow")),
+        ("UPDATE conflicts SET file = 3", Some("the conflict of version 21 does not follow")),
         ("UPDATE blobs SET bytes = x'00' WHERE id = 3", Some("are not those of its name")),
         ("DELETE FROM blobs WHERE id = 1", Some("are not kept")),
         ("DELETE FROM records", Some("the log is empty")),
@@ -94,15 +97,19 @@ fn chunk_files_are_read() {
 fn what_was_destroyed_on_purpose_is_not_missed() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::new(dir.path(), 8).unwrap();
+    // Record 4 makes a file at a scratch path; record 3 removes one.
     let gone = |seq: u64| {
         format!(
-            "CREATE TABLE IF NOT EXISTS gone(hash BLOB PRIMARY KEY, seq INTEGER) STRICT;
-             INSERT INTO gone(hash, seq) SELECT hash, {seq} FROM blobs WHERE id = 1; DELETE FROM blobs WHERE id = 1"
+            "INSERT INTO gone(hash, seq) SELECT hash, {seq} FROM blobs WHERE id = 1;
+             DELETE FROM blobs WHERE id = 1"
         )
     };
-    bench.edit(&gone(8)).unwrap();
+    bench.edit(&gone(4)).unwrap();
     let report = bench.verify(None);
     assert_eq!((report.holds(), report.gone), (true, 1), "{report}");
-    bench.edit(&gone(9)).unwrap();
-    assert!(!bench.verify(None).holds());
+    for seq in [3, 9] {
+        bench.edit(&gone(seq)).unwrap();
+        let report = bench.verify(None);
+        assert!(report.to_string().contains("names a record that destroyed nothing"), "{report}");
+    }
 }
