@@ -4,7 +4,7 @@ use crate::{
     card::{self, Card},
     escape,
     fail::{Exit, Fail, Outcome},
-    figures,
+    figures, past,
     session::Session,
 };
 use serde_json::json;
@@ -17,6 +17,7 @@ pub fn here(session: &mut Session) -> Outcome {
     let sys = session.card("/sys/status")?;
     let waiting = session.names("/proposals")?;
     let workspaces = card::rows(&session.read("/sys/workspaces")?);
+    let conflicts = past::conflicts(session)?.len();
     if session.is_json() {
         let text = session.call("read", json!({"path": "/sys/status"}))?;
         session.object(&text)?;
@@ -32,6 +33,9 @@ pub fn here(session: &mut Session) -> Outcome {
         }
     };
     session.say(&format!("inbox       {inbox}"))?;
+    if conflicts > 0 {
+        session.say(&format!("conflicts   {conflicts} open; skep inbox shows how to resolve"))?;
+    }
     session.say(&format!("money       {}", money(&sys)))?;
     session.say("model       scripted only in this version: no key is asked for, nothing is paid")?;
     let next: &[(&str, &str)] = if waiting.is_empty() {

@@ -5,12 +5,13 @@ use crate::{
     escape::{self, Keep},
     fail::{Exit, Fail, Outcome},
     figures,
+    past::{self, Conflict},
     session::{Session, Tone},
 };
 use abi::Micros;
 use serde_json::{Value, json};
 
-/// What waits for your decision, with the exact arguments you decide on
+/// What waits for your decision: effects, with their exact arguments, and texts that contradict each other
 #[derive(Debug, clap::Args)]
 pub struct Inbox {
     /// Only this one
@@ -24,7 +25,8 @@ impl Inbox {
             Some(id) => vec![id.to_string()],
             None => session.names("/proposals")?,
         };
-        if ids.is_empty() {
+        let conflicts = if self.proposal.is_some() { Vec::new() } else { past::conflicts(session)? };
+        if ids.is_empty() && conflicts.is_empty() {
             session.note("nothing waits for you");
             return Ok(Exit::Fine);
         }
@@ -45,11 +47,29 @@ impl Inbox {
             }
             shown += 1;
         }
+        for conflict in &conflicts {
+            unresolved(session, conflict)?;
+        }
         if shown > 0 && !session.is_json() {
             session.hint("skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]");
         }
         Ok(Exit::Fine)
     }
+}
+
+/// A conflict, and the command that ends it.
+fn unresolved(session: &mut Session, conflict: &Conflict) -> Result<(), Fail> {
+    if session.is_json() {
+        return session.object(&conflict.object());
+    }
+    let path = escape::line(&conflict.path);
+    let state = session.paint(&format!("{:4}", "two"), Tone::Held);
+    session.say(&format!("{state} texts of {path}"))?;
+    let base = conflict.base.map(|base| format!(", both made from version {base}")).unwrap_or_default();
+    let actor = escape::line(&conflict.actor);
+    session.say(&format!("     ours    version {} by {actor}, kept beside the head", conflict.version))?;
+    session.say(&format!("     theirs  version {}, the head{base}", conflict.head))?;
+    session.say(&format!("     | {}", escape::line(&conflict.command())))
 }
 
 fn text(answer: &Value) -> String {

@@ -2,7 +2,7 @@
 
 use crate::{
     fail::{Exit, Outcome},
-    figures,
+    figures, moment,
     session::{self, Session},
     table::Table,
 };
@@ -14,16 +14,17 @@ pub struct Ls {
     /// Which directory
     #[arg(default_value = "/")]
     path: String,
-    /// As it was after this record
-    #[arg(long, value_name = "SEQ")]
-    at: Option<u64>,
+    /// As it was then: a record's number, a time, or 10m, 2h, 3d ago
+    #[arg(long, value_name = "SEQ|TIME")]
+    at: Option<String>,
 }
 
 impl Ls {
     pub fn run(self, session: &mut Session) -> Outcome {
         let mut params = json!({"path": self.path});
         if let (Some(at), Some(map)) = (self.at, params.as_object_mut()) {
-            map.insert("at".into(), json!(at));
+            let (key, value) = moment::parse(&at, (session.clock)())?.argument();
+            map.insert(key.into(), json!(value));
         }
         let answer = session.call("list", params)?;
         if session.is_json() {

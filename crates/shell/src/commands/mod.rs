@@ -2,9 +2,11 @@
 
 mod audit;
 mod backup;
+mod blame;
 mod budget;
 mod cat;
 mod decide;
+mod diff;
 mod doctor;
 mod down;
 mod export;
@@ -16,6 +18,8 @@ mod logs;
 mod ls;
 mod mount;
 mod ps;
+mod rename;
+mod resolve;
 mod restore;
 mod run;
 mod signal;
@@ -45,7 +49,12 @@ pub enum Command {
     Ls(ls::Ls),
     Cat(cat::Cat),
     Write(write::Write),
+    Mv(rename::Mv),
+    Rm(rename::Rm),
     Log(log::Log),
+    Diff(diff::Diff),
+    Blame(blame::Blame),
+    Resolve(resolve::Resolve),
     Undo(undo::Undo),
     Inbox(inbox::Inbox),
     Approve(decide::Approve),
@@ -80,7 +89,12 @@ impl Command {
             Self::Ls(ls) => ls.run(session),
             Self::Cat(cat) => cat.run(session),
             Self::Write(write) => write.run(session),
+            Self::Mv(mv) => mv.run(session),
+            Self::Rm(rm) => rm.run(session),
             Self::Log(log) => log.run(session),
+            Self::Diff(diff) => diff.run(session),
+            Self::Blame(blame) => blame.run(session),
+            Self::Resolve(resolve) => resolve.run(session),
             Self::Undo(undo) => undo.run(session),
             Self::Inbox(inbox) => inbox.run(session),
             Self::Approve(approve) => approve.run(session),

@@ -3,7 +3,7 @@
 use crate::{
     card::Card,
     fail::{Exit, Fail, Outcome},
-    figures, journal,
+    figures, journal, past,
     session::Session,
     table::Table,
 };
@@ -51,13 +51,13 @@ impl Ps {
         if table.is_empty() {
             session.note("no process has run yet");
             session.hint("skep run AGENT \"task\"");
-            return Ok(Exit::Fine);
+            return past::note_conflicts(session);
         }
         session.print(&table.print())?;
         if left_out > 0 {
             session.hint(&format!("{left_out} more that ended: skep ps --all"));
         }
-        Ok(Exit::Fine)
+        past::note_conflicts(session)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     card, escape,
     fail::{Exit, Outcome},
-    figures,
+    figures, past,
     session::Session,
     table::Table,
 };
@@ -39,6 +39,10 @@ impl Status {
         }
         session.say(&format!("processes   {}", super::here::processes(&sys)))?;
         session.say(&format!("proposals   {} waiting", sys.number("proposals")))?;
+        let conflicts = past::conflicts(session)?.len();
+        if conflicts > 0 {
+            session.say(&format!("conflicts   {conflicts} open; skep inbox"))?;
+        }
         if sys.number("in_doubt") > 0 {
             session.say(&format!("in doubt    {} effects; skep trace --errors", sys.number("in_doubt")))?;
         }

@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// Take back what a process wrote, or one operation; what was touched since is listed and left
+/// Take back what a process wrote, or one operation, from under later changes too
 #[derive(Debug, clap::Args)]
 pub struct Undo {
     /// A process (12) or an operation (op:34)
@@ -46,16 +46,31 @@ fn told(session: &mut Session, answer: &Value) -> Outcome {
         list.filter_map(Value::as_str).map(escape::line).collect()
     };
     let (restored, left) = (paths("restored"), paths("left"));
+    let (merged, diverged) = (paths("merged"), paths("diverged"));
     for path in &restored {
         session.say(&format!("restored  {path}"))?;
+    }
+    for path in &merged {
+        session.say(&format!("merged    {path}   (later changes stay)"))?;
+    }
+    for path in &diverged {
+        session.say(&format!(
+            "diverged  {path}   (later changes contradict it; what stood before is kept beside)"
+        ))?;
     }
     for path in &left {
         session.say(&format!("left      {path}   (changed by somebody since)"))?;
     }
     match answer.get("operation").and_then(Value::as_u64) {
         Some(operation) => {
-            session.note(&format!("{} taken back", figures::plural(restored.len() as u64, "path")));
+            let back = restored.len().saturating_add(merged.len()) as u64;
+            if back > 0 {
+                session.note(&format!("{} taken back", figures::plural(back, "path")));
+            }
             session.hint(&format!("skep undo op:{operation} brings it again"));
+            if !diverged.is_empty() {
+                session.hint("skep inbox shows how to resolve what diverged");
+            }
         }
         None => session.note("nothing to take back"),
     }

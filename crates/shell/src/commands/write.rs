@@ -64,9 +64,14 @@ impl Write {
 fn told(session: &mut Session, path: &str, answer: &Value) -> Outcome {
     let number = |key: &str| answer.get(key).and_then(Value::as_u64);
     let path = escape::line(path);
-    let diverged = number("ours");
+    let merged = answer.get("merged").is_some();
+    let diverged = number("ours").filter(|_| !merged);
     if session.is_json() {
         session.object(answer)?;
+    } else if let (true, Some(operation), Some(version), Some(theirs)) =
+        (merged, number("operation"), number("version"), number("theirs"))
+    {
+        session.say(&format!("{path} version {version} op:{operation}, merged with version {theirs}"))?;
     } else if let Some(ours) = diverged {
         session.say(&format!("{path} kept as version {ours} beside the head; not the head"))?;
     } else if let Some(proposal) = number("proposal") {
@@ -81,20 +86,20 @@ fn told(session: &mut Session, path: &str, answer: &Value) -> Outcome {
     if diverged.is_some() {
         let theirs = number("theirs").unwrap_or(0);
         session.note(&format!("somebody wrote version {theirs} meanwhile; nothing is lost"));
-        session.hint(&format!("skep log {path}, then write what both should be with --base {theirs}"));
+        session.hint(&format!("skep resolve {path} --take ours|theirs|edit"));
         return Ok(Exit::Bad);
     }
     Ok(Exit::Fine)
 }
 
-fn read_file(file: &Path) -> Result<Vec<u8>, Fail> {
+pub fn read_file(file: &Path) -> Result<Vec<u8>, Fail> {
     let shown = escape::line(&file.display().to_string());
     let mut open = std::fs::File::open(file).map_err(|error| Fail::new(format!("{shown}: {error}")))?;
     bounded(&mut open)
 }
 
 /// All of it, if a message can carry it.
-fn bounded(from: &mut dyn Read) -> Result<Vec<u8>, Fail> {
+pub fn bounded(from: &mut dyn Read) -> Result<Vec<u8>, Fail> {
     let max = abi::limits::VALUE_BYTES_MAX;
     let mut bytes = Vec::new();
     from.take(max as u64 + 1).read_to_end(&mut bytes)?;

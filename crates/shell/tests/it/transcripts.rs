@@ -147,6 +147,7 @@ fn bare() {
         ),
         ("list", "/proposals", json!({"entries": [{"name": "3", "node": "dir"}]})),
         ("read", "/sys/workspaces", text("home awake 120\ncontrol asleep 44\n")),
+        ("read", "/sys/conflicts", text("12 /data/two words.md 9 11 agent:drafts\n")),
     ];
     check(
         &[],
@@ -157,6 +158,7 @@ fn bare() {
             | workspaces  home (this one), control
             | processes   1 running, 1 frozen
             | inbox       1 waits for your decision
+            | conflicts   1 open; skep inbox shows how to resolve
             | money       $0.0421 today, limit $5.00
             | model       scripted only in this version: no key is asked for, nothing is paid
             |   skep inbox      what waits for your decision
@@ -179,6 +181,7 @@ fn ps() {
         ("trace", "0", json!({"records": night(), "next": 8})),
         ("trace", "8", json!({"records": [], "next": 8})),
         ("read", "/proc/12/status", text("pid 12\nparent 7\nagent drafts\nstate running\n")),
+        ("read", "/sys/conflicts", text("12 /data/a 9 11 agent:drafts\n14 /data/a - 11 agent:drafts\n")),
     ];
     check(
         &["ps"],
@@ -188,6 +191,7 @@ fn ps() {
             |   7       0  triage  frozen   limit\u{1b}[2J  external mount:mail      3  1,204+86  $0.0421  $0.05  Sort\u{1b}[2J the mail
             |  12       7  drafts  running  -               -                        -         -        -      -  -
             | exit 0
+            ! 2 conflicts are open; skep inbox shows how to resolve
         "#]],
     );
 }
@@ -337,6 +341,7 @@ fn inbox() {
         ("list", "/proposals", json!({"entries": [{"name": "3", "node": "dir"}]})),
         ("read", "/proposals/3/status", text(status)),
         ("read", "/proposals/3/args", text("subject: Fwd\nto: archive@collector.example\u{202e}\n")),
+        ("read", "/sys/conflicts", text("12 /data/a\u{202e} 9 11 agent:drafts\n")),
     ];
     check(
         &["inbox"],
@@ -349,6 +354,10 @@ fn inbox() {
             |      until   1970-01-01 00:00
             |      | subject: Fwd
             |      | to: archive@collector.example\u{202e}
+            | two  texts of /data/a\u{202e}
+            |      ours    version 12 by agent:drafts, kept beside the head
+            |      theirs  version 11, the head, both made from version 9
+            |      | skep resolve /data/a\u{202e} --version 12 --take ours|theirs|edit
             | exit 0
             ! hint: skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]
         "#]],
@@ -378,27 +387,31 @@ fn files() {
         &["log", "/data/a"],
         vec![("history", "/data/a", history)],
         &expect![[r#"
-            | VERSION  OPERATION  CHANGED           ACTOR    PID  WHAT      BYTES  LABEL      MESSAGE
-            |       8  op:8       1970-01-01 00:00  agent:x    7  diverged      5  workspace  -
-            |       7  op:7       1970-01-01 00:00  agent:x    7  file          5  workspace  -
+            | VERSION  OPERATION  CHANGED           ACTOR    PID  WHAT      BYTES  LABEL      MOVED TO  MESSAGE
+            |       8  op:8       1970-01-01 00:00  agent:x    7  diverged      5  workspace  -         -
+            |       7  op:7       1970-01-01 00:00  agent:x    7  file          5  workspace  -         -
             | exit 0
-            ! hint: version 8 is kept beside the head; write what both should be with skep write /data/a
+            ! hint: version 8 is kept beside the head: skep resolve /data/a --take ours|theirs|edit
         "#]],
     );
 }
 
 #[test]
 fn writes_and_undo() {
-    let undone = json!({"operation": 9, "restored": ["/data/a"], "left": ["/data/b"]});
+    let undone = json!({"operation": 9, "restored": ["/data/a"], "left": ["/data/b"], "merged": ["/data/c"],
+        "diverged": ["/data/d"]});
     check(
         &["undo", "7"],
         vec![("write", "/", undone)],
         &expect![[r#"
             | restored  /data/a
+            | merged    /data/c   (later changes stay)
+            | diverged  /data/d   (later changes contradict it; what stood before is kept beside)
             | left      /data/b   (changed by somebody since)
             | exit 0
-            ! 1 path taken back
+            ! 2 paths taken back
             ! hint: skep undo op:9 brings it again
+            ! hint: skep inbox shows how to resolve what diverged
         "#]],
     );
     let wrote = json!({"operation": 9, "version": 8, "path": "/data/a"});
@@ -418,9 +431,14 @@ fn writes_and_undo() {
             | /data/a kept as version 3 beside the head; not the head
             | exit 1
             ! somebody wrote version 2 meanwhile; nothing is lost
-            ! hint: skep log /data/a, then write what both should be with --base 2
+            ! hint: skep resolve /data/a --take ours|theirs|edit
         "#]],
     );
+    let merged = json!({"merged": true, "operation": 9, "version": 4, "ours": 3, "theirs": 2});
+    check(&["write", "/data/a", "x"], vec![("write", "/data/a", merged)], &expect![[r#"
+        | /data/a version 4 op:9, merged with version 2
+        | exit 0
+    "#]]);
     check(
         &["cat", "/nothing"],
         vec![],
