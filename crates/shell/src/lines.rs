@@ -44,7 +44,7 @@ type Sought = Vec<(usize, usize)>;
 /// The origin of every line of a version.
 pub fn origins(past: &mut dyn Past, head: u64) -> Result<Vec<Origin>, Fail> {
     let mut texts: BTreeMap<u64, Option<String>> = BTreeMap::new();
-    let text = past.text(head)?.unwrap_or_default();
+    let text = whole(past.text(head)?.unwrap_or_default());
     let count = text.lines().count();
     texts.insert(head, Some(text));
     let mut found = vec![Origin::Of(head); count];
@@ -67,7 +67,7 @@ pub fn origins(past: &mut dyn Past, head: u64) -> Result<Vec<Origin>, Fail> {
             }
             let old = match texts.entry(parent) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(slot) => slot.insert(past.text(parent)?),
+                Entry::Vacant(slot) => slot.insert(past.text(parent)?.map(whole)),
             };
             let Some(old) = old else {
                 origin = Origin::Older(version);
@@ -86,6 +86,14 @@ pub fn origins(past: &mut dyn Past, head: u64) -> Result<Vec<Origin>, Fail> {
         }
     }
     Ok(found)
+}
+
+/// The text with an end to its last line: a line is the same with it and without.
+fn whole(mut text: String) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -117,10 +125,11 @@ mod tests {
         let mut past = made(&[
             (1, Some("a\nb\nc\n"), &[]),
             (2, Some("a\nB\nc\n"), &[1]),
-            (3, Some("a\nB\nc\nd\n"), &[2]),
+            (3, Some("a\nB\nc\nd"), &[2]),
+            (4, Some("a\nB\nc\nd\n"), &[3]),
         ]);
         let of = Origin::Of;
-        assert_eq!(origins(&mut past, 3).unwrap(), [of(1), of(2), of(1), of(3)]);
+        assert_eq!(origins(&mut past, 4).unwrap(), [of(1), of(2), of(1), of(3)]);
         assert_eq!(origins(&mut past, 1).unwrap(), [of(1); 3]);
     }
 

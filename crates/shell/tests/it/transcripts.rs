@@ -435,10 +435,14 @@ fn writes_and_undo() {
         "#]],
     );
     let merged = json!({"merged": true, "operation": 9, "version": 4, "ours": 3, "theirs": 2});
-    check(&["write", "/data/a", "x"], vec![("write", "/data/a", merged)], &expect![[r#"
+    check(
+        &["write", "/data/a", "x"],
+        vec![("write", "/data/a", merged)],
+        &expect![[r#"
         | /data/a version 4 op:9, merged with version 2
         | exit 0
-    "#]]);
+    "#]],
+    );
     check(
         &["cat", "/nothing"],
         vec![],
