@@ -93,6 +93,10 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
 
 /// What a turn has seen is what it writes from; also across a crash.
 fn knows(kernel: &mut Kernel, pid: Pid, seen: &[Seen]) {
+    #[cfg(feature = "plant")]
+    if crate::plant::is(crate::plant::FORGETS_SEEN) {
+        return;
+    }
     let Some(process) = kernel.state.processes.get_mut(&pid) else { return };
     for Seen { path, version } in seen {
         if let Some(other) = kernel.volatile.seen.get_mut(&pid) {

@@ -181,7 +181,10 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
     let joined = joined.join(&step.label_for(pid, *origin));
     let (node, content, mode, label) = match take {
         Take::Ours => (ours.node, ours.content, ours.mode, joined),
-        Take::Theirs => (head.node, head.content, head.mode, step.kernel.meaning(head.label)),
+        Take::Theirs => {
+            let label = step.kernel.meaning(head.label).join(&step.label_for(pid, *origin));
+            (head.node, head.content, head.mode, label)
+        }
         Take::Text(content) => (Node::File, *content, if gone { ours.mode } else { head.mode }, joined),
     };
     files::not_steering(step, pid, &label, core::iter::once(&stands))?;

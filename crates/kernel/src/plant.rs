@@ -28,6 +28,10 @@ pub const MERGE_KEEPS_LABEL: u8 = 9;
 pub const MERGE_FORGETS_PARENT: u8 = 10;
 /// Searching does not raise the searcher's label.
 pub const SEARCH_KEEPS_LABEL: u8 = 11;
+/// What a turn has seen is forgotten: its next write is made from the head, whatever that is.
+pub const FORGETS_SEEN: u8 = 12;
+/// An undo puts back what was before, whoever wrote since.
+pub const UNDO_OVERWRITES: u8 = 13;
 
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {

@@ -45,6 +45,11 @@ pub fn take_back(
     let mut back = Back { asker: step.label_for(pid, Origin::Argument), ..Back::default() };
     for row in &rows {
         may_take_back(step.kernel, pid, row, step.at)?;
+        #[cfg(feature = "plant")]
+        let row = &UndoRow {
+            untouched: row.untouched || crate::plant::is(crate::plant::UNDO_OVERWRITES),
+            ..row.clone()
+        };
         match row.untouched {
             true => back.restore(step, pid, row)?,
             false => back.reverse(step, pid, (undo, row))?,

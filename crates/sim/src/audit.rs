@@ -8,6 +8,7 @@ use crate::{
 use abi::{
     Hash, Micros, Pid, Seq, VersionId, WORKSPACE,
     cap::{Grant, Object, Rights},
+    fact::View,
     path::{Pattern, TreePath},
     tree::Node,
 };
@@ -44,6 +45,7 @@ fn look(dir: &Path, options: &Options, ledger: &Ledger) -> Result<Autopsy, Troub
     if head == ledger.head {
         findings.extend(tree(&mut store, ledger)?);
         findings.extend(versions(&mut store, ledger)?);
+        findings.extend(conflicts(&mut store, ledger)?);
     }
     Ok(Autopsy { findings, head })
 }
@@ -81,7 +83,7 @@ fn tree(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, Troub
 /// `bytes-are-there`: every version that was ever durable exists, with its bytes.
 fn versions(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, Trouble> {
     let mut batch = store.begin()?;
-    for (id, change) in &ledger.files.versions {
+    for (id, change) in ledger.files.versions.iter() {
         let kept = batch.version(*id)?;
         let same = kept.is_some_and(|kept| {
             (kept.file, kept.content, kept.node, kept.label, kept.diverged)
@@ -90,7 +92,7 @@ fn versions(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, T
         if !same {
             return Ok(Some(finding("bytes-are-there", format!("version {id} of {} is not", change.path))));
         }
-        if change.content.bytes == 0 {
+        if change.content.bytes == 0 || ledger.files.destroyed.contains(id) {
             continue;
         }
         let bytes = batch.blob(&change.content.hash)?;
@@ -99,6 +101,15 @@ fn versions(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, T
         }
     }
     Ok(None)
+}
+
+/// `conflicts`: every diverged version that nobody has resolved is listed, and no other.
+fn conflicts(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, Trouble> {
+    let listed = store.begin()?.conflicts(&View::everything())?;
+    let listed: Vec<VersionId> = listed.iter().map(|(_, ours, _)| ours.id).collect();
+    let due: Vec<VersionId> = ledger.files.conflicts().into_keys().collect();
+    let what = format!("listed {listed:?}, open {due:?}");
+    Ok((listed != due).then(|| finding("conflicts", what)))
 }
 
 /// `fast-is-slow`: the fast check of authority agrees with its slow twin; `child-in-parent`: what a

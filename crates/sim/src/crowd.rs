@@ -3,9 +3,9 @@
 
 use crate::{chance::Chance, known::Known, known::RECEIVERS, mind, world::SITES};
 use abi::{
-    Content, Seq, VersionId,
+    Content, OpId, Seq, VersionId,
     agent::Postcondition,
-    call::{At, Call, Fields, Lane, Origin, Ruling, Signal, Text, Undo, Write},
+    call::{At, Call, Fields, Lane, Origin, Ruling, Signal, Sought, Take, Text, Undo, Write},
     cap::Grant,
     control,
     money::Nano,
@@ -18,8 +18,13 @@ pub type Said = (Call, Vec<Vec<u8>>);
 /// A random call; none when what was drawn would not pass the door's decoder.
 pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
     let plain = |call| Some((call, Vec::new()));
-    match chance.below(36) {
+    match chance.below(42) {
         0..8 => write(chance, known),
+        36 | 37 => text(chance, known),
+        38 => resolve(chance, known),
+        39 => plain(Call::Search(sought(chance))),
+        40 => plain(Call::Operation { op: OpId(chance.below(known.op.0 + 2)), limit: 9 }),
+        41 => word(chance, known),
         8 => plain(Call::Remove {
             path: path(chance, known)?,
             base: base(chance, known),
@@ -130,12 +135,56 @@ fn write(chance: &mut Chance, known: &Known) -> Option<Said> {
         3 => Write::Dir,
         4 => Write::Link(content),
         5 => Write::Restore(Undo::Version(known.version(chance))),
-        6 => Write::Restore(Undo::Operation(abi::OpId(chance.below(known.op.0 + 2)))),
+        6 => Write::Restore(Undo::Operation(OpId(chance.below(known.op.0 + 2)))),
         7 => Write::Restore(Undo::Process(known.pid(chance))),
         _ => Write::Whole { content, mode: if chance.one_in(5) { 0o755 } else { 0o644 } },
     };
     let base = base(chance, known);
     Some((Call::Write { path, write, base, message: None, origin: origin(chance) }, blobs))
+}
+
+/// A text of six lines with one of them changed, made from a version that may be long past.
+fn text(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let (path, base) = chance.pick(&known.texts).cloned()?;
+    let (content, blobs) = bytes(lines(chance));
+    let write = Write::Whole { content, mode: 0o644 };
+    let path = TreePath::parse(&path).ok()?;
+    Some((Call::Write { path, write, base: Some(base), message: None, origin: origin(chance) }, blobs))
+}
+
+/// Six lines, one of them new.
+pub fn lines(chance: &mut Chance) -> String {
+    let new = chance.below(6);
+    let line = |ix: u64| if ix == new { chance.below(1_000) } else { ix };
+    (0..6).map(line).map(|number| format!("line {number}\n")).collect()
+}
+
+fn resolve(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let (path, version) = chance.pick(&known.conflicts).cloned()?;
+    let (content, blobs) = bytes(lines(chance));
+    let take = *chance.pick(&[Take::Ours, Take::Theirs, Take::Text(content)])?;
+    let write = Write::Resolve { version, take };
+    let path = TreePath::parse(&path).ok()?;
+    Some((Call::Write { path, write, base: None, message: None, origin: origin(chance) }, blobs))
+}
+
+fn sought(chance: &mut Chance) -> Sought {
+    let query = chance.word(&["line", "1", "\"line 3\"", "nothing*", "\" OR NEAR("]).to_owned();
+    let (path, author, label, since, until) = (None, None, None, None, None);
+    Sought { query, path, author, label, since, until, at: at(chance), limit: 5 }
+}
+
+/// A retention rule or, rarely, a purge.
+fn word(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let ctl = TreePath::parse("/sys/ctl").ok()?;
+    let text = if chance.one_in(3) {
+        format!("purge {} simulated", known.path(chance))
+    } else {
+        let keep = chance.word(&["last 1", "last 3", "days 1", "all"]);
+        format!("retain {} {keep}", chance.word(&["/data/**", "/data/c.md", "/data/d/**"]))
+    };
+    let word = control::parse(&ctl, &text).ok()?;
+    Some((Call::Control { path: ctl, word }, Vec::new()))
 }
 
 fn bytes(text: String) -> (Content, Vec<Vec<u8>>) {

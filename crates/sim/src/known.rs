@@ -21,13 +21,19 @@ pub struct Known {
     pub caps: Vec<CapId>,
     /// Proposals that wait.
     pub proposals: Vec<ProposalId>,
+    /// Versions of texts that can be merged, and where they stood.
+    pub texts: Vec<(String, VersionId)>,
+    /// Diverged versions that nobody has resolved, and where they stood.
+    pub conflicts: Vec<(String, VersionId)>,
 }
 
 /// Plain paths, written again and again so that writers meet.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 12] = [
     "/data/a",
     "/data/b",
     "/data/c.md",
+    "/data/c.md",
+    "/data/d/m.txt",
     "/data/d/x",
     "/data/d/y",
     "/data/d/e/z",

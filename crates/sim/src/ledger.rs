@@ -6,20 +6,24 @@
 //! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `authority`, `exits-once`                |
 //! | `money` | `admission`, `overspend`, and the text of every account                                    |
 //! | `acts`  | `model-rebought`, `lost-twice`, `turn-order`, `effect-order`, `redispatch`, `sink`         |
-//! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`; the expected tree |
+//! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`, `merge`,         |
+//! |         | `undo-overwrites`; the expected tree and conflicts                                         |
+//! | `seen`  | `base-is-seen`                                                                             |
 
 mod acts;
 mod files;
 mod money;
+mod seen;
 
 pub use acts::{Acts, Stage};
 pub use files::Files;
 pub use money::Money;
+pub use seen::Seen;
 
 use crate::known::Known;
 use abi::{
     CapId, LabelId, Micros, Pid, ProposalId, Seq,
-    cap::Cap,
+    cap::{Cap, Object, Rights},
     label::Label,
     record::{Entry, Record},
 };
@@ -78,6 +82,8 @@ pub struct Ledger {
     pub acts: Acts,
     /// The tree.
     pub files: Files,
+    /// What turns have seen.
+    pub seen: Seen,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
     /// Records by word: what a run has reached.
@@ -96,6 +102,8 @@ impl Ledger {
             cap: self.caps.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
             caps: self.caps.values().filter(|cap| cap.parent.is_some()).map(|cap| cap.id).collect(),
             proposals: self.proposals.iter().copied().collect(),
+            texts: self.files.texts(),
+            conflicts: self.files.conflicts().into_iter().map(|(id, path)| (path, id)).collect(),
         }
     }
 
@@ -125,6 +133,8 @@ impl Ledger {
             let meaning = |id: LabelId| labels.get(&id).cloned().unwrap_or_default();
             found.extend(self.files.take(record, (*op, changes), label.as_ref(), &meaning));
         }
+        found.extend(self.seen.take(record, &self.files));
+        self.files.destroy(record);
         self.findings.extend(found);
     }
 
@@ -201,6 +211,7 @@ impl Ledger {
         let seen = match name.as_str() {
             "list" => self.files.labels_below(about),
             "read" => self.files.label_of(about).into_iter().collect(),
+            "history" if about.starts_with("op:") => self.of_operation(record.pid, about),
             _ => return,
         };
         let Some(label) = self.label_at(record) else { return };
@@ -209,6 +220,24 @@ impl Ledger {
             let what = format!("process {} did {name} {about} ({seen}) and is {label}", record.pid);
             self.findings.push(finding("seen-is-joined", what));
         }
+    }
+
+    /// Labels of the versions of an operation that the process may read.
+    fn of_operation(&self, pid: Pid, about: &str) -> BTreeSet<LabelId> {
+        let op = about.trim_start_matches("op:").parse().unwrap_or_default();
+        let reads = |path: &str| {
+            let sees = |cap: &&Cap| match &cap.grant.object {
+                Object::Fs(pattern) => cap.grant.rights.contains(Rights::READ) && pattern.matches(path),
+                _ => false,
+            };
+            let caps = self.caps.values().filter(|cap| cap.holder == pid);
+            caps.filter(sees).any(|cap| cap.grant.expires.is_none_or(|end| self.at < end))
+        };
+        self.files
+            .of_operation(op)
+            .filter(|change| reads(change.path.as_str()))
+            .map(|row| row.label)
+            .collect()
     }
 
     /// A capability lies inside its parent, and only the workspace has some without one.

@@ -105,12 +105,20 @@ fn tool(chance: &mut Chance, known: &Known, prompt: &Prompt) -> ToolCall {
 
 /// Arguments of a call, as a model would write them.
 fn arguments(chance: &mut Chance, known: &Known, name: &str) -> String {
-    let path = known.path(chance);
+    let mut path = known.path(chance);
+    if matches!(name, "read" | "write") && chance.one_in(2) {
+        // Texts that others write as well.
+        path = chance.word(&["/data/c.md", "/data/d/m.txt"]).to_owned();
+    }
     match name {
         "list" => {
             let dir = chance.word(&["/data", "/data/d", "/integrations/keyed", "/home", "/proc", "/"]);
             format!("{{\"path\":\"{dir}\"}}")
         }
+        "history" if chance.one_in(2) => {
+            format!("{{\"operation\":{}}}", chance.below(known.op.0 + 2))
+        }
+        "search" => format!("{{\"query\":\"{}\"}}", chance.word(&["line", "1", "none"])),
         "read" | "history" | "remove" => format!("{{\"path\":\"{path}\"}}"),
         "write" => write(chance, known, &path),
         "move" => format!("{{\"from\":\"{path}\",\"to\":\"{}\"}}", known.path(chance)),
@@ -156,6 +164,11 @@ fn write(chance: &mut Chance, known: &Known, path: &str) -> String {
         _ => String::new(),
     };
     let text = chance.below(100_000);
+    // Of texts that are merged it names no base: what it saw last counts.
+    if path.ends_with(".md") || path.ends_with(".txt") {
+        let text = crate::crowd::lines(chance).replace('\n', "\\n");
+        return format!("{{\"path\":\"{path}\",\"text\":\"{text}\"}}");
+    }
     match chance.below(8) {
         0 => format!("{{\"path\":\"{path}\",\"mode\":\"append\",\"text\":\"{text}\\n\"}}"),
         1 => format!("{{\"path\":\"{path}\",\"mode\":\"patch\",\"find\":\"1\",\"text\":\"{text}\"{base}}}"),

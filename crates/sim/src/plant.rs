@@ -2,7 +2,7 @@
 //! `plant` has any.
 
 /// Every bug there is, and what it is.
-pub const BUGS: [(&str, &str); 10] = [
+pub const BUGS: [(&str, &str); 16] = [
     ("kernel:1", "a write to /data/poison panics"),
     ("kernel:2", "settling forgets the accounts below the root"),
     ("kernel:3", "listing does not raise the reader's label"),
@@ -11,8 +11,14 @@ pub const BUGS: [(&str, &str); 10] = [
     ("kernel:6", "a stale write becomes the head"),
     ("kernel:7", "a dispatched effect is dispatched again after a restart, whatever its class"),
     ("kernel:8", "a reservation is checked at the process's own account only"),
+    ("kernel:9", "a merge has the label of the head alone"),
+    ("kernel:10", "a merge does not say that it resolved the writer's version"),
+    ("kernel:11", "who searches or looks at an operation keeps the label it had"),
+    ("kernel:12", "what a turn has seen is forgotten"),
+    ("kernel:13", "an undo puts back what was before, whoever wrote since"),
     ("store:1", "the fold drops the second change of an operation"),
     ("store:2", "every 13th commit is rolled back and says it is done"),
+    ("store:4", "a conflict is not listed"),
 ];
 
 /// Bugs that only a power cut shows: [`crate::disk::cuts`] finds them, and no run of seeds does.

@@ -51,11 +51,11 @@ const OPERATOR: &str = "anna";
 /// Rounds in which a run must come to rest once nobody disturbs it.
 const REST_ROUNDS: u32 = 400;
 
-const CLERK: &str = "---\nname: clerk\nmodel: sim\ntools: [list, read, write, move, remove, history, spawn, \
+const CLERK: &str = "---\nname: clerk\nmodel: sim\ntools: [list, read, write, move, remove, history, search, spawn, \
     dispatch, wait, propose, grant, revoke, signal, trace, complete, decide]\nneeds:\n  - read /data/**\n  \
     - write /data/**\n  - read /integrations/**\n  - apply mail.send\n  - ask any\n  - model any\n  \
     - spawn any\nbudget: {run: 0.40, day: 1.50}\nrestart: on-failure:2\n---\nKeep the papers.\n";
-const BOSS: &str = "---\nname: boss\nmodel: sim/large\ntools: [list, read, write, spawn, wait, grant, \
+const BOSS: &str = "---\nname: boss\nmodel: sim/large\ntools: [list, read, write, history, spawn, wait, grant, \
     revoke, signal, propose]\nneeds:\n  - read /data/**\n  - write /data/d/**\n  - read /home/**\n  \
     - apply mail.send\n  - spawn any\n---\nHave things done.\n";
 const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, remove, move, propose, grant]\n\
@@ -196,6 +196,9 @@ impl Rig {
         }
         for path in ["/data/a", "/data/b", "/data/d/x", "/data/d/y", "/home/n"] {
             self.write(path, "1\n2\n3\n");
+        }
+        for path in ["/data/c.md", "/data/d/m.txt"] {
+            self.write(path, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n");
         }
         if self.plan.mode == Mode::Overspend {
             self.race();

@@ -13,6 +13,9 @@ pub const COMMIT_LIES: u8 = 2;
 /// Files are opened as if durability had not been asked for: a commit is acknowledged before it is synced.
 pub const SYNC_LIES: u8 = 3;
 
+/// A conflict that was opened is not listed.
+pub const CONFLICT_UNLISTED: u8 = 4;
+
 static COMMITS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this bug is alive.

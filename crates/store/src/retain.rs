@@ -172,6 +172,10 @@ fn purge(db: &Db, files: &[FileId], upto: VersionId, seq: Seq) -> Result<(), Tro
     for hash in contents.keys() {
         drop_bytes(db, hash, seq)?;
     }
+    for file in files {
+        let row = [file.0.cast_signed(), i64::try_from(upto.0).unwrap_or(i64::MAX)];
+        db.run("DELETE FROM conflicts WHERE file = ? AND version <= ?", row)?;
+    }
     crate::scrub::begin(db, seq)
 }
 

@@ -3,9 +3,10 @@
 use super::{Finding, finding};
 use abi::{
     FileId, LabelId, OpId, ROOT, VersionId, WORKSPACE,
+    call::Undo,
     label::{Integrity, Label},
     path::TreePath,
-    record::Record,
+    record::{Entry, Record},
     tree::{Change, Node},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,11 @@ pub struct Files {
     pub version: VersionId,
     /// The last operation.
     pub op: OpId,
+    /// Which operation made a version.
+    made_by: BTreeMap<VersionId, OpId>,
+    /// Versions whose bytes were destroyed or thinned.
+    pub destroyed: BTreeSet<VersionId>,
+    open: BTreeMap<VersionId, String>,
 }
 
 impl Files {
@@ -43,12 +49,15 @@ impl Files {
     ) -> Vec<Finding> {
         let mut found = Vec::new();
         self.op = self.op.max(op);
+        found.extend(self.merge(record, changes, meaning));
+        found.extend(self.undo(record, changes));
         for change in changes {
             let which = format!("record {}: version {} of {}", record.seq, change.version, change.path);
             if let Some(check) = self.wrong(record, change, label, meaning) {
                 found.push(finding(check, which));
             }
             self.put(change);
+            self.made_by.insert(change.version, op);
         }
         found.extend(self.orphan(record));
         found
@@ -82,7 +91,11 @@ impl Files {
         self.version = self.version.max(change.version);
         self.versions.insert(change.version, change.clone());
         if change.diverged {
+            self.open.insert(change.version, change.path.to_string());
             return;
+        }
+        for parent in change.parents.iter().skip(1) {
+            self.open.remove(parent);
         }
         let file = File {
             dir: change.dir,
@@ -92,6 +105,78 @@ impl Files {
             label: change.label,
         };
         self.files.insert(change.file, file);
+    }
+
+    /// `merge`: an operation that keeps a writer's version and makes a head beside it makes that head of both,
+    /// and whoever had a part in either had a part in it.
+    fn merge(
+        &self,
+        record: &Record,
+        changes: &[Change],
+        meaning: &dyn Fn(LabelId) -> Label,
+    ) -> Option<Finding> {
+        let [ours, merge] = changes else { return None };
+        if !ours.diverged || merge.diverged || ours.file != merge.file {
+            return None;
+        }
+        let head = self.files.get(&ours.file)?;
+        let of_both = merge.parents == [head.head, ours.version];
+        let label = meaning(merge.label);
+        let carries = |id: LabelId| meaning(id).flows_to(&label);
+        let fine = of_both && carries(head.label) && carries(ours.label);
+        (!fine).then(|| finding("merge", format!("record {}: {merge:?} of {ours:?}", record.seq)))
+    }
+
+    /// `undo-overwrites`: an undo of an operation replaces a head of another only by a merge.
+    fn undo(&self, record: &Record, changes: &[Change]) -> Option<Finding> {
+        let Entry::Wrote { undoes: Some(Undo::Operation(of)), .. } = &record.body else { return None };
+        let wrong = |change: &&Change| {
+            let head = self.files.get(&change.file).map(|file| file.head);
+            let others = head.is_some_and(|head| self.made_by.get(&head) != Some(of));
+            others && !change.diverged && change.parents.len() < 2
+        };
+        let change = changes.iter().find(wrong)?;
+        let what = format!("record {}: version {} of {}", record.seq, change.version, change.path);
+        Some(finding("undo-overwrites", what))
+    }
+
+    /// Bytes that a record destroys or lets go.
+    pub fn destroy(&mut self, record: &Record) {
+        match &record.body {
+            Entry::Purged { files, upto, .. } => {
+                let gone = self.versions.values().filter(|row| files.contains(&row.file));
+                let gone: Vec<VersionId> =
+                    gone.map(|row| row.version).filter(|version| version <= upto).collect();
+                self.open.retain(|version, _| !gone.contains(version));
+                self.destroyed.extend(gone);
+            }
+            Entry::Thinned { versions } => self.destroyed.extend(versions),
+            _ => {}
+        }
+    }
+
+    /// Diverged versions that nobody has resolved.
+    pub fn conflicts(&self) -> BTreeMap<VersionId, String> {
+        self.open.clone()
+    }
+
+    /// What an operation changed.
+    pub fn of_operation(&self, op: u64) -> impl Iterator<Item = &Change> {
+        let made = self.made_by.iter().filter(move |(_, by)| by.0 == op);
+        made.filter_map(|(version, _)| self.versions.get(version))
+    }
+
+    /// The last versions of texts that can be merged.
+    pub fn texts(&self) -> Vec<(String, VersionId)> {
+        let texts = self.versions.values().rev().filter(|row| {
+            row.node == Node::File && (row.path.name().ends_with(".md") || row.path.name().ends_with(".txt"))
+        });
+        texts.take(8).map(|row| (row.path.to_string(), row.version)).collect()
+    }
+
+    /// The head at a path.
+    pub fn head_of(&self, path: &str) -> Option<VersionId> {
+        self.at(path).and_then(|id| self.files.get(&id)).map(|file| file.head)
     }
 
     /// `orphan`: whatever stands, stands in a directory that stands.
