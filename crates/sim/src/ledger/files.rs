@@ -107,8 +107,8 @@ impl Files {
         self.files.insert(change.file, file);
     }
 
-    /// `merge`: an operation that keeps a writer's version and makes a head beside it makes that head of both,
-    /// and whoever had a part in either had a part in it.
+    /// `merge`: an operation that keeps a writer's version and makes a head beside it makes that head of
+    /// both, and whoever had a part in either had a part in it.
     fn merge(
         &self,
         record: &Record,

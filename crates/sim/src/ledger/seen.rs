@@ -1,5 +1,5 @@
-//! `base-is-seen`: a turn that writes a text without naming a base writes it from what it saw last, also after
-//! a crash in between. In these runs models name no base for such texts and never append to them.
+//! `base-is-seen`: a turn that writes a text without naming a base writes it from what it saw last, also
+//! after a crash in between. In these runs models name no base for such texts and never append to them.
 
 use super::{Files, Finding, finding};
 use abi::{
