@@ -21,7 +21,11 @@ pub const WORDS: [(&str, &str, &str); 14] = [
         "make a workspace; only a demo daemon may leave rules out",
     ),
     ("/sys/ctl", "budget ACCOUNT run|day AMOUNT", "set a money limit: workspace, agent:NAME, process:PID"),
-    ("/sys/ctl", "purge PATH REASON...", "destroy the bytes of every version of a file, for ever"),
+    (
+        "/sys/ctl",
+        "purge PATH REASON...",
+        "destroy the bytes of every version of a file, for ever; a path with spaces in double quotes",
+    ),
     (
         "/sys/ctl",
         "retain PATTERN last N|days N|all",
@@ -122,8 +126,29 @@ pub fn parse(path: &TreePath, text: &str) -> Result<Control, Error> {
                 pid.ok_or_else(|| Error::new(Code::NotFound, format!("{path} is not a control file")))?;
             Ok(Control::Signal { pid: Pid(pid), signal: signal(words.first().copied().unwrap_or(""))? })
         }
-        None => system(&words),
+        None => match quoted(text)? {
+            Some((path, reason)) if !reason.is_empty() => Ok(Control::Purge { path, reason }),
+            _ => system(&words),
+        },
     }
+}
+
+/// `purge "PATH" REASON`, so that a path may hold spaces: in the quotes, a backslash takes the next sign as
+/// it is.
+fn quoted(text: &str) -> Result<Option<(TreePath, String)>, Error> {
+    let Some(rest) = text.trim().strip_prefix("purge").map(str::trim_start) else { return Ok(None) };
+    let Some(rest) = rest.strip_prefix('"') else { return Ok(None) };
+    let (mut path, mut signs) = (String::new(), rest.chars());
+    loop {
+        match signs.next() {
+            None => return Err(Error::invalid("text", "the path's second quote is missing")),
+            Some('"') => break,
+            Some('\\') => path.extend(signs.next()),
+            Some(sign) => path.push(sign),
+        }
+    }
+    let reason: Vec<&str> = signs.as_str().split_whitespace().collect();
+    Ok(Some((TreePath::parse(&path)?, reason.join(" "))))
 }
 
 /// The signal of this name.

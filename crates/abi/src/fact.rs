@@ -116,6 +116,8 @@ pub enum Lookup {
         rules: Vec<Retain>,
         /// The time now.
         now: Micros,
+        /// What live processes have seen last: a write of theirs is merged with it, so it stays.
+        seen: BTreeSet<VersionId>,
     },
     /// Bytes of a blob, at most `ARGUMENT_BYTES_MAX` → `Fact::Bytes`.
     Bytes {

@@ -65,7 +65,8 @@ fn born_from(agent: &str) -> Vec<Lookup> {
 pub fn plan_timer(kernel: &Kernel, timer: TimerId, at: Micros) -> Vec<Lookup> {
     let agent = match kernel.state.timers.get(&timer).map(|timer| &timer.purpose) {
         Some(TimerFor::Thin) => {
-            return vec![Lookup::Surplus { rules: kernel.state.retain.clone(), now: at }];
+            let seen = crate::retain::seen(kernel);
+            return vec![Lookup::Surplus { rules: kernel.state.retain.clone(), now: at, seen }];
         }
         Some(TimerFor::Restart(pid)) => kernel.state.ended.get(pid).map(|ended| ended.agent.clone()),
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),

@@ -18,6 +18,7 @@ use abi::{
     money::{Nano, Resource},
     path::TreePath,
     record::{Exit, Freeze, WaitOn},
+    tree::Keep,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 use core::fmt::Write as _;
@@ -27,7 +28,7 @@ const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 2] = ["args", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 11] = [
+const OF_SYS: [&str; 12] = [
     "budget",
     "conflicts",
     "ctl",
@@ -35,6 +36,7 @@ const OF_SYS: [&str; 11] = [
     "key",
     "mounts",
     "principals",
+    "retain",
     "rules",
     "status",
     "version",
@@ -446,6 +448,13 @@ fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
                 let _ = writeln!(text, "mount:{mount}");
             });
         }
+        "retain" => state.retain.iter().for_each(|rule| {
+            let _ = match rule.keep {
+                Keep::All => writeln!(text, "{} all", rule.pattern.as_str()),
+                Keep::Last(count) => writeln!(text, "{} last {count}", rule.pattern.as_str()),
+                Keep::Days(count) => writeln!(text, "{} days {count}", rule.pattern.as_str()),
+            };
+        }),
         "rules" => {
             let _ = writeln!(text, "sink rules 1 2 5 6a 6c and the steering places");
             state.lacks.iter().for_each(|rule| {

@@ -2,11 +2,12 @@
 //! file. Both are records; hashes, sizes, names and authors stay, and the log still verifies.
 
 use crate::{
+    Kernel,
     files::{self, Draft},
     step::{Found, Outcome, Step},
 };
 use abi::{
-    Code, Content, Error, WORKSPACE,
+    Code, Content, Error, VersionId, WORKSPACE,
     answer::Answer,
     call::Origin,
     fact::{Doomed, Fact, Facts},
@@ -15,7 +16,7 @@ use abi::{
     record::{Entry, TimerFor},
     tree::{Keep, Node, Retain},
 };
-use alloc::{format, vec};
+use alloc::{collections::BTreeSet, format, vec};
 
 /// `purge`: a version that says gone, and the record by which the store destroys the bytes.
 pub fn purge(step: &mut Step<'_>, path: &TreePath, reason: &str, facts: &mut Found) -> Outcome {
@@ -66,6 +67,13 @@ pub fn rule(step: &mut Step<'_>, rule: &Retain) -> Result<Answer, Error> {
         step.set_timer(TimerFor::Thin, 0);
     }
     Ok(Answer::DONE)
+}
+
+/// What live processes have seen last: the base of what they write next.
+pub fn seen(kernel: &Kernel) -> BTreeSet<VersionId> {
+    let turns = kernel.state.processes.values().flat_map(|process| process.seen.values().copied());
+    let clients = kernel.volatile.seen.values().flat_map(|seen| seen.values().copied().flatten());
+    turns.chain(clients).collect()
 }
 
 /// The time has come to thin: what no rule keeps goes, and the next time is set while there are rules.

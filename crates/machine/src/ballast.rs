@@ -141,7 +141,7 @@ impl Ballast {
             Trouble::Io { .. } => self.free().is_some_and(|free| free < NEARLY_FULL_BYTES),
             Trouble::Missing { .. } | Trouble::Exists { .. } | Trouble::Corrupt { .. } => false,
             Trouble::Newer { .. } | Trouble::ReadOnly { .. } | Trouble::Locked { .. } => false,
-            Trouble::Mistaken { .. } | Trouble::TooLarge { .. } => false,
+            Trouble::Mistaken { .. } | Trouble::TooLarge { .. } | Trouble::Segment { .. } => false,
         }
     }
 

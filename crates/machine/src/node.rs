@@ -392,6 +392,10 @@ impl Node {
             journal::say(&cell.name, &format!("no snapshot: {trouble}"));
         }
         self.tend_log(cell, &mut room);
+        if let Some(trouble) = room.hindered.take() {
+            self.heard(&trouble);
+            journal::say(&cell.name, &format!("purged bytes are still in its files: {trouble}"));
+        }
         let mut state = guard(&cell.state);
         for input in turned.rest.into_iter().rev() {
             state.inbox.push_front(input);
@@ -506,12 +510,42 @@ impl Node {
     fn sweep(self: &Arc<Self>) {
         let long_ago = self.clock.mono().saturating_sub(IDLE_US);
         for cell in self.all() {
-            self.sleep(&cell, Until::UsedBefore(long_ago));
+            if !self.sleep(&cell, Until::UsedBefore(long_ago)) {
+                self.tend(&cell);
+            }
         }
         if self.awake.load(Ordering::Relaxed) > 0 {
             self.timer.at(self.clock.mono().saturating_add(SWEEP_US), Due::Sweep);
         } else {
             self.sweeping.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What is not urgent, while nobody asks anything of a workspace; who does meanwhile waits for it.
+    fn tend(self: &Arc<Self>, cell: &Arc<Cell>) {
+        let mut room = {
+            let mut state = guard(&cell.state);
+            let busy = state.running || state.queued || state.closed || !state.inbox.is_empty();
+            let untidy = state.room.as_ref().is_some_and(|room| room.untidy);
+            let Some(room) = state.room.take_if(|_| untidy && !busy && !self.ballast.is_short()) else {
+                return;
+            };
+            state.running = true;
+            room
+        };
+        match catch_unwind(AssertUnwindSafe(|| room.tend())) {
+            Ok(Ok(())) => {}
+            Ok(Err(trouble)) => {
+                self.heard(&trouble);
+                journal::say(&cell.name, &format!("not all could be tidied up: {trouble}"));
+            }
+            Err(_) => return self.fail_blindly(cell),
+        }
+        let mut state = guard(&cell.state);
+        state.room = Some(room);
+        state.running = false;
+        if state.has_work(self.ballast.space()) {
+            self.enqueue(cell, &mut state);
         }
     }
 
@@ -588,6 +622,10 @@ impl Node {
             room.snapshot()?;
         }
         self.carried(cell, room.cut_log());
+        // The end of the daemon does not wait for it: a room begins untidy.
+        if !self.stopping.load(Ordering::Relaxed) && room.untidy && !self.ballast.is_short() {
+            room.tend()?;
+        }
         // What still runs, or is fed by a mount, is woken again when the daemon starts.
         let busy = !room.kernel().idle() || !guard(&cell.mounts).attached.is_empty();
         let stays = if busy { Stays::Awake } else { Stays::Asleep };

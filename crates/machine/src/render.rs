@@ -82,6 +82,14 @@ impl Page<'_, '_> {
 
     /// The answer of a query.
     pub fn query(&mut self, query: &Query) -> Result<Told, Trouble> {
+        match self.queried(query) {
+            // Only who asks for what is sealed has that trouble.
+            Err(trouble @ Trouble::Segment { .. }) => Ok(Err(trouble.to_error())),
+            told => told,
+        }
+    }
+
+    fn queried(&mut self, query: &Query) -> Result<Told, Trouble> {
         match query {
             Query::Read { path, at, version, part } => self.read(path, *at, (*version, *part)),
             Query::Why { subject } => self.why(*subject),

@@ -46,6 +46,8 @@ pub(crate) struct Street<'r, 'b> {
     pub follows: bool,
     /// Records appended, and about how many bytes.
     pub weight: (u64, u64),
+    /// Whether versions were thinned.
+    pub thinned: bool,
     /// Deliveries that were refused.
     pub unkept: Vec<(String, TreePath)>,
 }
@@ -63,7 +65,11 @@ impl<'b> Street<'_, 'b> {
             }
             Ok(lookups) => {
                 self.put(&input.blobs)?;
-                Facts::Found(lookups.iter().map(|lookup| self.fact(lookup)).collect::<Result<_, _>>()?)
+                match lookups.iter().map(|lookup| self.fact(lookup)).collect() {
+                    // A moment that only sealed records know: nothing else of the workspace needs them.
+                    Err(trouble @ Trouble::Segment { .. }) => Facts::Refused(trouble.to_error()),
+                    facts => Facts::Found(facts?),
+                }
             }
         };
         let decision = self.kernel.step(&input.event, facts);
@@ -71,6 +77,7 @@ impl<'b> Street<'_, 'b> {
         for record in &decision.records {
             self.batch.append(record)?;
             self.weight = (self.weight.0 + 1, self.weight.1 + weight(record));
+            self.thinned |= matches!(record.body, Entry::Thinned { .. });
         }
         if let Body::Arrived { mount, path, content } = &input.event.body
             && !self.keeps(mount, path, content, &decision.records)?

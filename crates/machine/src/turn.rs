@@ -13,7 +13,7 @@ use crate::{
     street::{self, Street},
 };
 use abi::{
-    EffectId, Error, Hash, Pid, ReplyTo, TimerId,
+    Code, EffectId, Error, Hash, Pid, ReplyTo, TimerId,
     call::Fields,
     control::Control,
     effect::ModelCall,
@@ -190,6 +190,10 @@ pub struct Room {
     pub(crate) long: u64,
     /// Deliveries that the kernel refused, of turns that are durable.
     pub(crate) unkept: BTreeSet<(String, TreePath)>,
+    /// Something waits for a quiet moment: bytes that may go, records to seal.
+    pub(crate) untidy: bool,
+    /// Why purged bytes are still in the files, until the node has heard it.
+    pub(crate) hindered: Option<Trouble>,
     /// What outlived the room before this one; waking leaves it alone.
     pub(crate) under_way: Vec<EffectId>,
 }
@@ -266,6 +270,7 @@ impl Room {
             later: Vec::new(),
             follows: sink.follows(),
             weight: (0, 0),
+            thinned: false,
             unkept: Vec::new(),
         };
         while let Some(input) = street.todo.pop_front() {
@@ -284,17 +289,27 @@ impl Room {
                 break;
             }
         }
-        let Street { batch, later, weight, unkept, .. } = street;
+        let Street { batch, later, weight, unkept, thinned, .. } = street;
         batch.commit().map_err(Failure::Store)?;
         self.unkept.extend(unkept);
         self.since = (self.since.0 + weight.0, self.since.1 + weight.1);
+        self.untidy |= thinned;
         Ok(later)
     }
 
     /// Purged bytes go out of the files, on the loop's own thread: nothing of the workspace is read
     /// meanwhile.
     fn scrub(&mut self, reply: ReplyTo) -> Out {
-        let result = self.store.scrub().map_err(|trouble| trouble.to_error());
+        let result = self.store.scrub().map_err(|trouble| {
+            self.untidy = true;
+            let message = format!(
+                "the purge is recorded and nobody can read these bytes any more, but they are not out of the \
+                 files yet: {trouble}"
+            );
+            let hint = "they go by themselves as soon as it can be done: say nothing again";
+            self.hindered = Some(trouble);
+            Error::new(Code::Unavailable, message).hint(hint)
+        });
         Out::Next(Input::now(&*self.clock, Body::ControlEnded { reply, result }, Vec::new()))
     }
 
@@ -384,6 +399,15 @@ impl Room {
         let bytes = self.kernel.snapshot();
         self.store.save_snapshot(self.kernel.seq(), &bytes)?;
         self.since = (0, 0);
+        self.untidy = true;
         Ok(())
+    }
+
+    /// What is not urgent, in a quiet moment: bytes go that need not be kept, old records are sealed.
+    pub fn tend(&mut self) -> Result<(), Trouble> {
+        self.untidy = false;
+        let tended = self.store.tend();
+        self.untidy = self.store.scrub_due().unwrap_or(true);
+        tended
     }
 }

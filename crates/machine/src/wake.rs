@@ -160,6 +160,9 @@ impl Room {
             long: 0,
             unkept: BTreeSet::new(),
             under_way: Vec::new(),
+            // Whatever the daemon's end cut off.
+            untidy: true,
+            hindered: None,
         })
     }
 

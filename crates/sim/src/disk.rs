@@ -29,9 +29,9 @@ use tape::{Act, Answer, Op, Watch};
 use tempfile::TempDir;
 use work::{Moment, Step, Work};
 
-const FULL: Options = Options { durable: Durable::Full, pages_max: None };
+const FULL: Options = Options { durable: Durable::Full, pages_max: None, segment: None };
 /// For looking at images: they stand no power cut of their own.
-const NULL: Options = Options { durable: Durable::Null, pages_max: None };
+const NULL: Options = Options { durable: Durable::Null, pages_max: None, segment: None };
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub const TARGETS: [(&str, Target); 5] =
 
 /// Records and rows that are asked for.
 const ASKED: u32 = 200;
-const NULL: Options = Options { durable: Durable::Null, pages_max: None };
+const NULL: Options = Options { durable: Durable::Null, pages_max: None, segment: None };
 
 /// A whole workspace to change: its file with all in it, and its file with the newest in the log beside.
 struct Whole {

@@ -173,5 +173,5 @@ fn open_copy(file: &Path) -> Result<Db, Trouble> {
     crate::schema::guard(&connection).map_err(of)?;
     crate::steps::bound(file, &mut connection).map_err(of)?;
     crate::schema::check_workspace(file, &connection)?;
-    Ok(Db { file: file.to_path_buf(), connection })
+    Ok(Db { file: file.to_path_buf(), connection, shelf: None })
 }

@@ -135,10 +135,10 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Remembers that writing failed. What is only too large was not begun.
+    /// Remembers that writing failed. What is only too large was not begun; old records are only read.
     fn note<T>(&mut self, written: Result<T, Trouble>) -> Result<T, Trouble> {
         match &written {
-            Ok(_) | Err(Trouble::TooLarge { .. }) => {}
+            Ok(_) | Err(Trouble::TooLarge { .. } | Trouble::Segment { .. }) => {}
             Err(trouble) => self.failed = Some(trouble.clone()),
         }
         written

@@ -1,4 +1,5 @@
-//! The log: records as bytes, each hashed with the hash of the one before it.
+//! The log: records as bytes, each hashed with the hash of the one before it; old ones in segments, which
+//! every function here but `head`, `append` and `rows` reads as if they still lay in the file.
 //!
 //! ```text
 //! body = musli wire of the record        hash = BLAKE3("skep-record", prev, body), fields by length
@@ -10,6 +11,7 @@
 use crate::{
     Trouble,
     schema::{Db, Flow},
+    segment,
     version::{bound, hash, number},
 };
 use abi::{Hash, Pid, Seq, call::At, limits, record::Record};
@@ -61,22 +63,75 @@ fn read(db: &Db, row: &Row<'_>) -> Result<(Record, Hash, Hash), Trouble> {
     Ok((record, prev, hash))
 }
 
+/// A record as it lies in the file, its bytes proved.
+pub(crate) struct Raw<'a> {
+    pub seq: Seq,
+    pub pid: i64,
+    pub prev: Hash,
+    pub hash: Hash,
+    pub body: &'a [u8],
+}
+
+/// Hands over these records of this file as they lie in it, each proved to follow the one before.
+pub(crate) fn rows(
+    db: &Db,
+    (first, last): (Seq, Seq),
+    take: &mut dyn FnMut(Raw<'_>) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE seq BETWEEN ? AND ? ORDER BY seq";
+    let mut before: Option<Head> = None;
+    db.each(sql, [bound(first), bound(last)], |row| {
+        let (record, prev, hash) = read(db, row)?;
+        follows(db, before, &record, prev)?;
+        before = Some((record.seq, hash));
+        let of = |error| Trouble::of(&db.file, error);
+        let body = row.get_ref(4).map_err(of)?.as_blob().map_err(|error| db.corrupt(error.to_string()))?;
+        take(Raw { seq: record.seq, pid: record.pid.0.cast_signed(), prev, hash, body })?;
+        Ok(Flow::Go)
+    })
+}
+
+fn follows(db: &Db, before: Option<Head>, record: &Record, prev: Hash) -> Result<(), Trouble> {
+    match before {
+        Some((seq, hash)) if record.seq != seq.next() || prev != hash => {
+            Err(db.corrupt(format!("record {} does not follow record {seq}", record.seq)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Hands over every record after `after`, oldest first, and proves the chain; says how many.
 pub(crate) fn replay(db: &Db, after: Seq, each: &mut dyn FnMut(Record)) -> Result<u64, Trouble> {
     let mut last = (after, Hash::default());
     if after != Seq(0) {
-        let sql = "SELECT hash FROM records WHERE seq = ?";
-        let found = db.one(sql, [bound(after)], |row| hash(row, 0))?;
-        last.1 = found.ok_or_else(|| db.corrupt(format!("record {after} is not there")))?;
+        last.1 = hash_of(db, after)?;
     }
+    let mut count = 0;
+    for segment in segment::between(db, after, Seq(u64::MAX))? {
+        count += segment::with(db, &segment, |sealed| walk(sealed, &mut last, each))?;
+    }
+    Ok(count + walk(db, &mut last, each)?)
+}
+
+/// The hash of a record that must be there.
+fn hash_of(db: &Db, seq: Seq) -> Result<Hash, Trouble> {
+    let sql = "SELECT hash FROM records WHERE seq = ?";
+    let here = |db: &Db| db.one(sql, [bound(seq)], |row| hash(row, 0));
+    let found = match (here(db)?, segment::of(db, seq)?) {
+        (None, Some(segment)) => segment::with(db, &segment, here)?,
+        (found, _) => found,
+    };
+    found.ok_or_else(|| db.corrupt(format!("record {seq} is not there")))
+}
+
+/// Goes on through one file, after `last`.
+fn walk(db: &Db, last: &mut Head, each: &mut dyn FnMut(Record)) -> Result<u64, Trouble> {
     let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE seq > ? ORDER BY seq";
     let mut count = 0;
-    db.each(sql, [bound(after)], |row| {
+    db.each(sql, [bound(last.0)], |row| {
         let (record, prev, hash) = read(db, row)?;
-        if record.seq != last.0.next() || prev != last.1 {
-            return Err(db.corrupt(format!("record {} does not follow record {}", record.seq, last.0)));
-        }
-        last = (record.seq, hash);
+        follows(db, Some(*last), &record, prev)?;
+        *last = (record.seq, hash);
         count += 1;
         each(record);
         Ok(Flow::Go)
@@ -86,6 +141,16 @@ pub(crate) fn replay(db: &Db, after: Seq, each: &mut dyn FnMut(Record)) -> Resul
 
 /// One record, with its hash.
 pub(crate) fn one(db: &Db, seq: Seq) -> Result<Option<(Record, Hash)>, Trouble> {
+    match here(db, seq)? {
+        Some(found) => Ok(Some(found)),
+        None => match segment::of(db, seq)? {
+            Some(segment) => segment::with(db, &segment, |sealed| here(sealed, seq)),
+            None => Ok(None),
+        },
+    }
+}
+
+fn here(db: &Db, seq: Seq) -> Result<Option<(Record, Hash)>, Trouble> {
     let mut found = None;
     db.each("SELECT seq, pid, prev, hash, body FROM records WHERE seq = ?", [bound(seq)], |row| {
         let (record, _, hash) = read(db, row)?;
@@ -93,6 +158,20 @@ pub(crate) fn one(db: &Db, seq: Seq) -> Result<Option<(Record, Hash)>, Trouble> 
         Ok(Flow::Stop)
     })?;
     Ok(found)
+}
+
+/// Asks each file that has records after one and up to another, oldest first, until it is told to stop.
+fn files(
+    db: &Db,
+    (after, upto): (Seq, Seq),
+    ask: &mut dyn FnMut(&Db) -> Result<Flow, Trouble>,
+) -> Result<(), Trouble> {
+    for segment in segment::between(db, after, upto)? {
+        if segment::with(db, &segment, |sealed| ask(sealed))? == Flow::Stop {
+            return Ok(());
+        }
+    }
+    ask(db).map(drop)
 }
 
 /// Hands over the records of a process after one and up to another.
@@ -104,8 +183,11 @@ pub(crate) fn each_of(
 ) -> Result<(), Trouble> {
     let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE pid = ? AND seq > ? AND seq <= ?
                ORDER BY seq";
-    db.each(sql, params![pid.0.cast_signed(), bound(after), bound(upto)], |row| {
-        take(read(db, row)?.0);
+    files(db, (after, upto), &mut |db| {
+        db.each(sql, params![pid.0.cast_signed(), bound(after), bound(upto)], |row| {
+            take(read(db, row)?.0);
+            Ok(Flow::Go)
+        })?;
         Ok(Flow::Go)
     })
 }
@@ -116,8 +198,16 @@ pub(crate) fn seq_at(db: &Db, at: At) -> Result<Seq, Trouble> {
         At::Seq(seq) => return Ok(seq),
         At::Time(time) => time,
     };
-    // Time never runs backwards in the log, so halving finds it.
+    // Time never runs backwards in the log, so halving finds it. Sealed records are only asked when the
+    // moment lies among them.
+    let first = db.one("SELECT seq FROM records ORDER BY seq LIMIT 1", [], |row| number(row, 0))?;
     let (mut low, mut high) = (0, head(db)?.0.0);
+    if let Some(first) = first {
+        match here(db, Seq(first))? {
+            Some((record, _)) if record.at <= time => low = first,
+            _ => high = first - 1,
+        }
+    }
     while low < high {
         let middle = low + (high - low).div_ceil(2);
         match one(db, Seq(middle))? {
@@ -135,8 +225,24 @@ pub(crate) fn records(
     limit: u32,
     pids: Option<&BTreeSet<Pid>>,
 ) -> Result<Vec<(Record, Hash)>, Trouble> {
-    let limit = limit.min(limits::LISTING_MAX);
+    let limit = limit.min(limits::LISTING_MAX) as usize;
     let mut found = Vec::new();
+    files(db, (from, Seq(u64::MAX)), &mut |db| {
+        let left = limit - found.len();
+        page(db, from, left, pids, &mut found)?;
+        Ok(if found.len() < limit { Flow::Go } else { Flow::Stop })
+    })?;
+    Ok(found)
+}
+
+/// The same of one file.
+fn page(
+    db: &Db,
+    from: Seq,
+    limit: usize,
+    pids: Option<&BTreeSet<Pid>>,
+    found: &mut Vec<(Record, Hash)>,
+) -> Result<(), Trouble> {
     let mut take = |row: &Row<'_>| {
         let (record, _, hash) = read(db, row)?;
         found.push((record, hash));
@@ -144,26 +250,37 @@ pub(crate) fn records(
     };
     let Some(pids) = pids else {
         let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE seq > ? ORDER BY seq LIMIT ?";
-        db.each(sql, params![bound(from), limit], take)?;
-        return Ok(found);
+        return db.each(sql, params![bound(from), limit as i64], take);
     };
     for seq in places(db, from, limit, pids)? {
         db.each("SELECT seq, pid, prev, hash, body FROM records WHERE seq = ?", [seq], &mut take)?;
     }
-    Ok(found)
+    Ok(())
 }
 
-/// Where the first `limit` records of these processes stand.
-fn places(db: &Db, from: Seq, limit: u32, pids: &BTreeSet<Pid>) -> Result<BTreeSet<i64>, Trouble> {
+/// Where the first `limit` records of these processes stand in one file.
+fn places(db: &Db, from: Seq, limit: usize, pids: &BTreeSet<Pid>) -> Result<BTreeSet<i64>, Trouble> {
     let mut seqs: BTreeSet<i64> = BTreeSet::new();
     for pid in pids {
         let sql = "SELECT seq FROM records WHERE pid = ? AND seq > ? ORDER BY seq LIMIT ?";
-        seqs.extend(
-            db.all(sql, params![pid.0.cast_signed(), bound(from), limit], |row| row.get::<_, i64>(0))?,
-        );
-        while seqs.len() > limit as usize {
+        let row = params![pid.0.cast_signed(), bound(from), limit as i64];
+        seqs.extend(db.all(sql, row, |row| row.get::<_, i64>(0))?);
+        while seqs.len() > limit {
             seqs.pop_last();
         }
     }
     Ok(seqs)
+}
+
+/// Hands over the bytes of every record, sealed ones first, unproved: for looking which ones are worth a
+/// closer look.
+pub(crate) fn bodies(db: &Db, take: &mut dyn FnMut(&[u8]) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    files(db, (Seq(0), Seq(u64::MAX)), &mut |db| {
+        db.each("SELECT body FROM records", [], |row| {
+            let of = |error| Trouble::of(&db.file, error);
+            take(row.get_ref(0).map_err(of)?.as_blob().map_err(|error| db.corrupt(error.to_string()))?)?;
+            Ok(Flow::Go)
+        })?;
+        Ok(Flow::Go)
+    })
 }

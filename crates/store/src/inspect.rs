@@ -4,6 +4,7 @@
 use crate::{
     Trouble, chain,
     schema::{self, Db},
+    segment,
 };
 use abi::{Seq, record::Entry};
 use std::{fs, path::Path};
@@ -36,6 +37,7 @@ pub fn inspect(dir: &Path, pages_bytes_max: u64) -> Result<Inspection, Trouble> 
     let bytes = fs::metadata(&db.file).map_err(|error| schema::refused(&db.file, &error))?.len();
     let depth = if bytes <= pages_bytes_max { Depth::Pages } else { Depth::Ends };
     let (seq, _) = chain::head(&db)?;
+    segment::check(&db)?;
     let first = chain::records(&db, Seq(0), 1, None)?.into_iter().next();
     let id = first.and_then(|(record, _)| match record.body {
         Entry::Genesis { id, .. } => Some(id),

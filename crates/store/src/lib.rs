@@ -4,7 +4,7 @@
 //! Workspace ── begin ──▶ Batch: append · put_blob · answer · readers · commit
 //!     │                    │
 //!   chain  (records)     tree (fold) · lookup (facts) · undo
-//!   backup (a workspace in one file, and back)
+//!   segment (old records)  backup (a workspace in one file, and back)
 //!     └──────── schema (connection, pragmas, tables) ── trouble (what can go wrong)
 //! ```
 //!
@@ -29,6 +29,7 @@ pub mod plant;
 mod retain;
 mod schema;
 mod scrub;
+mod segment;
 mod shape;
 mod steps;
 mod tree;

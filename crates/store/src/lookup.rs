@@ -47,7 +47,7 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
             Fact::Hits(versions.into_iter().map(|row| (row.path, row.id, row.label)).collect())
         }
         Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
-        Lookup::Surplus { rules, now } => Fact::Surplus(retain::surplus(db, rules, *now)?),
+        Lookup::Surplus { rules, now, seen } => Fact::Surplus(retain::surplus(db, rules, *now, seen)?),
         Lookup::Search { .. } => Fact::Hits(Vec::new()),
         Lookup::Fill { .. } | Lookup::Agent { .. } => {
             return Err(db.corrupt("the machine asked the store what only the machine can answer"));

@@ -9,6 +9,7 @@ use crate::{
     schema::{self, Db, FORMAT},
 };
 use abi::Seq;
+use std::{fs::File, path::Path};
 
 /// Brings the file to the present format, if it is older.
 pub(crate) fn run(db: &Db) -> Result<(), Trouble> {
@@ -37,7 +38,12 @@ fn keep(db: &Db, format: i64) -> Result<(), Trouble> {
         _ => {}
     }
     let name = copy.to_string_lossy().into_owned();
-    db.run("VACUUM INTO ?", [name]).map(drop)
+    db.run("VACUUM INTO ?", [name])?;
+    let dir = copy.parent().unwrap_or(Path::new("."));
+    for file in [copy.as_path(), dir] {
+        File::open(file).and_then(|file| file.sync_all()).map_err(|error| schema::refused(file, &error))?;
+    }
+    Ok(())
 }
 
 /// From format 1: tables for conflicts, for `why`, for large content, for what is not kept.
@@ -45,10 +51,12 @@ fn second(db: &Db) -> Result<(), Trouble> {
     let of = |error| Trouble::of(&db.file, error);
     db.connection.execute_batch(schema::SECOND).map_err(of)?;
     db.run("INSERT INTO conflicts SELECT id, file FROM versions WHERE diverged = 1", [])?;
-    let mut all = Vec::new();
-    chain::replay(db, Seq(0), &mut |record| all.extend(mention::of(&record)))?;
-    for (what, seq) in all {
-        mention::insert(db, &what, seq)?;
-    }
+    let mut folded = Ok(());
+    chain::replay(db, Seq(0), &mut |record| {
+        if folded.is_ok() {
+            folded = mention::fold(db, &record);
+        }
+    })?;
+    folded?;
     db.connection.pragma_update(None, "user_version", FORMAT).map_err(of)
 }

@@ -15,14 +15,16 @@ use abi::{
     Error, FileId, Hash, Micros, Seq, VersionId,
     fact::Doomed,
     limits,
-    path::{Pattern, TreePath},
+    path::TreePath,
     record::{Entry, Record},
-    tree::{Keep, Node, Retain, Version},
+    tree::{Keep, Node, Retain},
 };
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
 
 const DAY_US: u64 = 24 * 3600 * 1_000_000;
+/// Versions that one sweep looks at: a pass over all versions and records takes as long for a few.
+const SWEPT_MAX: u32 = 50_000;
 /// Other paths that a purge names as holding the same bytes.
 const NAMED_MAX: usize = 100;
 
@@ -57,25 +59,102 @@ fn drop_bytes(db: &Db, hash: &Hash, seq: Seq) -> Result<(), Trouble> {
     db.run("INSERT OR REPLACE INTO gone(hash, seq) VALUES(?,?)", row).map(drop)
 }
 
-/// Takes the bytes of versions that need not be kept, unless another version has the same; says how many
-/// contents went.
-pub(crate) fn sweep(db: &Db) -> Result<u64, Trouble> {
-    let sql = "SELECT v.hash, t.seq FROM thin t JOIN versions v ON v.id = t.version WHERE t.swept = 0";
-    let rows = db.all(sql, [], |row| Ok((hash(row, 0)?, Seq(number(row, 1)?))))?;
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let mut going: BTreeMap<Hash, Seq> = rows.into_iter().collect();
-    let sql = "SELECT v.hash FROM versions v WHERE NOT EXISTS(SELECT 1 FROM thin t WHERE t.version = v.id)";
+/// What a sweep came to.
+pub(crate) struct Swept {
+    /// Contents that went.
+    pub went: u64,
+    /// Versions that are left for the next.
+    pub left: u64,
+}
+
+/// Whether versions wait whose bytes need not be kept.
+pub(crate) fn due(db: &Db) -> Result<bool, Trouble> {
+    Ok(db.one("SELECT 1 FROM thin WHERE swept = 0 LIMIT 1", [], |_| Ok(()))?.is_some())
+}
+
+/// Takes the bytes of versions that need not be kept, unless another version has the same, a head or an open
+/// conflict needs them, or a text of the log is the same bytes. One pass over versions and records.
+pub(crate) fn sweep(db: &Db) -> Result<Swept, Trouble> {
+    let sql = "SELECT v.id, v.hash, t.seq FROM thin t JOIN versions v ON v.id = t.version
+               WHERE t.swept = 0 ORDER BY t.version LIMIT ?";
+    let read =
+        |row: &rusqlite::Row<'_>| Ok((VersionId(number(row, 0)?), hash(row, 1)?, Seq(number(row, 2)?)));
+    let mut rows = db.all(sql, [SWEPT_MAX], read)?;
+    let all = rows.len();
+    let needed = needed(db)?;
+    rows.retain(|(id, ..)| !needed.contains(id));
+    let mut going: BTreeMap<Hash, Seq> = rows.iter().map(|(_, hash, seq)| (*hash, *seq)).collect();
+    let sql = "SELECT v.id, v.hash, EXISTS(SELECT 1 FROM thin t WHERE t.version = v.id) FROM versions v";
     db.each(sql, [], |row| {
-        going.remove(&hash(row, 0).map_err(|error| Trouble::of(&db.file, error))?);
+        let of = |error| Trouble::of(&db.file, error);
+        let (id, thin) = (VersionId(number(row, 0).map_err(of)?), number(row, 2).map_err(of)?);
+        if thin == 0 || needed.contains(&id) {
+            going.remove(&hash(row, 1).map_err(of)?);
+        }
         Ok(Flow::Go)
     })?;
+    spare_texts(db, &mut going)?;
     for (hash, seq) in &going {
         drop_bytes(db, hash, *seq)?;
     }
-    db.run("UPDATE thin SET swept = 1 WHERE swept = 0", [])?;
-    Ok(going.len() as u64)
+    for (id, ..) in &rows {
+        db.run("UPDATE thin SET swept = 1 WHERE version = ?", [id.0.cast_signed()])?;
+    }
+    let left = if rows.is_empty() { 0 } else { all.saturating_sub(SWEPT_MAX as usize - 1) };
+    Ok(Swept { went: going.len() as u64, left: left as u64 })
+}
+
+/// Thinned versions that are a head, an open conflict or what one was made from: they stay for now.
+fn needed(db: &Db) -> Result<BTreeSet<VersionId>, Trouble> {
+    let id = |row: &rusqlite::Row<'_>| number(row, 0).map(VersionId);
+    let sql =
+        "SELECT t.version FROM thin t JOIN versions v ON v.id = t.version JOIN heads h ON h.file = v.file
+               WHERE t.swept = 0 AND h.version = t.version";
+    let mut all: BTreeSet<VersionId> = db.all(sql, [], id)?.into_iter().collect();
+    let open = select_version!(" FROM conflicts c JOIN versions v ON v.id = c.version");
+    for version in db.all(open, [], version::read)? {
+        all.insert(version.id);
+        all.extend(version.parents);
+    }
+    Ok(all)
+}
+
+/// Leaves out what a record names other than as a version's content: a task, an argument, an answer that
+/// happens to be the same bytes is a text of the log, and stays.
+fn spare_texts(db: &Db, going: &mut BTreeMap<Hash, Seq>) -> Result<(), Trouble> {
+    let mut starts = vec![0_u64; 1 << 14];
+    let place = |bytes: &[u8; 3]| {
+        let bits = usize::from(bytes[0]) << 12 | usize::from(bytes[1]) << 4 | usize::from(bytes[2] >> 4);
+        (bits >> 6, 1_u64 << (bits & 63))
+    };
+    for hash in going.keys() {
+        if let Some((word, bit)) = hash.0.first_chunk().map(place)
+            && let Some(word) = starts.get_mut(word)
+        {
+            *word |= bit;
+        }
+    }
+    chain::bodies(db, &mut |body| {
+        for window in body.windows(32) {
+            let (word, bit) = window.first_chunk().map(place).unwrap_or_default();
+            if starts.get(word).is_none_or(|word| word & bit == 0) {
+                continue;
+            }
+            let Ok(hash) = window.try_into().map(Hash) else { continue };
+            if going.contains_key(&hash) && is_text(body, &hash) {
+                going.remove(&hash);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether a record that names this hash names it as a text.
+fn is_text(body: &[u8], hash: &Hash) -> bool {
+    match musli::wire::from_slice::<Record>(body).map(|record| record.body) {
+        Ok(Entry::Wrote { message, .. }) => message.is_some_and(|message| message.hash == *hash),
+        Ok(_) | Err(_) => true,
+    }
 }
 
 /// Every file that ever stood at a path, whatever stands there now.
@@ -107,9 +186,16 @@ pub(crate) fn doomed(db: &Db, path: &TreePath) -> Result<Result<Option<Doomed>, 
     for file in ever(db, path)? {
         let sql = "SELECT EXISTS(SELECT 1 FROM versions WHERE file = ? AND node = 1)";
         let is_dir = db.one(sql, [file.0.cast_signed()], |row| number(row, 0))? == Some(1);
-        if !is_dir {
-            files.push(file);
+        if is_dir {
+            continue;
         }
+        if let Some(elsewhere) = tree::path_of(db, file)?.filter(|stands| stands != path) {
+            let error = Error::invalid("path", format!("what stood at {path} stands at {elsewhere} now"));
+            return Ok(
+                Err(error.hint("purge it there: that destroys all its versions, those from here too")),
+            );
+        }
+        files.push(file);
     }
     let place = tree::place(db, path, None)?;
     if place.head.as_ref().is_some_and(|head| head.node == Node::Dir) {
@@ -179,23 +265,23 @@ fn purge(db: &Db, files: &[FileId], upto: VersionId, seq: Seq) -> Result<(), Tro
     crate::scrub::begin(db, seq)
 }
 
-/// Versions that no rule keeps any more, oldest first.
-pub(crate) fn surplus(db: &Db, rules: &[Retain], now: Micros) -> Result<Vec<VersionId>, Trouble> {
-    let mut all = BTreeSet::new();
-    let sql = "SELECT file FROM heads ORDER BY file";
+/// Versions that no rule keeps any more, oldest first: of several rules that match a file, each thins.
+pub(crate) fn surplus(
+    db: &Db,
+    rules: &[Retain],
+    now: Micros,
+    seen: &BTreeSet<VersionId>,
+) -> Result<Vec<VersionId>, Trouble> {
     if rules.is_empty() {
         return Ok(Vec::new());
     }
+    let mut all = BTreeSet::new();
+    let sql = "SELECT file FROM versions GROUP BY file HAVING count(*) > 1";
     for file in db.all(sql, [], |row| number(row, 0).map(FileId))? {
-        let several = "SELECT count(*) FROM (SELECT 1 FROM versions WHERE file = ? LIMIT 2)";
-        if db.one(several, [file.0.cast_signed()], |row| number(row, 0))? != Some(2) {
-            continue;
-        }
         let stands = tree::path_of(db, file)?.or(last_path(db, file)?);
         let Some(path) = stands else { continue };
-        let keeps = rules.iter().filter(|rule| matches(&rule.pattern, &path)).map(|rule| rule.keep);
-        for keep in keeps {
-            all.extend(of_file(db, file, keep, now)?);
+        for rule in rules.iter().filter(|rule| rule.pattern.matches(path.as_str())) {
+            all.extend(of_file(db, file, rule.keep, now)?.difference(seen));
         }
         if all.len() >= limits::THINNED_MAX {
             break;
@@ -204,34 +290,46 @@ pub(crate) fn surplus(db: &Db, rules: &[Retain], now: Micros) -> Result<Vec<Vers
     Ok(all.into_iter().take(limits::THINNED_MAX).collect())
 }
 
-fn matches(pattern: &Pattern, path: &TreePath) -> bool {
-    pattern.matches(path.as_str())
-}
-
 fn last_path(db: &Db, file: FileId) -> Result<Option<TreePath>, Trouble> {
     Ok(tree::head(db, file, None)?.map(|head| head.path))
 }
 
 /// Versions of one file that this rule does not keep. The head, open conflicts and what they were made from
-/// always are.
-fn of_file(db: &Db, file: FileId, keep: Keep, now: Micros) -> Result<Vec<VersionId>, Trouble> {
-    let sql = select_version!(
-        " FROM versions v WHERE v.file = ? AND v.node IN (0, 2)
-         AND NOT EXISTS(SELECT 1 FROM thin t WHERE t.version = v.id)
-         AND NOT EXISTS(SELECT 1 FROM heads h WHERE h.version = v.id)
-         AND NOT EXISTS(SELECT 1 FROM conflicts c WHERE c.version = v.id) ORDER BY v.id DESC LIMIT ? OFFSET ?"
-    );
-    let (offset, end) = match keep {
-        Keep::All => return Ok(Vec::new()),
-        // The head counts as the first of those kept.
-        Keep::Last(count) => (i64::from(count).saturating_sub(1), Micros::MAX),
-        Keep::Days(days) => (0, now.saturating_sub(u64::from(days).saturating_mul(DAY_US))),
+/// always are. What was the head at any time in the last so many days is not older than that.
+fn of_file(db: &Db, file: FileId, keep: Keep, now: Micros) -> Result<BTreeSet<VersionId>, Trouble> {
+    let (count, end) = match keep {
+        Keep::All => return Ok(BTreeSet::new()),
+        Keep::Last(count) => (u64::from(count), None),
+        Keep::Days(days) => (0, Some(now.saturating_sub(u64::from(days).saturating_mul(DAY_US)))),
     };
-    let most = i64::try_from(limits::THINNED_MAX).unwrap_or(i64::MAX);
-    let rows = db.all(sql, params![file.0.cast_signed(), most, offset], version::read)?;
-    let bases = bases(db, file)?;
-    let old = |row: &Version| row.mtime < end && !bases.contains(&row.id);
-    Ok(rows.iter().filter(|row| old(row)).map(|row| row.id).collect())
+    let sql = "SELECT v.id, v.mtime, v.diverged, v.node, EXISTS(SELECT 1 FROM thin t WHERE t.version = v.id)
+               OR EXISTS(SELECT 1 FROM heads h WHERE h.file = v.file AND h.version = v.id)
+               OR EXISTS(SELECT 1 FROM conflicts c WHERE c.version = v.id)
+               FROM versions v WHERE v.file = ? ORDER BY v.id DESC";
+    let of = |error| Trouble::of(&db.file, error);
+    let (mut surplus, mut rank, mut replaced) = (BTreeSet::new(), 0_u64, Micros::MAX);
+    db.each(sql, [bound(Seq(file.0))], |row| {
+        let column = |ix: usize| number(row, ix).map_err(of);
+        let (id, at, diverged, node, stays) = (column(0)?, column(1)?, column(2)?, column(3)?, column(4)?);
+        // Files and links have bytes of their own; what was removed has none.
+        let holds = node == 0 || node == 2;
+        rank += u64::from(holds && diverged == 0);
+        let over = match end {
+            None => rank > count || (diverged == 1 && rank >= count),
+            Some(end) => (if diverged == 1 { at } else { replaced }) < end,
+        };
+        if holds && over && stays == 0 {
+            surplus.insert(VersionId(id));
+        }
+        if diverged == 0 {
+            replaced = at;
+        }
+        Ok(Flow::Go)
+    })?;
+    for base in bases(db, file)? {
+        surplus.remove(&base);
+    }
+    Ok(surplus)
 }
 
 /// What the open conflicts of a file were made from.

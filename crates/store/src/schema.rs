@@ -23,7 +23,7 @@
 //! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
 //! file of a later format, or of another program, is refused before anything is written to it.
 
-use crate::{Trouble, shape, steps};
+use crate::{Trouble, segment::Shelf, shape, steps};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, config::DbConfig};
 use std::{
     fs::{self, File},
@@ -48,6 +48,8 @@ pub struct Options {
     pub durable: Durable,
     /// Pages (of 4096 bytes) the file may have; none means as many as SQLite allows.
     pub pages_max: Option<u32>,
+    /// Records in a sealed segment; none means `SEGMENT_RECORDS`.
+    pub segment: Option<u64>,
 }
 
 /// Marks a file as a workspace's: "SkWs".
@@ -57,11 +59,15 @@ pub(crate) const FORMAT: u32 = abi::limits::WORKSPACE_FORMAT;
 /// Statements kept prepared: more than this crate has.
 const STATEMENTS: usize = 64;
 
-const TABLES: &str = "
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+/// The log, here and in a segment.
+pub(crate) const RECORDS: &str = "
 CREATE TABLE records(seq INTEGER PRIMARY KEY, pid INTEGER NOT NULL, prev BLOB NOT NULL, hash BLOB NOT NULL,
   body BLOB NOT NULL) STRICT;
 CREATE INDEX records_pid ON records(pid);
+";
+
+const TABLES: &str = "
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE blobs(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE versions(id INTEGER PRIMARY KEY, file INTEGER NOT NULL, node INTEGER NOT NULL,
   hash BLOB NOT NULL, bytes INTEGER NOT NULL, mode INTEGER NOT NULL, mtime INTEGER NOT NULL,
@@ -90,6 +96,7 @@ CREATE TABLE large(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, bytes INTE
   chunks BLOB NOT NULL) STRICT;
 CREATE TABLE gone(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL) STRICT;
 CREATE TABLE thin(version INTEGER PRIMARY KEY, seq INTEGER NOT NULL, swept INTEGER NOT NULL) STRICT;
+CREATE INDEX thin_due ON thin(version) WHERE swept = 0;
 CREATE TABLE segments(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, name TEXT NOT NULL,
   hash BLOB NOT NULL) STRICT;
 ";
@@ -98,6 +105,8 @@ CREATE TABLE segments(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, name TEX
 pub(crate) struct Db {
     pub file: PathBuf,
     pub connection: Connection,
+    /// Sealed segments that belong to it; none of a file that has its records all in itself.
+    pub shelf: Option<Shelf>,
 }
 
 impl Db {
@@ -245,7 +254,8 @@ pub(crate) fn visit(file: &Path) -> Result<Db, Trouble> {
     if connection.is_readonly("main").map_err(|error| Trouble::of(file, error))? {
         return Err(Trouble::ReadOnly { file: file.to_path_buf() });
     }
-    Ok(Db { file: file.to_path_buf(), connection })
+    let shelf = (format(file, &connection)? > 1).then(Shelf::default);
+    Ok(Db { file: file.to_path_buf(), connection, shelf })
 }
 
 /// How it is written from here on. The first write to the file, if it was not in this mode before.
@@ -308,7 +318,7 @@ pub(crate) fn beside(file: &Path, end: &str) -> PathBuf {
 /// Makes `workspace.db`, with the root directory as version 0.
 pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
     let sql = format!(
-        "{TABLES}{SECOND}
+        "{TABLES}{RECORDS}{SECOND}
         INSERT INTO versions VALUES(0, 1, 1, zeroblob(32), 0, 493, 0, 0, 'system:kernel', 0, 0, 0, 0, '/',
           NULL, 0, x'{}');
         INSERT INTO heads VALUES(1, 0);
@@ -329,7 +339,8 @@ pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
     let mut connection = connect(file, APPLICATION, FORMAT, options)?;
     shape::check(file, &connection)?;
     steps::bound(file, &mut connection).map_err(|error| Trouble::of(file, error))?;
-    let db = Db { file: file.to_path_buf(), connection };
+    let mut db = Db { file: file.to_path_buf(), connection, shelf: None };
     crate::migrate::run(&db)?;
+    db.shelf = Some(Shelf::default());
     Ok(db)
 }

@@ -60,6 +60,13 @@ pub enum Trouble {
         /// What it said.
         what: String,
     },
+    /// Old records, sealed in a file of their own, cannot be read: only who asks for one of them has it.
+    Segment {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Another workspace's file lies where this one's should.
     Mistaken {
         /// Which.
@@ -134,6 +141,9 @@ impl Trouble {
             Self::Corrupt { .. } => {
                 "set the file aside and restore a backup; what was read is not trusted".to_owned()
             }
+            Self::Segment { .. } => {
+                "bring this file back from a backup; all but these old records is served".to_owned()
+            }
             Self::Newer { .. } => "run the newer program that wrote it; it was left as it is".to_owned(),
             Self::Full { .. } => {
                 "make room on the disk, then try again; nothing written before is lost".to_owned()
@@ -177,6 +187,9 @@ impl fmt::Display for Trouble {
             }
             Self::Full { file } => write!(out, "there is no room to write {}", file.display()),
             Self::ReadOnly { file } => write!(out, "{} cannot be written", file.display()),
+            Self::Segment { file, what } => {
+                write!(out, "the sealed records in {} cannot be read: {what}", file.display())
+            }
             Self::Locked { file } => write!(out, "{} is open in another process", file.display()),
             Self::Io { file, what } => write!(out, "{} could not be read or written: {what}", file.display()),
             Self::Mistaken { file, of: Some(of) } => {

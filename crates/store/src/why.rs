@@ -136,12 +136,15 @@ impl Walk {
             return Ok(());
         }
         self.processes.insert(pid, upto);
+        let mut after = from.unwrap_or_default();
         if from.is_none() {
             let begins = mention::places(db, &mention::start(pid), limits::WHY_RECORDS_MAX)?;
+            // Nothing of it lies before it began: older segments need not be opened.
+            after = begins.first().map_or(after, |first| Seq(first.0.saturating_sub(1)));
             self.todo.extend(begins.into_iter().filter(|seq| *seq <= upto).map(Thread::Record));
         }
         let todo = &mut self.todo;
-        chain::each_of(db, pid, (from.unwrap_or_default(), upto), &mut |record| {
+        chain::each_of(db, pid, (after, upto), &mut |record| {
             if matches!(record.body, Entry::Saw { .. }) {
                 todo.push(Thread::Record(record.seq));
             }

@@ -5,10 +5,10 @@ use crate::{
     chain::{self, Head},
     retain,
     schema::{self, Db},
-    scrub,
+    scrub, segment,
     version::{bound, hash, number},
 };
-use abi::{Hash, Pid, Seq, record::Record};
+use abi::{Hash, Pid, Seq, limits, record::Record};
 use rusqlite::{hooks::Wal, params};
 use std::{
     collections::BTreeSet,
@@ -29,6 +29,7 @@ pub struct Workspace {
     pub(crate) head: Head,
     /// Frames of the write-ahead log, as the last commit told.
     pub(crate) frames: Arc<AtomicU32>,
+    segment: u64,
 }
 
 impl Workspace {
@@ -41,7 +42,8 @@ impl Workspace {
     /// Opens one that is there.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Trouble> {
         let mut db = schema::open(&dir.join(FILE), options)?;
-        scrub::run(&db)?;
+        // What hinders it (no room, somebody reading) hinders nothing else: it is tried again.
+        let _ = scrub::run(&db);
         let head = chain::head(&db)?;
         let frames = Arc::new(AtomicU32::new(0));
         let told = frames.clone();
@@ -51,7 +53,7 @@ impl Workspace {
             Ok(())
         };
         db.connection.wal_hook(Some(hook)).map_err(|error| Trouble::of(&db.file, error))?;
-        Ok(Self { db, head, frames })
+        Ok(Self { db, head, frames, segment: options.segment.unwrap_or(limits::SEGMENT_RECORDS) })
     }
 
     /// Place and hash of the last record; 0 and zeros when there is none.
@@ -86,12 +88,49 @@ impl Workspace {
         chain::replay(&self.db, after, each)
     }
 
+    /// What is not urgent: purged bytes that could not go at once, bytes of versions that need not be kept,
+    /// old records that are sealed. Each is done as far as it can be; the first trouble is told.
+    pub fn tend(&mut self) -> Result<(), Trouble> {
+        let scrubbed = self.scrub();
+        let swept = self.sweep();
+        let sealed = self.seal();
+        scrubbed.and(swept.map(drop)).and(sealed.map(drop))
+    }
+
     /// Takes the bytes of versions that need not be kept; says how many contents went.
     pub fn sweep(&mut self) -> Result<u64, Trouble> {
-        let batch = self.begin()?;
-        let went = retain::sweep(batch.db())?;
-        batch.commit()?;
+        let mut went = 0;
+        while retain::due(&self.db)? {
+            let batch = self.begin()?;
+            let swept = retain::sweep(batch.db())?;
+            batch.commit()?;
+            went += swept.went;
+            if swept.left == 0 {
+                break;
+            }
+        }
         Ok(went)
+    }
+
+    /// Moves the oldest records that need not lie in the file into a segment, one segment at a time; whether
+    /// there were any.
+    pub fn seal(&mut self) -> Result<bool, Trouble> {
+        let Some(range) = segment::due(&self.db, self.segment)? else { return Ok(false) };
+        let sealed = segment::write(&self.db, range)?;
+        let batch = self.begin()?;
+        segment::name(batch.db(), &sealed)?;
+        batch.commit()?;
+        Ok(true)
+    }
+
+    /// How many segments old records are sealed in.
+    pub fn segments(&self) -> Result<usize, Trouble> {
+        Ok(segment::between(&self.db, Seq(0), Seq(u64::MAX))?.len())
+    }
+
+    /// Whether purged bytes are still to be taken out of the files.
+    pub fn scrub_due(&self) -> Result<bool, Trouble> {
+        scrub::due(&self.db)
     }
 
     /// Takes purged bytes out of every file of the workspace.

@@ -18,9 +18,11 @@ mod logs;
 mod ls;
 mod mount;
 mod ps;
+mod purge;
 mod rename;
 mod resolve;
 mod restore;
+mod retain;
 mod run;
 mod signal;
 mod status;
@@ -67,6 +69,8 @@ pub enum Command {
     Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Purge(purge::Purge),
+    Retain(retain::Retain),
     Export(export::Export),
     Import(import::Import),
     Status(status::Status),
@@ -107,6 +111,8 @@ impl Command {
             Self::Audit(audit) => audit.run(session),
             Self::Backup(backup) => backup.run(session),
             Self::Restore(restore) => restore.run(session),
+            Self::Purge(purge) => purge.run(session),
+            Self::Retain(retain) => retain.run(session),
             Self::Export(export) => export.run(session),
             Self::Import(import) => import.run(session),
             Self::Status(status) => status.run(session),

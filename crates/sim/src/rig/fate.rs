@@ -52,7 +52,7 @@ pub enum Fate {
 
 /// Options of a simulated disk; a full one holds not a page more than it does.
 pub fn options(pages_max: Option<u32>) -> Options {
-    Options { durable: Durable::Null, pages_max }
+    Options { durable: Durable::Null, pages_max, segment: None }
 }
 
 impl Rig {

@@ -141,7 +141,7 @@ fn sealed_first(db: &Db, dir: &Path) -> Result<Option<Record>, Trouble> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         rusqlite::Connection::open_with_flags(&file, flags).map_err(|error| Trouble::of(&file, error))?;
-    let segment = Db { file, connection };
+    let segment = Db { file, connection, shelf: None };
     Ok(chain::records(&segment, Seq(0), 1, None)?.into_iter().next().map(|(record, _)| record))
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-const OPTIONS: Options = Options { durable: Durable::Null, pages_max: None };
+const OPTIONS: Options = Options { durable: Durable::Null, pages_max: None, segment: None };
 const SEED: [u8; 32] = [7; 32];
 
 fn open(home: &TempDir) -> Node {

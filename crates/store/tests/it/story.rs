@@ -19,7 +19,7 @@ use store::{Durable, Options, Workspace};
 use tempfile::TempDir;
 
 /// Without barriers: these tests kill no machine.
-pub const QUICK: Options = Options { durable: Durable::Null, pages_max: None };
+pub const QUICK: Options = Options { durable: Durable::Null, pages_max: None, segment: None };
 
 pub struct Story {
     pub dir: TempDir,

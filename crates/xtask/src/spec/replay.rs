@@ -20,7 +20,7 @@ const REPEATS: u64 = 3;
 /// Measures it.
 pub fn replay(_: &Rig<'_>) -> Result<Vec<Row>, String> {
     let home = client::home()?;
-    let options = Options { durable: Durable::Null, pages_max: None };
+    let options = Options { durable: Durable::Null, pages_max: None, segment: None };
     write(home.path(), &options)?;
     let mut best = f64::INFINITY;
     for _ in 0..REPEATS {
