@@ -8,6 +8,7 @@
 
 mod arguments;
 mod card;
+mod cause;
 mod client;
 mod clock;
 mod commands;

@@ -405,11 +405,6 @@ impl Line {
     }
 }
 
-/// Whether it lies below an integration: where outside bytes come in.
-pub fn is_mounted(path: &str) -> bool {
-    path.starts_with("/integrations/")
-}
-
 /// A label for a narrow column: integrity, the first source, and how many more.
 fn short(label: &str) -> String {
     let mut words = label.split_whitespace();

@@ -174,24 +174,6 @@ fn files(
     ask(db).map(drop)
 }
 
-/// Hands over the records of a process after one and up to another.
-pub(crate) fn each_of(
-    db: &Db,
-    pid: Pid,
-    (after, upto): (Seq, Seq),
-    take: &mut dyn FnMut(Record),
-) -> Result<(), Trouble> {
-    let sql = "SELECT seq, pid, prev, hash, body FROM records WHERE pid = ? AND seq > ? AND seq <= ?
-               ORDER BY seq";
-    files(db, (after, upto), &mut |db| {
-        db.each(sql, params![pid.0.cast_signed(), bound(after), bound(upto)], |row| {
-            take(read(db, row)?.0);
-            Ok(Flow::Go)
-        })?;
-        Ok(Flow::Go)
-    })
-}
-
 /// The last record that is not later than this moment.
 pub(crate) fn seq_at(db: &Db, at: At) -> Result<Seq, Trouble> {
     let time = match at {

@@ -70,7 +70,12 @@ pub(crate) fn reasons(db: &Db, subject: Subject) -> Result<Option<Reasons>, Trou
         Subject::Label(id) => named(&mention::label(id))?,
         Subject::Process(pid) => {
             let begins = named(&mention::start(pid))?;
-            if begins.is_empty() { begins } else { vec![Thread::Process(pid, Seq(u64::MAX))] }
+            if begins.is_empty() {
+                begins
+            } else {
+                let fate = named(&mention::fate(pid))?;
+                [Thread::Process(pid, Seq(u64::MAX))].into_iter().chain(fate).collect()
+            }
         }
     };
     if walk.todo.is_empty() {
@@ -107,9 +112,14 @@ impl Walk {
         match &record.body {
             Entry::Saw { version: Some(version), .. } => self.todo.push(Thread::Version(*version)),
             Entry::Spawned { parent, .. } => self.todo.push(Thread::Process(*parent, seq)),
-            Entry::Intended { proposal: Some(id), .. } => {
-                let named = mention::places(db, &mention::proposal(*id), limits::WHY_RECORDS_MAX)?;
-                self.todo.extend(named.into_iter().map(Thread::Record));
+            Entry::Tool { seen, .. } => {
+                self.todo.extend(seen.iter().filter_map(|one| one.version).map(Thread::Version));
+            }
+            Entry::Intended { proposal: Some(id), .. } => self.named(db, &mention::proposal(*id))?,
+            // What was decided of it, and what came of that.
+            Entry::Proposed { proposal, effect, .. } => {
+                self.named(db, &mention::proposal(*proposal))?;
+                self.named(db, &mention::effect(effect))?;
             }
             _ => {}
         }
@@ -136,18 +146,20 @@ impl Walk {
             return Ok(());
         }
         self.processes.insert(pid, upto);
-        let mut after = from.unwrap_or_default();
         if from.is_none() {
             let begins = mention::places(db, &mention::start(pid), limits::WHY_RECORDS_MAX)?;
-            // Nothing of it lies before it began: older segments need not be opened.
-            after = begins.first().map_or(after, |first| Seq(first.0.saturating_sub(1)));
             self.todo.extend(begins.into_iter().filter(|seq| *seq <= upto).map(Thread::Record));
         }
-        let todo = &mut self.todo;
-        chain::each_of(db, pid, (after, upto), &mut |record| {
-            if matches!(record.body, Entry::Saw { .. }) {
-                todo.push(Thread::Record(record.seq));
-            }
-        })
+        let span = (from.unwrap_or_default(), upto);
+        let seen = mention::between(db, &mention::seen(pid), span, limits::WHY_RECORDS_MAX)?;
+        self.todo.extend(seen.into_iter().map(Thread::Record));
+        Ok(())
+    }
+
+    /// All records that name something.
+    fn named(&mut self, db: &Db, what: &[u8]) -> Result<(), Trouble> {
+        let places = mention::places(db, what, limits::WHY_RECORDS_MAX)?;
+        self.todo.extend(places.into_iter().map(Thread::Record));
+        Ok(())
     }
 }

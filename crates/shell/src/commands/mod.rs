@@ -36,7 +36,7 @@ mod write;
 pub use down::stop;
 pub use here::{commands as offer, here};
 pub use undo::undoing;
-pub use why::sources;
+pub use why::sources_of;
 
 use crate::{demo, fail::Outcome, session::Session};
 

@@ -34,17 +34,17 @@ pub fn injection(session: &mut Session, stage: &Stage) -> Result<(), Fail> {
     let rows = play::log(session)?;
     let held = play::of(&rows, pid).find_map(|row| match &row.record.body {
         Entry::Proposed { proposal, kind, rule, args, .. } if kind == "mail.send" => {
-            Some((row, *proposal, *rule, row.text(args).unwrap_or_default()))
+            Some((*proposal, *rule, row.text(args).unwrap_or_default()))
         }
         _ => None,
     });
-    let Some((row, proposal, rule, args)) = held else {
+    let Some((proposal, rule, args)) = held else {
         return expect(false, "the send is held as a proposal", "no proposal in the log");
     };
     expect(rule == Rule::Unvouched, "it is held by rule 6", rule.word())?;
     expect(files(&stage.outbox) == 0, "nothing was sent", "a file in the outbox")?;
     let to = args.lines().find_map(|line| line.strip_prefix("to: ")).unwrap_or_default();
-    let sources = commands::sources(&rows, pid, row.record.seq);
+    let sources = commands::sources_of(session, proposal)?;
     let mail = sources.iter().find(|source| source.path.contains(TRAP));
     let Some(mail) = mail else {
         return expect(false, "why names the mail", &format!("{} other sources", sources.len()));

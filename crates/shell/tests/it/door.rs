@@ -38,8 +38,10 @@ fn serve(stream: &UnixStream, rows: &Rows, asked: &Asked) {
         let request: Value = serde_json::from_str(&line).expect("a request is JSON");
         let method = request["method"].as_str().expect("a method").to_owned();
         let params = request["params"].clone();
-        let key =
-            ["path", "pid", "proposal", "agent", "from"].iter().find_map(|key| params.get(key)).cloned();
+        let key = ["path", "pid", "proposal", "agent", "from", "why"]
+            .iter()
+            .find_map(|key| params.get(key))
+            .cloned();
         let key =
             key.map(|key| key.as_str().map_or_else(|| key.to_string(), str::to_owned)).unwrap_or_default();
         asked.lock().expect("one writer").push((method.clone(), params));

@@ -234,41 +234,58 @@ fn trace() {
 
 #[test]
 fn why_leads_back_to_the_mail() {
+    let rows = || -> Rows {
+        vec![
+            ("trace", "proposal:3", json!({"records": night(), "cut": false})),
+            ("trace", "pid:7", json!({"records": night(), "cut": true})),
+        ]
+    };
     check(
         &["why", "3"],
-        log(night()),
+        rows(),
         &expect![[r#"
             | proposal 3  mail.send at outbox
             | by          agent:triage, process 7, task "Sort\u{1b}[2J the mail"
             | held by     rule 6: external text had a part in it, and nobody vouched for where it goes
             | label       external mount:mail
             | decided     not yet: it waits for you
-            | sources     what it opened or listed, first to last
-            |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
+            | sources     what it had read, newest first; the oldest cause stands last
+            |   read   /integrations/mail/inbox/07.md   external mount:mail
+            |   began  process 7 (triage) by operator:anna, in the operator's own words: "Sort\u{1b}[2J the mail"
             | exit 0
             ! hint: skep inbox 3 shows the exact arguments; skep cat PATH reads a source
         "#]],
     );
     check(
         &["why", "pid:7"],
-        log(night()),
+        rows(),
         &expect![[r#"
             | process 7  triage, task "Sort\u{1b}[2J the mail"
-            | started by  operator:anna, in the operator's own words
             | ended       unverified
-            | sources     what it opened or listed, first to last
-            |   bytes of  /integrations/mail/inbox/07.md   external mount:mail
+            | sources     what it had read, newest first; the oldest cause stands last
+            |   read   /integrations/mail/inbox/07.md   external mount:mail
+            |   began  process 7 (triage) by operator:anna, in the operator's own words: "Sort\u{1b}[2J the mail"
             | exit 0
+            ! more than 10,000 records led to it; the oldest are not shown
         "#]],
     );
     check(
         &["why", "99"],
-        log(night()),
+        rows(),
         &expect![[r#"
-            | exit 1
-            ! error: neither a proposal nor a process 99 was ever here
-            ! hint: skep inbox, skep ps --all
-        "#]],
+        | exit 1
+        ! error: neither a proposal nor a process 99 was ever here
+        ! hint: skep inbox, skep ps --all
+    "#]],
+    );
+    check(
+        &["why", "nothing"],
+        rows(),
+        &expect![[r#"
+        | exit 2
+        ! error: "nothing" is nothing that can be asked about
+        ! hint: 3, pid:12, op:34, PATH, PATH@12, effect:HASH, label:5
+    "#]],
     );
 }
 
