@@ -14,4 +14,6 @@ mod hostile;
 mod kill;
 mod leave;
 mod minutes;
+mod truth;
+mod update;
 mod users;
