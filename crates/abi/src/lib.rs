@@ -26,6 +26,7 @@ pub mod limits;
 pub mod manifest;
 pub mod money;
 pub mod path;
+pub mod query;
 pub mod record;
 pub mod scan;
 pub mod tree;

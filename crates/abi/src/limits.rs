@@ -16,6 +16,10 @@ pub const MERGES_MAX: usize = 256;
 pub const MERGE_ROUNDS_MAX: u32 = 4;
 /// Bytes of a search's query.
 pub const QUERY_BYTES_MAX: usize = 512;
+/// Terms of a query: each is a walk of the index.
+pub const QUERY_TERMS_MAX: usize = 16;
+/// Terms of a query that are only a beginning: each gathers every word that begins so.
+pub const QUERY_OPEN_MAX: usize = 4;
 /// Hits of a search that says no limit.
 pub const HITS_DEFAULT: u32 = 20;
 /// Hits of a search at most.
@@ -26,6 +30,12 @@ pub const CANDIDATES_MAX: u32 = 20_000;
 pub const CATCH_UP_US_MAX: u64 = 50_000;
 /// Bytes of one file that are indexed.
 pub const INDEXED_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes that one search reads for its snippets, or to look through an earlier tree: a tenth of a second.
+pub const SEARCHED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// How long the index may take of a workspace at a time when nothing else waits for it.
+pub const FOLD_US_MAX: u64 = 5_000;
+/// How long after a change the index takes it in, so that it does so once for many.
+pub const FOLD_AFTER_US: u64 = 50_000;
 /// Bytes of a snippet around a hit.
 pub const SNIPPET_BYTES_MAX: usize = 240;
 /// Versions thinned by one record.

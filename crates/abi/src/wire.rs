@@ -16,6 +16,7 @@ use crate::{
     label::Integrity,
     limits,
     path::TreePath,
+    query::Query,
 };
 use alloc::{borrow::ToOwned, format, string::String, string::ToString, vec, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -212,10 +213,7 @@ impl Args {
 
     fn search(&mut self) -> Result<Call, Error> {
         let query = self.string("query")?.unwrap_or_default();
-        if query.trim().is_empty() || query.len() > limits::QUERY_BYTES_MAX {
-            return Err(Error::invalid("query", "a query is 1 to 512 bytes of words")
-                .hint("skep search 'tile adhesive' · '\"exactly this\"' · 'adhes*'"));
-        }
+        Query::parse(&query)?;
         let path = if self.map.contains_key("path") { Some(self.path("path")?) } else { None };
         let label = match self.string("label")?.as_deref() {
             None => None,

@@ -8,6 +8,7 @@ use crate::{
     ballast::{Space, admits},
     checkpoint::Point,
     connection::{Connection, Id},
+    fold::Fold,
     guard::guard,
     journal,
     lease::Lent,
@@ -49,6 +50,8 @@ pub(crate) struct State {
     pub closed: bool,
     /// Somebody wants it awake though its inbox is empty.
     pub wanted: bool,
+    /// Whether its index waits to be folded.
+    pub fold: Fold,
     /// Made anew when the room is dropped: what older workers and timers bring is nobody's any more.
     pub generation: u64,
     pub used: Micros,

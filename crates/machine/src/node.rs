@@ -11,6 +11,7 @@ use crate::{
     connection::{Connection, Id, gone, interrupted},
     daemon::Options,
     failure::undone,
+    fold::Fold,
     guard::guard,
     job, journal,
     lease::{self, Lent},
@@ -316,14 +317,18 @@ impl Node {
 
     /// What the pool does with a cell.
     pub fn run_queued(self: &Arc<Self>, cell: &Arc<Cell>) {
-        let run = {
+        let (run, fold) = {
             let mut state = guard(&cell.state);
             state.queued = false;
             let work = state.has_work(self.ballast.space()) || (state.wanted && state.room.is_none());
-            work && !self.rests(&state) && claim(&mut state)
+            let fold = !work && state.fold == Fold::Due && state.room.is_some();
+            let run = (work && !self.rests(&state) || fold) && claim(&mut state);
+            (run, fold)
         };
-        if run {
-            self.batch(cell);
+        match (run, fold) {
+            (true, true) => self.fold(cell),
+            (true, false) => self.batch(cell),
+            (false, _) => {}
         }
     }
 
@@ -407,6 +412,7 @@ impl Node {
         state.running = false;
         state.down = None;
         state.birth = None;
+        self.fold_later(cell, &mut state);
         if state.has_work(self.ballast.space()) {
             self.enqueue(cell, &mut state);
         }
@@ -497,6 +503,7 @@ impl Node {
                 self.ended(&cell, generation, (Body::TimerFired { timer }, Vec::new()));
             }
             Due::Wake(cell) => self.want(&cell),
+            Due::Fold(cell) => self.fold_due(&cell),
             Due::Poll { cell, turn } => mounts::begin_poll(self, &cell, turn),
             Due::Sweep => self.sweep(),
             Due::Room => self.look_for_room(),

@@ -4,6 +4,7 @@
 //! decided before it. Records are written as they stand in the log, with their labels and the first 400
 //! characters of the texts they name beside them.
 
+use crate::{clock::Clock, search::Kept};
 use abi::{
     Code, Error, Hash, LabelId, VersionId,
     answer::Answer,
@@ -50,6 +51,10 @@ pub struct Page<'a, 'b> {
     pub secret: &'a [u8; 32],
     /// The workspace.
     pub name: &'a str,
+    /// How long something takes.
+    pub(crate) clock: &'a dyn Clock,
+    /// What a search of this event found.
+    pub(crate) kept: &'a mut Option<Kept>,
 }
 
 impl Page<'_, '_> {
@@ -120,7 +125,7 @@ impl Page<'_, '_> {
                 }
                 Ok(json!({ "text": text }))
             }
-            Query::Search { .. } => Ok(json!({ "hits": [] })),
+            Query::Search { sought, view } => self.hits(sought, view),
             // Answered above: what they ask for may be gone.
             Query::Read { .. } | Query::Why { .. } => Ok(Value::Null),
             Query::Trace { from, limit, pids, follow: _ } => {
@@ -343,7 +348,7 @@ fn plain<T: serde::Serialize>(value: &T) -> Value {
 fn shorten(value: &mut Value) {
     let Value::Object(map) = value else { return };
     map.insert("truncated".into(), true.into());
-    for list in ["entries", "versions", "records"] {
+    for list in ["entries", "versions", "records", "hits"] {
         if let Some(Value::Array(rows)) = map.get_mut(list) {
             rows.truncate(rows.len() / 2);
             if let (Some(next), "records") = (rows.last().and_then(|row| row.get("seq")).cloned(), list) {

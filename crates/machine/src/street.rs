@@ -7,6 +7,7 @@ use crate::{
     job::{EffectJob, MergeJob},
     policy,
     render::{Around, Page},
+    search::Kept,
     shipped, tool,
     turn::{Input, Later, Out, Sink, Verb},
 };
@@ -50,11 +51,14 @@ pub(crate) struct Street<'r, 'b> {
     pub thinned: bool,
     /// Deliveries that were refused.
     pub unkept: Vec<(String, TreePath)>,
+    /// What a search of this event found.
+    pub kept: Option<Kept>,
 }
 
 impl<'b> Street<'_, 'b> {
     /// Decides one event.
     pub fn walk(&mut self, input: &Input, sink: &mut dyn Sink) -> Result<(), Trouble> {
+        self.kept = None;
         let facts = match self.kernel.plan(&input.event) {
             // A refused call leaves nothing behind but its refusal.
             Err(error) => {
@@ -151,6 +155,8 @@ impl<'b> Street<'_, 'b> {
             around: self.around,
             secret: self.secret,
             name: self.name,
+            clock: self.clock,
+            kept: &mut self.kept,
         }
     }
 
@@ -161,6 +167,7 @@ impl<'b> Street<'_, 'b> {
                 Ok(Fact::Filled(self.batch.put_blob(&bytes)?))
             }
             Lookup::Agent { name } => self.agent(name).map(Fact::Agent),
+            Lookup::Search { sought, view } => self.page().sighted(sought, view),
             Lookup::Path { .. }
             | Lookup::Version { .. }
             | Lookup::Names { .. }
@@ -170,7 +177,6 @@ impl<'b> Street<'_, 'b> {
             | Lookup::Conflict { .. }
             | Lookup::Conflicts { .. }
             | Lookup::Operation { .. }
-            | Lookup::Search { .. }
             | Lookup::Purge { .. }
             | Lookup::Surplus { .. } => self.batch.answer(lookup),
             Lookup::Match { .. } | Lookup::Edit { .. } | Lookup::Undo { .. } | Lookup::Bytes { .. } => {

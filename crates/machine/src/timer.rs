@@ -33,6 +33,8 @@ pub(crate) enum Due {
     Fire { cell: Arc<Cell>, generation: u64, timer: TimerId },
     /// Wake it, or load it again.
     Wake(Arc<Cell>),
+    /// Fold its index.
+    Fold(Arc<Cell>),
     /// Ask its mounts.
     Poll { cell: Arc<Cell>, turn: u64 },
     /// Look for idle workspaces.
@@ -98,7 +100,7 @@ impl Timer {
     pub fn forget(&self, cell: &Arc<Cell>) {
         guard(&self.heap).entries.retain(|Reverse(entry)| match &entry.due {
             Due::Fire { cell: of, .. } => !Arc::ptr_eq(of, cell),
-            Due::Wake(_) | Due::Poll { .. } | Due::Sweep | Due::Room => true,
+            Due::Wake(_) | Due::Fold(_) | Due::Poll { .. } | Due::Sweep | Due::Room => true,
         });
     }
 

@@ -272,6 +272,7 @@ impl Room {
             weight: (0, 0),
             thinned: false,
             unkept: Vec::new(),
+            kept: None,
         };
         while let Some(input) = street.todo.pop_front() {
             done.push(input);
@@ -358,6 +359,11 @@ impl Room {
             prompt: Prompt { model: call.model, items, tools: call.tools, max_out: call.max_out },
             reserved_out: call.reserved_out,
         })
+    }
+
+    /// Brings the index closer to the tree, until it is there or is told to stop.
+    pub(crate) fn fold_index(&mut self, until: &mut dyn FnMut() -> bool) -> Result<(), Trouble> {
+        self.store.fold_index(until)
     }
 
     /// The head of a file and its bytes.

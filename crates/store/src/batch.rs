@@ -5,7 +5,9 @@
 use crate::{
     Trouble, Workspace, blob,
     chain::{self, Head},
-    conflict, lookup, mention, retain,
+    conflict,
+    index::{self, Ask, Found, Slot},
+    lookup, mention, retain,
     schema::Db,
     tree, version,
     why::{self, Reasons},
@@ -58,6 +60,17 @@ impl<'a> Batch<'a> {
     pub fn answer(&mut self, lookup: &Lookup) -> Result<Fact, Trouble> {
         let answer = lookup::answer(self.db(), lookup);
         self.note(answer)
+    }
+
+    /// What a search finds that this view shows. The index may catch up until it is told to stop; what it
+    /// lacks then is not found, and said.
+    pub fn search(&mut self, ask: &Ask<'_>, until: &mut dyn FnMut() -> bool) -> Result<Found, Trouble> {
+        let Workspace { db, index, options, .. } = &mut *self.workspace;
+        let tree = (&*db, self.head);
+        match lookup::moment(db, ask.sought.at)? {
+            Some(at) => index::walk::find(tree, Some(at), ask),
+            None => index.find(tree, options, ask, until),
+        }
     }
 
     /// Entries of a directory by name: those that the view matches, or that lead to what it could match.
@@ -151,6 +164,10 @@ impl Drop for Batch<'_> {
         if !self.db().connection.is_autocommit() {
             // If this fails too, the next BEGIN says so; the file has nothing of it.
             let _ = self.db().run("ROLLBACK", []);
+            // What it took in of this batch never was; when it is opened again it sees that.
+            if self.head != self.workspace.head {
+                self.workspace.index = Slot::Closed;
+            }
         }
     }
 }

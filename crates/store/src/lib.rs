@@ -19,6 +19,7 @@ mod batch;
 mod blob;
 mod chain;
 mod conflict;
+mod index;
 mod inspect;
 mod lookup;
 mod mention;
@@ -41,6 +42,7 @@ mod why;
 mod workspace;
 
 pub use batch::Batch;
+pub use index::{Ask, Found, Hit};
 pub use inspect::{Depth, Inspection, inspect};
 pub use node::Node;
 pub use schema::{Durable, Options};

@@ -1,6 +1,6 @@
 //! The kernel's questions, answered from the open transaction. Each answer is bounded.
 //!
-//! Never here: `Fill` and `Agent`, which need the machine; a decision.
+//! Never here: `Fill` and `Agent`, which need the machine; `Search`, which has a batch's own way; a decision.
 
 use crate::{
     Trouble, blob, chain, conflict, retain,
@@ -48,8 +48,7 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         }
         Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
         Lookup::Surplus { rules, now, seen } => Fact::Surplus(retain::surplus(db, rules, *now, seen)?),
-        Lookup::Search { .. } => Fact::Hits(Vec::new()),
-        Lookup::Fill { .. } | Lookup::Agent { .. } => {
+        Lookup::Fill { .. } | Lookup::Agent { .. } | Lookup::Search { .. } => {
             return Err(db.corrupt("the machine asked the store what only the machine can answer"));
         }
     })
@@ -214,7 +213,8 @@ fn entry(name: String, version: Version) -> Entry {
     }
 }
 
-fn visible(path: &TreePath, node: Node, view: &[Pattern]) -> bool {
+/// Whether an entry is matched by a pattern, or leads to what could be.
+pub(crate) fn visible(path: &TreePath, node: Node, view: &[Pattern]) -> bool {
     view.iter().any(|pattern| pattern.matches(path.as_str()) || (node == Node::Dir && leads(path, pattern)))
 }
 

@@ -10,7 +10,7 @@
 //! segments hold records only, and no record holds text. Never here: which bytes go.
 
 use crate::{
-    Trouble, blob,
+    Trouble, blob, index,
     schema::{self, Db, Flow},
     version::hash,
 };
@@ -161,9 +161,7 @@ pub(crate) fn run(db: &Db) -> Result<(), Trouble> {
 /// What can be made again, and what an older program wrote.
 fn forget(db: &Db) -> Result<(), Trouble> {
     if let Some(dir) = db.file.parent() {
-        for name in ["index.db", "index.db-wal", "index.db-shm"] {
-            remove(&dir.join(name))?;
-        }
+        index::remove(&dir.join(index::FILE))?;
     }
     for format in 1..schema::FORMAT {
         remove(&schema::beside(&db.file, &format!(".format-{format}")))?;

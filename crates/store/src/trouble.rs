@@ -131,6 +131,21 @@ impl Trouble {
         Self::Corrupt { file: file.to_path_buf(), what: what.into() }
     }
 
+    /// Whether it is trouble with this file, or with one beside it that belongs to it.
+    pub(crate) fn is_of(&self, of: &Path) -> bool {
+        let mine = |file: &PathBuf| {
+            let (name, of) = (file.as_os_str().as_encoded_bytes(), of.as_os_str().as_encoded_bytes());
+            name.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
+        };
+        match self {
+            Self::Missing { file } | Self::Exists { file } | Self::Full { file } => mine(file),
+            Self::ReadOnly { file } | Self::Locked { file } => mine(file),
+            Self::Corrupt { file, .. } | Self::Io { file, .. } => mine(file),
+            Self::Newer { file, .. } | Self::Mistaken { file, .. } => mine(file),
+            Self::Segment { .. } | Self::TooLarge { .. } => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {

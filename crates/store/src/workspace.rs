@@ -3,6 +3,7 @@
 use crate::{
     Batch, Options, Trouble, blob,
     chain::{self, Head},
+    index::Slot,
     retain,
     schema::{self, Db},
     scrub, segment,
@@ -30,6 +31,8 @@ pub struct Workspace {
     /// Frames of the write-ahead log, as the last commit told.
     pub(crate) frames: Arc<AtomicU32>,
     segment: u64,
+    pub(crate) index: Slot,
+    pub(crate) options: Options,
 }
 
 impl Workspace {
@@ -53,7 +56,14 @@ impl Workspace {
             Ok(())
         };
         db.connection.wal_hook(Some(hook)).map_err(|error| Trouble::of(&db.file, error))?;
-        Ok(Self { db, head, frames, segment: options.segment.unwrap_or(limits::SEGMENT_RECORDS) })
+        Ok(Self {
+            db,
+            head,
+            frames,
+            segment: options.segment.unwrap_or(limits::SEGMENT_RECORDS),
+            index: Slot::Closed,
+            options: options.clone(),
+        })
     }
 
     /// Place and hash of the last record; 0 and zeros when there is none.
@@ -135,7 +145,24 @@ impl Workspace {
 
     /// Takes purged bytes out of every file of the workspace.
     pub fn scrub(&mut self) -> Result<(), Trouble> {
+        self.index = Slot::Closed;
         scrub::run(&self.db)
+    }
+
+    /// Brings the index closer to the tree until it is there or is told to stop. It is never wrong to stop,
+    /// or not to call this at all: a search says how far the index is.
+    pub fn fold_index(&mut self, until: &mut dyn FnMut() -> bool) -> Result<(), Trouble> {
+        self.index.fold((&self.db, self.head), &self.options, until)
+    }
+
+    /// Up to which record the index is folded; none when there can be no index: so nobody tries for ever.
+    pub fn indexed(&self) -> Option<Seq> {
+        self.index.settled()
+    }
+
+    /// Whether there is something to fold.
+    pub fn is_index_behind(&self) -> bool {
+        self.indexed().is_some_and(|settled| settled < self.head.0)
     }
 
     /// Starts a transaction. Nothing of it is there until it is committed.

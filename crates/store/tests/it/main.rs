@@ -10,6 +10,7 @@ mod log;
 mod lookups;
 mod model;
 mod sealed;
+mod search;
 mod story;
 mod undo;
 mod wal;

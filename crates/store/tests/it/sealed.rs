@@ -117,7 +117,9 @@ fn nothing_is_sealed_before_a_snapshot_lies_behind_it() {
 }
 
 /// What can happen to a segment's file.
-const HARMS: [(&str, fn(&mut Vec<u8>)); 6] = [
+type Harm = (&'static str, fn(&mut Vec<u8>));
+
+const HARMS: [Harm; 6] = [
     ("empty", Vec::clear),
     ("cut", |bytes| bytes.truncate(bytes.len() / 2)),
     ("no database", |bytes| *bytes = b"hello".repeat(1000)),
