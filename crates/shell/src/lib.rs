@@ -20,7 +20,7 @@ mod figures;
 mod journal;
 mod leave;
 mod lines;
-pub mod moment;
+mod moment;
 mod past;
 mod session;
 mod strace;

@@ -45,6 +45,8 @@ pub enum Tone {
     Bad,
     /// Waits for somebody.
     Held,
+    /// What was looked for.
+    Strong,
 }
 
 /// See the file's head.
@@ -268,6 +270,7 @@ pub fn paint(text: &str, tone: Tone, ink: Ink) -> String {
         Tone::Good => 32,
         Tone::Bad => 31,
         Tone::Held => 33,
+        Tone::Strong => 1,
     };
     match ink {
         Ink::Plain => text.to_owned(),

@@ -19,6 +19,7 @@ mod ground;
 mod idle;
 mod recover;
 mod replay;
+mod search;
 mod suite;
 mod tamper;
 
@@ -148,7 +149,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 13] = [
+const PROMISES: [(&str, Measure); 14] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -158,6 +159,7 @@ const PROMISES: [(&str, Measure); 13] = [
     ("recover", recover::recover),
     ("once", ground::once),
     ("overspend", ground::overspend),
+    ("search", search::search),
     ("growth", ground::growth),
     ("simulate", ground::simulate),
     ("tests", suite::tests),

@@ -24,6 +24,7 @@ mod resolve;
 mod restore;
 mod retain;
 mod run;
+mod search;
 mod signal;
 mod status;
 mod trace;
@@ -53,6 +54,7 @@ pub enum Command {
     Write(write::Write),
     Mv(rename::Mv),
     Rm(rename::Rm),
+    Search(search::Search),
     Log(log::Log),
     Diff(diff::Diff),
     Blame(blame::Blame),
@@ -95,6 +97,7 @@ impl Command {
             Self::Write(write) => write.run(session),
             Self::Mv(mv) => mv.run(session),
             Self::Rm(rm) => rm.run(session),
+            Self::Search(search) => search.run(session),
             Self::Log(log) => log.run(session),
             Self::Diff(diff) => diff.run(session),
             Self::Blame(blame) => blame.run(session),

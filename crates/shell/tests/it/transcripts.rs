@@ -593,3 +593,51 @@ fn audit() {
         check(words, rows.clone(), &want);
     }
 }
+
+#[test]
+fn what_is_found_is_told_with_where_and_by_whom() {
+    let late = 4_000_000_000_000_000_u64;
+    let hits = json!({
+        "hits": [
+            {"path": "/data/tile.md", "version": 7, "actor": "agent:triage", "mtime": late,
+             "snippet": "Use the thin-set adhesive for\u{1b} it.", "marks": [[8, 16], [17, 25]]},
+            {"path": "/adhesive", "version": 9, "actor": "operator:anna", "mtime": late,
+             "snippet": "", "marks": []},
+        ],
+        "label": "external mount:mail", "indexed": 40, "seq": 42, "cut": true,
+    });
+    let words = ["search", "thin-set", "adhesive", "--path", "/", "--at", "41", "--limit", "2"];
+    check(
+        &words,
+        vec![("search", "/", hits.clone())],
+        &expect![[r#"
+        | /data/tile.md  0 us  agent:triage
+        |     Use the thin-set adhesive for\u{1b} it.
+        | /adhesive      0 us  operator:anna
+        | exit 0
+        ! the index is 2 records behind: what changed last may be missing; ask again
+        ! there may be more
+        ! hint: more words, --path, --since, or a higher --limit
+    "#]],
+    );
+    let bold = transcript(&["--color", "always", "search", "adhesive"], vec![("search", "", hits)]).0;
+    expect![[r#"
+        | /data/tile.md  0 us  agent:triage
+        |     Use the ESC[1mthin-setESC[0m ESC[1madhesiveESC[0m for\u{1b} it.
+        | /adhesive      0 us  operator:anna
+        | exit 0
+        ! the index is 2 records behind: what changed last may be missing; ask again
+        ! there may be more
+        ! hint: more words, --path, --since, or a higher --limit
+    "#]]
+    .assert_eq(&bold.replace('\u{1b}', "ESC"));
+    let none = json!({"hits": [], "label": null, "indexed": 42, "seq": 42, "cut": false});
+    check(
+        &["search", "nothing", "--since", "2h"],
+        vec![("search", "", none)],
+        &expect![[r#"
+        | exit 0
+        ! nothing is found
+    "#]],
+    );
+}

@@ -14,6 +14,7 @@ mod hostile;
 mod kill;
 mod leave;
 mod minutes;
+mod search;
 mod truth;
 mod update;
 mod users;
