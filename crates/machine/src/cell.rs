@@ -13,6 +13,7 @@ use crate::{
     journal,
     lease::Lent,
     turn::{Input, Room},
+    upload::Begun,
 };
 use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
 use drivers::{Delivery, Flow, Mount};
@@ -22,6 +23,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
+use store::Pins;
 
 /// First pause after a second failure in a row; doubles up to `PAUSE_US_MAX`.
 const PAUSE_US: u64 = 100_000;
@@ -130,6 +132,8 @@ impl State {
 pub(crate) struct Ticket {
     pub client: Arc<Connection>,
     pub id: Id,
+    /// What it may upload, if the kernel says yes.
+    pub begun: Option<Begun>,
 }
 
 /// A client that gets records as they come.
@@ -197,6 +201,8 @@ pub(crate) struct Cell {
     pub mounts: Mutex<Mounts>,
     pub gauges: Mutex<BTreeMap<EffectId, Arc<Gauge>>>,
     pub away: Mutex<Away>,
+    /// Chunks that uploads under way hold, whether it is awake or not.
+    pub pins: Pins,
 }
 
 impl Cell {
@@ -209,6 +215,7 @@ impl Cell {
             mounts: Mutex::default(),
             gauges: Mutex::default(),
             away: Mutex::default(),
+            pins: Pins::default(),
         })
     }
 
@@ -363,7 +370,7 @@ mod tests {
             let delivery = Delivery { key: of.to_owned(), path: path(at), bytes: Vec::new() };
             guard(&cell.mounts).arriving.insert(key(at), delivery);
             let body = Body::Arrived { mount: "m".to_owned(), path: path(at), content: Content::of(b"") };
-            done.push(Input { event: Event { at: 1, mono: 1, body }, blobs: Vec::new() });
+            done.push(Input { event: Event { at: 1, mono: 1, body }, blobs: Vec::new(), upload: None });
         }
         cell.accept(&done, &BTreeSet::from([key("/1.eml")]));
         // One half of message 1 was refused: its source is not let go of.

@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     guard::{guard, wait},
     spawn,
+    upload::Begun,
 };
 use abi::{Code, Error, ReplyTo, limits};
 use rustix::{
@@ -19,7 +20,7 @@ use rustix::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Read},
     net::Shutdown,
     os::unix::net::UnixStream,
@@ -114,8 +115,8 @@ struct Out {
 
 struct Flight {
     waiting: BTreeMap<ReplyTo, Arc<Cell>>,
-    /// Numbers under which it may upload.
-    uploads: BTreeSet<u64>,
+    /// What it may upload, under which numbers; those begun are the session's.
+    uploads: BTreeMap<u64, Option<Begun>>,
     closed: bool,
 }
 
@@ -131,7 +132,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(socket: UnixStream, clock: Arc<dyn Clock>) -> Arc<Self> {
         let out = Out { bytes: Vec::new(), moved: 0, writing: false, dead: false };
-        let flight = Flight { waiting: BTreeMap::new(), uploads: BTreeSet::new(), closed: false };
+        let flight = Flight { waiting: BTreeMap::new(), uploads: BTreeMap::new(), closed: false };
         Arc::new(Self {
             socket,
             clock,
@@ -141,12 +142,25 @@ impl Connection {
         })
     }
 
-    /// The kernel let it upload under this number.
-    pub(crate) fn may_upload(&self, upload: ReplyTo) {
+    /// The kernel let it upload this under this number.
+    pub(crate) fn may_upload(&self, upload: ReplyTo, begun: Begun) -> Result<(), Error> {
         let mut flight = guard(&self.flight);
-        if flight.uploads.len() < limits::UPLOADS_MAX {
-            flight.uploads.insert(upload.0);
+        if flight.uploads.len() >= limits::UPLOADS_MAX {
+            let message = format!("{} uploads are open on this connection", limits::UPLOADS_MAX);
+            return Err(Error::new(Code::Busy, message).hint("end one of them: write mode whole"));
         }
+        flight.uploads.insert(upload.0, Some(begun));
+        Ok(())
+    }
+
+    /// What it may upload under this number, if it is this; told once.
+    pub(crate) fn take_begun(&self, upload: u64, is: impl Fn(&Begun) -> bool) -> Option<Begun> {
+        guard(&self.flight).uploads.get_mut(&upload)?.take_if(|begun| is(begun))
+    }
+
+    /// No more comes under this number.
+    pub(crate) fn end_upload(&self, upload: u64) {
+        guard(&self.flight).uploads.remove(&upload);
     }
 
     /// Where its lines come from.

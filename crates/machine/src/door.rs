@@ -10,10 +10,16 @@ use crate::{
     journal,
     node::{HOME, Node},
     spawn, token, tool,
+    upload::{From, Uploads},
 };
-use abi::{Code, Error, event::Caller, limits, wire};
+use abi::{
+    Code, Error,
+    event::Caller,
+    limits,
+    wire::{self, Upload},
+};
 use rustix::net::sockopt::socket_peercred;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{
     io,
     os::unix::net::{UnixListener, UnixStream},
@@ -77,7 +83,13 @@ impl Door {
         let (door, node, name) = (self.clone(), node.clone(), caller.unwrap_or_default());
         let held = client.clone();
         let started = spawn::thread("client", move || {
-            let mut session = Session { node: &node, client: &client, operator: name, tainted: false };
+            let mut session = Session {
+                node: &node,
+                client: &client,
+                operator: name,
+                tainted: false,
+                uploads: Uploads::default(),
+            };
             if catch_unwind(AssertUnwindSafe(|| session.serve())).is_err() {
                 journal::say("door", "a panic at a client's request");
             }
@@ -142,6 +154,7 @@ struct Session<'a> {
     operator: String,
     /// A token was shown: it is nobody's but the token's.
     tainted: bool,
+    uploads: Uploads,
 }
 
 impl Session<'_> {
@@ -225,10 +238,22 @@ impl Session<'_> {
             Some(_) => return Err(Error::invalid("workspace", "workspace is text")),
         };
         let caller = self.caller(token.as_ref(), &workspace)?;
-        let decoded = wire::decode(method, Value::Object(params))?;
+        let mut decoded = wire::decode(method, Value::Object(params))?;
         tool::fits(&decoded)?;
         let cell = self.node.cell(&workspace)?;
-        self.node.call(&cell, self.client, id.clone(), caller, decoded);
+        let from = From { node: self.node, client: self.client, cell: &cell, caller: &caller };
+        let upload = match decoded.upload {
+            None => None,
+            Some(Upload::Part(number)) => {
+                let bytes = self.uploads.part(&from, number, &decoded)?;
+                self.client.answer(id, Ok(json!({ "upload": number, "bytes": bytes })));
+                return Ok(());
+            }
+            Some(Upload::Whole(number)) => {
+                Some(Box::new(self.uploads.whole(&from, number, &mut decoded.call)?))
+            }
+        };
+        self.node.call(&cell, self.client, id.clone(), caller, (decoded, upload));
         Ok(())
     }
 

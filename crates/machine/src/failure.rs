@@ -118,7 +118,7 @@ impl Node {
             (waiting, undone)
         };
         let message = format!("workspace {} failed after it had taken this up", cell.name);
-        for (reply, Ticket { client, id }) in waiting {
+        for (reply, Ticket { client, id, .. }) in waiting {
             let told = if undone.contains(&reply) { error.clone() } else { interrupted(&message) };
             client.answer(&id, Err(told));
             client.land(reply);
@@ -171,7 +171,7 @@ fn tamed(cell: &Cell, mut input: Input) -> Option<Input> {
     let error = tool::set_aside();
     if let Some(reply) = reply_of(&input) {
         let ticket = guard(&cell.desk).waiting.remove(&reply);
-        if let Some(Ticket { client, id }) = ticket {
+        if let Some(Ticket { client, id, .. }) = ticket {
             client.answer(&id, Err(error));
             client.land(reply);
         }

@@ -97,6 +97,7 @@ fn still(node: &Arc<Node>, name: &str, dir: &Path) -> Result<[u8; 16], Error> {
         name: name.to_owned(),
         dir: dir.to_path_buf(),
         options: store::Options::default(),
+        pins: store::Pins::default(),
         clock: node.clock.clone(),
         around: node.clone(),
         secret: *node.registry.secret(),

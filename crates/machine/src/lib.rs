@@ -51,6 +51,7 @@ mod timer;
 pub mod token;
 pub mod tool;
 pub mod turn;
+mod upload;
 mod users;
 pub mod wake;
 mod workers;

@@ -23,6 +23,7 @@ use crate::{
     render::Around,
     timer::{Due, SWEEP_US, Timer},
     turn::{Failed, Failure, Input, Log, Room, Turned},
+    upload::Begun,
     wake::{Begin, Birth, Setup},
     workers::{Work, Workers},
 };
@@ -45,6 +46,7 @@ use std::{
     },
     time::Duration,
 };
+use store::{Blobs, Manifest};
 
 /// At the end: batches, or waits for one that runs, before what is left is told that the daemon stops.
 const REST_TRIES: u32 = 500;
@@ -223,21 +225,22 @@ impl Node {
         client: &Arc<Connection>,
         id: Id,
         caller: Caller,
-        decoded: Decoded,
+        (decoded, upload): (Decoded, Option<Box<Manifest>>),
     ) {
+        let begun = Begun::of(cell, &caller, &decoded.call);
         let reply = ReplyTo(self.replies.fetch_add(1, Ordering::Relaxed) + 1);
         let body = Body::Call { caller, reply, call: decoded.call };
         if self.ballast.is_short() && !ballast::admits(&body) {
             return client.answer(&id, Err(self.ballast.refusal()));
         }
-        let input = Input::now(&*self.clock, body, decoded.blobs);
+        let input = Input { upload, ..Input::now(&*self.clock, body, decoded.blobs) };
         let run = {
             let mut state = guard(&cell.state);
             if let Err(error) = self.takes(cell, &state) {
                 drop(state);
                 return client.answer(&id, Err(error));
             }
-            guard(&cell.desk).waiting.insert(reply, Ticket { client: client.clone(), id });
+            guard(&cell.desk).waiting.insert(reply, Ticket { client: client.clone(), id, begun });
             client.depart(reply, cell);
             state.used = input.event.mono;
             state.inbox.push_back(input);
@@ -246,6 +249,19 @@ impl Node {
         if run {
             self.batch(cell);
         }
+    }
+
+    /// Where a workspace lies.
+    fn dir(&self, cell: &Cell) -> PathBuf {
+        self.home.join("workspaces").join(&cell.name)
+    }
+
+    /// Where an upload into a workspace puts its bytes, if the disk has room for any.
+    pub fn blobs(&self, cell: &Cell) -> Result<Blobs, Error> {
+        if self.ballast.is_short() {
+            return Err(self.ballast.refusal());
+        }
+        Ok(Blobs::new(&self.dir(cell), &store::Options::default(), cell.pins.clone()))
     }
 
     fn takes(&self, cell: &Cell, state: &State) -> Result<(), Error> {
@@ -454,8 +470,9 @@ impl Node {
         let begin = if born.is_some() { Begin::May } else { Begin::Never };
         let mut setup = Setup {
             name: cell.name.clone(),
-            dir: self.home.join("workspaces").join(&cell.name),
+            dir: self.dir(cell),
             options: store::Options::default(),
+            pins: cell.pins.clone(),
             clock: self.clock.clone(),
             around: self.clone(),
             secret: *self.registry.secret(),
@@ -647,7 +664,7 @@ impl Node {
             guard(&cell.state).closed = true;
             self.sleep(&cell, Until::DaemonEnds);
             let undone = guard(&cell.state).inbox.iter().filter_map(undone).collect::<BTreeSet<ReplyTo>>();
-            for (reply, Ticket { client, id }) in std::mem::take(&mut guard(&cell.desk).waiting) {
+            for (reply, Ticket { client, id, .. }) in std::mem::take(&mut guard(&cell.desk).waiting) {
                 let stopping = "the daemon is stopping";
                 let told = if undone.contains(&reply) { gone(stopping) } else { interrupted(stopping) };
                 client.answer(&id, Err(told));

@@ -43,7 +43,7 @@ impl Post<'_> {
         match out {
             Out::Reply { to, answer } => {
                 let ticket = guard(&self.cell.desk).waiting.remove(&to);
-                if let Some(Ticket { client, id }) = ticket {
+                if let Some(Ticket { client, id, .. }) = ticket {
                     client.answer(&id, answer);
                     client.land(to);
                 }
@@ -69,8 +69,18 @@ impl Post<'_> {
             Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
             Out::Merge(job) => self.work(Work::Merge(job)),
             Out::Upload { to } => {
-                if let Some(ticket) = guard(&self.cell.desk).waiting.get(&to) {
-                    ticket.client.may_upload(to);
+                let mut desk = guard(&self.cell.desk);
+                let Some(ticket) = desk.waiting.get_mut(&to) else { return };
+                let admitted = match ticket.begun.take() {
+                    Some(begun) => ticket.client.may_upload(to, begun),
+                    None => Ok(()),
+                };
+                let Err(error) = admitted else { return };
+                let ticket = desk.waiting.remove(&to);
+                drop(desk);
+                if let Some(Ticket { client, id, .. }) = ticket {
+                    client.answer(&id, Err(error));
+                    client.land(to);
                 }
             }
             Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),

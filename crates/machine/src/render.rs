@@ -231,9 +231,13 @@ impl Page<'_, '_> {
             return Ok(Err(error.hint("read it in parts of at most 1 MiB: offset, length; skep cat does")));
         }
         let part = part.unwrap_or(Part { offset: 0, length: most });
-        let Some(bytes) = self.batch.part(&row.content, part)? else {
-            return Ok(Err(self.lost(path, &row.content.hash)?));
+        let large = row.content.bytes > limits::BLOB_INLINE_BYTES_MAX;
+        let bytes = match self.batch.part(&row.content, part) {
+            // A chunk file that was lost or changed is no reason to stop the workspace.
+            Err(trouble @ Trouble::Corrupt { .. }) if large => return Ok(Err(trouble.to_error())),
+            found => found?,
         };
+        let Some(bytes) = bytes else { return Ok(Err(self.lost(path, &row.content.hash)?)) };
         let mut value = json!({
             "version": row.id, "node": row.node, "bytes": row.content.bytes, "mode": row.mode,
             "mtime": row.mtime, "label": label(self.kernel, row.label), "actor": row.actor,

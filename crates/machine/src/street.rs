@@ -15,7 +15,7 @@ use abi::{
     Code, Content, Error, Hash,
     agent::Parsed,
     answer::Answer,
-    effect::Effect,
+    effect::{Decision, Effect},
     event::Body,
     fact::{Fact, Facts, Lookup, Query},
     limits,
@@ -25,7 +25,7 @@ use abi::{
 };
 use kernel::Kernel;
 use std::collections::{BTreeSet, VecDeque};
-use store::{Batch, Trouble};
+use store::{Batch, Kept, Trouble};
 
 /// Bytes of all contents that one event's merges may take into memory; the rest is not merged.
 const MERGED_BYTES_MAX: u64 = 16 * limits::MERGE_BYTES_MAX;
@@ -59,6 +59,7 @@ impl<'b> Street<'_, 'b> {
     /// Decides one event.
     pub fn walk(&mut self, input: &Input, sink: &mut dyn Sink) -> Result<(), Trouble> {
         self.kept = None;
+        let mut new = None;
         let facts = match self.kernel.plan(&input.event) {
             // A refused call leaves nothing behind but its refusal.
             Err(error) => {
@@ -69,14 +70,19 @@ impl<'b> Street<'_, 'b> {
             }
             Ok(lookups) => {
                 self.put(&input.blobs)?;
-                match lookups.iter().map(|lookup| self.fact(lookup)).collect() {
-                    // A moment that only sealed records know: nothing else of the workspace needs them.
-                    Err(trouble @ Trouble::Segment { .. }) => Facts::Refused(trouble.to_error()),
-                    facts => Facts::Found(facts?),
+                match self.take_upload(input)? {
+                    Err(error) => Facts::Refused(error),
+                    Ok(kept) => {
+                        new = kept;
+                        self.facts(&lookups)?
+                    }
                 }
             }
         };
         let decision = self.kernel.step(&input.event, facts);
+        if let Some(content) = new.filter(|content| !takes(&decision, content)) {
+            self.batch.forget(&content)?;
+        }
         self.put(&decision.blobs)?;
         for record in &decision.records {
             self.batch.append(record)?;
@@ -120,7 +126,11 @@ impl<'b> Street<'_, 'b> {
             room = room.saturating_sub(bytes);
             let mut texts = None;
             if room > 0 {
-                let mut blob = |content: &Content| self.batch.blob(&content.hash);
+                let mut blob = |content: &Content| match self.batch.blob(&content.hash) {
+                    // What is lost is not merged.
+                    Err(Trouble::Corrupt { .. }) if content.bytes > limits::BLOB_INLINE_BYTES_MAX => Ok(None),
+                    found => found,
+                };
                 let found = (blob(&merge.base)?, blob(&merge.ours)?, blob(&merge.theirs)?);
                 texts = found.0.zip(found.1).zip(found.2).map(|((base, ours), theirs)| [base, ours, theirs]);
             }
@@ -146,6 +156,21 @@ impl<'b> Street<'_, 'b> {
 
     fn put(&mut self, blobs: &[Vec<u8>]) -> Result<(), Trouble> {
         blobs.iter().try_for_each(|blob| self.batch.put_blob(blob).map(drop))
+    }
+
+    /// Keeps what an input's call uploaded; answers its name if it is new here.
+    fn take_upload(&mut self, input: &Input) -> Result<Result<Option<Content>, Error>, Trouble> {
+        let Some(manifest) = &input.upload else { return Ok(Ok(None)) };
+        let kept = self.batch.put_large(manifest)?;
+        Ok(kept.map(|kept| (kept == Kept::New).then(|| manifest.content())))
+    }
+
+    fn facts(&mut self, lookups: &[Lookup]) -> Result<Facts, Trouble> {
+        match lookups.iter().map(|lookup| self.fact(lookup)).collect() {
+            // A moment that only sealed records know: nothing else of the workspace needs them.
+            Err(trouble @ Trouble::Segment { .. }) => Ok(Facts::Refused(trouble.to_error())),
+            facts => Ok(Facts::Found(facts?)),
+        }
     }
 
     fn page(&mut self) -> Page<'_, 'b> {
@@ -296,6 +321,16 @@ pub(crate) fn loaded(batch: &mut Batch<'_>) -> Result<Option<Result<Body, Error>
     };
     let digest = Hash::of(&rows);
     Ok(Some(policy::parse(&rows, &money).map(|policy| Body::PolicyLoaded { digest, policy })))
+}
+
+/// Whether a decision has a use for uploaded bytes: a version of them, or a merge that may become one.
+fn takes(decision: &Decision, content: &Content) -> bool {
+    let of = |record: &Record| match &record.body {
+        Entry::Wrote { changes, .. } => changes.iter().any(|change| change.content == *content),
+        _ => false,
+    };
+    decision.records.iter().any(of)
+        || decision.effects.iter().any(|effect| matches!(effect, Effect::Merge(_)))
 }
 
 fn changes_policy(records: &[Record]) -> bool {

@@ -6,7 +6,7 @@
 
 use abi::{
     Code, Content, Error, Pid,
-    call::Call,
+    call::{Call, Write},
     event::Body,
     limits,
     wire::{self, Decoded},
@@ -67,23 +67,27 @@ fn decode(name: &str, arguments: &str) -> Result<Decoded, Error> {
         map.remove("origin");
     }
     let decoded = wire::decode(name, params)?;
+    if decoded.upload.is_some() {
+        return Err(Error::new(Code::Unavailable, "a turn writes its text whole").argument("upload"));
+    }
     fits(&decoded)?;
     Ok(decoded)
 }
 
-/// Whether every value fits a blob of this version's store.
+/// Whether every value is as short as its place asks for: a file's bytes may be a whole value, all that enters
+/// the loop or a listing is at most 64 KiB.
 pub fn fits(decoded: &Decoded) -> Result<(), Error> {
-    let large = decoded.blobs.iter().any(|blob| blob.len() as u64 > limits::BLOB_INLINE_BYTES_MAX);
-    if !large {
-        return Ok(());
-    }
+    let over = |bytes: u64| bytes > limits::BLOB_INLINE_BYTES_MAX;
     let argument = match &decoded.call {
-        Call::Write { .. } => "text",
-        _ => "arguments",
+        Call::Write { message: Some(message), .. } if over(message.bytes) => "message",
+        Call::Write { write: Write::Link(target), .. } if over(target.bytes) => "text",
+        Call::Write { .. } => return Ok(()),
+        _ if decoded.blobs.iter().any(|blob| over(blob.len() as u64)) => "arguments",
+        _ => return Ok(()),
     };
-    Err(Error::new(Code::TooLarge, "the value is larger than 64 KiB, the most this version keeps")
+    Err(Error::new(Code::TooLarge, "the value is larger than 64 KiB, the most there may be here")
         .argument(argument)
-        .hint("write it in parts, one file each"))
+        .hint("write it to a file and name the file"))
 }
 
 /// Whether JSON is nested deeper than so many levels; looked at before it is parsed, byte by byte.

@@ -30,7 +30,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
-use store::{Trouble, Workspace};
+use store::{Manifest, Trouble, Workspace};
 
 /// An event and the bytes it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +39,14 @@ pub struct Input {
     pub event: Event,
     /// The bytes.
     pub blobs: Vec<Vec<u8>>,
+    /// More bytes than one value holds, which came as an upload.
+    pub upload: Option<Box<Manifest>>,
 }
 
 impl Input {
     /// Something that happens now.
     pub fn now(clock: &dyn Clock, body: Body, blobs: Vec<Vec<u8>>) -> Self {
-        Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs }
+        Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs, upload: None }
     }
 
     /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by

@@ -24,7 +24,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
-use store::{Options, Trouble, Workspace};
+use store::{Options, Pins, Trouble, Workspace};
 
 /// What a room is made of.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub struct Setup {
     pub dir: PathBuf,
     /// How durable.
     pub options: Options,
+    /// Chunks that uploads into it hold.
+    pub pins: Pins,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// What only the node knows.
@@ -130,9 +132,9 @@ impl Room {
 
     /// Snapshot and replay; a panic of `apply` is this workspace's failure and nobody else's.
     fn read(setup: &Setup, begin: Begin) -> Result<Self, Failure> {
-        let opened = match Workspace::open(&setup.dir, &setup.options) {
+        let opened = match Workspace::open_beside(&setup.dir, &setup.options, setup.pins.clone()) {
             Err(Trouble::Missing { .. }) if begin == Begin::May => {
-                Workspace::create(&setup.dir, &setup.options)
+                Workspace::create_beside(&setup.dir, &setup.options, setup.pins.clone())
             }
             opened => opened,
         };

@@ -9,7 +9,7 @@
 //! Memory is that of the names of the tree and of 60 bytes a content, whatever the contents weigh. Never
 //! here: a change of the workspace, a program that is run.
 
-mod content;
+pub mod content;
 mod git;
 mod object;
 mod open;

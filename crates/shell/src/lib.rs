@@ -25,6 +25,7 @@ mod past;
 mod session;
 mod strace;
 mod table;
+mod upload;
 
 use arguments::World;
 use session::Ink;

@@ -216,6 +216,7 @@ impl Office {
             name: "day".to_owned(),
             dir: home.path().to_owned(),
             options: store::Options::default(),
+            pins: store::Pins::default(),
             clock: clock.clone(),
             around: Arc::new(Alone),
             secret: [7; 32],

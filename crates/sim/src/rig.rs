@@ -144,6 +144,7 @@ impl Rig {
             name: "sim".to_owned(),
             dir: dir.path().to_owned(),
             options: fate::options(None),
+            pins: store::Pins::default(),
             clock: clock.clone(),
             around: Arc::new(Alone),
             secret: [7; 32],

@@ -140,7 +140,7 @@ fn is_segment(name: &str) -> bool {
 }
 
 /// Every chunk that large content is made of.
-fn chunks(db: &Db) -> Result<BTreeSet<Hash>, Trouble> {
+pub(crate) fn chunks(db: &Db) -> Result<BTreeSet<Hash>, Trouble> {
     let mut all = BTreeSet::new();
     if !has(db, "large")? {
         return Ok(all);
@@ -159,12 +159,6 @@ fn chunks(db: &Db) -> Result<BTreeSet<Hash>, Trouble> {
     Ok(all)
 }
 
-/// Where a chunk lies in the tar and in the workspace's directory.
-fn chunk_name(chunk: &Hash) -> String {
-    let hex = chunk.to_string();
-    format!("blobs/{}/{hex}", hex.get(..2).unwrap_or_default())
-}
-
 /// A file made by `VACUUM INTO`, opened for reading.
 fn open_copy(file: &Path) -> Result<Db, Trouble> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -173,5 +167,5 @@ fn open_copy(file: &Path) -> Result<Db, Trouble> {
     crate::schema::guard(&connection).map_err(of)?;
     crate::steps::bound(file, &mut connection).map_err(of)?;
     crate::schema::check_workspace(file, &connection)?;
-    Ok(Db { file: file.to_path_buf(), connection, shelf: None })
+    Ok(Db::new(file.to_path_buf(), connection))
 }

@@ -3,17 +3,19 @@
 //! A batch whose writing failed cannot be committed: half of a record is never kept. Dropping it rolls back.
 
 use crate::{
-    Trouble, Workspace, blob,
+    Trouble, Workspace,
+    blob::{self, Kept},
     chain::{self, Head},
     conflict,
     index::{self, Ask, Found, Slot},
+    large::Manifest,
     lookup, mention, retain,
     schema::Db,
     tree, version,
     why::{self, Reasons},
 };
 use abi::{
-    Content, Hash, OpId, Pid, Seq, VersionId,
+    Content, Error, Hash, OpId, Pid, Seq, VersionId,
     call::{At, Part, Subject},
     fact::{Fact, Lookup, View},
     path::{Pattern, TreePath},
@@ -50,9 +52,21 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Keeps bytes under their hash.
+    /// Keeps bytes under their hash: of one value, at most 1 MiB.
     pub fn put_blob(&mut self, bytes: &[u8]) -> Result<Content, Trouble> {
         let written = blob::put(self.db(), bytes);
+        self.note(written)
+    }
+
+    /// Keeps what was uploaded, if all of it still stands; else what its uploader is told.
+    pub fn put_large(&mut self, manifest: &Manifest) -> Result<Result<Kept, Error>, Trouble> {
+        let written = blob::put_large(self.db(), manifest);
+        self.note(written)
+    }
+
+    /// Lets go of what was put in this transaction, since no record came to name it.
+    pub fn forget(&mut self, content: &Content) -> Result<(), Trouble> {
+        let written = blob::remove(self.db(), &content.hash);
         self.note(written)
     }
 
@@ -113,7 +127,7 @@ impl<'a> Batch<'a> {
         retain::gone(self.db(), hash)
     }
 
-    /// Bytes of a blob, if it is kept.
+    /// Bytes of a blob, if it is kept and at most 1 MiB.
     pub fn blob(&mut self, hash: &Hash) -> Result<Option<Vec<u8>>, Trouble> {
         blob::get(self.db(), hash)
     }

@@ -3,8 +3,9 @@
 //! ```text
 //! Workspace ── begin ──▶ Batch: append · put_blob · answer · readers · commit
 //!     │                    │
-//!   chain  (records)     tree (fold) · lookup (facts) · undo
-//!   segment (old records)  backup (a workspace in one file, and back)
+//!   chain  (records)     tree (fold) · lookup (facts) · undo · blob (content by its name)
+//!   segment (old records)  large (an upload) ── chunk (files of 1 MiB)
+//!   backup (a workspace in one file, and back)
 //!     └──────── schema (connection, pragmas, tables) ── trouble (what can go wrong)
 //! ```
 //!
@@ -18,9 +19,11 @@ pub mod backup;
 mod batch;
 mod blob;
 mod chain;
+mod chunk;
 mod conflict;
 mod index;
 mod inspect;
+mod large;
 mod lookup;
 mod mention;
 mod migrate;
@@ -42,8 +45,10 @@ mod why;
 mod workspace;
 
 pub use batch::Batch;
+pub use blob::Kept;
 pub use index::{Ask, Found, Hit};
 pub use inspect::{Depth, Inspection, inspect};
+pub use large::{Blobs, Manifest, Pins, Upload};
 pub use node::Node;
 pub use schema::{Durable, Options};
 pub use trouble::Trouble;

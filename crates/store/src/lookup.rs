@@ -83,7 +83,12 @@ fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Tr
             _ => return Ok(false),
         },
     };
-    let bytes = blob::get(db, &hash)?.filter(|bytes| bytes.len() as u64 <= MATCH_BYTES_MAX);
+    let found = match blob::get(db, &hash) {
+        // What is lost holds nothing.
+        Err(trouble @ Trouble::Corrupt { .. }) if !trouble.is_of(&db.file) => None,
+        found => found?,
+    };
+    let bytes = found.filter(|bytes| bytes.len() as u64 <= MATCH_BYTES_MAX);
     let Some(bytes) = bytes else { return Ok(false) };
     Ok(match how {
         Match::Token => scan::has_token(&String::from_utf8_lossy(&bytes), literal),
@@ -94,7 +99,11 @@ fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Tr
 /// Bytes that must be there for an edit; that they are not is the caller's to hear.
 fn part(db: &Db, hash: &Hash, what: &str) -> Result<Result<Vec<u8>, Error>, Trouble> {
     let none = || Error::new(Code::Unavailable, format!("the bytes of {what} are not kept any more"));
-    Ok(blob::get(db, hash)?.ok_or_else(none))
+    match blob::get(db, hash) {
+        // A chunk file that was lost or changed is no reason to stop the workspace.
+        Err(trouble @ Trouble::Corrupt { .. }) if !trouble.is_of(&db.file) => Ok(Err(trouble.to_error())),
+        found => Ok(found?.ok_or_else(none)),
+    }
 }
 
 /// Shortens `Result<Result<T, Error>, Trouble>` to `T` inside a function that answers the same.
@@ -118,8 +127,15 @@ fn edited(
         let what = format!("{path} is a {}, its bytes cannot be edited", head.node.word());
         return Ok(Err(Error::invalid("path", what)));
     }
+    let whole = |version: &Version| match version.content.bytes {
+        bytes if bytes > limits::VALUE_BYTES_MAX as u64 => Err(Trouble::TooLarge { bytes }.to_error()),
+        _ => Ok(()),
+    };
     let bytes = match edit {
         Edit::Append(tail) => {
+            if let Some(error) = head.as_ref().and_then(|head| whole(head).err()) {
+                return Ok(Err(error));
+            }
             let mut bytes = match head {
                 Some(head) => known!(part(db, &head.content.hash, "the file")),
                 None => Vec::new(),
@@ -129,6 +145,9 @@ fn edited(
         }
         Edit::Patch { find, put } => {
             let base = known!(based(db, path, head, base));
+            if let Err(error) = whole(&base) {
+                return Ok(Err(error));
+            }
             let text = known!(part(db, &base.content.hash, "the file"));
             let (find, put) = (known!(part(db, find, "what to find")), known!(part(db, put, "what to put")));
             match replaced(&text, &find, &put) {

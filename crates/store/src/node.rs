@@ -114,8 +114,7 @@ impl Node {
         if schema::format(&file, &connection)? == 1 {
             connection.execute_batch(FROM_1).map_err(|error| Trouble::of(&file, error))?;
         }
-        let mut node =
-            Self { db: Db { file, connection, shelf: None }, home: home.to_path_buf(), secret: seed };
+        let mut node = Self { db: Db::new(file, connection), home: home.to_path_buf(), secret: seed };
         // The first row waits until the file is closed; a crash before it leaves a node still to be named.
         let sql = "INSERT INTO node (only, secret, budget_day) VALUES (1, ?1, ?2)";
         let secret = "SELECT secret FROM node";

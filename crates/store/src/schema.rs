@@ -23,7 +23,12 @@
 //! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
 //! file of a later format, or of another program, is refused before anything is written to it.
 
-use crate::{Trouble, segment::Shelf, shape, steps};
+use crate::{
+    Trouble,
+    large::{Blobs, Pins},
+    segment::Shelf,
+    shape, steps,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, config::DbConfig};
 use std::{
     fs::{self, File},
@@ -107,9 +112,18 @@ pub(crate) struct Db {
     pub connection: Connection,
     /// Sealed segments that belong to it; none of a file that has its records all in itself.
     pub shelf: Option<Shelf>,
+    /// Where its large content lies.
+    pub blobs: Blobs,
 }
 
 impl Db {
+    /// To be read, or without large content.
+    pub fn new(file: PathBuf, connection: Connection) -> Self {
+        let dir = file.parent().unwrap_or(Path::new("."));
+        let blobs = Blobs::new(dir, &Options::default(), Pins::default());
+        Self { file, connection, shelf: None, blobs }
+    }
+
     /// Runs a statement that answers no rows.
     pub fn run(&self, sql: &str, params: impl Params) -> Result<usize, Trouble> {
         steps::begin();
@@ -255,7 +269,7 @@ pub(crate) fn visit(file: &Path) -> Result<Db, Trouble> {
         return Err(Trouble::ReadOnly { file: file.to_path_buf() });
     }
     let shelf = (format(file, &connection)? > 1).then(Shelf::default);
-    Ok(Db { file: file.to_path_buf(), connection, shelf })
+    Ok(Db { shelf, ..Db::new(file.to_path_buf(), connection) })
 }
 
 /// How it is written from here on. The first write to the file, if it was not in this mode before.
@@ -335,11 +349,12 @@ pub(crate) fn check_workspace(file: &Path, connection: &Connection) -> Result<()
 }
 
 /// Opens `workspace.db`.
-pub(crate) fn open(file: &Path, options: &Options) -> Result<Db, Trouble> {
+pub(crate) fn open(file: &Path, options: &Options, pins: Pins) -> Result<Db, Trouble> {
     let mut connection = connect(file, APPLICATION, FORMAT, options)?;
     shape::check(file, &connection)?;
     steps::bound(file, &mut connection).map_err(|error| Trouble::of(file, error))?;
-    let mut db = Db { file: file.to_path_buf(), connection, shelf: None };
+    let blobs = Blobs::new(file.parent().unwrap_or(Path::new(".")), options, pins);
+    let mut db = Db { blobs, ..Db::new(file.to_path_buf(), connection) };
     crate::migrate::run(&db)?;
     db.shelf = Some(Shelf::default());
     Ok(db)

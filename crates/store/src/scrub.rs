@@ -73,6 +73,11 @@ fn holding(db: &Db, sought: &Sought, found: &mut BTreeSet<Hash>) -> Result<(), T
         }
         Ok(Flow::Go)
     })?;
+    for hash in blob::loose(db)? {
+        if blob::get(db, &hash)?.is_some_and(|bytes| sought.is_in(&bytes)) {
+            found.insert(hash);
+        }
+    }
     // What is a file's content goes with its file or not at all.
     db.each("SELECT hash FROM versions", [], |row| {
         found.remove(&hash(row, 0).map_err(of)?);

@@ -120,7 +120,7 @@ fn open(main: &Path, segment: &Segment) -> Result<Db, Trouble> {
         let connection = Connection::open_with_flags(&file, flags).map_err(of)?;
         schema::guard(&connection).map_err(of)?;
         shape::check(&file, &connection)?;
-        Ok(Db { file: file.clone(), connection, shelf: None })
+        Ok(Db::new(file.clone(), connection))
     };
     let db = connect().map_err(|trouble| lost(&file, &trouble))?;
     let ends = chain::head(&db).map_err(|trouble| lost(&file, &trouble))?;

@@ -172,11 +172,11 @@ impl Trouble {
             Self::Mistaken { .. } => {
                 "stop the daemon and put the directory back that belongs here".to_owned()
             }
+            Self::TooLarge { bytes } if *bytes > abi::limits::FILE_BYTES_MAX => {
+                "a file holds at most 16 GiB; split it into several".to_owned()
+            }
             Self::TooLarge { .. } => {
-                format!(
-                    "a blob holds at most {} bytes; write it in parts",
-                    abi::limits::BLOB_INLINE_BYTES_MAX
-                )
+                "one value is at most 1 MiB; upload more: skep write PATH --file FILE".to_owned()
             }
         }
     }

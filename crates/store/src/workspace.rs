@@ -4,6 +4,7 @@ use crate::{
     Batch, Options, Trouble, blob,
     chain::{self, Head},
     index::Slot,
+    large::Pins,
     retain,
     schema::{self, Db},
     scrub, segment,
@@ -38,15 +39,27 @@ pub struct Workspace {
 impl Workspace {
     /// Makes one where there is none, and opens it.
     pub fn create(dir: &Path, options: &Options) -> Result<Self, Trouble> {
+        Self::create_beside(dir, options, Pins::default())
+    }
+
+    /// The same, for one into which uploads may come that hold these chunks.
+    pub fn create_beside(dir: &Path, options: &Options, pins: Pins) -> Result<Self, Trouble> {
         schema::create(&dir.join(FILE))?;
-        Self::open(dir, options)
+        Self::open_beside(dir, options, pins)
     }
 
     /// Opens one that is there.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Trouble> {
-        let mut db = schema::open(&dir.join(FILE), options)?;
+        Self::open_beside(dir, options, Pins::default())
+    }
+
+    /// The same, while uploads into it go on that hold these chunks.
+    pub fn open_beside(dir: &Path, options: &Options, pins: Pins) -> Result<Self, Trouble> {
+        let mut db = schema::open(&dir.join(FILE), options, pins)?;
         // What hinders it (no room, somebody reading) hinders nothing else: it is tried again.
         let _ = scrub::run(&db);
+        // What is left over does no harm but takes room: if it cannot go now, it goes another time.
+        let _ = blob::sweep(&db);
         let head = chain::head(&db)?;
         let frames = Arc::new(AtomicU32::new(0));
         let told = frames.clone();
@@ -118,6 +131,9 @@ impl Workspace {
             if swept.left == 0 {
                 break;
             }
+        }
+        if went > 0 {
+            blob::sweep(&self.db)?;
         }
         Ok(went)
     }

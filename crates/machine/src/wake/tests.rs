@@ -55,6 +55,7 @@ fn setup(home: &TempDir) -> Setup {
         name: "w".to_owned(),
         dir: home.path().join("w"),
         options: Options { durable: store::Durable::Null, ..Options::default() },
+        pins: store::Pins::default(),
         clock: Arc::new(Slow(Given::at(1_790_000_000_000_000, 1))),
         around: Arc::new(Nothing),
         secret: [1; 32],
@@ -103,7 +104,7 @@ fn bytes_that_no_store_takes_are_the_fault_of_their_event() {
         let outcome = abi::event::EffectOutcome::Done(Content::of(bytes));
         Input::now(&*setup(&home).clock, Body::EffectEnded { effect, outcome }, vec![bytes.to_vec()])
     };
-    let large = vec![0; 1 + usize::try_from(abi::limits::BLOB_INLINE_BYTES_MAX).unwrap()];
+    let large = vec![0; 1 + abi::limits::VALUE_BYTES_MAX];
     let fast = Arc::new(Given::at(1_790_000_000_000_000, 1));
     room.clock = fast;
     let Err(failed) = room.turn(vec![outcome(b"fits"), outcome(&large)], &mut calm) else { panic!() };

@@ -87,6 +87,7 @@ impl Bench {
             name: "w".to_owned(),
             dir: dir.to_owned(),
             options: Options { durable: Durable::Null, segment, ..Options::default() },
+            pins: store::Pins::default(),
             clock: clock.clone(),
             around: Arc::new(Nothing),
             secret: [1; 32],

@@ -111,12 +111,15 @@ fn a_line_without_end_ends_the_connection() {
 fn values_larger_than_are_kept_are_refused() {
     let rig = Rig::new();
     let mut client = rig.client();
-    for bytes in [70_000, 1_100_000] {
+    for bytes in [1024 * 1024 + 1, 1_100_000] {
         let text = "x".repeat(bytes);
         assert_eq!(client.code("write", json!({ "path": "/data/x", "text": text })), "TooLarge");
     }
-    let text = "x".repeat(64 * 1024);
+    let text = "x".repeat(1024 * 1024);
     client.ok("write", json!({ "path": "/data/x", "text": text }));
+    let long = "x".repeat(70_000);
+    let noted = json!({ "path": "/data/x", "text": "new", "message": long });
+    assert_eq!(client.code("write", noted), "TooLarge");
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod life;
 #[cfg(feature = "plant")]
 mod poison;
 mod retention;
+mod upload;

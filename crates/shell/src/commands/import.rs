@@ -10,14 +10,14 @@ use crate::{
     fail::{Exit, Fail, Outcome},
     figures::{self, plural},
     session::Session,
+    upload::{self, part, put},
 };
 use abi::{limits, path::TreePath};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::fs::OFlags;
 use serde_json::{Value, json};
 use std::{
     fs::{self, File, OpenOptions, ReadDir},
-    io::{self, Read},
+    io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -256,24 +256,8 @@ impl Walk {
         path: &TreePath,
     ) -> Result<(), Fail> {
         self.flush(session)?;
-        let mut sent = || -> Result<(u64, Value), Fail> {
-            let begun = session.call("write", json!({"path": path, "mode": "begin"}))?;
-            let upload = begun.get("upload").cloned().unwrap_or_default();
-            let (mut bytes, mut count) = (first.clone(), 0);
-            while !bytes.is_empty() {
-                count += bytes.len() as u64;
-                let mut params = json!({"path": path, "mode": "part", "upload": upload});
-                put(&mut params, bytes);
-                session.call("write", params)?;
-                bytes = part(&mut file)?;
-            }
-            let last = json!({
-                "path": path, "mode": "whole", "upload": upload, "exec": exec, "origin": "pipe",
-                "message": self.message,
-            });
-            Ok((count, session.call("write", last)?))
-        };
-        match sent() {
+        let last = json!({"path": path, "exec": exec, "origin": "pipe", "message": self.message});
+        match upload::send(session, (first, &mut file), last, &mut |_, _| ()) {
             Ok((count, answer)) => {
                 self.count.bytes += count;
                 self.answered(&answer);
@@ -357,33 +341,6 @@ fn open(host: &Path) -> io::Result<(File, bool, u64)> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     Ok((file, found.mode() & 0o111 != 0, found.len()))
-}
-
-/// As much as one message carries.
-fn part(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    Read::by_ref(file).take(limits::VALUE_BYTES_MAX as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Adds bytes to a call, as text where that is no longer than base64; says how long they became.
-fn put(params: &mut Value, bytes: Vec<u8>) -> usize {
-    let Some(map) = params.as_object_mut() else { return 0 };
-    let escapes = bytes.iter().filter(|byte| **byte < b' ' || matches!(**byte, b'"' | b'\\')).count();
-    let plain = bytes.len() + escapes * 5 <= bytes.len() / 3 * 4 + 4;
-    let bytes = match (plain, String::from_utf8(bytes)) {
-        (true, Ok(text)) => {
-            let length = text.len();
-            map.insert("text".into(), json!(text));
-            return length;
-        }
-        (false, Ok(text)) => text.into_bytes(),
-        (_, Err(raw)) => raw.into_bytes(),
-    };
-    let text = STANDARD.encode(bytes);
-    let length = text.len();
-    map.insert("base64".into(), json!(text));
-    length
 }
 
 fn shown(path: &Path) -> String {

@@ -4,13 +4,19 @@ use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
     session::Session,
+    upload,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{
+    fs::File,
     io::{IsTerminal, Read},
     path::{Path, PathBuf},
 };
+
+/// More than this goes in parts.
+const ONE_MESSAGE_MAX: u64 = 512 * 1024;
+/// How often it is said how far an upload is.
+const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Write a new version of a file: TEXT, a host file, or standard input
 #[derive(Debug, clap::Args)]
@@ -37,27 +43,62 @@ pub struct Write {
 
 impl Write {
     pub fn run(self, session: &mut Session) -> Outcome {
-        let (bytes, origin) = match (self.text, self.file) {
-            (Some(text), _) => (text.into_bytes(), "argument"),
-            (None, Some(file)) => (read_file(&file)?, "file"),
+        let (mut from, origin): (Box<dyn Read>, _) = match (&self.text, &self.file) {
+            (Some(text), _) => (Box::new(text.as_bytes()), "argument"),
+            (None, Some(file)) => (Box::new(open(file)?), "file"),
             (None, None) => {
                 let origin = if std::io::stdin().is_terminal() { "typed" } else { "pipe" };
-                (bounded(&mut std::io::stdin())?, origin)
+                (Box::new(std::io::stdin()), origin)
             }
         };
         let mut params = json!({"path": self.path, "origin": origin});
         let Some(map) = params.as_object_mut() else { return Err(Fail::new("no arguments")) };
-        match String::from_utf8(bytes) {
-            Ok(text) => map.insert("text".into(), json!(text)),
-            Err(error) => map.insert("base64".into(), json!(STANDARD.encode(error.as_bytes()))),
-        };
-        if self.append {
-            map.insert("mode".into(), json!("append"));
-        }
         map.extend(self.base.map(|base| ("base".into(), json!(base))));
-        map.extend(self.message.map(|message| ("message".into(), json!(message))));
-        let answer = session.call("write", params)?;
+        map.extend(self.message.as_ref().map(|message| ("message".into(), json!(message))));
+        let mut bytes = upload::some(&mut from, ONE_MESSAGE_MAX + 1)?;
+        let more = bytes.len() as u64 > ONE_MESSAGE_MAX;
+        if more {
+            let full = abi::limits::CHUNK_BYTES - bytes.len() as u64;
+            bytes.extend(upload::some(&mut from, full)?);
+        }
+        let answer = if self.append {
+            if more && !upload::some(&mut from, 1)?.is_empty() {
+                return Err(Fail::new("more than 1 MiB cannot be appended")
+                    .hint("write the file whole: skep write PATH --file FILE"));
+            }
+            map.insert("mode".into(), json!("append"));
+            upload::put(&mut params, bytes);
+            session.call("write", params)?
+        } else if more {
+            self.send(session, (bytes, &mut from), params)?
+        } else {
+            upload::put(&mut params, bytes);
+            session.call("write", params)?
+        };
         told(session, &self.path, &answer)
+    }
+
+    /// In parts; on a terminal a line says how far it is.
+    fn send(
+        &self,
+        session: &mut Session,
+        (first, rest): (Vec<u8>, &mut dyn Read),
+        last: Value,
+    ) -> Result<Value, Fail> {
+        let shown = std::io::stderr().is_terminal();
+        let path = escape::line(&self.path);
+        let mut progress = |session: &mut Session, bytes: u64| {
+            if shown && bytes % PROGRESS_BYTES < abi::limits::CHUNK_BYTES {
+                let mib = bytes / 1024 / 1024;
+                // Nobody is to blame when a line that is no data cannot be written.
+                let _ = write!(session.err, "\r{path}: {mib} MiB").and_then(|()| session.err.flush());
+            }
+        };
+        let sent = upload::send(session, (first, rest), last, &mut progress);
+        if shown {
+            let _ = write!(session.err, "\r\x1b[K");
+        }
+        sent.map(|(_, answer)| answer)
     }
 }
 
@@ -92,19 +133,22 @@ fn told(session: &mut Session, path: &str, answer: &Value) -> Outcome {
     Ok(Exit::Fine)
 }
 
+/// The bytes of a host file.
 pub fn read_file(file: &Path) -> Result<Vec<u8>, Fail> {
-    let shown = escape::line(&file.display().to_string());
-    let mut open = std::fs::File::open(file).map_err(|error| Fail::new(format!("{shown}: {error}")))?;
-    bounded(&mut open)
+    bounded(&mut open(file)?)
 }
 
 /// All of it, if a message can carry it.
 pub fn bounded(from: &mut dyn Read) -> Result<Vec<u8>, Fail> {
     let max = abi::limits::VALUE_BYTES_MAX;
-    let mut bytes = Vec::new();
-    from.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    let bytes = upload::some(from, max as u64 + 1)?;
     if bytes.len() > max {
-        return Err(Fail::new("that is more than 1 MiB").hint("write it in parts: the first, then --append"));
+        return Err(Fail::new("that is more than 1 MiB").hint("write it whole: skep write PATH --file FILE"));
     }
     Ok(bytes)
+}
+
+fn open(file: &Path) -> Result<File, Fail> {
+    let shown = escape::line(&file.display().to_string());
+    File::open(file).map_err(|error| Fail::new(format!("{shown}: {error}")))
 }

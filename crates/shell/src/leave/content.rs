@@ -71,12 +71,11 @@ fn bytes_of(answer: &Value) -> Result<Vec<u8>, Fail> {
     }
 }
 
+/// Takes the next bytes of a content.
+pub type More<'a> = &'a mut dyn FnMut(&mut Session, &[u8]) -> Result<(), Fail>;
+
 /// Hands over large content in parts; false when it is not kept any more (nothing was handed over then).
-pub fn large(
-    session: &mut Session,
-    piece: &Piece,
-    take: &mut dyn FnMut(&[u8]) -> Result<(), Fail>,
-) -> Result<bool, Fail> {
+pub fn large(session: &mut Session, piece: &Piece, take: More<'_>) -> Result<bool, Fail> {
     let mut offset = 0;
     while offset < piece.content.bytes {
         let length = (piece.content.bytes - offset).min(BATCH_BYTES_MAX);
@@ -92,7 +91,7 @@ pub fn large(
                 Fail::new(format!("version {version} of {} ends early", piece.path)).hint("skep doctor")
             );
         }
-        take(&bytes)?;
+        take(session, &bytes)?;
         offset += bytes.len() as u64;
     }
     Ok(true)

@@ -135,7 +135,7 @@ impl Repository {
         })?;
         for piece in large {
             let mut coming = self.objects.begin("blob", piece.content.bytes)?;
-            let whole = content::large(session, &piece, &mut |part| Ok(coming.take(part)?))?;
+            let whole = content::large(session, &piece, &mut |_, part| Ok(coming.take(part)?))?;
             let blob = if whole { Some(self.objects.keep(coming)?) } else { None };
             self.known(piece.content.hash, blob);
         }

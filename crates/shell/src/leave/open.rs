@@ -147,7 +147,7 @@ impl Everything {
     fn pour(&mut self, session: &mut Session, piece: &Piece) -> Result<bool, Fail> {
         let file = self.blob(&piece.content.hash);
         let mut to = BufWriter::new(File::create_new(&file)?);
-        let whole = content::large(session, piece, &mut |part| Ok(to.write_all(part)?))?;
+        let whole = content::large(session, piece, &mut |_, part| Ok(to.write_all(part)?))?;
         to.flush()?;
         if !whole {
             fs::remove_file(file)?;

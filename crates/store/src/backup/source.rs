@@ -141,7 +141,7 @@ fn sealed_first(db: &Db, dir: &Path) -> Result<Option<Record>, Trouble> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         rusqlite::Connection::open_with_flags(&file, flags).map_err(|error| Trouble::of(&file, error))?;
-    let segment = Db { file, connection, shelf: None };
+    let segment = Db::new(file, connection);
     Ok(chain::records(&segment, Seq(0), 1, None)?.into_iter().next().map(|(record, _)| record))
 }
 
@@ -186,7 +186,7 @@ impl<'a> Tar<'a> {
     }
 
     fn chunk(&mut self, dir: &Path, chunk: &Hash) -> Result<(), Trouble> {
-        let name = super::chunk_name(chunk);
+        let name = crate::chunk::name(chunk);
         let from = dir.join(&name);
         let bytes = match fs::metadata(&from) {
             Ok(found) => found.len(),

@@ -150,7 +150,7 @@ impl<'a> Reading<'a> {
                 return Err(self.corrupt("it ends before its last chunk"));
             };
             let hash: Option<Hash> = name.rsplit('/').next().and_then(|hex| hex.parse().ok());
-            let Some(hash) = hash.filter(|hash| super::chunk_name(hash) == name) else {
+            let Some(hash) = hash.filter(|hash| crate::chunk::name(hash) == name) else {
                 let name: String = name.chars().take(100).collect();
                 return Err(self.corrupt(format!("{name:?} stands where a chunk should")));
             };
@@ -212,7 +212,7 @@ fn prove(manifest: &Manifest, into: &Path) -> Result<(), Trouble> {
         let db = super::open_copy(&copy)?;
         sound(&db)?;
         for chunk in super::chunks(&db)? {
-            let name = super::chunk_name(&chunk);
+            let name = crate::chunk::name(&chunk);
             if fs::symlink_metadata(into.join(&name)).is_err() {
                 return Err(db.corrupt(format!("chunk {chunk} is missing")));
             }

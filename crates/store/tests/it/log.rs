@@ -105,9 +105,12 @@ fn a_blob_that_is_too_large_spoils_nothing() {
     let dir = TempDir::new().unwrap();
     let mut workspace = Workspace::create(dir.path(), &QUICK).unwrap();
     let mut batch = workspace.begin().unwrap();
-    let largest = vec![7; 64 * 1024];
+    let largest = vec![7; 1024 * 1024];
     assert_eq!(batch.put_blob(&largest), Ok(Content::of(&largest)));
-    assert_eq!(batch.put_blob(&[largest, vec![7]].concat()), Err(Trouble::TooLarge { bytes: 64 * 1024 + 1 }));
+    assert_eq!(
+        batch.put_blob(&[largest, vec![7]].concat()),
+        Err(Trouble::TooLarge { bytes: 1024 * 1024 + 1 })
+    );
     batch.commit().unwrap();
 }
 
@@ -293,7 +296,7 @@ fn every_trouble_says_what_to_do() {
         /w/workspace.db could not be read or written: x
           check the disk and the system's log
         70000 bytes are more than is kept as one
-          a blob holds at most 65536 bytes; write it in parts
+          one value is at most 1 MiB; upload more: skep write PATH --file FILE
     "#]]
     .assert_eq(&said);
 }

@@ -81,13 +81,13 @@ fn an_edit_makes_new_bytes_and_keeps_them() {
 }
 
 #[test]
-fn an_edit_does_not_outgrow_a_blob() {
+fn an_edit_does_not_outgrow_a_value() {
     let mut story = Story::of("1 file /x one");
-    let tail = story.put(&vec![b'x'; limits::BLOB_INLINE_BYTES_MAX as usize - 2]).hash;
+    let tail = story.put(&vec![b'x'; limits::VALUE_BYTES_MAX - 2]).hash;
     let mut batch = story.workspace.begin().unwrap();
     let lookup = Lookup::Edit { path: path("/x"), base: None, edit: Edit::Append(tail) };
     let Fact::Edited(Err(error)) = batch.answer(&lookup).unwrap() else { panic!() };
-    assert_eq!(error, Trouble::TooLarge { bytes: limits::BLOB_INLINE_BYTES_MAX + 1 }.to_error());
+    assert_eq!(error, Trouble::TooLarge { bytes: limits::VALUE_BYTES_MAX as u64 + 1 }.to_error());
     assert_eq!(error.code, Code::TooLarge);
     batch.commit().unwrap();
 }

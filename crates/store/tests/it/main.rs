@@ -6,6 +6,7 @@ mod damage;
 mod fold;
 mod golden;
 mod keep;
+mod large;
 mod log;
 mod lookups;
 mod model;
