@@ -12,6 +12,7 @@ mod disks;
 mod files;
 mod hostile;
 mod kill;
+mod large;
 mod leave;
 mod minutes;
 mod search;
