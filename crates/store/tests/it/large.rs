@@ -363,7 +363,7 @@ fn an_edit_works_up_to_one_value() {
 #[test]
 fn barriers_change_nothing_but_the_time() {
     let dir = TempDir::new().unwrap();
-    let options = Options { durable: Durable::Full, pages_max: None };
+    let options = Options { durable: Durable::Full, ..QUICK };
     let mut workspace = Workspace::create(dir.path(), &options).unwrap();
     let mut upload = Blobs::new(dir.path(), &options, Pins::default()).upload();
     let plain = bytes(10, CHUNK + 7);
