@@ -74,8 +74,8 @@ fn decode(name: &str, arguments: &str) -> Result<Decoded, Error> {
     Ok(decoded)
 }
 
-/// Whether every value is as short as its place asks for: a file's bytes may be a whole value, all that enters
-/// the loop or a listing is at most 64 KiB.
+/// Whether every value is as short as its place asks for: a file's bytes may be a whole value, all that
+/// enters the loop or a listing is at most 64 KiB.
 pub fn fits(decoded: &Decoded) -> Result<(), Error> {
     let over = |bytes: u64| bytes > limits::BLOB_INLINE_BYTES_MAX;
     let argument = match &decoded.call {

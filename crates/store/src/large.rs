@@ -6,9 +6,9 @@
 //!                    └──────── its chunks are pinned ──────┘ until both are gone
 //! ```
 //!
-//! A pinned chunk is not swept. One that an upload wrote and that no row came to name goes when nobody pins it
-//! any more, so that what was begun and left costs no room. Works on any thread and knows no database. Never
-//! here: whether somebody may.
+//! A pinned chunk is not swept. One that an upload wrote and that no row came to name goes when nobody pins
+//! it any more, so that what was begun and left costs no room. Works on any thread and knows no database.
+//! Never here: whether somebody may.
 
 use crate::{Durable, Options, Trouble, chunk};
 use abi::{Content, Hash, limits};

@@ -67,7 +67,8 @@ fn cut_off_at_any_step_it_is_finished_by_the_next_opening() {
     for done in 0..=STEPS.len() {
         let dir = purged();
         assert!(holds(dir.path()), "the control: before, it is there");
-        let db = schema::open(&dir.path().join("workspace.db"), &Options::default()).unwrap();
+        let db =
+            schema::open(&dir.path().join("workspace.db"), &Options::default(), Default::default()).unwrap();
         STEPS.iter().take(done).for_each(|step| step(&db).unwrap());
         drop(db);
         let workspace = Workspace::open(dir.path(), &Options::default()).unwrap();
