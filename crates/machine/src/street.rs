@@ -25,7 +25,7 @@ use abi::{
 };
 use kernel::Kernel;
 use std::collections::{BTreeSet, VecDeque};
-use store::{Batch, Kept, Trouble};
+use store::{Batch, Trouble};
 
 /// Bytes of all contents that one event's merges may take into memory; the rest is not merged.
 const MERGED_BYTES_MAX: u64 = 16 * limits::MERGE_BYTES_MAX;
@@ -162,7 +162,7 @@ impl<'b> Street<'_, 'b> {
     fn take_upload(&mut self, input: &Input) -> Result<Result<Option<Content>, Error>, Trouble> {
         let Some(manifest) = &input.upload else { return Ok(Ok(None)) };
         let kept = self.batch.put_large(manifest)?;
-        Ok(kept.map(|kept| (kept == Kept::New).then(|| manifest.content())))
+        Ok(kept.map(|kept| (kept == store::Kept::New).then(|| manifest.content())))
     }
 
     fn facts(&mut self, lookups: &[Lookup]) -> Result<Facts, Trouble> {

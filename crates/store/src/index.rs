@@ -259,7 +259,7 @@ fn connect(file: &Path, more: OpenFlags, options: &Options) -> Result<Db, Troubl
         Ok(())
     };
     set().map_err(of)?;
-    Ok(Db { file: file.to_path_buf(), connection, shelf: None })
+    Ok(Db::new(file.to_path_buf(), connection))
 }
 
 /// A number as it is kept.
