@@ -95,14 +95,30 @@ struct Sought {
 }
 
 impl Sought {
+    /// A content, and what it looks like inside of texts that are no JSON as a whole: as base64, and as JSON
+    /// that was quoted so many times.
     fn add(&mut self, content: Vec<u8>) {
-        let (Some(start), Some(two)) = (content.first_chunk(), content.first_chunk()) else { return };
-        self.starts.insert(*two);
-        self.bytes += content.len();
-        self.by_start.entry(*start).or_default().push(content);
+        self.form(abi::wire::to_base64(&content).into_bytes());
+        let mut text = std::str::from_utf8(&content).ok().map(str::to_owned);
+        for _ in 0..NESTED_MAX {
+            let quoted = text.as_ref().and_then(|text| serde_json::to_string(text).ok());
+            let inner = quoted.as_deref().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+            let inner = inner.filter(|inner| text.as_deref() != Some(*inner)).map(str::to_owned);
+            let Some(inner) = inner else { break };
+            self.form(inner.clone().into_bytes());
+            text = Some(inner);
+        }
+        self.form(content);
     }
 
-    /// Whether the text holds one as it is, or as a string of JSON.
+    fn form(&mut self, form: Vec<u8>) {
+        let (Some(start), Some(two)) = (form.first_chunk(), form.first_chunk()) else { return };
+        self.starts.insert(*two);
+        self.bytes += form.len();
+        self.by_start.entry(*start).or_default().push(form);
+    }
+
+    /// Whether the text holds one, as it is or in a string of JSON.
     fn is_in(&self, text: &[u8]) -> bool {
         self.plain(text) || self.said(text, NESTED_MAX)
     }

@@ -207,7 +207,7 @@ const SMALL_DISK: &str = "mount -t tmpfs -o size=56m,mode=700 tmpfs \"$2\"\n\
     exec \"$1\" up --at \"$2\" \"$3\"";
 
 /// A hive with a daemon on a small disk.
-fn small() -> Hive {
+pub fn small() -> Hive {
     let mut hive = Hive::with_socket_outside();
     fs::create_dir_all(hive.home()).unwrap();
     let command = apart(&hive, SMALL_DISK);
@@ -220,7 +220,7 @@ fn small() -> Hive {
 const RESERVE: u64 = 16 * 1024 * 1024;
 
 /// The small disk as we see it from outside its namespace.
-fn seen(hive: &Hive) -> PathBuf {
+pub fn seen(hive: &Hive) -> PathBuf {
     let home = hive.home();
     Path::new(&format!("/proc/{}/root", hive.pid())).join(home.strip_prefix("/").unwrap())
 }
@@ -238,7 +238,7 @@ fn is_full(answer: &Value) -> bool {
 }
 
 /// Writes until there is no room; answers what was acknowledged.
-fn fill(client: &mut Client, name: &str) -> Vec<(String, String)> {
+pub fn fill(client: &mut Client, name: &str) -> Vec<(String, String)> {
     let mut kept = Vec::new();
     loop {
         let ix = kept.len();

@@ -15,6 +15,7 @@ mod kill;
 mod large;
 mod leave;
 mod minutes;
+mod purge;
 mod search;
 mod truth;
 mod update;
