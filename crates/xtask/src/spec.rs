@@ -22,6 +22,8 @@ mod replay;
 mod search;
 mod suite;
 mod tamper;
+mod update;
+mod why;
 
 use serde_json::json;
 use std::{path::Path, process::Command, time::Duration};
@@ -149,7 +151,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 14] = [
+const PROMISES: [(&str, Measure); 16] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -164,6 +166,8 @@ const PROMISES: [(&str, Measure); 14] = [
     ("simulate", ground::simulate),
     ("tests", suite::tests),
     ("tamper", tamper::tamper),
+    ("lost-update", update::lost_update),
+    ("why", why::why),
 ];
 
 /// Measures the named promises, all of them when none is named.

@@ -42,7 +42,7 @@ pub fn records(caps: u64) -> Vec<Record> {
         let made = Label::new(Integrity::External, format!("mount:mail/{ix}"));
         bodies.push(Entry::LabelDefined { id: label(ix), label: made });
     }
-    bodies.push(spawned(account));
+    bodies.push(spawned(PID, account));
     for ix in 0..caps {
         let grants = ["read", "write"].map(|verb| Grant::parse(&format!("{verb} {}", path(ix))));
         for (half, grant) in grants.into_iter().flatten().enumerate() {
@@ -59,11 +59,12 @@ pub fn record(seq: u64, actor: &str, pid: Pid, body: Entry) -> Record {
     Record { seq: Seq(seq), at: AT + seq, actor: actor.to_owned(), pid, cause: Seq(seq), body }
 }
 
-fn spawned(account: AccountId) -> Entry {
+/// A process that an operator started.
+pub fn spawned(pid: Pid, account: AccountId) -> Entry {
     Entry::Spawned {
-        pid: PID,
+        pid,
         parent: WORKSPACE,
-        run: PID,
+        run: pid,
         agent: "triage".to_owned(),
         account,
         label: label(0),
