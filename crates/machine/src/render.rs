@@ -107,7 +107,12 @@ impl Page<'_, '_> {
             Query::List { path, at, view } => {
                 let rows = self.batch.list(path, *at, view)?;
                 let entries: Vec<Value> = rows.iter().map(|row| self.entry(row)).collect();
-                Ok(json!({ "entries": entries }))
+                let mut told = json!({ "entries": entries });
+                // Nothing is left out without a word.
+                if let (true, Value::Object(map)) = (rows.len() >= limits::LISTING_MAX as usize, &mut told) {
+                    map.insert("more".into(), true.into());
+                }
+                Ok(told)
             }
             Query::History { path, before, limit } => {
                 let rows = self.batch.history(path, *before, *limit)?;

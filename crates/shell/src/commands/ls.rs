@@ -56,6 +56,10 @@ impl Ls {
             (false, true) => session.print(&table.print())?,
             (false, false) => session.print(&plain.print())?,
         }
+        if answer.get("more").is_some() {
+            session.note("only the first 10,000 names are listed; there may be more");
+            session.hint("every file is reached by its own path, and by skep search");
+        }
         Ok(Exit::Fine)
     }
 }

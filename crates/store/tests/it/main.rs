@@ -9,6 +9,7 @@ mod keep;
 mod large;
 mod log;
 mod lookups;
+mod many;
 mod model;
 mod sealed;
 mod search;
