@@ -1,7 +1,10 @@
 //! A file much larger than any message: in and out through the command line, byte for byte, while the memory
 //! of the daemon stays flat. The control: as one value the same bytes are refused.
 
-use crate::hive::{Hive, SKEP, run};
+use crate::{
+    hive::{Hive, SKEP, run},
+    search::waiting,
+};
 use serde_json::json;
 use std::{
     fs::{self, File},
@@ -99,4 +102,41 @@ fn what_is_too_long_to_be_appended_says_what_to_do() {
     hive.cli(&["write", "/data/x", "--append", "--file", file.to_str().unwrap()]).fine();
     let ran = hive.cli(&["write", "/data/x", "more", "--append"]);
     assert!(ran.code != 0 && ran.err.contains("--file FILE"), "{ran:?}");
+}
+
+#[test]
+fn a_process_uploads_where_it_may_write_and_nowhere_else() {
+    let hive = Hive::new();
+    let mut client = hive.client();
+    let pid = waiting(&hive, &mut client, "  - write /data/open/**\n");
+    let token = client.text(&format!("/proc/{pid}/token")).trim().to_owned();
+    let mut process = hive.client();
+    let write = |path: &str, more: serde_json::Value| {
+        let mut params = json!({"path": path, "token": token});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        params
+    };
+    let refused = process.refused("write", write("/data/closed/x", json!({"mode": "begin"})));
+    assert_eq!(refused["data"]["code"], "Denied");
+    let begun = process.ok("write", write("/data/open/x", json!({"mode": "begin"})))["upload"].clone();
+    let part = |path: &str| write(path, json!({"mode": "part", "upload": begun, "base64": coded(MIB)}));
+    // Neither another path nor an operator's number nor a guessed one takes a byte of it.
+    assert_eq!(process.refused("write", part("/data/closed/x"))["data"]["code"], "Invalid");
+    let theirs = client.ok("write", json!({"path": "/data/closed/x", "mode": "begin"}))["upload"].clone();
+    for number in [theirs, json!(0), json!(u64::MAX)] {
+        let stolen = write("/data/closed/x", json!({"mode": "part", "upload": number, "base64": coded(MIB)}));
+        assert_eq!(process.refused("write", stolen)["data"]["code"], "Invalid");
+    }
+    let blobs = hive.file("home").with_file_name("blobs");
+    assert!(!blobs.exists(), "a byte was staged");
+    // The control: where it may, it can.
+    process.ok("write", part("/data/open/x"));
+    process.ok("write", write("/data/open/x", json!({"mode": "whole", "upload": begun})));
+    let answer = client.ok("read", json!({"path": "/data/open/x"}));
+    assert_eq!((&answer["bytes"], &answer["base64"]), (&json!(MIB), &json!(coded(MIB))));
+}
+
+/// So many bytes as base64.
+fn coded(length: usize) -> String {
+    abi::wire::to_base64(&bytes(length))
 }

@@ -25,7 +25,7 @@ fn write(client: &mut Client, path: &str, text: &str) -> Value {
 }
 
 /// A process of an agent that only waits, with these needs.
-fn waiting(hive: &Hive, client: &mut Client, needs: &str) -> u64 {
+pub fn waiting(hive: &Hive, client: &mut Client, needs: &str) -> u64 {
     let tool = json!({"name": "wait", "arguments": {"timeout_ms": 60_000}});
     let rules =
         json!([{"when": {"step": 0}, "then": {"say": "Wait.", "tools": [tool]}}, {"then": {"say": "."}}]);
