@@ -56,6 +56,11 @@ fn what_is_written_is_found_and_what_goes_is_not() {
     let told = hive.cli(&["search", "thin-set", "adhesive"]).fine().out;
     assert!(told.starts_with("/data/tile.md") && told.contains("\n    Use the thin-set adhesive."), "{told}");
 
+    // Longer than what is kept inline.
+    let long = format!("beginning {} end", "filling ".repeat(20_000));
+    write(&mut client, "/data/long.md", &long);
+    assert_eq!(paths(&search(&mut client, &json!({"query": "filling beginning end"}))), ["/data/long.md"]);
+
     client.ok("move", json!({"from": "/data", "to": "/kept"}));
     assert_eq!(paths(&search(&mut client, &json!({"query": "adhesive"}))), ["/kept/tile.md"]);
     let seq = search(&mut client, &json!({"query": "adhesive"}))["seq"].as_u64().unwrap();

@@ -199,7 +199,7 @@ pub(super) fn text(tree: &Db, version: &Version) -> Result<Option<String>, Troub
     let part = Part { offset: 0, length: limits::INDEXED_BYTES_MAX };
     let bytes = match blob::part(tree, &version.content, part) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) | Err(Trouble::Corrupt { .. }) => return Ok(None),
+        Ok(None) | Err(Trouble::Corrupt { .. } | Trouble::Missing { .. }) => return Ok(None),
         Err(trouble) => return Err(trouble),
     };
     Ok(match String::from_utf8(bytes) {
