@@ -32,10 +32,16 @@ pub enum Lookup {
         /// As of.
         at: Option<At>,
     },
-    /// Labels of all versions of the file at a path, diverged ones too → `Fact::Labels`.
+    /// Labels of what a `history` shows of a file, diverged versions too → `Fact::Labels`.
     Past {
         /// Which.
         path: TreePath,
+        /// Only versions before this one.
+        before: Option<VersionId>,
+        /// How many.
+        limit: u32,
+        /// What the caller may see: a version that was made elsewhere is seen by the right to read it there.
+        view: View,
     },
     /// Everything at and below a path, at most `OPERATION_ENTRIES_MAX` → `Fact::Below` or `TooLarge`.
     Below {
@@ -189,6 +195,8 @@ pub enum Query {
         before: Option<VersionId>,
         /// How many.
         limit: u32,
+        /// What the caller may see.
+        view: View,
     },
     /// Versions of an operation, oldest first.
     Operation {

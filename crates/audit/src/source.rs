@@ -155,11 +155,23 @@ fn check(source: Source, report: &mut Report) -> Option<Source> {
             format!("it has format {format}, and this program knows up to {FORMAT}"),
             "verify it with the program that wrote it",
         )),
+        (_, Ok(format)) if format >= 2 && lacking(&source).is_some() => Some((
+            format!("it has no table {}", lacking(&source).unwrap_or_default()),
+            "whoever took it away had the file: use another copy",
+        )),
         _ => foreign(&source).map(|what| (what, "whoever put it there had the file: use another copy")),
     };
     let Some((what, hint)) = refused else { return Some(source) };
     report.find(None, format!("{} cannot be verified: {what}", source.file.display()), hint);
     None
+}
+
+/// Tables that format 2 has besides those of format 1.
+const SECOND: [&str; 6] = ["conflicts", "mentions", "large", "gone", "thin", "segments"];
+
+/// A table that the format has and this file has not.
+fn lacking(source: &Source) -> Option<&'static str> {
+    SECOND.into_iter().find(|table| !source.has(table))
 }
 
 /// What stands in the schema that no writer of ours puts there.

@@ -310,7 +310,8 @@ impl<'a> Tree<'a> {
             }
         });
         source.rise("SELECT file, version FROM heads ORDER BY file", "heads", report, |report, file, row| {
-            if self.heads.remove(&file.cast_unsigned()) != source::number(row, 1) {
+            let due = self.heads.remove(&file.cast_unsigned());
+            if due.is_none() || due != source::number(row, 1) {
                 report.find(
                     None,
                     format!("the head of file {file} is another than its newest version"),
@@ -342,7 +343,8 @@ impl<'a> Tree<'a> {
         }
         let sql = "SELECT version, file FROM conflicts ORDER BY version";
         self.source.rise(sql, "conflicts", report, |report, version, row| {
-            if self.conflicts.remove(&version.cast_unsigned()) != source::number(row, 1) {
+            let due = self.conflicts.remove(&version.cast_unsigned());
+            if due.is_none() || due != source::number(row, 1) {
                 let what = format!("the conflict of version {version} does not follow from the log");
                 report.find(None, what, REBUILD);
             }

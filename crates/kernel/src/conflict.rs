@@ -64,7 +64,10 @@ pub fn stale(
     (head, dir): (&Version, FileId),
     (base, from): (VersionId, Option<&Version>),
 ) -> Result<Answer, Error> {
-    let of_this = |from: &&Version| from.file == head.file && from.node == Node::File;
+    // A base that the writer may not read tells nothing, not even whether it goes together with the head.
+    let reads =
+        |path: &TreePath| step.kernel.allow(draft.pid, Want::Path(path), Rights::READ, step.at).is_ok();
+    let of_this = |from: &&Version| from.file == head.file && from.node == Node::File && reads(&from.path);
     if let Some(from) = from.filter(of_this).filter(|_| (draft.node, head.node) == (Node::File, Node::File)) {
         let path = draft.path.clone();
         let merge = Merge { path, base: from.content, ours: draft.content, theirs: head.content };
@@ -119,7 +122,11 @@ fn together(
     }
     let (version, own) = (merge.version, ours.version);
     let operation = files::wrote(step, vec![ours, merge], message, None);
-    step.remember(pid, path, own);
+    // It may have written again while this was merged: then it goes on from that.
+    let seen = step.kernel.last_seen(pid, path);
+    if step.turn == Some(pid) || seen.is_none_or(|seen| seen == base) {
+        step.remember(pid, path, own);
+    }
     let message = format!(
         "{path} changed since version {base}; both are in version {version}, yours alone is version {own}"
     );
@@ -144,7 +151,7 @@ pub fn plan_resolve(
     files::may_change(kernel, pid, path)?;
     kernel.allow(pid, Want::Path(path), Rights::WRITE, at)?;
     kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
-    Ok(vec![Lookup::Conflict { version }])
+    Ok(vec![Lookup::Conflict { version }, Lookup::Kept { version }])
 }
 
 /// Resolves a conflict: a new version, made of the diverged one and of the head.
@@ -163,6 +170,10 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         return Err(
             Error::new(Code::Dead, format!("version {version} is resolved already")).argument("version")
         );
+    }
+    if !facts.holds()? && *take == Take::Ours {
+        let what = format!("the bytes of version {version} are not kept any more");
+        return Err(Error::new(Code::NotFound, what).argument("version").hint("take theirs"));
     }
     if base.is_some_and(|base| base != head.id) {
         return Err(
@@ -194,7 +205,10 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
     change.parents = vec![head.id, ours.id];
     let version = change.version;
     let operation = files::wrote(step, vec![change], *message, None);
-    step.remember(pid, &stands, version);
+    match node {
+        Node::Gone => step.forget(pid, &stands),
+        _ => step.remember(pid, &stands, version),
+    }
     Ok(Answer::Wrote { operation, version, path: stands })
 }
 

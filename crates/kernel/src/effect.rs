@@ -307,6 +307,7 @@ pub fn plan_decide(
         return Ok(vec![]);
     }
     let mut lookups = vec![Lookup::Bytes { hash: row.args.hash }];
+    lookups.extend(row.content.iter().map(|content| Lookup::Bytes { hash: content.hash }));
     lookups.extend(row.paths.iter().map(|path| Lookup::Path { path: path.clone(), at: None }));
     Ok(lookups)
 }
@@ -330,6 +331,10 @@ pub fn decide(
     let bytes = facts.bytes()?;
     if Hash::of(&bytes) != row.args.hash {
         return Err(Error::new(Code::Unavailable, "the recorded bytes are not what was proposed"));
+    }
+    if row.content.is_some() {
+        // They may have been purged meanwhile; then there is nothing to approve.
+        facts.bytes()?;
     }
     let decided = Entry::Decided { proposal, ruling, reason };
     if row.mount.is_empty() {

@@ -75,9 +75,14 @@ pub fn plan_read(
 }
 
 /// Questions of `history`.
-pub fn plan_history(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Result<Vec<Lookup>, Error> {
+pub fn plan_history(
+    kernel: &Kernel,
+    pid: Pid,
+    (path, before, limit): (&TreePath, Option<VersionId>, u32),
+    at: Micros,
+) -> Result<Vec<Lookup>, Error> {
     kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
-    Ok(vec![Lookup::Past { path: path.clone() }])
+    Ok(vec![Lookup::Past { path: path.clone(), before, limit, view: kernel.view(pid, at) }])
 }
 
 /// Questions of `write`.
@@ -529,6 +534,9 @@ pub fn rename(
         let rest = path.as_str().strip_prefix(from.as_str()).unwrap_or_default();
         TreePath::parse(&format!("{to}{rest}")).map_err(|error| error.argument("to"))
     };
+    // What stands below comes along: from there it steers as much as the directory itself.
+    let carried =
+        below.iter().fold(label.clone(), |all, (_, _, row)| all.join(&step.kernel.meaning(row.label)));
     let mut touched = below.iter().map(moved).collect::<Result<Vec<_>, _>>()?;
     for (path, (here, ..)) in touched.iter().zip(&below) {
         // Who gives a file another name may come to read it there.
@@ -536,7 +544,7 @@ pub fn rename(
         step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at)?;
     }
     touched.extend(below.iter().map(|(path, ..)| path.clone()));
-    not_steering(step, pid, &label, touched.iter())?;
+    not_steering(step, pid, &carried, touched.iter())?;
     let label = step.intern(&label);
     let Version { node, content, mode, .. } = head;
     let draft = Draft { pid, path: to, node, content, mode, label, message: None };

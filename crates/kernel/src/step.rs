@@ -76,7 +76,9 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Write { path, write, base, .. } => files::plan_write(kernel, pid, (path, write, *base), at),
         Call::Move { from, to, .. } => files::plan_move(kernel, pid, from, to, at),
         Call::Remove { path, .. } => files::plan_remove(kernel, pid, path, at),
-        Call::History { path, .. } => files::plan_history(kernel, pid, path, at),
+        Call::History { path, before, limit } => {
+            files::plan_history(kernel, pid, (path, *before, *limit), at)
+        }
         Call::Spawn { agent, post, .. } => process::plan_spawn(kernel, pid, (agent, post), at),
         Call::Dispatch { agent, .. } => process::plan_spawn(kernel, pid, (agent, &[]), at),
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
@@ -414,7 +416,8 @@ impl Step<'_> {
                     labels.into_iter().for_each(|label| self.saw(pid, path, None, label));
                 }
                 let (path, before, limit) = (path.clone(), *before, *limit);
-                Outcome::Now(Ok(Answer::Query(Query::History { path, before, limit })))
+                let view = self.kernel.view(pid, self.at);
+                Outcome::Now(Ok(Answer::Query(Query::History { path, before, limit, view })))
             }
             Call::Spawn { .. } => process::spawn_call(self, pid, call, facts).into(),
             Call::Dispatch { agent, text, lane } => {

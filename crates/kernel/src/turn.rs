@@ -330,7 +330,8 @@ fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
             Some(Query::Read { path: path.clone(), at: *at, version: *version, part: *part })
         }
         Call::History { path, before, limit } => {
-            Some(Query::History { path: path.clone(), before: *before, limit: *limit })
+            let (before, limit, view) = (*before, *limit, kernel.view(pid, at));
+            Some(Query::History { path: path.clone(), before, limit, view })
         }
         Call::Search(sought) => Some(Query::Search { sought: sought.clone(), view: kernel.view(pid, at) }),
         Call::Operation { op, limit } => {

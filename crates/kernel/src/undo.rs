@@ -50,6 +50,13 @@ pub fn take_back(
             untouched: row.untouched || crate::plant::is(crate::plant::UNDO_OVERWRITES),
             ..row.clone()
         };
+        // What stands below a directory would come along unseen: an operator's own hand is the decision.
+        let carries =
+            row.moved_from.is_some() && row.before.as_ref().is_some_and(|row| row.node == Node::Dir);
+        if carries && pid != WORKSPACE {
+            back.left.push(row.path.clone());
+            continue;
+        }
         match row.untouched {
             true => back.restore(step, pid, row)?,
             false => back.reverse(step, pid, (undo, row))?,
@@ -166,6 +173,10 @@ fn may_take_back(kernel: &Kernel, pid: Pid, row: &UndoRow, at: Micros) -> Result
     let need = if row.before.is_none() { Rights::REMOVE } else { Rights::WRITE };
     files::may_change(kernel, pid, &row.path)?;
     kernel.allow(pid, Want::Path(&row.path), need, at)?;
+    // What comes back is read, by the right to read it where it was made.
+    if let Some(before) = &row.before {
+        kernel.allow(pid, Want::Path(&before.path), Rights::READ, at)?;
+    }
     if let Some((old, _)) = &row.moved_from {
         files::may_change(kernel, pid, old)?;
         kernel.allow(pid, Want::Path(&row.path), Rights::REMOVE, at)?;

@@ -169,6 +169,9 @@ fn can_be_set_aside(input: &Input) -> bool {
 /// What stands in for an event that was set aside.
 fn tamed(cell: &Cell, mut input: Input) -> Option<Input> {
     let error = tool::set_aside();
+    if let Body::Merged { of, .. } = input.event.body {
+        input.event.body = *of;
+    }
     if let Some(reply) = reply_of(&input) {
         let ticket = guard(&cell.desk).waiting.remove(&reply);
         if let Some(Ticket { client, id, .. }) = ticket {

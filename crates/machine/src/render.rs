@@ -114,8 +114,9 @@ impl Page<'_, '_> {
                 }
                 Ok(told)
             }
-            Query::History { path, before, limit } => {
-                let rows = self.batch.history(path, *before, *limit)?;
+            Query::History { path, before, limit, view } => {
+                let mut rows = self.batch.history(path, *before, *limit)?;
+                rows.retain(|row| view.shows(row.path.as_str()));
                 self.versions(&rows)
             }
             Query::Operation { op, view, limit } => {

@@ -52,7 +52,12 @@ impl Input {
     /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by
     /// it.
     pub fn digest(&self) -> Hash {
-        let text = match &self.event.body {
+        // One that comes again with its merges is still the same.
+        let body = match &self.event.body {
+            Body::Merged { of, .. } => of,
+            body => body,
+        };
+        let text = match body {
             Body::Call { caller, call, .. } => format!("{caller:?} {call:?}"),
             body => format!("{body:?}"),
         };

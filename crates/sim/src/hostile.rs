@@ -16,7 +16,7 @@ use crate::{chance::Chance, disk};
 use abi::{
     Content, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
     call::{At, Undo},
-    fact::{Haystack, Lookup, Match},
+    fact::{Haystack, Lookup, Match, View},
     limits,
     path::{Pattern, TreePath},
     record::Record,
@@ -189,7 +189,12 @@ fn ask_tree(batch: &mut Batch<'_>) -> Result<(), Trouble> {
         }
         let text = Haystack::Path(path.clone());
         let _ = batch.answer(&Lookup::Match { text, literal: "a".to_owned(), how: Match::Bytes });
-        let _ = batch.answer(&Lookup::Past { path: path.clone() });
+        let _ = batch.answer(&Lookup::Past {
+            path: path.clone(),
+            before: None,
+            limit: ASKED,
+            view: View::everything(),
+        });
         let _ = batch.answer(&Lookup::Below { path });
     }
     let _ = batch.answer(&Lookup::Undo { undo: Undo::Operation(OpId(2)) });

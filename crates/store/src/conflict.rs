@@ -3,7 +3,7 @@
 
 use crate::{
     Trouble,
-    schema::Db,
+    schema::{Db, Flow},
     tree::{self, When},
     version::{self, number, select_version},
 };
@@ -52,15 +52,21 @@ pub(crate) fn get(db: &Db, id: VersionId) -> Result<Option<Conflict>, Trouble> {
 
 /// The open conflicts that a view shows, oldest first: the diverged version and the head beside it.
 pub(crate) fn open(db: &Db, view: &View) -> Result<Vec<(TreePath, Version, Version)>, Trouble> {
-    let sql = select_version!(" FROM conflicts c JOIN versions v ON v.id = c.version ORDER BY v.id LIMIT ?");
+    let sql = select_version!(" FROM conflicts c JOIN versions v ON v.id = c.version ORDER BY v.id DESC");
     let mut found = Vec::new();
-    for version in db.all(sql, [limits::LISTING_MAX], version::read)? {
+    // Filtered before the limit, newest first: nobody hides another's conflicts behind many of its own.
+    db.each(sql, [], |row| {
+        let version = version::read(row).map_err(|error| Trouble::of(&db.file, error))?;
+        if !view.shows(version.path.as_str()) {
+            return Ok(Flow::Go);
+        }
         let path = tree::path_of(db, version.file)?.unwrap_or_else(|| version.path.clone());
-        let shown = view.shows(path.as_str()) && view.shows(version.path.as_str());
-        if let Some(head) = tree::head(db, version.file, None)?.filter(|_| shown) {
+        if let Some(head) = tree::head(db, version.file, None)?.filter(|_| view.shows(path.as_str())) {
             found.push((path, version, head));
         }
-    }
+        Ok(if found.len() < limits::LISTING_MAX as usize { Flow::Go } else { Flow::Stop })
+    })?;
+    found.reverse();
     Ok(found)
 }
 

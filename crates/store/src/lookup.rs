@@ -10,7 +10,7 @@ use crate::{
 use abi::{
     Code, Content, Error, Hash, Seq, VersionId,
     call::At,
-    fact::{Edit, Fact, Haystack, Lookup, Match},
+    fact::{Edit, Fact, Haystack, Lookup, Match, View},
     limits,
     path::{Pattern, TreePath},
     scan,
@@ -27,7 +27,7 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Path { path, at } => Fact::Place(tree::place(db, path, moment(db, *at)?)?),
         Lookup::Version { version } => Fact::Version(version::get(db, *version)?),
         Lookup::Names { path, at } => names(db, path, moment(db, *at)?)?,
-        Lookup::Past { path } => past(db, path)?,
+        Lookup::Past { path, before, limit, view } => past(&tree::history(db, path, *before, *limit)?, view),
         Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
         Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
         Lookup::Edit { path, base, edit } => Fact::Edited(edited(db, path, *base, edit)?),
@@ -69,10 +69,10 @@ fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
     }
 }
 
-fn past(db: &Db, path: &TreePath) -> Result<Fact, Trouble> {
-    let versions = tree::history(db, path, None, limits::LISTING_MAX)?;
-    let labels = versions.iter().map(|version| version.label).collect();
-    Ok(Fact::Labels(versions.len() as u64, labels))
+fn past(rows: &[Version], view: &View) -> Fact {
+    let shown = rows.iter().filter(|row| view.shows(row.path.as_str()));
+    let labels: Vec<_> = shown.map(|row| row.label).collect();
+    Fact::Labels(labels.len() as u64, labels.into_iter().collect())
 }
 
 fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Trouble> {

@@ -27,7 +27,7 @@ const TRIES: u32 = 200;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// A shorter content is not looked for inside other texts: it would be found in what it never was.
-const SOUGHT_BYTES_MIN: u64 = 8;
+const SOUGHT_BYTES_MIN: u64 = 16;
 /// Contents that are looked for at once: memory, and how often all texts are read.
 const SOUGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Text inside text inside text: a tool's outcome holds a file, an answer holds arguments, a record holds

@@ -146,11 +146,9 @@ impl Walk {
             return Ok(());
         }
         self.processes.insert(pid, upto);
-        if from.is_none() {
-            let begins = mention::places(db, &mention::start(pid), limits::WHY_RECORDS_MAX)?;
-            self.todo.extend(begins.into_iter().filter(|seq| *seq <= upto).map(Thread::Record));
-        }
         let span = (from.unwrap_or_default(), upto);
+        let begins = mention::between(db, &mention::start(pid), span, limits::WHY_RECORDS_MAX)?;
+        self.todo.extend(begins.into_iter().map(Thread::Record));
         let seen = mention::between(db, &mention::seen(pid), span, limits::WHY_RECORDS_MAX)?;
         self.todo.extend(seen.into_iter().map(Thread::Record));
         Ok(())

@@ -95,7 +95,7 @@ impl World {
                 let labels: Vec<LabelId> = rows.map(|(_, (_, head))| head.label).collect();
                 Fact::Labels(labels.len() as u64, labels.into_iter().collect())
             }
-            Lookup::Past { path } => {
+            Lookup::Past { path, .. } => {
                 let stood = self.versions.values().rev().find(|version| version.path == *path);
                 let file = stood.map(|version| version.file);
                 let past = self.versions.values().filter(|version| Some(version.file) == file);
