@@ -81,8 +81,12 @@ pub const BATCH_EVENTS_MAX: usize = 256;
 pub const BATCH_WORK_US_MAX: u64 = 2_000;
 /// Events waiting at one workspace; a caller over it is told `Busy`.
 pub const INBOX_EVENTS_MAX: usize = 4096;
-/// Workspaces in memory at once: three file descriptors and some 200 KB each.
+/// Workspaces in memory at once: six file descriptors (file, log and shared memory, of the index too) and
+/// some 300 KB each.
 pub const AWAKE_WORKSPACES_MAX: usize = 512;
+/// Descriptors the daemon asks the system for: those of all awake workspaces and clients, and as many again
+/// for segments, workers and what is being opened.
+pub const DESCRIPTORS_MAX: u64 = 8192;
 /// Sources kept one by one in a label before they collapse to mounts.
 pub const LABEL_SOURCES_MAX: usize = 64;
 /// Principals in a label's readers before it collapses to nobody.

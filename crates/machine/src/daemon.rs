@@ -16,7 +16,11 @@ use crate::{
     spawn,
     timer::Timer,
 };
-use rustix::fs::{FlockOperation, flock};
+use abi::limits;
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Resource, getrlimit, setrlimit},
+};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
@@ -101,8 +105,22 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// As many descriptors as the system lets us have, up to what all awake workspaces and clients can need: the
+/// soft limit of a login shell is for programs that use `select`.
+fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let need = limits::DESCRIPTORS_MAX;
+    let most = limit.maximum.map_or(need, |hard| hard.min(need));
+    if limit.current.is_some_and(|soft| soft < most) {
+        limit.current = Some(most);
+        // Refused, it stays what it is, and opening says so when it is reached.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
 /// Runs a daemon until a signal or an operator ends it.
 pub fn up(home: &Path, socket: &Path, options: Options) -> Result<(), Error> {
+    raise_descriptors();
     let signals = Signals::new([SIGTERM, SIGINT]);
     let signals = signals.map_err(|error| Error::File { path: PathBuf::from("signals"), error })?;
     let daemon = Daemon::start(home, socket, options)?;

@@ -15,6 +15,7 @@ use abi::{
     Code, Content, Error, Hash,
     agent::Parsed,
     answer::Answer,
+    call::{Call, Write},
     effect::{Decision, Effect},
     event::Body,
     fact::{Fact, Facts, Lookup, Query},
@@ -60,6 +61,7 @@ impl<'b> Street<'_, 'b> {
     pub fn walk(&mut self, input: &Input, sink: &mut dyn Sink) -> Result<(), Trouble> {
         self.kept = None;
         let mut new = None;
+        let mut fresh = Vec::new();
         let facts = match self.kernel.plan(&input.event) {
             // A refused call leaves nothing behind but its refusal.
             Err(error) => {
@@ -69,6 +71,7 @@ impl<'b> Street<'_, 'b> {
                 Facts::Refused(error)
             }
             Ok(lookups) => {
+                fresh = self.fresh(&input.event.body)?;
                 self.put(&input.blobs)?;
                 match self.take_upload(input)? {
                     Err(error) => Facts::Refused(error),
@@ -80,7 +83,7 @@ impl<'b> Street<'_, 'b> {
             }
         };
         let decision = self.kernel.step(&input.event, facts);
-        if let Some(content) = new.filter(|content| !takes(&decision, content)) {
+        for content in new.into_iter().chain(fresh).filter(|content| !takes(&decision, content)) {
             self.batch.forget(&content)?;
         }
         self.put(&decision.blobs)?;
@@ -152,6 +155,28 @@ impl<'b> Street<'_, 'b> {
         }
         let Ok(path) = TreePath::parse(&format!("/integrations/{mount}{path}")) else { return Ok(false) };
         Ok(head(&mut self.batch, &path)?.is_some_and(|(version, _)| version.content == *content))
+    }
+
+    /// The parts of an edit that are not kept for anything else: the version that it makes has their bytes,
+    /// and a purge of that version must not leave them behind.
+    fn fresh(&mut self, body: &Body) -> Result<Vec<Content>, Trouble> {
+        let call = match body {
+            Body::Merged { of, .. } => return self.fresh(of),
+            Body::Call { call, .. } | Body::Tool { call: Ok(call), .. } => call,
+            _ => return Ok(Vec::new()),
+        };
+        let parts = match call {
+            Call::Write { write: Write::Append(tail), .. } => vec![*tail],
+            Call::Write { write: Write::Patch { find, put }, .. } => vec![*find, *put],
+            _ => return Ok(Vec::new()),
+        };
+        let mut fresh = Vec::new();
+        for part in parts {
+            if self.batch.blob(&part.hash)?.is_none() && !fresh.contains(&part) {
+                fresh.push(part);
+            }
+        }
+        Ok(fresh)
     }
 
     fn put(&mut self, blobs: &[Vec<u8>]) -> Result<(), Trouble> {
@@ -326,7 +351,10 @@ pub(crate) fn loaded(batch: &mut Batch<'_>) -> Result<Option<Result<Body, Error>
 /// Whether a decision has a use for uploaded bytes: a version of them, or a merge that may become one.
 fn takes(decision: &Decision, content: &Content) -> bool {
     let of = |record: &Record| match &record.body {
-        Entry::Wrote { changes, .. } => changes.iter().any(|change| change.content == *content),
+        Entry::Wrote { changes, message, .. } => {
+            *message == Some(*content) || changes.iter().any(|change| change.content == *content)
+        }
+        Entry::Proposed { content: held, args, .. } => *held == Some(*content) || args == content,
         _ => false,
     };
     decision.records.iter().any(of)

@@ -108,6 +108,27 @@ fn a_purge_takes_the_bytes_out_of_every_file() {
 }
 
 #[test]
+fn what_came_in_by_edits_goes_as_well() {
+    let mut hive = Hive::new();
+    let mut client = hive.client();
+    let dir = hive.file("home").parent().unwrap().to_owned();
+    let path = "/data/edited.md";
+    client.ok("write", write("home", path, "a first line\n"));
+    let edit = |mode: &str, text: &str, find: Value| json!({ "path": path, "mode": mode, "text": text, "find": find });
+    client.ok("write", edit("append", "appended oleander-1234 here\n", Value::Null));
+    client.ok("write", edit("patch", "patched in foxglove-5678", json!("a first line")));
+    client.ok("write", edit("patch", "and out again", json!("patched in foxglove-5678")));
+    for secret in ["oleander-1234", "foxglove-5678"] {
+        assert!(!holders(&dir, secret).is_empty(), "the control: before, {secret} is there");
+    }
+    hive.cli(&["purge", path, "--all-versions", "--reason", "asked", "--yes"]).fine();
+    for secret in ["oleander-1234", "foxglove-5678"] {
+        assert_eq!(holders(&dir, secret), [""; 0], "{secret}");
+    }
+    hive.cli(&["audit", "verify", dir.to_str().unwrap()]).fine();
+}
+
+#[test]
 fn only_an_operator_purges_or_sets_rules() {
     let (hive, mut client) = leaked();
     let idle = AGENT.replace("name: leak", "name: idle").replace("You are leak", "You are idle");
