@@ -109,12 +109,16 @@ fn a_purge_takes_the_bytes_out_of_every_file() {
 
 #[test]
 fn what_came_in_by_edits_goes_as_well() {
-    let mut hive = Hive::new();
+    let hive = Hive::new();
     let mut client = hive.client();
     let dir = hive.file("home").parent().unwrap().to_owned();
     let path = "/data/edited.md";
     client.ok("write", write("home", path, "a first line\n"));
-    let edit = |mode: &str, text: &str, find: Value| json!({ "path": path, "mode": mode, "text": text, "find": find });
+    let edit = |mode: &str, text: &str, find: Value| {
+        let mut call = json!({ "path": path, "mode": mode, "text": text });
+        call["find"] = find;
+        call
+    };
     client.ok("write", edit("append", "appended oleander-1234 here\n", Value::Null));
     client.ok("write", edit("patch", "patched in foxglove-5678", json!("a first line")));
     client.ok("write", edit("patch", "and out again", json!("patched in foxglove-5678")));
