@@ -18,9 +18,9 @@ pub type Said = (Call, Vec<Vec<u8>>);
 /// A random call; none when what was drawn would not pass the door's decoder.
 pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
     let plain = |call| Some((call, Vec::new()));
-    match chance.below(42) {
+    match chance.below(46) {
         0..8 => write(chance, known),
-        36 | 37 => text(chance, known),
+        36 | 37 | 42..46 => text(chance, known),
         38 => resolve(chance, known),
         39 => plain(Call::Search(sought(chance))),
         40 => plain(Call::Operation { op: OpId(chance.below(known.op.0 + 2)), limit: 9 }),
@@ -63,6 +63,16 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         31..34 => grant(chance, known),
         34 => plain(Call::Revoke { cap: known.cap(chance) }),
         _ => budget(chance),
+    }
+}
+
+/// Whether a call reads or changes one of the texts of which what a turn saw last is checked.
+pub fn touches_text(call: &Call) -> bool {
+    let text = |path: &TreePath| path.name().ends_with(".md") || path.name().ends_with(".txt");
+    match call {
+        Call::Read { path, .. } | Call::Write { path, .. } | Call::Remove { path, .. } => text(path),
+        Call::Move { from, to, .. } => text(from) || text(to),
+        _ => false,
     }
 }
 

@@ -98,6 +98,16 @@ fn tool(chance: &mut Chance, known: &Known, prompt: &Prompt) -> ToolCall {
         5 => return call("complete", "{\"model\":\"sim\",\"text\":\"more\"}".to_owned()),
         _ => {}
     }
+    // Texts that others write as well, seen and written again and again.
+    let texts =
+        prompt.tools.iter().any(|tool| tool == "read") && prompt.tools.iter().any(|tool| tool == "write");
+    if texts && chance.one_in(3) {
+        let path = chance.word(&["/data/c.md", "/data/d/m.txt"]);
+        return match chance.one_in(2) {
+            true => call("read", format!("{{\"path\":\"{path}\"}}")),
+            false => call("write", write(chance, known, path)),
+        };
+    }
     let allowed = chance.pick(&prompt.tools).cloned().unwrap_or_else(|| "read".to_owned());
     let arguments = arguments(chance, known, &allowed);
     ToolCall { name: allowed, arguments }
@@ -105,11 +115,7 @@ fn tool(chance: &mut Chance, known: &Known, prompt: &Prompt) -> ToolCall {
 
 /// Arguments of a call, as a model would write them.
 fn arguments(chance: &mut Chance, known: &Known, name: &str) -> String {
-    let mut path = known.path(chance);
-    if matches!(name, "read" | "write") && chance.one_in(2) {
-        // Texts that others write as well.
-        path = chance.word(&["/data/c.md", "/data/d/m.txt"]).to_owned();
-    }
+    let path = known.path(chance);
     match name {
         "list" => {
             let dir = chance.word(&["/data", "/data/d", "/integrations/keyed", "/home", "/proc", "/"]);

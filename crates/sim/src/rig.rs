@@ -282,6 +282,7 @@ impl Rig {
             };
             let Some((call, blobs)) = said else { continue };
             let caller = match self.chance.below(2) {
+                _ if crowd::touches_text(&call) => Caller::Operator(OPERATOR.to_owned()),
                 0 => Caller::Operator(OPERATOR.to_owned()),
                 _ => Caller::Process(known.pid(&mut self.chance)),
             };

@@ -6,6 +6,7 @@ use abi::{
     Pid, VersionId,
     call::Undo,
     record::{Entry, Record},
+    tree::{Change, Node},
 };
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ impl Seen {
     pub fn take(&mut self, record: &Record, files: &Files) -> Option<Finding> {
         match &record.body {
             Entry::Wrote { changes, undoes, .. } => {
+                changes.iter().for_each(|change| self.left(change));
                 let change = changes.first()?;
                 let base = *change.parents.first().unwrap_or(&VersionId(0));
                 let (path, own, undoes) = (change.path.to_string(), change.version, *undoes);
@@ -45,6 +47,17 @@ impl Seen {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// What went away from a path, or below it, is nobody's base there any more.
+    fn left(&mut self, change: &Change) {
+        let gone = (change.node == Node::Gone).then_some(&change.path);
+        for path in gone.into_iter().chain(&change.moved_from) {
+            let inside = |other: &str| {
+                other.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            self.last.retain(|(_, other), _| !inside(other));
         }
     }
 
@@ -75,11 +88,12 @@ impl Seen {
                     finding("base-is-seen", what)
                 })
             }
-            _ => {
-                // Moves, removals and the like change what is known of more paths than this one.
-                self.last.retain(|(pid, _), _| *pid != record.pid || name == "list");
+            // They change what is known of more paths than this one.
+            "move" | "remove" => {
+                self.last.retain(|(pid, _), _| *pid != record.pid);
                 None
             }
+            _ => None,
         }
     }
 }
