@@ -18,9 +18,9 @@ pub type Said = (Call, Vec<Vec<u8>>);
 /// A random call; none when what was drawn would not pass the door's decoder.
 pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
     let plain = |call| Some((call, Vec::new()));
-    match chance.below(46) {
+    match chance.below(42) {
         0..8 => write(chance, known),
-        36 | 37 | 42..46 => text(chance, known),
+        36 | 37 => text(chance, known),
         38 => resolve(chance, known),
         39 => plain(Call::Search(sought(chance))),
         40 => plain(Call::Operation { op: OpId(chance.below(known.op.0 + 2)), limit: 9 }),

@@ -101,7 +101,7 @@ fn tool(chance: &mut Chance, known: &Known, prompt: &Prompt) -> ToolCall {
     // Texts that others write as well, seen and written again and again.
     let texts =
         prompt.tools.iter().any(|tool| tool == "read") && prompt.tools.iter().any(|tool| tool == "write");
-    if texts && chance.one_in(3) {
+    if texts && chance.one_in(5) {
         let path = chance.word(&["/data/c.md", "/data/d/m.txt"]);
         return match chance.one_in(2) {
             true => call("read", format!("{{\"path\":\"{path}\"}}")),
