@@ -577,9 +577,8 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
     let below = below?;
     stale_if(*base, &head, path)?;
     if below.len() > 1 && !tree {
-        return Err(
-            Error::invalid("path", format!("{path} is not empty")).hint("remove what is in it, or say tree")
-        );
+        return Err(Error::invalid("path", format!("{path} is not empty"))
+            .hint("remove what is in it, or all of it: tree, skep rm -r"));
     }
     for (path, ..) in &below {
         step.kernel.allow(pid, Want::Path(path), Rights::REMOVE, step.at)?;
