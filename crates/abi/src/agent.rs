@@ -1,6 +1,12 @@
 //! Who an agent is and what policy grants, after parsing: the machine reads the files, the kernel these.
 
-use crate::{Content, Error, LabelId, VersionId, cap::Grant, money::Limit, money::Nano, path::TreePath};
+use crate::{
+    Content, Error, LabelId, VersionId,
+    cap::Grant,
+    money::Limit,
+    money::Nano,
+    path::{Pattern, TreePath},
+};
 use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -67,6 +73,89 @@ pub struct Policy {
     pub agent: Vec<Limit>,
     /// Limits of every process's account (a run).
     pub run: Vec<Limit>,
+    /// How much is done without asking.
+    #[musli(default)]
+    #[serde(default)]
+    pub autonomy: Autonomy,
+    /// Who may decide what; empty: whoever is at the socket decides everything.
+    #[musli(default)]
+    #[serde(default)]
+    pub operators: Vec<OperatorRow>,
+    /// Receivers that are vouched for in every run.
+    #[musli(default)]
+    #[serde(default)]
+    pub standing: Vec<Standing>,
+    /// Money that may move at a mount without a prompt.
+    #[musli(default)]
+    #[serde(default)]
+    pub money: Vec<MoneyRow>,
+}
+
+/// The autonomy dial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Autonomy {
+    /// Every effect asks.
+    Manual,
+    /// As the table of sinks says.
+    #[default]
+    Bounded,
+    /// And what can be taken back applies, whoever sees it.
+    Autonomous,
+}
+
+impl Autonomy {
+    /// The word, as written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Bounded => "bounded",
+            Self::Autonomous => "autonomous",
+        }
+    }
+}
+
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// See some of the tree, give tasks, decide some kinds of proposals.
+    Member,
+}
+
+/// One operator.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct OperatorRow {
+    /// User name at the socket.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// A member's part of the tree.
+    pub sees: Vec<Pattern>,
+    /// A member's kinds of proposals: words, as `mail.send`.
+    pub decides: Vec<Pattern>,
+}
+
+/// A receiver that the operator vouches for, for a kind, in every run.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Standing {
+    /// At which mounts; a word.
+    pub mount: Pattern,
+    /// Of which kinds; a word.
+    pub kind: Pattern,
+    /// The whole steering value.
+    pub value: String,
+}
+
+/// Money at a mount.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct MoneyRow {
+    /// Which mount.
+    pub mount: String,
+    /// In a UTC day, to vouched payees.
+    pub day: Nano,
 }
 
 /// What must be so when a task ends, stated before the work; the kernel checks it.

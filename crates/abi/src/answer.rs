@@ -157,8 +157,11 @@ pub enum Answer {
     Ruled {
         /// Which.
         proposal: ProposalId,
-        /// `approved`, `rejected`, `expired`.
+        /// `approved`, `rejected`, `expired`, `answered`.
         state: &'static str,
+        /// To a question.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        answer: Option<String>,
     },
     /// The time is over and it has not happened.
     TimedOut {

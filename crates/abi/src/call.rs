@@ -1,7 +1,7 @@
 //! The 24 calls: the one table, what each takes, and the closed enum the kernel sees.
 
 use crate::{
-    CapId, Code, Content, EffectId, Error, LabelId, Micros, OpId, Pid, ProposalId, Seq, VersionId,
+    CapId, Code, Content, EffectId, Error, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq, VersionId,
     agent::Postcondition, cap::Grant, control::Control, label::Integrity, money::Nano, path::TreePath,
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
@@ -179,6 +179,11 @@ pub const CALLS: [Spec; 24] = [
             ORIGIN,
             may("post", Shape::Postconditions, "what must be so when it is done"),
             may("budget", Shape::Money, "money for this run; can only lower"),
+            may(
+                "ceiling",
+                Shape::Word,
+                "what lies below it is invisible: external (default: nothing is), workspace, operator",
+            ),
         ],
     ),
     served(
@@ -225,9 +230,9 @@ pub const CALLS: [Spec; 24] = [
     served(
         17,
         "propose",
-        "an effect outside; applied, or held for a decision",
+        "an effect outside, a question (operator ask) or an endorsement (operator endorse); applied, or held",
         &[
-            must("mount", Shape::Word, "at which mount"),
+            must("mount", Shape::Word, "at which mount; operator for a question or an endorsement"),
             must("kind", Shape::Word, "which effect, as mail.send"),
             must("args", Shape::Fields, "its arguments"),
         ],
@@ -235,11 +240,12 @@ pub const CALLS: [Spec; 24] = [
     served(
         18,
         "decide",
-        "approve or reject a proposal",
+        "approve or reject a proposal, or answer a question",
         &[
             must("proposal", Shape::Number, "which"),
-            must("verdict", Shape::Word, "approve or reject"),
-            may("reason", Shape::Value, "why"),
+            must("verdict", Shape::Word, "approve, reject or answer"),
+            may("reason", Shape::Value, "why; to a question, the answer"),
+            may("digest", Shape::Word, "what was shown; that of its group decides all of the group"),
         ],
     ),
     later(19, "fire", "start a trigger by name"),
@@ -477,6 +483,8 @@ pub enum Ruling {
     Approve,
     /// Never.
     Reject,
+    /// To a question: the reason is the answer.
+    Answer,
 }
 
 /// Arguments of an effect: every value a list of text, by name, so that one canonical form exists.
@@ -560,6 +568,10 @@ pub enum Call {
         post: Vec<Postcondition>,
         /// Money for the run.
         budget: Option<Nano>,
+        /// What lies below it is invisible.
+        #[musli(default)]
+        #[serde(default)]
+        ceiling: Integrity,
     },
     /// Until something ends.
     Wait {
@@ -610,8 +622,12 @@ pub enum Call {
         proposal: ProposalId,
         /// How.
         ruling: Ruling,
-        /// Why.
+        /// Why; the answer to a question.
         reason: Option<Content>,
+        /// What was shown.
+        #[musli(default)]
+        #[serde(default)]
+        digest: Option<Hash>,
     },
     /// Give.
     Grant {

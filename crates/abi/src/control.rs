@@ -165,6 +165,9 @@ pub fn signal(word: &str) -> Result<Signal, Error> {
 
 fn system(words: &[&str]) -> Result<Control, Error> {
     match words {
+        ["mount", "operator", ..] => {
+            Err(Error::invalid("name", "operator is where agents ask you").hint("take another name"))
+        }
         ["mount", name, driver, rest @ ..] => Ok(Control::Mount {
             name: crate::wire::word("name", name)?,
             driver: crate::wire::word("driver", driver)?,

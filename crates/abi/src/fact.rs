@@ -125,6 +125,32 @@ pub enum Lookup {
         /// What live processes have seen last: a write of theirs is merged with it, so it stays.
         seen: BTreeSet<VersionId>,
     },
+    /// Which of these stand in a blob as whole tokens, and which as whole URLs ([`crate::scan::Folded`]) →
+    /// `Fact::Named`.
+    Tokens {
+        /// The text; lost or larger than 1 MiB: none does.
+        text: Hash,
+        /// At most `VOUCHED_MAX`.
+        literals: Vec<String>,
+        /// At most `VOUCHED_MAX`.
+        urls: Vec<String>,
+    },
+    /// In which files that a mount itself delivered each of these stands as a whole token → `Fact::Listed`.
+    Directory {
+        /// Which mount.
+        mount: String,
+        /// Below it.
+        patterns: Vec<Pattern>,
+        /// At most `VOUCHED_MAX`.
+        literals: Vec<String>,
+    },
+    /// Whether a literal stands whole in one of these versions → `Fact::Holds`.
+    Quoted {
+        /// At most `QUOTED_VERSIONS_MAX`; of them no more than `QUOTED_BYTES_MAX` is read.
+        versions: Vec<VersionId>,
+        /// What.
+        literal: String,
+    },
     /// Bytes of a blob, at most `ARGUMENT_BYTES_MAX` → `Fact::Bytes`.
     Bytes {
         /// Which.
@@ -260,12 +286,14 @@ pub struct View {
     pub shown: Vec<Pattern>,
     /// Patterns that policy denies it.
     pub denied: Vec<Pattern>,
+    /// Labels that lie below its ceiling: what bears one is not there for it.
+    pub below: BTreeSet<LabelId>,
 }
 
 impl View {
     /// All of it.
     pub fn everything() -> Self {
-        Self { shown: vec![Pattern::everything()], denied: Vec::new() }
+        Self { shown: vec![Pattern::everything()], denied: Vec::new(), below: BTreeSet::new() }
     }
 
     /// Whether the path may be seen.
@@ -329,8 +357,12 @@ pub enum Fact {
     Labels(u64, BTreeSet<LabelId>),
     /// To `Below`: path, directory, head.
     Below(Result<Vec<(TreePath, FileId, Version)>, Error>),
-    /// To `Match`.
+    /// To `Match` and `Quoted`.
     Holds(bool),
+    /// To `Tokens`: of the literals, then of the URLs.
+    Named(Vec<bool>),
+    /// To `Directory`, in their order: labels of the files it stands in.
+    Listed(Vec<BTreeSet<LabelId>>),
     /// To `Edit`.
     Edited(Result<Content, Error>),
     /// To `Undo`: none means no such operation or process ever wrote.

@@ -153,6 +153,32 @@ pub const CLIENT_REQUESTS_MAX: usize = 1024;
 pub const CLIENT_BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Effects running at drivers at once, over all workspaces.
 pub const DISPATCHES_MAX: usize = 64;
+/// Kinds of one manifest, and arguments of one kind.
+pub const KINDS_MAX: usize = 256;
+/// Steering values and links of one effect that are looked up; an effect with more of them asks.
+pub const VOUCHED_MAX: usize = 256;
+/// Bytes of the files of one mount's directory that are looked through.
+pub const DIRECTORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Versions that a URL may have been quoted from: what the process saw last.
+pub const QUOTED_VERSIONS_MAX: usize = 256;
+/// Bytes of them that are looked through.
+pub const QUOTED_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Sends to vouched receivers under an external label that go out of one run without a prompt.
+pub const SENDS_MAX: u32 = 5;
+/// Bits of choice that one message of an endorsing channel may have.
+pub const ENDORSED_BITS_MESSAGE: u32 = 64;
+/// And all of a run together.
+pub const ENDORSED_BITS_RUN: u32 = 256;
+/// Standing rules, operators and money rows of a policy.
+pub const POLICY_ROWS_MAX: usize = 256;
+/// Proposals decided at once: each asks for three lookups at most.
+pub const GROUP_MAX: usize = 5;
+/// Choices of a question.
+pub const CHOICES_MAX: usize = 16;
+/// Lines of what a proposal shows that fit on a page; approving asks for every page to have been shown.
+pub const PAGE_LINES: usize = 40;
+/// How long a proposal waits that moves money.
+pub const MONEY_WAIT_US: u64 = 12 * 3600 * 1_000_000;
 /// How long a proposal waits when its effect cannot be taken back.
 pub const IRREVERSIBLE_WAIT_US: u64 = 24 * 3600 * 1_000_000;
 /// How long any other proposal waits.
@@ -203,4 +229,5 @@ const _: () = assert!(BATCH_EVENTS_MAX < INBOX_EVENTS_MAX, "a full batch can wai
 const _: () = assert!(CLIENT_BACKLOG_BYTES_MAX > 2 * LINE_BYTES_MAX, "one answer never drops its reader");
 const _: () = assert!(REPEATS_NOTE < REPEATS_BACKOFF && REPEATS_BACKOFF < REPEATS_FREEZE, "a ladder");
 const _: () = assert!(REPEATS_FREEZE <= IDLE_CALLS_FREEZE, "the narrow signal fires first");
+const _: () = assert!(GROUP_MAX * 3 <= LOOKUPS_MAX, "a group is decided by one event");
 const _: () = assert!(LANE_MAX < INBOX_EVENTS_MAX, "a lane is bounded tighter than the door");

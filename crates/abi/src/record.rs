@@ -13,7 +13,7 @@ use crate::{
     cap::Cap,
     effect::Item,
     event::Stop,
-    label::Label,
+    label::{Integrity, Label},
     manifest::{Manifest, Recovery},
     money::{AccountName, Amounts, Limit, Nano, Price, Usage},
     path::TreePath,
@@ -64,7 +64,55 @@ pub enum Rule {
     InDoubt,
     /// The rule that would have held it is missing from this workspace's ruleset (demonstrations only).
     RuleLacking,
+    /// The autonomy dial stands at manual: every effect asks.
+    Manual,
+    /// The autonomy dial stands at autonomous, and it can be taken back.
+    Autonomous,
+    /// 3: account data, and the operator's words do not hold every value of it.
+    AccountData,
+    /// 4: money, and its payee or its amount is not vouched for.
+    Money,
+    /// 4: money to a vouched payee, in the operator's words or within the mount's limit.
+    MoneyVouched,
+    /// 6b: every steering argument stands in the operator's own directory of that mount.
+    Directory,
+    /// 6c: a standing rule of the operator's names every steering argument.
+    Standing,
+    /// 7: the payload holds a link, an attachment or markup that nobody vouched for.
+    Payload,
+    /// 7: the receiver is not among the readers of what had a part in it.
+    Readers,
+    /// 7: more than five such sends in this run.
+    Brake,
+    /// GET: the whole URL stood in the operator's words or in one item that was read.
+    Quoted,
+    /// GET: a URL that was composed under an external label.
+    Composed,
+    /// A question to the operator.
+    Question,
+    /// The operator is asked to vouch for a version.
+    Endorse,
 }
+
+/// The rules a workspace can be made without, for a demonstration or a test: number, word, what it says.
+pub const RULES: [(u8, &str, &str); 16] = [
+    (1, "1", "policy says ask, or the dial stands at manual"),
+    (2, "2", "what can be undone and only the operator sees applies"),
+    (3, "3", "account data only in the operator's own words"),
+    (4, "4", "money only to a vouched payee, within words or limit"),
+    (5, "5", "a label of at least workspace applies"),
+    (6, "6", "under an external label every steering argument is vouched for"),
+    (7, "7", "no unvouched link, attachment or markup"),
+    (8, "6a", "the operator's own words vouch"),
+    (9, "6b", "the operator's own directory of the mount vouches"),
+    (10, "6c", "an approval in this run vouches; so does a standing rule"),
+    (11, "7 readers", "the receiver is among the readers"),
+    (12, "7 brake", "five sends in a run"),
+    (13, "get", "a URL is quoted, not composed"),
+    (14, "steering", "steering places are not files like others"),
+    (15, "ceiling", "what lies below a process's ceiling is invisible to it"),
+    (16, "answer", "who hears what the other side answered has seen it"),
+];
 
 impl Rule {
     /// The rule as people cite it.
@@ -76,10 +124,20 @@ impl Rule {
             Self::Unvouched => "rule 6",
             Self::OperatorsWords => "rule 6a",
             Self::ApprovedBefore => "rule 6c",
-            Self::External => "rule 7",
+            Self::External => "rule 6",
             Self::SteeringPlace => "steering place",
             Self::InDoubt => "in doubt",
-            Self::RuleLacking => "rule 6 is lacking",
+            Self::RuleLacking => "a rule is lacking",
+            Self::Manual => "autonomy: manual",
+            Self::Autonomous => "autonomy: autonomous",
+            Self::AccountData => "rule 3",
+            Self::Money | Self::MoneyVouched => "rule 4",
+            Self::Directory => "rule 6b",
+            Self::Standing => "rule 6c",
+            Self::Payload | Self::Readers | Self::Brake => "rule 7",
+            Self::Quoted | Self::Composed => "the GET rule",
+            Self::Question => "question",
+            Self::Endorse => "endorsement",
         }
     }
 
@@ -92,10 +150,26 @@ impl Rule {
             Self::Unvouched => "external text had a part in it, and nobody vouched for where it goes",
             Self::OperatorsWords => "the operator's own words name where it goes",
             Self::ApprovedBefore => "the operator approved this receiver in this run",
-            Self::External => "external text had a part in it",
+            Self::External => "external text had a part in it, and nothing says where it goes",
             Self::SteeringPlace => "external text would steer agents or tools from there",
             Self::InDoubt => "a crash left it open whether it happened",
             Self::RuleLacking => "this workspace was made without the rule that would hold it",
+            Self::Manual => "every effect asks",
+            Self::Autonomous => "it can be taken back",
+            Self::AccountData => {
+                "it changes account data, and not every value of it is in the operator's words"
+            }
+            Self::Money => "it moves money, and the payee or the amount is not vouched for",
+            Self::MoneyVouched => "the payee is vouched for, and the amount is in words or within the limit",
+            Self::Directory => "the operator's own directory names where it goes",
+            Self::Standing => "a standing rule of the operator names where it goes",
+            Self::Payload => "external text had a part in it, and it holds a link, an attachment or markup",
+            Self::Readers => "whoever it goes to is not among the readers of what had a part in it",
+            Self::Brake => "five such sends have gone out in this run already",
+            Self::Quoted => "the whole URL was quoted from one thing that was read",
+            Self::Composed => "external text had a part in it, and the URL was composed",
+            Self::Question => "an answer is wanted",
+            Self::Endorse => "the operator is asked to vouch for it",
         }
     }
 }
@@ -289,6 +363,10 @@ pub enum Entry {
         standing: Option<Content>,
         /// Money that was asked for this run; it can only lower.
         budget: Option<Nano>,
+        /// What lies below it is invisible to the process.
+        #[musli(default)]
+        #[serde(default)]
+        ceiling: Integrity,
     },
     /// A capability was derived.
     Granted {
@@ -464,6 +542,14 @@ pub enum Entry {
         expires: Micros,
         /// The bytes that a held write would put there.
         content: Option<Content>,
+        /// The first proposal of the same process, step and kind: one prompt for all of them.
+        #[musli(default)]
+        #[serde(default)]
+        group: Option<ProposalId>,
+        /// The step of the turn that asked; 0 for a client.
+        #[musli(default)]
+        #[serde(default)]
+        step: u32,
     },
     /// An operator decided.
     Decided {
@@ -497,6 +583,10 @@ pub enum Entry {
         proposal: Option<ProposalId>,
         /// Reserved.
         reserved: Amounts,
+        /// Money that it moves at its mount.
+        #[musli(default)]
+        #[serde(default)]
+        moves: Nano,
     },
     /// It is handed to the driver now.
     Dispatched {
@@ -626,6 +716,15 @@ pub enum Entry {
         /// Which.
         versions: Vec<VersionId>,
     },
+    /// An endorsing channel let so much through in this run.
+    Endorsed {
+        /// Which run.
+        run: Pid,
+        /// Bits of choice.
+        bits: u32,
+    },
+    /// This is a copy from here on: what was approved in the original vouches for nothing.
+    Forked,
 }
 
 impl Entry {
@@ -676,6 +775,8 @@ impl Entry {
             Self::Purged { .. } => "purged",
             Self::RetainSet { .. } => "retain",
             Self::Thinned { .. } => "thinned",
+            Self::Endorsed { .. } => "endorsed",
+            Self::Forked => "forked",
         }
     }
 }

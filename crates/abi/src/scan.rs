@@ -1,6 +1,6 @@
 //! The one scanner of text that rules depend on: whole tokens, compared as a person would read them.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use unicode_normalization::UnicodeNormalization;
 
 /// NFKC and lower case: so that a full-width or upper-case form of a word is the same word.
@@ -8,25 +8,56 @@ pub fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
+/// Whether nobody sees the character, or it changes how others are seen: zero width, fillers, directions,
+/// variation selectors, tags.
+pub fn is_hidden(c: char) -> bool {
+    matches!(u32::from(c),
+        0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x3164 | 0xFFA0 | 0xFEFF
+            | 0x2028 | 0x2029 | 0x180B..=0x180F | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F
+            | 0xFE00..=0xFE0F | 0xFFF0..=0xFFFB | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+}
+
 /// Whether `literal` stands in `text` as a whole token: not inside a longer word, address or host name.
 pub fn has_token(text: &str, literal: &str) -> bool {
-    let (text, literal) = (fold(text), fold(literal));
-    let literal = literal.trim();
-    if literal.is_empty() {
-        return false;
+    Folded::of(text).has_token(literal)
+}
+
+/// A text folded once, to look for many tokens in it.
+pub struct Folded(String);
+
+impl Folded {
+    /// Of this text.
+    pub fn of(text: &str) -> Self {
+        Self(fold(text))
     }
-    text.match_indices(literal).any(|(at, found)| {
-        let before = text.get(..at).and_then(|part| part.chars().next_back());
-        let mut after = text.get(at + found.len()..).unwrap_or("").chars();
-        let free_before = before.is_none_or(|c| !continues(c) && !leads(c));
-        // A full stop at the end of a sentence ends a token; followed by more of a word it does not.
-        let free_after = match after.next() {
-            None => true,
-            Some('.' | '-' | '\'') => after.next().is_none_or(|c| !continues(c)),
-            Some(c) => !continues(c),
-        };
-        free_before && free_after
-    })
+
+    /// Whether the literal stands in it as a whole token.
+    pub fn has_token(&self, literal: &str) -> bool {
+        let (text, literal) = (self.0.as_str(), fold(literal));
+        let literal = literal.trim();
+        if literal.is_empty() {
+            return false;
+        }
+        text.match_indices(literal).any(|(at, found)| {
+            let before = text.get(..at).and_then(|part| part.chars().next_back());
+            let mut after = text.get(at + found.len()..).unwrap_or("").chars();
+            let free_before = before.is_none_or(|c| !continues(c) && !leads(c));
+            // A full stop at the end of a sentence ends a token; followed by more of a word it does not.
+            let free_after = match after.next() {
+                None => true,
+                Some('.' | '-' | '\'') => after.next().is_none_or(|c| !continues(c)),
+                Some(c) => !continues(c),
+            };
+            free_before && free_after
+        })
+    }
+
+    /// Whether a whole URL stands in it: a token that no path, query or fragment makes longer.
+    pub fn has_url(&self, url: &str) -> bool {
+        let url = fold(url);
+        let url = url.trim();
+        !url.is_empty() && pieces(&self.0).any(|piece| piece == url)
+    }
 }
 
 /// Characters that make a token go on: those of words, addresses and host names.
@@ -40,12 +71,61 @@ fn leads(c: char) -> bool {
     "!#$&'*/=?^`{|}~".contains(c)
 }
 
-/// Whether the text holds something that a reader's program may fetch, or that leads elsewhere: an address of
-/// the web, markup, a data or script scheme. Rather too often than too rarely: what it finds is only asked
-/// about.
-pub fn may_lead_elsewhere(text: &str) -> bool {
+/// Every address of the web in a text, folded, as a reader's program would find it: with a scheme, with
+/// `www.`, or a bare host name. Rather too many than too few: what it finds has to be vouched for.
+pub fn links(text: &str) -> Vec<String> {
+    // What nobody sees does not part a name: a reader's program drops it.
+    let text: String = fold(text).chars().filter(|c| !is_hidden(*c)).collect();
+    pieces(&text).filter(|piece| is_link(piece)).map(String::from).collect()
+}
+
+/// Whether the text holds markup by which a reader's program may fetch or run something: a tag, a Markdown
+/// link or image, a data or script scheme. A plain link is not markup.
+pub fn has_markup(text: &str) -> bool {
     let text = fold(text);
-    ["://", "www.", "](", "<", "data:", "javascript:", "mailto:"].iter().any(|sign| text.contains(sign))
+    let signs = ["](", "][", "data:", "javascript:", "vbscript:", "&#", "\\u{"];
+    let tag = |(at, _): (usize, &str)| {
+        let next = text.get(at + 1..).and_then(|rest| rest.chars().next());
+        next.is_some_and(|c| c.is_alphabetic() || "/!?".contains(c))
+    };
+    signs.iter().any(|sign| text.contains(sign)) || text.match_indices('<').any(tag)
+}
+
+/// What stands between white space, quotes and brackets, without the marks that end a sentence. A dot is a
+/// dot in every script that has one (UTS 46).
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| c.is_whitespace() || c.is_control() || "<>()[]{}\"'`,;|\\“”‘’«»".contains(c);
+    text.split(ends)
+        .map(|piece| piece.trim_matches(|c| ".:!?*_~…".contains(c)))
+        .filter(|piece| !piece.is_empty())
+}
+
+/// Endings of file names that are no top-level domain.
+const FILE_ENDINGS: [&str; 14] =
+    ["csv", "docx", "eml", "html", "jpeg", "jpg", "json", "odt", "pdf", "png", "pptx", "txt", "xlsx", "yaml"];
+
+fn is_link(piece: &str) -> bool {
+    if piece.contains("://") || piece.starts_with("//") || piece.starts_with("www.") {
+        return true;
+    }
+    if ["mailto:", "tel:", "data:", "javascript:"].iter().any(|scheme| piece.starts_with(scheme)) {
+        return true;
+    }
+    let end = piece.find(['/', '?', '#', ':']).unwrap_or(piece.len());
+    let (host, rest) = piece.split_at(end);
+    // An address of mail is no link; with a path behind it, it may be.
+    if host.contains('@') {
+        return !rest.is_empty() && !rest.starts_with(':');
+    }
+    let dot = |c| matches!(c, '.' | '。' | '｡');
+    let labels = host.split(dot).count();
+    let last = host.rsplit(dot).next().unwrap_or("");
+    let whole = host
+        .split(dot)
+        .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'));
+    let named = last.chars().count() >= 2 && last.chars().any(char::is_alphabetic);
+    let numbered = labels == 4 && host.split(dot).all(|label| label.chars().all(|c| c.is_ascii_digit()));
+    labels > 1 && whole && (numbered || (named && !FILE_ENDINGS.contains(&last)))
 }
 
 /// Whether `literal` stands anywhere in the text, by bytes.
@@ -58,16 +138,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leads_elsewhere_is_seen() {
+    fn links_are_seen() {
+        let rows: [(&str, &[&str]); 16] = [
+            ("Thank you, see you on Monday.", &[]),
+            ("It is 3.50 at 10 a.m., e.g. with v1.2", &[]),
+            ("write to anna@tiles.example", &[]),
+            ("see minutes.docx and a.b.pdf", &[]),
+            ("https://x.example/?q=secret", &["https://x.example/?q=secret"]),
+            ("ＨＴＴＰ：／／x.example", &["http://x.example"]),
+            ("(//x.example/i.png)", &["//x.example/i.png"]),
+            ("WWW.x.example", &["www.x.example"]),
+            ("go to evil.com/a?b=c.", &["evil.com/a?b=c"]),
+            ("go to evil.com.", &["evil.com"]),
+            ("evil。com", &["evil。com"]),
+            ("10.0.0.1/x", &["10.0.0.1/x"]),
+            ("user@evil.com/x", &["user@evil.com/x"]),
+            ("mailto:a@b.example", &["mailto:a@b.example"]),
+            ("\u{200b}www.evil.com and evil\u{200b}.com", &["www.evil.com", "evil.com"]),
+            ("пример.рф", &["пример.рф"]),
+        ];
+        for (text, want) in rows {
+            assert_eq!(links(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn markup_is_seen() {
         for (text, want) in [
-            ("Thank you, see you on Monday.", false),
-            ("3 < 4 is so", true),
-            ("https://x.example/?q=secret", true),
-            ("ＨＴＴＰ：／／x.example", true),
-            ("![i](//x.example/i.png)", true),
-            ("WWW.x.example", true),
+            ("3 < 4 is so, and I <3 it", false),
+            ("<img src=x>", true),
+            ("a </b", true),
+            ("![i](x)", true),
+            ("[i][x]", true),
+            ("&#x68;", true),
+            ("DATA:text/html", true),
+            ("plain", false),
         ] {
-            assert_eq!(may_lead_elsewhere(text), want, "{text:?}");
+            assert_eq!(has_markup(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_quoted_whole_or_not_at_all() {
+        let text = Folded::of("Look at https://x.example/a?b=1, (www.y.example) and z.example/long/path.");
+        for (url, want) in [
+            ("https://x.example/a?b=1", true),
+            ("HTTPS://x.example/a?b=1", true),
+            ("https://x.example/a", false),
+            ("https://x.example/a?b=12", false),
+            ("x.example", false),
+            ("www.y.example", true),
+            ("z.example/long/path", true),
+            ("z.example/long", false),
+            ("", false),
+        ] {
+            assert_eq!(text.has_url(url), want, "{url:?}");
         }
     }
 

@@ -215,16 +215,7 @@ impl Args {
         let query = self.string("query")?.unwrap_or_default();
         Query::parse(&query)?;
         let path = if self.map.contains_key("path") { Some(self.path("path")?) } else { None };
-        let label = match self.string("label")?.as_deref() {
-            None => None,
-            Some("system") => Some(Integrity::System),
-            Some("operator") => Some(Integrity::Operator),
-            Some("workspace") => Some(Integrity::Workspace),
-            Some("external") => Some(Integrity::External),
-            Some(_) => {
-                return Err(Error::invalid("label", "label is system, operator, workspace or external"));
-            }
-        };
+        let label = self.integrity("label")?;
         let author = self.string("author")?;
         let (since, until) = (self.number("since_us")?, self.number("until_us")?);
         let at = self.at()?;
@@ -329,7 +320,11 @@ impl Args {
             Some(_) => return Err(Error::invalid("post", "post is a list of at most 8 postconditions")),
         };
         let budget = self.string("budget")?.map(|text| text.parse()).transpose()?;
-        Ok(Call::Spawn { agent: self.name("agent")?, text: self.text()?, post, budget })
+        let ceiling = self.integrity("ceiling")?.unwrap_or_default();
+        if ceiling == Integrity::System {
+            return Err(Error::invalid("ceiling", "ceiling is external, workspace or operator"));
+        }
+        Ok(Call::Spawn { agent: self.name("agent")?, text: self.text()?, post, budget, ceiling })
     }
 
     fn wait(&mut self) -> Result<Call, Error> {
@@ -359,10 +354,30 @@ impl Args {
         let ruling = match self.string("verdict")?.as_deref() {
             Some("approve") => Ruling::Approve,
             Some("reject") => Ruling::Reject,
-            _ => return Err(Error::invalid("verdict", "verdict is approve or reject")),
+            Some("answer") => Ruling::Answer,
+            _ => return Err(Error::invalid("verdict", "verdict is approve, reject or answer")),
         };
         let reason = if self.map.contains_key("reason") { Some(self.blob("reason")?) } else { None };
-        Ok(Call::Decide { proposal: ProposalId(self.must("proposal")?), ruling, reason })
+        if reason.is_some_and(|reason| reason.bytes > limits::ARGUMENT_BYTES_MAX) {
+            return Err(
+                Error::new(crate::Code::TooLarge, "the reason is larger than 64 KiB").argument("reason")
+            );
+        }
+        let digest = self.string("digest")?;
+        let digest = digest.map(|digest| digest.parse()).transpose();
+        let digest = digest.map_err(|()| Error::invalid("digest", "digest is 64 hexadecimal digits"))?;
+        Ok(Call::Decide { proposal: ProposalId(self.must("proposal")?), ruling, reason, digest })
+    }
+
+    fn integrity(&mut self, key: &str) -> Result<Option<Integrity>, Error> {
+        match self.string(key)?.as_deref() {
+            None => Ok(None),
+            Some("system") => Ok(Some(Integrity::System)),
+            Some("operator") => Ok(Some(Integrity::Operator)),
+            Some("workspace") => Ok(Some(Integrity::Workspace)),
+            Some("external") => Ok(Some(Integrity::External)),
+            Some(_) => Err(Error::invalid(key, format!("{key} is system, operator, workspace or external"))),
+        }
     }
 
     fn text(&mut self) -> Result<Text, Error> {

@@ -9,11 +9,14 @@
 
 use crate::{Delivery, Mount, check, shown, single};
 use abi::event::Probed;
-use abi::manifest::{Class, Kind, Manifest, Recovery};
+use abi::label::{Integrity, Readers};
+use abi::manifest::{Audience, Brings, Class, Kind, Manifest, Recovery};
+use abi::path::{Pattern, TreePath};
 use abi::{Code, Content, EffectId, Error, call::Fields};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 mod compose;
@@ -23,10 +26,18 @@ const RECEIVERS_MAX: usize = 100;
 /// Bytes of an existing file that are read to find its Message-ID, which stands in its first lines.
 const HEAD_BYTES: u64 = 4096;
 
+/// The operator's own contacts: a file in the directory, delivered as it is. An address that stands in it as
+/// a whole word is one the operator deals with.
+const CONTACTS: &str = "/contacts.txt";
+/// How a mail is shown to who decides; the rest stands below it.
+const TEMPLATE: &str = "Send a mail to {to}\nSubject: {subject}\n";
+
 /// The driver.
 pub struct Outbox {
     directory: PathBuf,
     sender: String,
+    /// The contacts that the tree has.
+    contacts: Mutex<Option<Vec<u8>>>,
 }
 
 /// What is to be sent, checked.
@@ -49,7 +60,12 @@ impl Outbox {
             let message = format!("cannot make {}: {error}", directory.display());
             Error::new(Code::Unavailable, message).argument("argument")
         })?;
-        Ok(Self { directory: directory.to_owned(), sender: format!("{name}@outbox.invalid") })
+        let (directory, sender) = (directory.to_owned(), format!("{name}@outbox.invalid"));
+        Ok(Self { directory, sender, contacts: Mutex::new(None) })
+    }
+
+    fn contacts(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.contacts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn file(&self, effect: &EffectId) -> PathBuf {
@@ -154,20 +170,45 @@ impl Mount for Outbox {
     fn manifest(&self) -> Manifest {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let send = Kind {
-            name: "mail.send".to_owned(),
-            class: Class::ExternalIrreversible,
             steering: names(&["to", "cc", "bcc"]),
             payload: names(&["subject", "body"]),
-            recovery: Recovery::Probe,
+            audience: Audience::Named(names(&["to", "cc", "bcc"])),
+            // It answers with a Message-ID that this driver made.
+            answer: Some(Integrity::Workspace),
+            template: TEMPLATE.to_owned(),
+            ..Kind::new("mail.send", Class::ExternalIrreversible, Recovery::Probe)
         };
-        Manifest { kinds: vec![send] }
+        let directory = |pattern| Brings {
+            pattern,
+            integrity: Integrity::Workspace,
+            readers: Readers::Any,
+            directory: true,
+        };
+        let brings = Pattern::parse(CONTACTS).map(directory).into_iter().collect();
+        Manifest { kinds: vec![send], brings, open: false }
     }
 
     fn poll(&self) -> Result<Vec<Delivery>, String> {
-        Ok(Vec::new())
+        let mut bytes = Vec::new();
+        let file = self.directory.join(CONTACTS.trim_start_matches('/'));
+        match File::open(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(format!("{}: {error}", file.display())),
+            Ok(file) => file
+                .take(abi::limits::BLOB_INLINE_BYTES_MAX + 1)
+                .read_to_end(&mut bytes)
+                .map_err(|error| error.to_string())?,
+        };
+        if self.contacts().as_ref() == Some(&bytes) {
+            return Ok(Vec::new());
+        }
+        let path = TreePath::parse(CONTACTS).map_err(|error| error.message)?;
+        Ok(vec![Delivery { key: CONTACTS.to_owned(), path, bytes }])
     }
 
-    fn accept(&self, _: &Delivery) {}
+    fn accept(&self, delivery: &Delivery) {
+        *self.contacts() = Some(delivery.bytes.clone());
+    }
 
     fn send(&self, effect: &EffectId, kind: &str, fields: &Fields) -> Result<Vec<u8>, String> {
         check(&self.manifest(), kind, fields)?;

@@ -12,8 +12,8 @@
 
 use crate::{Delivery, Mount, check, single};
 use abi::event::Probed;
-use abi::manifest::{Class, Kind, Manifest, Recovery};
-use abi::{EffectId, call::Fields, path::TreePath};
+use abi::manifest::{Audience, Class, Kind, Manifest, Recovery};
+use abi::{EffectId, call::Fields, label::Integrity, path::TreePath};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -55,14 +55,16 @@ impl Mount for Ram {
     fn manifest(&self) -> Manifest {
         // Reversible: only the operator sees it and `ram.remove` takes it back. Repeat: put twice is put
         // once. No steering arguments: nothing here reaches anybody else.
-        let kind = |name: &str, payload: &[&str]| Kind {
-            name: name.to_owned(),
-            class: Class::Reversible,
-            steering: Vec::new(),
+        let kind = |name: &str, payload: &[&str], undo: &str| Kind {
             payload: payload.iter().map(|name| (*name).to_owned()).collect(),
-            recovery: Recovery::Repeat,
+            undo: Some(undo.to_owned()),
+            audience: Audience::Operator,
+            answer: Some(Integrity::Workspace),
+            ..Kind::new(name, Class::Reversible, Recovery::Repeat)
         };
-        Manifest { kinds: vec![kind("ram.put", &["name", "text"]), kind("ram.remove", &["name"])] }
+        let put = kind("ram.put", &["name", "text"], "ram.remove");
+        let kinds = vec![put, kind("ram.remove", &["name"], "ram.put")];
+        Manifest { kinds, ..Manifest::default() }
     }
 
     fn poll(&self) -> Result<Vec<Delivery>, String> {

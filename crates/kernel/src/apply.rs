@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    progress,
+    progress, sink,
     state::{
         Account, EffectRow, Ended, Loaded, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
         ROOT_ACCOUNT, Ruled, Run, Stage, State, Timer, Turn,
@@ -15,7 +15,7 @@ use abi::{
     call::{Lane, Ruling},
     effect::{Item, Role},
     limits,
-    money::Amounts,
+    money::{Amounts, Nano},
     record::{Entry, Exit, Record, Seen, TimerFor},
     tree::Keep,
 };
@@ -40,6 +40,12 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::Stalled { .. }
         | Entry::Purged { .. }
         | Entry::Thinned { .. } => {}
+        Entry::Endorsed { run, bits } => {
+            if let Some(run) = state.runs.get_mut(run) {
+                run.bits = run.bits.saturating_add(*bits);
+            }
+        }
+        Entry::Forked => state.runs.values_mut().for_each(|run| run.approved.clear()),
         Entry::RetainSet { rule } => {
             state.retain.retain(|old| old.pattern != rule.pattern);
             if rule.keep != Keep::All {
@@ -134,7 +140,10 @@ fn workspace(state: &mut State, body: &Entry) {
         }
         Entry::Mounted { mount, driver, argument, manifest } => {
             let (driver, argument) = (driver.clone(), argument.clone());
-            state.mounts.insert(mount.clone(), Mount { driver, argument, manifest: manifest.clone() });
+            let before = state.mounts.get(mount).map(|row| (row.moved, row.moved_day));
+            let (moved, moved_day) = before.unwrap_or_default();
+            let row = Mount { driver, argument, manifest: manifest.clone(), moved, moved_day };
+            state.mounts.insert(mount.clone(), row);
         }
         Entry::Unmounted { mount } => {
             state.mounts.remove(mount);
@@ -293,6 +302,7 @@ fn spawned(state: &mut State, record: &Record) {
         lane,
         standing,
         budget,
+        ceiling,
         ..
     } = &record.body
     else {
@@ -314,7 +324,7 @@ fn spawned(state: &mut State, record: &Record) {
         phase: Phase::Ready,
     };
     if run == pid {
-        let row = Run { task: *task, own_words: *own_words, approved: BTreeSet::new() };
+        let row = Run { task: *task, own_words: *own_words, approved: BTreeSet::new(), sends: 0, bits: 0 };
         state.runs.insert(*run, row);
     }
     let process = Process {
@@ -337,6 +347,7 @@ fn spawned(state: &mut State, record: &Record) {
         progress: Progress::default(),
         budget: *budget,
         seen: BTreeMap::new(),
+        ceiling: *ceiling,
     };
     state.processes.insert(*pid, process);
 }
@@ -353,7 +364,8 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
             *row = heir;
         }
     }
-    let own_words = state.runs.get(&process.run).is_some_and(|run| run.own_words);
+    // Only at the root of the run is the task what the operator said; a child's is what an agent made of it.
+    let own_words = process.run == pid && state.runs.get(&process.run).is_some_and(|run| run.own_words);
     let ended = Ended {
         parent: process.parent,
         run: process.run,
@@ -372,6 +384,7 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         post: process.post,
         task_label: process.label,
         budget: process.budget,
+        ceiling: process.ceiling,
     };
     state.ended.insert(pid, ended);
     // The oldest goes; never this one, whatever its id: who waits for it has yet to be told.
@@ -532,6 +545,8 @@ fn proposal(state: &mut State, record: &Record) {
             steering,
             expires,
             content,
+            group,
+            step,
         } => {
             state.next.proposal = state.next.proposal.max(*proposal);
             let process = state.processes.get(&record.pid);
@@ -552,6 +567,8 @@ fn proposal(state: &mut State, record: &Record) {
                 expires: *expires,
                 made: record.seq,
                 content: *content,
+                group: *group,
+                step: *step,
             };
             state.proposals.insert(*proposal, row);
         }
@@ -559,6 +576,7 @@ fn proposal(state: &mut State, record: &Record) {
             let ruled = match ruling {
                 Ruling::Approve => Ruled::Approved,
                 Ruling::Reject => Ruled::Rejected,
+                Ruling::Answer => Ruled::Answered,
             };
             close_proposal(state, *proposal, ruled);
         }
@@ -588,7 +606,7 @@ fn close_proposal(state: &mut State, id: ProposalId, ruled: Ruled) {
 
 fn effect(state: &mut State, record: &Record) {
     match &record.body {
-        Entry::Intended { effect, mount, kind, args, recovery, proposal, reserved, .. } => {
+        Entry::Intended { effect, mount, kind, args, recovery, proposal, reserved, rule, moves } => {
             let account = state.processes.get(&record.pid).map_or(ROOT_ACCOUNT, |process| process.account);
             let row = EffectRow {
                 pid: record.pid,
@@ -601,7 +619,15 @@ fn effect(state: &mut State, record: &Record) {
                 reserved: *reserved,
                 proposal: *proposal,
                 seq: record.seq,
+                moves: *moves,
             };
+            if proposal.is_none() && sink::counts(*rule) {
+                let run = state.processes.get(&record.pid).map(|process| process.run);
+                if let Some(run) = run.and_then(|run| state.runs.get_mut(&run)) {
+                    run.sends = run.sends.saturating_add(1);
+                }
+            }
+            moved(state, &row, 1);
             state.effects.insert(*effect, row);
             reserve(state, account, reserved);
         }
@@ -612,6 +638,9 @@ fn effect(state: &mut State, record: &Record) {
         }
         Entry::EffectEnded { effect, done, .. } => {
             let Some(row) = state.effects.remove(effect) else { return };
+            if !done {
+                moved(state, &row, -1);
+            }
             let charged = if *done { row.reserved } else { Amounts::default() };
             settle(state, row.account, &row.reserved, &charged);
         }
@@ -625,6 +654,17 @@ fn effect(state: &mut State, record: &Record) {
         }
         _ => {}
     }
+}
+
+/// Money moves at a mount, or has not moved after all.
+fn moved(state: &mut State, row: &EffectRow, sign: i64) {
+    let day = state.at / UTC_DAY_US;
+    let Some(mount) = state.mounts.get_mut(&row.mount).filter(|_| row.moves != Nano(0)) else { return };
+    if mount.moved_day != day {
+        mount.moved_day = day;
+        mount.moved = Nano(0);
+    }
+    mount.moved = Nano(mount.moved.0.saturating_add(row.moves.0.saturating_mul(sign)).max(0));
 }
 
 /// Every account from this one to the root. An account that is gone (its process ended) counts at the root.

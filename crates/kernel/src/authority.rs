@@ -200,6 +200,15 @@ impl Kernel {
         proposal.paths.iter().try_for_each(may)
     }
 
+    /// Whether an effect that was decided may still leave. Of a process that ended nothing is held any more:
+    /// what it left behind was decided while it lived.
+    pub(crate) fn may_send(&self, row: &crate::state::EffectRow, at: Micros) -> Result<(), Error> {
+        if !self.state.processes.contains_key(&row.pid) {
+            return Ok(());
+        }
+        self.allow(row.pid, Want::Effect(&row.mount, &row.kind), Rights::ASK, at)
+    }
+
     /// What policy says of this agent: rows for its name and for `*`.
     pub(crate) fn policy_rows(&self, agent: &str) -> impl Iterator<Item = &PolicyRow> {
         let rows = self.state.policy.iter().flat_map(|loaded| &loaded.policy.rows);
@@ -271,7 +280,8 @@ impl Kernel {
         let holds = |cap: &Cap| reads(&cap.grant).filter(|_| cap.grant.expires.is_none_or(|end| at < end));
         let agent = self.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
         let denied = self.policy_rows(agent).flat_map(|row| &row.deny).filter_map(reads);
-        View { shown: self.caps_of(pid).filter_map(holds).collect(), denied: denied.collect() }
+        let below = self.below(pid);
+        View { shown: self.caps_of(pid).filter_map(holds).collect(), denied: denied.collect(), below }
     }
 }
 
@@ -340,7 +350,7 @@ impl Step<'_> {
         let rows = self.state().proposals.iter();
         let gone: Vec<_> = rows.filter(|(_, row)| lost(self.kernel, row)).map(|(id, _)| *id).collect();
         for proposal in gone {
-            self.close_proposal(proposal, Entry::Lapsed { proposal });
+            self.close_proposal(proposal, Entry::Lapsed { proposal }, None);
         }
     }
 }

@@ -7,8 +7,8 @@
 use crate::{
     Kernel,
     authority::Want,
-    conflict, effect,
-    sink::{self, Verdict},
+    conflict, proposal,
+    sink::Verdict,
     step::{Found, Step},
     undo,
 };
@@ -257,7 +257,7 @@ fn asks<'a>(
     if step.approved.is_none() && paths.clone().any(by_policy) {
         return Some(Rule::AskedByPolicy);
     }
-    match sink::of_write(label, paths) {
+    match step.kernel.sink_of_write(label, paths) {
         Verdict::Ask(rule) if step.approved.is_none() => Some(rule),
         Verdict::Ask(_) | Verdict::Apply(_) => None,
     }
@@ -332,7 +332,7 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
             call.clone()
         };
         let bytes = (node != Node::Dir).then_some(content);
-        return effect::hold_call(step, pid, &held, (rule, label), (path, bytes));
+        return proposal::hold_call(step, pid, &held, (rule, label), (path, bytes));
     }
     let label = step.intern(&label);
     let draft = Draft { pid, path, node, content, mode, label, message: *message };
@@ -392,6 +392,23 @@ fn new_content(
         },
         Write::Resolve { .. } | Write::Begin => Err(Facts::mismatch()),
     }
+}
+
+/// The same file again, as a version that bears another label: an endorsement.
+pub fn relabel(step: &mut Step<'_>, path: &TreePath, place: &Place, label: &Label) -> Result<Answer, Error> {
+    let Some(head) = &place.head else { return Err(Facts::mismatch()) };
+    let dir = place.dirs.last().copied().unwrap_or(abi::ROOT);
+    let label = step.intern(label);
+    if label == head.label {
+        return Ok(Answer::Same { version: head.id, unchanged: true });
+    }
+    let Version { node, content, mode, .. } = *head;
+    let draft = Draft { pid: WORKSPACE, path, node, content, mode, label, message: None };
+    let mut row = change(step, &draft, head.file, dir);
+    row.parents = vec![head.id];
+    let version = row.version;
+    let operation = wrote(step, vec![row], None, None);
+    Ok(Answer::Wrote { operation, version, path: path.clone() })
 }
 
 /// Puts the draft in place: a new head, the same one, or a diverged version.
@@ -625,10 +642,12 @@ pub fn plan_arrival(kernel: &Kernel, mount: &str, path: &TreePath) -> Result<Vec
 
 /// A mount delivered a file: external, with the mount as its source. The same bytes again change nothing.
 pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Content, facts: Facts) {
+    let inside = path;
     let (Facts::Found(facts), Ok(path)) = (facts, delivered(mount, path)) else { return };
     let Ok(place) = Found::of(facts).place() else { return };
     step.act_as(WORKSPACE, format!("mount:{mount}"));
-    let label = step.intern(&Label::new(Integrity::External, format!("mount:{mount}")));
+    let label = delivered_label(step, mount, inside);
+    let label = step.intern(&label);
     let draft = Draft {
         pid: WORKSPACE,
         path: &path,
@@ -641,6 +660,14 @@ pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Conte
     if let Err(error) = fits(&content).and_then(|()| put(step, &draft, place, (None, None)).map(|_| ())) {
         step.alarm(format!("{mount} delivered {path}, which could not be kept: {error}"));
     }
+}
+
+/// The label of what a mount delivers: as its manifest says, external where that says nothing.
+fn delivered_label(step: &Step<'_>, mount: &str, inside: &TreePath) -> Label {
+    let row = step.state().mounts.get(mount).and_then(|row| row.manifest.brings(inside.as_str()));
+    let integrity = row.map(|row| row.integrity).unwrap_or_default().min(Integrity::Workspace);
+    let readers = row.map(|row| row.readers.clone()).unwrap_or_default();
+    Label { readers, ..Label::new(integrity, format!("mount:{mount}")) }
 }
 
 /// Directories every workspace begins with.

@@ -27,6 +27,16 @@ impl Kernel {
         }
     }
 
+    /// Labels that a process must not see: those below its ceiling.
+    pub(crate) fn below(&self, pid: Pid) -> BTreeSet<LabelId> {
+        let ceiling = self.state.processes.get(&pid).map(|process| process.ceiling).unwrap_or_default();
+        if ceiling == Integrity::External || !self.has(crate::sink::rule::CEILING) {
+            return BTreeSet::new();
+        }
+        let below = |label: &Label| label.integrity < ceiling;
+        self.state.labels.iter().filter(|(_, label)| below(label)).map(|(id, _)| *id).collect()
+    }
+
     /// The label of bytes that come with a call of this caller.
     pub(crate) fn label_of_text(&self, pid: Pid, principal: &str, origin: Origin) -> Label {
         if pid != WORKSPACE {

@@ -11,7 +11,8 @@
 //!
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
 //! street), `authority` and `twin` (who may), `label` and `sink` (what flows where), `account` (how much),
-//! `files`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `effect` (what), `wake` (after a
+//! `files`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `effect`,
+//! `proposal` (what), `wake` (after a
 //! crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
@@ -33,6 +34,7 @@ mod label;
 pub mod plant;
 mod process;
 mod progress;
+mod proposal;
 mod render;
 mod retain;
 mod sink;
@@ -41,10 +43,11 @@ mod step;
 mod turn;
 pub mod twin;
 mod undo;
+mod vouch;
 mod wake;
 
 use abi::{
-    Error, LabelId, Micros, Seq,
+    Error, Hash, LabelId, Micros, Seq,
     effect::Decision,
     event::Event,
     fact::{Facts, Lookup},
@@ -53,6 +56,19 @@ use abi::{
     record::Record,
 };
 use alloc::{string::String, vec::Vec};
+
+/// A mount as it was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// At `/integrations/NAME`.
+    pub name: String,
+    /// By which driver.
+    pub driver: String,
+    /// With which argument.
+    pub argument: String,
+    /// Digest of the manifest it was accepted with.
+    pub pinned: Hash,
+}
 
 /// One workspace's decisions.
 #[derive(Clone, Default)]
@@ -151,11 +167,14 @@ impl Kernel {
     }
 
     /// What is mounted: name, driver, argument.
-    pub fn mounts(&self) -> Vec<(String, String, String)> {
-        let row = |(name, mount): (&String, &state::Mount)| {
-            (name.clone(), mount.driver.clone(), mount.argument.clone())
+    pub fn mounts(&self) -> Vec<Mounted> {
+        let mounted = |(name, mount): (&String, &state::Mount)| Mounted {
+            name: name.clone(),
+            driver: mount.driver.clone(),
+            argument: mount.argument.clone(),
+            pinned: mount.manifest.digest(),
         };
-        self.state.mounts.iter().map(row).collect()
+        self.state.mounts.iter().map(mounted).collect()
     }
 
     /// The random id the workspace was born with.

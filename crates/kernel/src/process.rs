@@ -6,7 +6,7 @@
 use crate::{
     Kernel, account, apply,
     authority::Want,
-    effect,
+    effect, sink,
     state::{Client, Ended, Phase, ROOT_ACCOUNT, State},
     step::{Found, Outcome, Step},
     turn,
@@ -20,6 +20,7 @@ use abi::{
     control::Control,
     effect::{Effect, Item, Role},
     fact::{Fact, Facts, Lookup},
+    label::Integrity,
     limits,
     money::{Nano, Window},
     path::{Pattern, TreePath},
@@ -87,13 +88,16 @@ struct Birth {
     budget: Option<Nano>,
     restarts: u32,
     lane: bool,
+    /// What lies below it is invisible; never lower than the spawner's.
+    ceiling: Integrity,
 }
 
 /// The call `spawn`.
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
-    let Call::Spawn { text, post, budget, .. } = call else { return Err(Facts::mismatch()) };
+    let Call::Spawn { text, post, budget, ceiling, .. } = call else { return Err(Facts::mismatch()) };
     let from = agent_of(facts)?;
-    let birth = birth(step, pid, from, *text, (post.clone(), *budget));
+    let mut birth = birth(step, pid, from, *text, (post.clone(), *budget));
+    birth.ceiling = birth.ceiling.max(*ceiling);
     let (pid, withheld) = spawn(step, birth)?;
     Ok(Answer::Spawned { pid, withheld })
 }
@@ -122,7 +126,8 @@ fn birth(
     let label = step.intern(&label);
     let own_words = parent == WORKSPACE && text.origin.is_own_words();
     let task = text.content;
-    Birth { parent, def, standing, task, label, own_words, post, budget, restarts: 0, lane: false }
+    let ceiling = ceiling_of(step.state(), parent);
+    Birth { parent, def, standing, task, label, own_words, post, budget, restarts: 0, lane: false, ceiling }
 }
 
 /// Makes a process and starts its turn.
@@ -137,6 +142,15 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     let mut label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
     if let Some(standing) = &birth.standing {
         label = label.join(&step.kernel.meaning(standing.label));
+    }
+    if label.integrity < birth.ceiling && step.kernel.has(sink::rule::CEILING) {
+        let (is, ceiling) = (label.integrity.word(), birth.ceiling.word());
+        return Err(Error::new(
+            Code::Denied,
+            format!("its task or its files are {is}, below its ceiling {ceiling}"),
+        )
+        .argument("ceiling")
+        .hint("a task that was made under an external label cannot run above it"));
     }
     let label = step.intern(&label);
     step.emit(Entry::Spawned {
@@ -158,6 +172,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         withheld: withheld.clone(),
         standing: birth.standing.as_ref().map(|version| version.content),
         budget: birth.budget,
+        ceiling: birth.ceiling,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -166,6 +181,11 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     turn::proceed(step, pid);
     step.act_as(as_pid, actor);
     Ok((pid, withheld))
+}
+
+/// What is invisible to a process is so to what it starts.
+fn ceiling_of(state: &State, parent: Pid) -> Integrity {
+    state.processes.get(&parent).map(|process| process.ceiling).unwrap_or_default()
 }
 
 fn room_for_one(state: &State, parent: Pid) -> Result<(), Error> {
@@ -333,7 +353,7 @@ pub fn wait(step: &mut Step<'_>, by: Pid, on: Option<Pid>, proposal: Option<Prop
         }
         let ruled = step.state().ruled.get(&proposal).map(|ruled| ruled.word());
         let dead = || Error::new(Code::Dead, format!("there is no proposal {proposal}")).argument("proposal");
-        return ruled.map(|state| Answer::Ruled { proposal, state }).ok_or_else(dead).into();
+        return ruled.map(|state| Answer::Ruled { proposal, state, answer: None }).ok_or_else(dead).into();
     }
     Outcome::Later(WaitOn::Time)
 }
@@ -574,7 +594,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
     };
     match row.purpose {
         TimerFor::Proposal(proposal) => {
-            step.close_proposal(proposal, Entry::Lapsed { proposal });
+            step.close_proposal(proposal, Entry::Lapsed { proposal }, None);
         }
         TimerFor::Wait(pid) => turn::wait_is_over(step, pid),
         TimerFor::Pause(pid) => turn::pause_is_over(step, pid),
@@ -598,6 +618,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             budget: ended.budget,
             restarts: failed_before(ended.started, ended.at, ended.restarts).saturating_add(1),
             lane: false,
+            ceiling: ended.ceiling,
         };
         spawn(step, birth)
     });
@@ -629,6 +650,7 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
             budget: None,
             restarts: 0,
             lane: true,
+            ceiling: ceiling_of(step.state(), parent),
         };
         spawn(step, birth)
     });

@@ -17,16 +17,20 @@ use abi::{
     fact::{Fact, Facts, Lookup, Query},
     money::{Nano, Resource},
     path::TreePath,
-    record::{Exit, Freeze, WaitOn},
+    record::{Exit, Freeze, RULES, WaitOn},
     tree::Keep,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 use core::fmt::Write as _;
 
+mod question;
+
+pub use question::{escaped, shown};
+
 /// Files of a process.
 const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
 /// Files of a proposal.
-const OF_PROPOSAL: [&str; 2] = ["args", "status"];
+const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
 const OF_SYS: [&str; 12] = [
     "budget",
@@ -146,7 +150,7 @@ pub fn plan(
         found => {
             kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
             match found? {
-                Thing::Proposal(id, "args") => {
+                Thing::Proposal(id, "args" | "shown") => {
                     let row = kernel.state.proposals.get(&id);
                     let blobs = row.into_iter().flat_map(|row| [Some(row.args), row.content]).flatten();
                     Ok(blobs.map(|content| Lookup::Bytes { hash: content.hash }).collect())
@@ -213,11 +217,15 @@ pub fn answer(
         }
         (_, true) => return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it")),
         (Thing::Process(pid, file), false) => of_process(kernel, pid, file, step.at),
-        (Thing::Proposal(id, "args"), false) => {
+        (Thing::Proposal(id, file @ ("args" | "shown")), false) => {
             let bytes = facts.bytes()?;
             let row = kernel.state.proposals.get(&id);
             let content = row.and_then(|row| row.content).map(|_| facts.bytes()).transpose()?;
-            row.map(|row| arguments(row, &bytes, content)).unwrap_or_default()
+            match row {
+                Some(row) if file == "shown" => question::shown(kernel, row, &bytes, content),
+                Some(row) => question::arguments(row, &bytes, content),
+                None => String::new(),
+            }
         }
         (Thing::Proposal(id, _), false) => {
             kernel.state.proposals.get(&id).map(|row| proposal(kernel, id, row)).unwrap_or_default()
@@ -358,71 +366,11 @@ fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal) -> String {
     let _ = writeln!(text, "label {}\nabout {}", kernel.meaning(row.label), escaped(&row.about));
     let _ = writeln!(text, "digest {}\nexpires {}\nmade {}", row.digest, row.expires, row.made);
     let _ = writeln!(text, "effect {}\nargs {}", row.effect, row.args.hash);
+    let first = row.group.unwrap_or(id);
+    let members = crate::proposal::members(kernel, id).len();
+    let _ = writeln!(text, "group {first}\nmembers {members}");
+    let _ = writeln!(text, "group_digest {}", crate::proposal::group_digest(kernel, id));
     text
-}
-
-/// The exact arguments, every field, nothing cut; what is not plainly visible is escaped.
-fn arguments(row: &Proposal, bytes: &[u8], content: Option<Vec<u8>>) -> String {
-    let mut text = String::new();
-    if row.mount.is_empty() {
-        return held_write(bytes, content);
-    }
-    let Ok(fields) = musli::wire::from_slice::<Fields>(bytes) else {
-        return String::from("arguments cannot be read\n");
-    };
-    for (name, values) in fields {
-        for value in values {
-            let _ = writeln!(text, "{name}: {}", escaped(&value));
-        }
-    }
-    text
-}
-
-/// A held write: where, made from which version, and every byte it would put there.
-fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> String {
-    let Ok(Call::Write { path, write, base, .. }) = musli::wire::from_slice::<Call>(bytes) else {
-        return String::from("the held call cannot be read\n");
-    };
-    let what = match write {
-        Write::Whole { mode, .. } => format!("whole file, mode {mode:o}"),
-        Write::Link(_) => String::from("symbolic link to"),
-        Write::Dir => String::from("directory"),
-        Write::Append(_) | Write::Patch { .. } | Write::Restore(_) => String::from("restored"),
-        Write::Resolve { .. } | Write::Begin => String::from("-"),
-    };
-    let base = base.map_or_else(|| String::from("none: nothing stands there"), |base| base.to_string());
-    let mut text = format!("path: {}\nwrite: {what}\nbase: {base}\n", escaped(path.as_str()));
-    if let Some(content) = content {
-        match String::from_utf8(content) {
-            Ok(content) => content.split_inclusive('\n').for_each(|line| {
-                let _ = writeln!(text, "content: {}", escaped(line));
-            }),
-            Err(raw) => {
-                let _ = writeln!(text, "content: {} bytes that are not text", raw.as_bytes().len());
-            }
-        }
-    }
-    text
-}
-
-/// Printable text as it is; controls, bidirectional and zero-width characters, line ends as `\u{…}` or `\n`.
-pub fn escaped(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars() {
-        let hidden = matches!(u32::from(c),
-            0xAD | 0x61C | 0x115F | 0x1160 | 0x3164 | 0xFFA0 | 0xFEFF | 0x2028 | 0x2029
-                | 0x180B..=0x180F | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F
-                | 0xFE00..=0xFE0F | 0xE0000..=0xE007F | 0xE0100..=0xE01EF);
-        match c {
-            '\n' => shown.push_str("\\n"),
-            '\\' => shown.push_str("\\\\"),
-            c if c.is_control() || hidden => {
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => shown.push(c),
-        }
-    }
-    shown
 }
 
 fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
@@ -456,10 +404,12 @@ fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
             };
         }),
         "rules" => {
-            let _ = writeln!(text, "sink rules 1 2 5 6a 6c and the steering places");
-            state.lacks.iter().for_each(|rule| {
-                let _ = writeln!(text, "lacks {rule}");
-            });
+            let dial = state.policy.as_ref().map(|loaded| loaded.policy.autonomy).unwrap_or_default();
+            let _ = writeln!(text, "autonomy {}", dial.word());
+            for (number, word, says) in RULES {
+                let has = if state.has_rule(number) { "rule" } else { "LACKS" };
+                let _ = writeln!(text, "{has} {word}: {says}");
+            }
         }
         "version" => {
             let _ = writeln!(text, "skep {}\nlog format {}", env!("CARGO_PKG_VERSION"), crate::wake::FORMAT);

@@ -1,20 +1,52 @@
 //! The sink table: what may leave, given the label of all that had a part in the decision. First match wins.
 //!
-//! This version holds rules 1, 2, 5, 6a, 6c and the steering places; what it does not know asks, so also a
-//! vouched receiver when the payload could lead a reader elsewhere. A workspace made for a demonstration may
-//! lack rule 6 from its genesis on, so that the rule's worth can be seen.
+//! ```text
+//! 1  no capability: denied · policy says ask, or the dial stands at manual: ask
+//! 2  pure, or undoable and only the operator sees it (and no steering place): apply
+//!    GET: the URL was quoted, not composed: apply
+//! 3  account data: every value in the operator's words, else ask          at any label
+//! 4  money: payee vouched or unchanged, amount in words or in the limit    at any label
+//!    readers: whoever it goes to may see what had a part in it             at any label
+//! 5  label at least workspace: apply 6  external: every steering argument vouched (a words, b directory, c
+//! approval or standing rule), else ask 7  an unvouched link, attachment or markup, or the sixth such send
+//! of the run: ask 8  apply ``` A workspace made for a demonstration or a test may lack rules from its
+//! genesis on, so that the worth of each can be seen: the tests of this table run each rule with and without
+//! it.
 
-use crate::{Kernel, authority::Want};
+use crate::{Kernel, account::UTC_DAY_US, authority::Want, state::Mount, vouch::Vouched};
 use abi::{
-    Content, Error, Hash, Micros, Pid,
+    Code, Error, Hash, Micros, Pid, WORKSPACE,
+    agent::Autonomy,
     call::Fields,
     cap::Rights,
-    label::{Integrity, Label},
-    manifest::{Class, Kind},
+    label::{Integrity, Label, Readers},
+    limits,
+    manifest::{Audience, Class, Kind},
+    money::Nano,
     path::TreePath,
     record::Rule,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
+
+/// Numbers of `abi::record::RULES`.
+pub mod rule {
+    pub const ASK: u8 = 1;
+    pub const UNDOABLE: u8 = 2;
+    pub const ACCOUNT: u8 = 3;
+    pub const MONEY: u8 = 4;
+    pub const TRUSTED: u8 = 5;
+    pub const VOUCHED: u8 = 6;
+    pub const PAYLOAD: u8 = 7;
+    pub const WORDS: u8 = 8;
+    pub const DIRECTORY: u8 = 9;
+    pub const APPROVED: u8 = 10;
+    pub const READERS: u8 = 11;
+    pub const BRAKE: u8 = 12;
+    pub const GET: u8 = 13;
+    pub const STEERING: u8 = 14;
+    pub const CEILING: u8 = 15;
+    pub const ANSWER: u8 = 16;
+}
 
 /// What the table says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,25 +72,28 @@ pub fn is_steering(path: &TreePath) -> bool {
     STEERING_DIRS.iter().any(inside) || path.names().any(|name| STEERING_NAMES.contains(&name))
 }
 
-/// What the table says of a change of the tree: rule 2 unless it is a steering place, then 5, else ask.
-pub fn of_write<'a>(label: &Label, mut paths: impl Iterator<Item = &'a TreePath>) -> Verdict {
-    if !paths.any(is_steering) {
-        return Verdict::Apply(Rule::Undoable);
-    }
-    if label.integrity >= Integrity::Workspace {
-        return Verdict::Apply(Rule::Trusted);
-    }
-    Verdict::Ask(Rule::SteeringPlace)
-}
-
-/// The name under which a steering value counts as approved for a kind.
-pub fn approval(kind: &str, value: &str) -> Hash {
-    Hash::of_fields("approved", &[kind.as_bytes(), abi::scan::fold(value).as_bytes()])
+/// The name under which a steering value counts as approved for a kind of a mount.
+pub fn approval((mount, kind): (&str, &str), value: &str) -> Hash {
+    let value = abi::scan::fold(value);
+    Hash::of_fields("approved", &[mount.as_bytes(), kind.as_bytes(), value.as_bytes()])
 }
 
 /// The values of the arguments that steer.
 pub fn steering_values<'a>(kind: &'a Kind, fields: &'a Fields) -> impl Iterator<Item = &'a String> {
     kind.steering.iter().filter_map(|name| fields.get(name)).flatten()
+}
+
+/// The amount that an effect moves, as it was written.
+pub fn amount_text<'a>(question: &Question<'a>) -> Option<&'a String> {
+    match amounts_of(question)? {
+        [one] => Some(one),
+        _ => None,
+    }
+}
+
+fn amounts_of<'a>(question: &Question<'a>) -> Option<&'a [String]> {
+    let name = question.kind.amount.as_ref()?;
+    question.fields.get(name).map(Vec::as_slice)
 }
 
 /// What is asked of the table.
@@ -70,53 +105,233 @@ pub struct Question<'a> {
     pub at: Micros,
 }
 
+impl Question<'_> {
+    /// Whether only the operator comes to see it.
+    fn is_private(&self) -> bool {
+        match &self.kind.audience {
+            Audience::Operator => true,
+            Audience::Others => false,
+            Audience::Named(_) => self.audience().next().is_none(),
+        }
+    }
+
+    /// Whom it reaches, as far as its arguments say.
+    fn audience(&self) -> impl Iterator<Item = &String> {
+        let names = match &self.kind.audience {
+            Audience::Named(names) => names,
+            Audience::Others | Audience::Operator => &self.kind.steering,
+        };
+        names.iter().filter_map(|name| self.fields.get(name)).flatten()
+    }
+}
+
 impl Kernel {
-    /// The operator's words of the process's run, if the run began with any.
-    pub(crate) fn own_words(&self, pid: Pid) -> Option<Content> {
-        let run = self.state.processes.get(&pid).and_then(|process| self.state.runs.get(&process.run))?;
-        run.own_words.then_some(run.task)
+    /// The table for a change of the tree: rule 2 unless it is a steering place, then 5, else ask.
+    pub(crate) fn sink_of_write<'a>(
+        &self,
+        label: &Label,
+        mut paths: impl Iterator<Item = &'a TreePath>,
+    ) -> Verdict {
+        if !self.state.has_rule(rule::STEERING) || !paths.any(is_steering) {
+            return Verdict::Apply(Rule::Undoable);
+        }
+        if label.integrity >= Integrity::Workspace {
+            return Verdict::Apply(Rule::Trusted);
+        }
+        Verdict::Ask(Rule::SteeringPlace)
     }
 
-    /// Steering values that nobody has approved in this run: those that the operator's words must name.
-    pub(crate) fn unapproved<'a>(&self, question: &Question<'a>) -> Vec<&'a String> {
-        let process = self.state.processes.get(&question.pid);
-        let run = process.and_then(|process| self.state.runs.get(&process.run));
-        let approved =
-            |value: &str| run.is_some_and(|run| run.approved.contains(&approval(&question.kind.name, value)));
-        steering_values(question.kind, question.fields).filter(|value| !approved(value)).collect()
-    }
-
-    /// The table, for an effect. `named` says whether every unapproved steering value stands as a whole token
-    /// in the operator's words.
-    pub(crate) fn sink(&self, question: &Question<'_>, label: &Label, named: bool) -> Result<Verdict, Error> {
+    /// The table, for an effect.
+    pub(crate) fn sink(
+        &self,
+        question: &Question<'_>,
+        label: &Label,
+        vouched: &Vouched,
+    ) -> Result<Verdict, Error> {
         let want = Want::Effect(question.mount, &question.kind.name);
         self.allow(question.pid, want, Rights::ASK, question.at)?;
         let applies = self.allow(question.pid, want, Rights::APPLY, question.at).is_ok();
-        if !applies || self.policy_asks(question.pid, &want, Rights::APPLY) {
+        if !applies || (self.has(rule::ASK) && self.policy_asks(question.pid, &want, Rights::APPLY)) {
             return Ok(Verdict::Ask(Rule::AskedByPolicy));
         }
-        match question.kind.class {
-            Class::Pure | Class::Reversible => return Ok(Verdict::Apply(Rule::Undoable)),
-            Class::ExternalIrreversible => {}
+        let dial = self.autonomy();
+        if dial == Autonomy::Manual && question.pid != WORKSPACE && self.has(rule::ASK) {
+            return Ok(Verdict::Ask(Rule::Manual));
         }
-        if label.integrity >= Integrity::Workspace {
+        let undoable = question.kind.class == Class::Reversible && question.is_private();
+        if self.has(rule::UNDOABLE) && (question.kind.class == Class::Pure || undoable) {
+            return Ok(Verdict::Apply(Rule::Undoable));
+        }
+        if let Some(verdict) = self.always(question, label, vouched)? {
+            return Ok(verdict);
+        }
+        if dial == Autonomy::Autonomous && question.kind.class == Class::Reversible {
+            return Ok(Verdict::Apply(Rule::Autonomous));
+        }
+        if self.has(rule::TRUSTED) && label.integrity >= Integrity::Workspace {
             return Ok(Verdict::Apply(Rule::Trusted));
         }
-        if !self.state.has_rule(6) {
-            return Ok(Verdict::Apply(Rule::RuleLacking));
+        if question.kind.class == Class::Get {
+            return Ok(match (self.has(rule::GET), vouched.quoted) {
+                (true, true) => Verdict::Apply(Rule::Quoted),
+                (true, false) => Verdict::Ask(Rule::Composed),
+                (false, _) => Verdict::Apply(Rule::RuleLacking),
+            });
         }
-        if steering_values(question.kind, question.fields).next().is_none() {
-            return Ok(Verdict::Ask(Rule::External));
+        Ok(self.external(question, vouched))
+    }
+
+    /// Rules 3, 4 and the readers: at any label.
+    fn always(
+        &self,
+        question: &Question<'_>,
+        label: &Label,
+        vouched: &Vouched,
+    ) -> Result<Option<Verdict>, Error> {
+        // Who types at the operator's own connection is the word.
+        if question.pid == WORKSPACE {
+            return Ok(None);
         }
-        let approved = self.unapproved(question).is_empty();
-        if !approved && !named {
-            return Ok(Verdict::Ask(Rule::Unvouched));
+        let in_words = vouched.words.iter().all(|named| *named) && !vouched.words.is_empty();
+        if question.kind.class == Class::Account && self.has(rule::ACCOUNT) && !in_words {
+            return Ok(Some(Verdict::Ask(Rule::AccountData)));
         }
-        // Rule 7 is not built as it will be: whatever in the payload could lead a reader elsewhere asks.
-        let payload = question.kind.payload.iter().filter_map(|name| question.fields.get(name)).flatten();
-        if payload.map(String::as_str).any(abi::scan::may_lead_elsewhere) {
-            return Ok(Verdict::Ask(Rule::External));
+        if question.kind.class == Class::Money
+            && self.has(rule::MONEY)
+            && !(self.payee_stands(vouched) && self.amount_stands(question, vouched))
+        {
+            return Ok(Some(Verdict::Ask(Rule::Money)));
         }
-        Ok(Verdict::Apply(if approved { Rule::ApprovedBefore } else { Rule::OperatorsWords }))
+        if question.kind.class == Class::Get || question.is_private() || !self.has(rule::READERS) {
+            return Ok(None);
+        }
+        let Readers::Only(readers) = &label.readers else { return Ok(None) };
+        if readers.is_empty() {
+            let (kind, mount) = (&question.kind.name, question.mount);
+            let message = format!("{kind} at {mount}: what had a part in it is secret, nobody may read it");
+            return Err(Error::new(Code::Denied, message).hint("start a new task that does not read it"));
+        }
+        let known = |who: &String| {
+            let who = abi::scan::fold(who);
+            readers.iter().any(|reader| abi::scan::fold(reader) == who)
+        };
+        let mut audience = question.audience().peekable();
+        let reaches = audience.peek().is_some() && audience.all(known);
+        Ok((!reaches).then_some(Verdict::Ask(Rule::Readers)))
+    }
+
+    /// Rules 6 to 8: something external had a part in it.
+    fn external(&self, question: &Question<'_>, vouched: &Vouched) -> Verdict {
+        let money = question.kind.class == Class::Money;
+        let voucher = self.voucher(vouched);
+        if self.has(rule::VOUCHED) {
+            match voucher {
+                None => return Verdict::Ask(Rule::Unvouched),
+                // Nothing says where it goes. Money to a payee that does not change was judged before.
+                Some(Rule::External) if !money && !question.is_private() => {
+                    return Verdict::Ask(Rule::External);
+                }
+                Some(_) => {}
+            }
+        }
+        if self.has(rule::PAYLOAD) && vouched.leads_elsewhere {
+            return Verdict::Ask(Rule::Payload);
+        }
+        let process = self.state.processes.get(&question.pid);
+        let run = process.and_then(|process| self.state.runs.get(&process.run));
+        if self.has(rule::BRAKE) && run.is_some_and(|run| run.sends >= limits::SENDS_MAX) {
+            return Verdict::Ask(Rule::Brake);
+        }
+        Verdict::Apply(match voucher {
+            None => Rule::RuleLacking,
+            Some(_) if money => Rule::MoneyVouched,
+            Some(Rule::External) if question.is_private() => Rule::Undoable,
+            Some(Rule::External) => Rule::RuleLacking,
+            Some(rule) => rule,
+        })
+    }
+
+    /// Who vouches for every steering value: the furthest from the operator's words that was needed.
+    /// `External` when there is none to vouch for.
+    fn voucher(&self, vouched: &Vouched) -> Option<Rule> {
+        let mut weakest = Rule::External;
+        for (ix, named) in vouched.words.iter().enumerate() {
+            let has = |row: &[bool], number| self.has(number) && row.get(ix).copied().unwrap_or(false);
+            let rule = if *named && self.has(rule::WORDS) {
+                Rule::OperatorsWords
+            } else if has(&vouched.directory, rule::DIRECTORY) {
+                Rule::Directory
+            } else if has(&vouched.approved, rule::APPROVED) {
+                Rule::ApprovedBefore
+            } else if has(&vouched.standing, rule::APPROVED) {
+                Rule::Standing
+            } else {
+                return None;
+            };
+            weakest = further(weakest, rule);
+        }
+        Some(weakest)
+    }
+
+    /// Money: the payee is vouched for, or none is given and it stays who it is.
+    fn payee_stands(&self, vouched: &Vouched) -> bool {
+        self.voucher(vouched).is_some()
+    }
+
+    /// Money: the amount stands in the operator's words, lies within what may move at the mount today, or is
+    /// not given and stays what it is.
+    fn amount_stands(&self, question: &Question<'_>, vouched: &Vouched) -> bool {
+        let Some(text) = amount_text(question) else { return amounts_of(question).is_none() };
+        if vouched.amount {
+            return true;
+        }
+        let Ok(amount) = text.parse::<Nano>() else { return false };
+        let rows = self.state.policy.iter().flat_map(|loaded| &loaded.policy.money);
+        let most = rows.filter(|row| row.mount == question.mount).map(|row| row.day.0).min().unwrap_or(0);
+        let moved = self.state.mounts.get(question.mount).map_or(0, |mount| mount.moved_on(question.at));
+        amount.0.checked_add(moved).is_some_and(|sum| sum <= most)
+    }
+
+    /// Whether this workspace has the rule.
+    pub(crate) fn has(&self, number: u8) -> bool {
+        self.state.has_rule(number)
+    }
+
+    /// Where the autonomy dial stands.
+    fn autonomy(&self) -> Autonomy {
+        self.state.policy.as_ref().map(|loaded| loaded.policy.autonomy).unwrap_or_default()
+    }
+}
+
+/// Of two vouchers the one further from the operator's words.
+fn further(one: Rule, other: Rule) -> Rule {
+    let rank = |rule: Rule| match rule {
+        Rule::External => 0,
+        Rule::OperatorsWords => 1,
+        Rule::Directory => 2,
+        Rule::ApprovedBefore => 3,
+        _ => 4,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+/// Whether an effect that went out by this rule counts for the brake.
+pub fn counts(rule: Rule) -> bool {
+    matches!(
+        rule,
+        Rule::OperatorsWords | Rule::Directory | Rule::ApprovedBefore | Rule::Standing | Rule::MoneyVouched
+    )
+}
+
+/// What an effect of this kind moves.
+pub fn moves(kind: &Kind, fields: &Fields) -> Nano {
+    let amount = kind.amount.as_ref().and_then(|name| fields.get(name)).and_then(|values| values.first());
+    amount.and_then(|text: &String| text.parse().ok()).unwrap_or_default()
+}
+
+impl Mount {
+    /// Money that moved here on the day of this time.
+    pub fn moved_on(&self, at: Micros) -> i64 {
+        if self.moved_day == at / UTC_DAY_US { self.moved.0 } else { 0 }
     }
 }

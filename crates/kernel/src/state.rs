@@ -9,7 +9,7 @@ use abi::{
     call::Origin,
     cap::Cap,
     effect::Item,
-    label::Label,
+    label::{Integrity, Label},
     manifest::{Manifest, Recovery},
     money::{AccountName, Amounts, Limit, Nano, Price},
     path::TreePath,
@@ -89,6 +89,11 @@ pub struct Mount {
     pub driver: String,
     pub argument: String,
     pub manifest: Manifest,
+    /// Money that moved here without or with a prompt on the UTC day `moved_day`.
+    #[musli(default)]
+    pub moved: Nano,
+    #[musli(default)]
+    pub moved_day: u64,
 }
 
 /// A node of the budget tree.
@@ -112,8 +117,14 @@ pub struct Run {
     pub task: Content,
     /// Whether the task is an operator's own words.
     pub own_words: bool,
-    /// Hashes of (kind, steering value) that an operator approved in this run.
+    /// Hashes of (mount, kind, steering value) that an operator approved in this run.
     pub approved: BTreeSet<Hash>,
+    /// Effects that went out under an external label because somebody vouched for where they go.
+    #[musli(default)]
+    pub sends: u32,
+    /// Bits of choice that endorsing channels let through.
+    #[musli(default)]
+    pub bits: u32,
 }
 
 /// A living process.
@@ -142,6 +153,9 @@ pub struct Process {
     /// the daemon, and its text was made from what it saw before.
     #[musli(default)]
     pub seen: BTreeMap<TreePath, VersionId>,
+    /// What lies below it is invisible to it.
+    #[musli(default)]
+    pub ceiling: Integrity,
 }
 
 /// The model + tools loop of a process.
@@ -209,6 +223,8 @@ pub struct Ended {
     pub post: Vec<Postcondition>,
     pub task_label: LabelId,
     pub budget: Option<Nano>,
+    #[musli(default)]
+    pub ceiling: Integrity,
 }
 
 /// A dispatch in an agent's lane.
@@ -261,6 +277,9 @@ pub struct EffectRow {
     pub reserved: Amounts,
     pub proposal: Option<ProposalId>,
     pub seq: Seq,
+    /// Money that it moves at its mount.
+    #[musli(default)]
+    pub moves: Nano,
 }
 
 /// Something that waits for an operator.
@@ -283,6 +302,12 @@ pub struct Proposal {
     pub expires: Micros,
     pub made: Seq,
     pub content: Option<Content>,
+    /// The first of its group: asks of one process, step and kind are one prompt.
+    #[musli(default)]
+    pub group: Option<ProposalId>,
+    /// The step of the turn that asked; 0 for a client.
+    #[musli(default)]
+    pub step: u32,
 }
 
 /// How a proposal was decided.
@@ -291,6 +316,7 @@ pub enum Ruled {
     Approved,
     Rejected,
     Expired,
+    Answered,
 }
 
 impl Ruled {
@@ -300,6 +326,7 @@ impl Ruled {
             Self::Approved => "approved",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
+            Self::Answered => "answered",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
-use crate::{Kernel, effect, files, label, process, render, state::Client, state::State, turn, wake};
+use crate::{
+    Kernel, effect, files, label, process, proposal, render, state::Client, state::State, turn, wake,
+};
 use abi::{
     Code, Content, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
     answer::Answer,
@@ -82,7 +84,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Spawn { agent, post, .. } => process::plan_spawn(kernel, pid, (agent, post), at),
         Call::Dispatch { agent, .. } => process::plan_spawn(kernel, pid, (agent, &[]), at),
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
-        Call::Decide { proposal, ruling, .. } => effect::plan_decide(kernel, pid, *proposal, *ruling),
+        Call::Decide { .. } => proposal::plan_decide(kernel, pid, call),
         Call::Control { path, word } => process::plan_control(kernel, pid, path, word, at),
         Call::Complete { model, .. } => turn::plan_complete(kernel, pid, model, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
@@ -427,9 +429,7 @@ impl Step<'_> {
             Call::Signal { pid: target, signal } => process::signal(self, pid, *target, *signal).into(),
             Call::Complete { .. } => turn::complete(self, pid, call),
             Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
-            Call::Decide { proposal, ruling, reason } => {
-                effect::decide(self, *proposal, *ruling, *reason, facts).into()
-            }
+            Call::Decide { .. } => proposal::decide(self, call, facts).into(),
             Call::Grant { pid: to, grant, expires_us } => {
                 let given = self.grant(pid, *to, grant.clone(), *expires_us);
                 given.map(|cap| Answer::Granted { cap }).into()
@@ -482,6 +482,11 @@ impl Found {
     /// These facts.
     pub fn of(facts: Vec<Fact>) -> Self {
         Self(facts.into_iter())
+    }
+
+    /// The next so many, by themselves.
+    pub fn take(&mut self, count: usize) -> Self {
+        Self(self.0.by_ref().take(count).collect::<Vec<_>>().into_iter())
     }
 
     /// The next, whatever it is.

@@ -1,7 +1,7 @@
 //! Beginning, and beginning again: genesis, loading from disk, taking up what was under way.
 
 use crate::{
-    effect, files,
+    effect, files, proposal,
     state::{Phase, ROOT_ACCOUNT},
     step::Step,
     turn,
@@ -97,6 +97,7 @@ pub fn restored(step: &mut Step<'_>) {
     for effect in effects {
         effect::copied(step, effect);
     }
+    proposal::forked(step);
 }
 
 /// A driver was attached (or attached again after a restart, which is no news).

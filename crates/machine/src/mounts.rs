@@ -12,6 +12,7 @@ use crate::{
 };
 use abi::{Code, Content, Error, Micros, control::Control, event::Body, limits, manifest::Manifest};
 use drivers::{Delivery, Mount};
+use kernel::Mounted;
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -71,6 +72,7 @@ fn open(driver: &str, name: &str, argument: &str) -> Result<(Arc<dyn Mount>, Man
     let opened = catch_unwind(|| {
         let mount: Arc<dyn Mount> = drivers::mount(driver, name, argument)?.into();
         let manifest = mount.manifest();
+        manifest.lint()?;
         Ok((mount, manifest))
     });
     opened.unwrap_or_else(|_| Err(Error::new(Code::Unavailable, format!("the driver {driver} panicked"))))
@@ -94,17 +96,26 @@ pub(crate) fn attach_opened(node: &Arc<Node>, cell: &Arc<Cell>, done: &[Input]) 
 
 /// Attaches again what the kernel says is mounted, and nothing else. One that cannot be attached is said, and
 /// tried at the next wake.
-pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<(String, String, String)>) {
-    let names: BTreeSet<&String> = wanted.iter().map(|(name, _, _)| name).collect();
+pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<Mounted>) {
+    let names: BTreeSet<&String> = wanted.iter().map(|mounted| &mounted.name).collect();
     guard(&cell.mounts).attached.retain(|name, _| names.contains(name));
     if wanted.is_empty() {
         return;
     }
-    for (name, driver, argument) in wanted {
+    for Mounted { name, driver, argument, pinned } in wanted {
         if guard(&cell.mounts).attached.contains_key(&name) {
             continue;
         }
         match open(&driver, &name, &argument) {
+            // The table of sinks trusts what the manifest said when the operator mounted it.
+            Ok((_, manifest)) if manifest.digest() != pinned => {
+                let what =
+                    format!("{name} is not attached: {driver} declares something else than when it was");
+                journal::say(
+                    &cell.name,
+                    &format!("{what} mounted; unmount {name} and mount it again to accept"),
+                );
+            }
             Ok((mount, _)) => {
                 guard(&cell.mounts).attached.insert(name, mount);
             }

@@ -63,6 +63,7 @@ pub fn parse(policy: &[u8], budget: &[u8]) -> Result<Policy, Error> {
         workspace: limits_of("workspace", money.workspace)?,
         agent: Vec::new(),
         run: Vec::new(),
+        ..Policy::default()
     };
     for (agent, windows) in money.agents {
         if agent != "*" {

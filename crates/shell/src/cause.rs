@@ -202,6 +202,7 @@ impl<'a> Causes<'a> {
                 let word = match ruling {
                     Ruling::Approve => "approved",
                     Ruling::Reject => "rejected",
+                    Ruling::Answer => "answered",
                 };
                 let why = reason.as_ref().and_then(|reason| row.text(reason));
                 let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -195,6 +195,7 @@ impl Strace {
                 match ruling {
                     Ruling::Approve => good("decide", args, "approved"),
                     Ruling::Reject => bad("decide", args, "rejected"),
+                    Ruling::Answer => good("decide", args, "answered"),
                 }
             }
             Entry::Lapsed { proposal } => bad("decide", format!("proposal {proposal}"), "expired"),

@@ -49,7 +49,7 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         19 | 20 => plain(Call::Signal { pid: known.pid(chance), signal: Signal::Thaw }),
         21..24 => {
             let ruling = if chance.one_in(4) { Ruling::Reject } else { Ruling::Approve };
-            plain(Call::Decide { proposal: known.proposal(chance), ruling, reason: None })
+            plain(Call::Decide { proposal: known.proposal(chance), ruling, reason: None, digest: None })
         }
         24..27 => grant(chance, known),
         27 => plain(Call::Revoke { cap: known.cap(chance) }),
@@ -98,7 +98,8 @@ pub fn spawn(chance: &mut Chance) -> Option<Said> {
     };
     let budget = chance.one_in(4).then_some(Nano(30_000_000));
     let text = Text { content, origin: origin(chance) };
-    Some((Call::Spawn { agent, text, post, budget }, bytes))
+    let ceiling = abi::label::Integrity::External;
+    Some((Call::Spawn { agent, text, post, budget, ceiling }, bytes))
 }
 
 fn dispatch(chance: &mut Chance) -> Option<Said> {

@@ -14,6 +14,7 @@ use abi::{
     call::{Call, Origin, Text, Write},
     effect::Role,
     event::{Body, Caller, Stop},
+    label::Integrity,
     money::{Nano, Price},
     path::TreePath,
 };
@@ -253,7 +254,13 @@ impl Office {
     fn task(&mut self, agent: u64, nth: u64) {
         let words = format!("Renew {agent} with {nth}");
         let text = Text { content: Content::of(words.as_bytes()), origin: Origin::Argument };
-        let call = Call::Spawn { agent: format!("a{agent}"), text, post: Vec::new(), budget: None };
+        let call = Call::Spawn {
+            agent: format!("a{agent}"),
+            text,
+            post: Vec::new(),
+            budget: None,
+            ceiling: Integrity::External,
+        };
         self.call(call, words.into_bytes());
     }
 

@@ -14,7 +14,7 @@ use abi::{
     EffectId,
     call::Fields,
     event::Probed,
-    manifest::{Class, Kind, Manifest, Recovery},
+    manifest::{Audience, Class, Kind, Manifest, Recovery},
 };
 use drivers::{Delivery, Mount};
 use std::{
@@ -69,14 +69,17 @@ impl Site {
 impl Mount for Site {
     fn manifest(&self) -> Manifest {
         let kind = |name: &str, class| Kind {
-            name: name.to_owned(),
-            class,
             steering: vec!["to".to_owned()],
             payload: vec!["body".to_owned()],
-            recovery: self.recovery,
+            ..Kind::new(name, class, self.recovery)
         };
-        let kinds = vec![kind("mail.send", Class::ExternalIrreversible), kind("note.put", Class::Reversible)];
-        Manifest { kinds }
+        let put = Kind {
+            undo: Some("note.put".to_owned()),
+            audience: Audience::Operator,
+            ..kind("note.put", Class::Reversible)
+        };
+        let kinds = vec![kind("mail.send", Class::ExternalIrreversible), put];
+        Manifest { kinds, ..Manifest::default() }
     }
 
     fn poll(&self) -> Result<Vec<Delivery>, String> {

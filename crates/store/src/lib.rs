@@ -27,6 +27,7 @@ mod large;
 mod lookup;
 mod mention;
 mod migrate;
+mod named;
 pub mod node;
 #[cfg(feature = "plant")]
 pub mod plant;

@@ -3,7 +3,7 @@
 //! Never here: `Fill` and `Agent`, which need the machine; `Search`, which has a batch's own way; a decision.
 
 use crate::{
-    Trouble, blob, chain, conflict, retain,
+    Trouble, blob, chain, conflict, named, retain,
     schema::{Db, Flow},
     tree, undo, version,
 };
@@ -19,7 +19,7 @@ use abi::{
 use std::collections::BTreeSet;
 
 /// Bytes of a text that is searched for a literal; of a longer one the answer is no.
-const MATCH_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const MATCH_BYTES_MAX: u64 = 1024 * 1024;
 
 /// See the module.
 pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
@@ -48,6 +48,11 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         }
         Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
         Lookup::Surplus { rules, now, seen } => Fact::Surplus(retain::surplus(db, rules, *now, seen)?),
+        Lookup::Tokens { text, literals, urls } => Fact::Named(named::tokens(db, text, (literals, urls))?),
+        Lookup::Directory { mount, patterns, literals } => {
+            Fact::Listed(named::directory(db, mount, patterns, literals)?)
+        }
+        Lookup::Quoted { versions, literal } => Fact::Holds(named::quoted(db, versions, literal)?),
         Lookup::Fill { .. } | Lookup::Agent { .. } | Lookup::Search { .. } => {
             return Err(db.corrupt("the machine asked the store what only the machine can answer"));
         }
@@ -83,17 +88,20 @@ fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Tr
             _ => return Ok(false),
         },
     };
-    let found = match blob::get(db, &hash) {
-        // What is lost holds nothing.
-        Err(trouble @ Trouble::Corrupt { .. }) if !trouble.is_of(&db.file) => None,
-        found => found?,
-    };
-    let bytes = found.filter(|bytes| bytes.len() as u64 <= MATCH_BYTES_MAX);
-    let Some(bytes) = bytes else { return Ok(false) };
+    let Some(bytes) = text_of(db, &hash)? else { return Ok(false) };
     Ok(match how {
         Match::Token => scan::has_token(&String::from_utf8_lossy(&bytes), literal),
         Match::Bytes => scan::has_text(&bytes, literal.as_bytes()),
     })
+}
+
+/// Bytes that may be searched; what is lost or too large holds nothing.
+pub(crate) fn text_of(db: &Db, hash: &Hash) -> Result<Option<Vec<u8>>, Trouble> {
+    let found = match blob::get(db, hash) {
+        Err(trouble @ Trouble::Corrupt { .. }) if !trouble.is_of(&db.file) => None,
+        found => found?,
+    };
+    Ok(found.filter(|bytes| bytes.len() as u64 <= MATCH_BYTES_MAX))
 }
 
 /// Bytes that must be there for an edit; that they are not is the caller's to hear.

@@ -15,15 +15,16 @@ use crate::{
 };
 use abi::{
     Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId,
-    agent::{Policy, PolicyRow},
+    agent::{Autonomy, MoneyRow, OperatorRow, Policy, PolicyRow, Role, Standing},
     call::Call,
     cap::Grant,
     effect::{Effect, ModelCall},
     event::{Body, Caller, Claimed, EffectOutcome, Event, ModelOutcome, Probed, Stop},
     fact::Facts,
-    manifest::{Class, Kind, Manifest, Recovery},
+    label::{Integrity, Readers},
+    manifest::{Audience, Brings, Class, Kind, Manifest, Recovery},
     money::{Limit, Nano, Price, Resource, Usage, Window},
-    path::TreePath,
+    path::{Pattern, TreePath},
     record::Record,
 };
 use kernel::Kernel;
@@ -181,6 +182,7 @@ impl Run {
             "allow" | "ask" | "deny" => self.row(verb, words),
             "limit" => self.limit(words),
             "policy" => self.load_policy(),
+            "dial" | "standing" | "money" | "operator" => self.rule(verb, words),
             "price" => {
                 let nano = |ix| Nano(words.get(ix).parse().unwrap_or(1000));
                 let price = Price { token_in: nano(2), token_out: nano(3), token_cached: nano(4) };
@@ -291,6 +293,35 @@ impl Run {
         }
     }
 
+    fn rule(&mut self, verb: &str, words: &Words) {
+        match verb {
+            "dial" => {
+                self.policy.autonomy = match words.at(1) {
+                    "manual" => Autonomy::Manual,
+                    "autonomous" => Autonomy::Autonomous,
+                    _ => Autonomy::Bounded,
+                };
+            }
+            "standing" => {
+                let word = |ix| Pattern::word(words.at(ix)).unwrap();
+                let value = words.at(3).into();
+                self.policy.standing.push(Standing { mount: word(1), kind: word(2), value });
+            }
+            "money" => {
+                let (mount, day) = (words.at(1).into(), words.at(2).parse().unwrap());
+                self.policy.money.push(MoneyRow { mount, day });
+            }
+            "operator" => {
+                let role = if words.at(2) == "admin" { Role::Admin } else { Role::Member };
+                let list = |key: &str| words.key(key).unwrap_or("").split_whitespace().map(String::from);
+                let sees = list("sees").map(|path| Pattern::parse(&path).unwrap()).collect();
+                let decides = list("decides").map(|kind| Pattern::word(&kind).unwrap()).collect();
+                self.policy.operators.push(OperatorRow { name: words.at(1).into(), role, sees, decides });
+            }
+            _ => {}
+        }
+    }
+
     fn limit(&mut self, words: &Words) {
         let resource = Resource::ALL.into_iter().find(|row| row.word() == words.at(2)).unwrap();
         let window = if words.at(3) == "day" { Window::Day } else { Window::Run };
@@ -323,22 +354,62 @@ impl Run {
             "probe" => Recovery::Probe,
             _ => Recovery::Opaque,
         };
+        let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let kind = |name: &str, class, steering: &[&str]| Kind {
-            name: name.into(),
-            class,
-            steering: steering.iter().map(ToString::to_string).collect(),
-            payload: vec!["body".into()],
-            recovery,
+            steering: strings(steering),
+            payload: strings(&["body"]),
+            answer: Some(Integrity::Workspace),
+            ..Kind::new(name, class, recovery)
         };
+        let named = Audience::Named(strings(&["to"]));
+        let undo = Some(String::from("undraft"));
         let kinds = vec![
-            kind("mail.send", Class::ExternalIrreversible, &["to", "cc"]),
+            Kind {
+                attachments: strings(&["file"]),
+                payload: strings(&["body", "file"]),
+                template: "Send to {to}\n".into(),
+                ..kind("mail.send", Class::ExternalIrreversible, &["to", "cc"])
+            },
             kind("shout", Class::ExternalIrreversible, &[]),
-            kind("draft", Class::Reversible, &["to"]),
+            Kind {
+                undo: undo.clone(),
+                audience: Audience::Operator,
+                ..kind("draft", Class::Reversible, &["to"])
+            },
+            Kind {
+                undo: undo.clone(),
+                audience: Audience::Operator,
+                ..kind("undraft", Class::Reversible, &[])
+            },
+            Kind { undo, audience: named, ..kind("meet", Class::Reversible, &["to"]) },
+            Kind {
+                amount: Some("amount".into()),
+                payload: strings(&["amount", "body"]),
+                ..kind("pay", Class::Money, &["to"])
+            },
+            kind("password", Class::Account, &["value"]),
+            Kind { payload: vec![], answer: None, ..kind("fetch", Class::Get, &["url"]) },
             kind("look", Class::Pure, &[]),
         ];
+        let brings = |pattern: &str, readers, directory| Brings {
+            pattern: Pattern::parse(pattern).unwrap(),
+            integrity: Integrity::Workspace,
+            readers,
+            directory,
+        };
+        let only = |names: &[&str]| Readers::Only(strings(names).into_iter().collect());
+        let brings = vec![
+            brings("/contacts/**", Readers::Any, true),
+            brings("/private/**", only(&["anna@tiles.example"]), false),
+            brings("/secret/**", only(&[]), false),
+            brings("/own/**", Readers::Any, false),
+        ];
+        let open = words.at(1) == "open";
         let mount = words.at(1).to_string();
         let (driver, argument) = ("outbox".into(), words.get(2).into());
-        self.step(Body::Mounted { mount, driver, argument, manifest: Manifest { kinds } });
+        let manifest = Manifest { kinds, brings, open };
+        manifest.lint().unwrap();
+        self.step(Body::Mounted { mount, driver, argument, manifest });
     }
 
     /// `model [PID] says "text" in=N out=N ; CALL ; CALL`, `model fails [for-good]`, `model streams N`.

@@ -8,6 +8,7 @@ use abi::{
     call::{At, Call, Fields, Lane, Origin, Ruling, Sought, Take, Text, Undo, Write},
     cap::Grant,
     control,
+    label::Integrity,
     path::TreePath,
 };
 use std::collections::BTreeMap;
@@ -99,6 +100,11 @@ impl Words {
                 text: self.text(world),
                 post: self.named.get("post").into_iter().flatten().map(|post| postcondition(post)).collect(),
                 budget: self.key("budget").map(|money| money.parse().unwrap()),
+                ceiling: match self.key("ceiling") {
+                    None | Some("external") => Integrity::External,
+                    Some("workspace") => Integrity::Workspace,
+                    Some(_) => Integrity::Operator,
+                },
             },
             "dispatch" => Call::Dispatch {
                 agent: self.at(1).into(),
@@ -126,6 +132,7 @@ impl Words {
             }
             "approve" => self.decide(world, Ruling::Approve),
             "reject" => self.decide(world, Ruling::Reject),
+            "answer" => self.decide(world, Ruling::Answer),
             "grant" => Call::Grant {
                 pid: Pid(self.id(1)),
                 grant: Grant::parse(self.at(2)).unwrap(),
@@ -183,7 +190,10 @@ impl Words {
 
     fn decide(&self, world: &mut World, ruling: Ruling) -> Call {
         let reason = self.key("reason").map(|text| world.put(text.as_bytes()));
-        Call::Decide { proposal: ProposalId(self.id(1)), ruling, reason }
+        let proposal = ProposalId(self.id(1));
+        // `seen=shown`, `seen=group`, `seen=other`: what the operator was shown.
+        let digest = self.key("seen").map(|seen| world.digest(proposal, seen));
+        Call::Decide { proposal, ruling, reason, digest }
     }
 
     fn value(&self, ix: usize, world: &mut World) -> Content {

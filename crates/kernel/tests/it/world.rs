@@ -2,12 +2,13 @@
 //! name. It answers every lookup of the kernel, plainly and slowly. It never decides anything.
 
 use abi::{
-    Code, Content, Error, FileId, Hash, LabelId, Seq, VersionId,
+    Code, Content, Error, FileId, Hash, LabelId, ProposalId, Seq, VersionId,
     agent::{AgentDef, Parsed},
     call::{At, Undo},
     fact::{Conflict, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
-    path::TreePath,
+    path::{Pattern, TreePath},
     record::{Entry, Record},
+    scan::Folded,
     tree::{Change, Node, UndoRow, Version},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ pub struct World {
     versions: BTreeMap<VersionId, Version>,
     pub blobs: BTreeMap<Hash, Vec<u8>>,
     pub agents: BTreeMap<String, AgentDef>,
+    /// Proposals that wait: the first of their group, and what is decided on.
+    proposed: BTreeMap<ProposalId, (ProposalId, Hash)>,
 }
 
 impl World {
@@ -43,8 +46,31 @@ impl World {
         content
     }
 
+    /// What an operator says that was shown of a proposal.
+    pub fn digest(&self, proposal: ProposalId, seen: &str) -> Hash {
+        let Some((first, own)) = self.proposed.get(&proposal) else { return Hash::of(b"none") };
+        match seen {
+            "shown" => *own,
+            "group" => {
+                let all: Vec<[u8; 32]> =
+                    self.proposed.values().filter(|row| row.0 == *first).map(|row| row.1.0).collect();
+                Hash::of_fields("group", &all.iter().map(|row| row.as_slice()).collect::<Vec<_>>())
+            }
+            _ => Hash::of(seen.as_bytes()),
+        }
+    }
+
     /// Folds a record into the tree.
     pub fn fold(&mut self, record: &Record) {
+        match &record.body {
+            Entry::Proposed { proposal, group, digest, .. } => {
+                self.proposed.insert(*proposal, (group.unwrap_or(*proposal), *digest));
+            }
+            Entry::Decided { proposal, .. } | Entry::Lapsed { proposal } => {
+                self.proposed.remove(proposal);
+            }
+            _ => {}
+        }
         let Entry::Wrote { op, changes, message, .. } = &record.body else { return };
         for change in changes {
             let version = version_of(record, *op, change, *message);
@@ -107,6 +133,20 @@ impl World {
                 Fact::Below(Ok(rows.map(|(at, (dir, head))| (at.clone(), *dir, head.clone())).collect()))
             }
             Lookup::Match { text, literal, how } => Fact::Holds(self.holds(text, literal, *how)),
+            Lookup::Tokens { text, literals, urls } => {
+                let text = Folded::of(&self.text(text));
+                let literals = literals.iter().map(|literal| text.has_token(literal));
+                Fact::Named(literals.chain(urls.iter().map(|url| text.has_url(url))).collect())
+            }
+            Lookup::Directory { mount, patterns, literals } => {
+                let of = |literal: &String| self.listing(mount, patterns, literal);
+                Fact::Listed(literals.iter().map(of).collect())
+            }
+            Lookup::Quoted { versions, literal } => {
+                let rows = versions.iter().filter_map(|id| self.versions.get(id));
+                let mut came = rows.filter(|row| row.actor.starts_with("mount:"));
+                Fact::Holds(came.any(|row| Folded::of(&self.text(&row.content.hash)).has_url(literal)))
+            }
             Lookup::Edit { path, base, edit } => Fact::Edited(self.edited(path, *base, edit)),
             Lookup::Undo { undo } => Fact::Undo(self.undo(*undo)),
             Lookup::Fill { query } => {
@@ -214,6 +254,22 @@ impl World {
             place.head = Some(root());
         }
         place
+    }
+
+    fn text(&self, hash: &Hash) -> String {
+        self.blobs.get(hash).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    }
+
+    fn listing(&self, mount: &str, patterns: &[Pattern], literal: &str) -> BTreeSet<LabelId> {
+        let (top, actor) = (format!("/integrations/{mount}"), format!("mount:{mount}"));
+        let inside = |path: &TreePath| {
+            let rest = path.as_str().strip_prefix(&top);
+            rest.is_some_and(|rest| patterns.iter().any(|pattern| pattern.matches(rest)))
+        };
+        let rows = self.heads.iter().filter(|(path, (_, head))| inside(path) && head.actor == actor);
+        let named =
+            rows.filter(|(_, (_, head))| Folded::of(&self.text(&head.content.hash)).has_token(literal));
+        named.map(|(_, (_, head))| head.label).collect()
     }
 
     fn holds(&self, text: &Haystack, literal: &str, how: Match) -> bool {

@@ -115,6 +115,7 @@ fn spawned(label: u32) -> Entry {
         restarts: 0,
         lane: false,
         withheld: vec![],
+        ceiling: Default::default(),
         budget: None,
         standing: Default::default(),
     }
@@ -169,6 +170,7 @@ fn intended(effect: EffectId, rule: Rule) -> Entry {
         rule,
         proposal: None,
         reserved: Amounts::default(),
+        moves: Nano(0),
     }
 }
 

@@ -20,7 +20,7 @@ const SAYS: &str = "A bad night on purpose. The mails are real, so are the daemo
     for where it goes. Proposal {proposal} waits; nothing is sent. \
     skep why {proposal} names {source} ({label}). \
     Control: the same script in the workspace \"control\", made without rule 6, sent it: {sent} mail in its \
-    outbox (rule 6 is lacking). \
+    outbox (a rule is lacking). \
     2 loop drafts (process {loops}) appends the same paragraph again and again: {calls} model calls, {essay} bytes \
     of essay. It was frozen at {spent} by the limit of process:{loops}, money $0.05 a run; no call over it was \
     made, and its state is intact. \

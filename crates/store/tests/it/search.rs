@@ -12,6 +12,7 @@ use abi::{
     tree::{Node, Version},
 };
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -157,7 +158,11 @@ fn a_name_counts_more_than_a_text_and_the_limit_comes_last() {
     let found = search(&mut story.workspace, &sought("tile"), &View::everything());
     let order: Vec<&str> = found.hits.iter().map(|hit| hit.path.as_str()).collect();
     assert_eq!((order[0], order.len(), found.cut), ("/tile.md", 3, false));
-    let view = View { shown: vec![Pattern::everything()], denied: vec![Pattern::parse("/tile.md").unwrap()] };
+    let view = View {
+        shown: vec![Pattern::everything()],
+        denied: vec![Pattern::parse("/tile.md").unwrap()],
+        below: BTreeSet::new(),
+    };
     let one = Sought { limit: 1, ..sought("tile") };
     let seen = search(&mut story.workspace, &one, &View::everything());
     assert_eq!(shown(&seen), ["/tile.md"], "control: this is what the view hides");
@@ -411,7 +416,10 @@ fn questions() -> impl Strategy<Value = (Sought, View)> {
     (query, patterns(1, 3), patterns(0, 2), filter).prop_map(|(query, shown, denied, filter)| {
         let (path, author, label, since, until, at) = filter;
         let at = at.map(|seq| At::Seq(Seq(seq)));
-        (Sought { path, author, label, since, until, at, ..sought(&query) }, View { shown, denied })
+        (
+            Sought { path, author, label, since, until, at, ..sought(&query) },
+            View { shown, denied, below: BTreeSet::new() },
+        )
     })
 }
 

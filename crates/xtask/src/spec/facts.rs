@@ -79,6 +79,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         lane: false,
         withheld: Vec::new(),
         standing: None,
+        ceiling: Default::default(),
         budget: None,
     }
 }
@@ -132,7 +133,9 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Version { .. } => Fact::Version(Some(version(ix))),
         Lookup::Names { .. } | Lookup::Past { .. } => Fact::Labels(1, [label(ix)].into()),
         Lookup::Below { .. } => Fact::Below(Ok(Vec::new())),
-        Lookup::Match { .. } => Fact::Holds(false),
+        Lookup::Match { .. } | Lookup::Quoted { .. } => Fact::Holds(false),
+        Lookup::Tokens { literals, urls, .. } => Fact::Named(vec![false; literals.len() + urls.len()]),
+        Lookup::Directory { literals, .. } => Fact::Listed(vec![Default::default(); literals.len()]),
         Lookup::Edit { .. } => Fact::Edited(Ok(Content::of(b"edited"))),
         Lookup::Undo { .. } => Fact::Undo(None),
         Lookup::Fill { .. } => Fact::Filled(Content::of(b"filled")),

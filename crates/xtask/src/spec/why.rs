@@ -175,6 +175,7 @@ fn ending() -> Vec<(&'static str, Pid, Entry)> {
         rule: Rule::Unvouched,
         proposal: Some(PROPOSAL),
         reserved: abi::money::Amounts::default(),
+        moves: abi::money::Nano(0),
     };
     all.push(("agent:sender", SENDER, intended));
     all.push((
@@ -200,5 +201,7 @@ fn proposed() -> Entry {
         steering: Vec::new(),
         expires: facts::AT,
         content: None,
+        group: None,
+        step: 0,
     }
 }

@@ -1,0 +1,97 @@
+//! Where a literal is named: the facts by which the table of sinks finds that somebody vouched for it.
+//!
+//! Each looks through a bounded number of bytes; what lies beyond them names nothing.
+//! Never here: whether being named is enough. That is the kernel's.
+
+use crate::{
+    Trouble,
+    lookup::{MATCH_BYTES_MAX, text_of},
+    schema::Db,
+    tree, version,
+};
+use abi::{
+    Hash, LabelId, VersionId, limits,
+    path::{Pattern, TreePath},
+    scan::Folded,
+    tree::{Node, Version},
+};
+use std::collections::{BTreeSet, btree_map::BTreeMap};
+
+/// Which of the literals stand in a blob as whole tokens, and then which of the URLs as whole ones.
+pub(crate) fn tokens(
+    db: &Db,
+    text: &Hash,
+    (literals, urls): (&[String], &[String]),
+) -> Result<Vec<bool>, Trouble> {
+    let Some(bytes) = text_of(db, text)? else { return Ok(vec![false; literals.len() + urls.len()]) };
+    let text = Folded::of(&String::from_utf8_lossy(&bytes));
+    let literals = literals.iter().map(|literal| text.has_token(literal));
+    Ok(literals.chain(urls.iter().map(|url| text.has_url(url))).collect())
+}
+
+/// Labels of the files of a mount's directory in which each literal stands. Only what the mount itself
+/// brought counts: a file that somebody else wrote there vouches for nobody.
+pub(crate) fn directory(
+    db: &Db,
+    mount: &str,
+    patterns: &[Pattern],
+    literals: &[String],
+) -> Result<Vec<BTreeSet<LabelId>>, Trouble> {
+    let mut found = vec![BTreeSet::new(); literals.len().min(limits::VOUCHED_MAX)];
+    let Ok(top) = TreePath::parse(&format!("/integrations/{mount}")) else { return Ok(found) };
+    let actor = format!("mount:{mount}");
+    let mut left = limits::DIRECTORY_BYTES_MAX;
+    let mut files = BTreeMap::new();
+    for pattern in patterns {
+        let prefix = pattern.literal_prefix().try_fold(top.clone(), |path, name| path.join(name));
+        // More than an operation may hold is no directory that a person keeps.
+        let Some(Ok(below)) = prefix.ok().map(|prefix| tree::below(db, &prefix)).transpose()? else {
+            continue;
+        };
+        for (path, _, version) in below {
+            let inside = path.as_str().strip_prefix(top.as_str()).unwrap_or("");
+            if version.node == Node::File && version.actor == actor && pattern.matches(inside) {
+                files.insert(path, version);
+            }
+        }
+    }
+    for version in files.values() {
+        let bytes = version.content.bytes;
+        if bytes > MATCH_BYTES_MAX || bytes > left {
+            continue;
+        }
+        left -= bytes;
+        let Some(bytes) = text_of(db, &version.content.hash)? else { continue };
+        let text = Folded::of(&String::from_utf8_lossy(&bytes));
+        for (labels, literal) in found.iter_mut().zip(literals) {
+            if text.has_token(literal) {
+                labels.insert(version.label);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a mount brought. What an agent wrote, or an operator approved of an agent's, quotes nobody: it could
+/// have been composed there.
+fn came_in(version: &Version) -> bool {
+    version.node == Node::File && version.actor.starts_with("mount:")
+}
+
+/// Whether a URL stands whole in one of these versions, as far as a mount brought it.
+pub(crate) fn quoted(db: &Db, versions: &[VersionId], literal: &str) -> Result<bool, Trouble> {
+    let mut left = limits::QUOTED_BYTES_MAX;
+    for id in versions.iter().take(limits::QUOTED_VERSIONS_MAX) {
+        let Some(version) = version::get(db, *id)?.filter(came_in) else { continue };
+        let bytes = version.content.bytes;
+        if bytes > MATCH_BYTES_MAX || bytes > left {
+            continue;
+        }
+        left -= bytes;
+        let Some(bytes) = text_of(db, &version.content.hash)? else { continue };
+        if Folded::of(&String::from_utf8_lossy(&bytes)).has_url(literal) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
