@@ -38,17 +38,28 @@ impl Folded {
         if literal.is_empty() {
             return false;
         }
+        // What is shorter than an address of the web is another address.
+        let is_url = literal.contains('/') || literal.starts_with("www.");
         text.match_indices(literal).any(|(at, found)| {
-            let before = text.get(..at).and_then(|part| part.chars().next_back());
+            let mut before = text.get(..at).unwrap_or("").chars();
             let mut after = text.get(at + found.len()..).unwrap_or("").chars();
-            let free_before = before.is_none_or(|c| !continues(c) && !leads(c));
+            let free = |c: Option<char>| c.is_none_or(|c| !continues(c) && !leads(c));
+            let mut first = before.next_back();
+            // Quotes around the whole of it are no part of it, though an address may hold such a mark.
+            if let Some(mark @ ('\'' | '`')) = first
+                && after.clone().next() == Some(mark)
+            {
+                first = before.next_back();
+                after.next();
+            }
             // A full stop at the end of a sentence ends a token; followed by more of a word it does not.
             let free_after = match after.next() {
                 None => true,
                 Some('.' | '-' | '\'') => after.next().is_none_or(|c| !continues(c)),
+                Some('/' | '?' | '#' | '&' | '=') => !is_url,
                 Some(c) => !continues(c),
             };
-            free_before && free_after
+            free(first) && free_after
         })
     }
 
@@ -207,6 +218,16 @@ mod tests {
             ("<anna@tiles.example>", "anna@tiles.example", true),
             ("anna@tiles.example,tom@tiles.example", "anna@tiles.example", true),
             ("sean.o'brien@x.example", "brien@x.example", false),
+            ("her address is 'anna@tiles.example'.", "anna@tiles.example", true),
+            ("a room at 'Casa Lina', please", "casa lina", true),
+            ("post it to `notes`", "notes", true),
+            ("write to 'anna@tiles.example", "anna@tiles.example", false),
+            ("write to o'anna@tiles.example' now", "anna@tiles.example", false),
+            ("write to x'anna@tiles.example'", "anna@tiles.example", false),
+            ("post to https://tiles.example/notes now", "https://tiles.example", false),
+            ("post to www.tiles.example?x=1", "www.tiles.example", false),
+            ("post to https://tiles.example/notes.", "https://tiles.example/notes", true),
+            ("tell Mira/Jonas", "Mira", true),
             ("x", "", false),
             ("ａnna", "anna", true),
         ];

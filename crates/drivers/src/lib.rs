@@ -20,6 +20,7 @@ use std::path::Path;
 mod maildir;
 mod outbox;
 mod ram;
+mod rehearse;
 mod scripted;
 
 /// What a model is asked.
@@ -118,10 +119,11 @@ pub trait Mount: Send + Sync {
 }
 
 /// The drivers there are, with what the argument of each means.
-const MOUNTS: [(&str, &str); 3] = [
+const MOUNTS: [(&str, &str); 4] = [
     ("ram", "nothing"),
     ("maildir", "a host directory with new/ and cur/"),
     ("outbox", "a host directory, made if it is missing"),
+    ("rehearse", "a host directory with manifest.json"),
 ];
 
 /// Attaches a driver under a name.
@@ -130,6 +132,7 @@ pub fn mount(driver: &str, name: &str, argument: &str) -> Result<Box<dyn Mount>,
         "ram" => Ok(Box::new(ram::Ram::new())),
         "maildir" => Ok(Box::new(maildir::Maildir::open(Path::new(argument))?)),
         "outbox" => Ok(Box::new(outbox::Outbox::open(name, Path::new(argument))?)),
+        "rehearse" => Ok(Box::new(rehearse::Rehearse::open(Path::new(argument))?)),
         other => {
             let known: Vec<String> = MOUNTS.iter().map(|(name, takes)| format!("{name} ({takes})")).collect();
             let shown: String = other.chars().take(abi::limits::WORD_BYTES_MAX).collect();
@@ -160,7 +163,7 @@ pub fn prices() -> Vec<(String, Price)> {
 
 /// `Err` unless the kind is in the manifest and every argument is one that it takes.
 fn check(manifest: &Manifest, kind: &str, fields: &Fields) -> Result<(), String> {
-    let Some(row) = manifest.kind(kind) else {
+    let Some(row) = manifest.kind_for(kind, fields.keys().cloned()) else {
         let known: Vec<&str> = manifest.kinds.iter().map(|row| row.name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(format!("there is no effect {:?} here; known: {known}", shown(kind)));
