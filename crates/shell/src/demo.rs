@@ -7,6 +7,7 @@
 
 mod acts;
 mod crash;
+mod night;
 mod play;
 mod stage;
 
@@ -63,7 +64,7 @@ fn play_all(session: &mut Session) -> Result<(), Fail> {
          The only actor is a scripted model: it is gullible, it repeats itself and it lies, and it says so.",
     )?;
     let set = stage::set(session)?;
-    acts::injection(session, &set)?;
+    night::injection(session, &set)?;
     let looping = acts::looping(session)?;
     acts::two_writers(session)?;
     crash::crash(session)?;
