@@ -159,7 +159,7 @@ pub enum Answer {
         proposal: ProposalId,
         /// `approved`, `rejected`, `expired`, `answered`.
         state: &'static str,
-        /// To a question.
+        /// To a question; why it was rejected.
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<String>,
     },

@@ -25,6 +25,7 @@ pub mod label;
 pub mod limits;
 pub mod manifest;
 pub mod money;
+pub mod page;
 pub mod path;
 pub mod query;
 pub mod record;

@@ -177,6 +177,8 @@ pub const GROUP_MAX: usize = 5;
 pub const CHOICES_MAX: usize = 16;
 /// Lines of what a proposal shows that fit on a page; approving asks for every page to have been shown.
 pub const PAGE_LINES: usize = 40;
+/// Columns of such a page: a longer line takes more rows, on any terminal that is at least as wide.
+pub const PAGE_COLUMNS: usize = 100;
 /// How long a proposal waits that moves money.
 pub const MONEY_WAIT_US: u64 = 12 * 3600 * 1_000_000;
 /// How long a proposal waits when its effect cannot be taken back.

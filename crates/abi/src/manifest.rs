@@ -30,6 +30,20 @@ pub enum Class {
     Get,
 }
 
+impl Class {
+    /// In words.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Reversible => "reversible",
+            Self::ExternalIrreversible => "irreversible",
+            Self::Account => "account",
+            Self::Money => "money",
+            Self::Get => "get",
+        }
+    }
+}
+
 /// What may be done when an effect's outcome is unknown after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,7 +4,9 @@
 //! held: Proposed ─▶ Decided (approve) ─▶ the effect or the call, once
 //!                ├▶ Decided (answer)  ─▶ the answer goes to who asked
 //!                └▶ Decided (reject), Lapsed: never
-//! ``` A decision is bound to the digest of what is shown: these bytes, there, by this template, under this
+//! ```
+//!
+//! A decision is bound to the digest of what is shown: these bytes, there, by this template, under this
 //! label. It is used once, and what may have changed meanwhile is checked again. Asks of one process, step
 //! and kind are one group: the digest of the group decides all of it, as it was shown and no further.
 
@@ -36,7 +38,7 @@ use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 /// The mount that is the operator: what is proposed there is a question or an endorsement.
 pub const OPERATOR: &str = "operator";
 /// A question.
-const ASK: &str = "ask";
+pub const ASK: &str = "ask";
 /// The operator shall vouch for a version.
 const ENDORSE: &str = "endorse";
 
@@ -163,14 +165,19 @@ pub fn hold_effect(
     if values.len() > named.len() || named.join(", ").len() > about.len() {
         about.push_str(&format!(" … {} in all, see shown", values.len()));
     }
-    let wait_us = match intent.kind.class {
-        Class::Money => limits::MONEY_WAIT_US,
-        Class::Pure | Class::Reversible | Class::Get => limits::REVERSIBLE_WAIT_US,
-        Class::ExternalIrreversible | Class::Account => limits::IRREVERSIBLE_WAIT_US,
-    };
+    let wait_us = wait_of(intent.kind.class);
     let label = step.kernel.label_of(intent.pid, &step.actor);
     let held = Held { effect, intent, label, about, paths: vec![], steering, wait_us, content: None };
     hold(step, held, rule)
+}
+
+/// How long an effect of a class waits for a decision.
+pub fn wait_of(class: Class) -> u64 {
+    match class {
+        Class::Money => limits::MONEY_WAIT_US,
+        Class::Pure | Class::Reversible | Class::Get => limits::REVERSIBLE_WAIT_US,
+        Class::ExternalIrreversible | Class::Account => limits::IRREVERSIBLE_WAIT_US,
+    }
 }
 
 /// Holds a call that would change a steering place.
@@ -309,9 +316,12 @@ fn decided(kernel: &Kernel, proposal: ProposalId, digest: Option<Hash>) -> Resul
         None => Ok(vec![proposal]),
         Some(digest) if digest == row.digest => Ok(vec![proposal]),
         Some(digest) if digest == group_digest(kernel, proposal) => Ok(members(kernel, proposal)),
-        Some(_) => Err(Error::new(Code::Stale, format!("proposal {proposal} is not what was shown"))
-            .argument("digest")
-            .hint("look at it again: skep inbox")),
+        Some(_) => {
+            let what = "or what is decided with it, is not what was shown any more; nothing was decided";
+            Err(Error::new(Code::Stale, format!("proposal {proposal}, {what}"))
+                .argument("digest")
+                .hint(format!("look at it again: skep inbox {proposal}")))
+        }
     }
 }
 
@@ -325,7 +335,7 @@ pub fn plan_decide(kernel: &Kernel, pid: Pid, call: &Call) -> Result<Vec<Lookup>
     let rows = || ids.iter().filter_map(|id| kernel.state.proposals.get(id));
     let is_question = |row: &Proposal| row.mount == OPERATOR && row.kind == ASK;
     match ruling {
-        Ruling::Reject => Ok(vec![]),
+        Ruling::Reject => Ok(reason.iter().map(|reason| Lookup::Bytes { hash: reason.hash }).collect()),
         Ruling::Answer if !rows().all(is_question) => {
             Err(Error::invalid("verdict", "this is no question: approve or reject it"))
         }
@@ -351,9 +361,12 @@ fn lookups_of(row: &Proposal) -> Vec<Lookup> {
 pub fn decide(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Decide { proposal, ruling, reason, digest } = call else { return Err(Facts::mismatch()) };
     let ids = decided(step.kernel, *proposal, *digest)?;
-    let answer = match ruling {
-        Ruling::Answer => Some(String::from_utf8_lossy(&facts.bytes()?).into_owned()),
-        Ruling::Approve | Ruling::Reject => None,
+    // Who asked hears the answer, or why not.
+    let answer = match (ruling, reason) {
+        (Ruling::Answer | Ruling::Reject, Some(_)) => {
+            Some(String::from_utf8_lossy(&facts.bytes()?).into_owned())
+        }
+        (Ruling::Approve, _) | (_, None) => None,
     };
     let one = ids.len() == 1;
     for id in ids {
@@ -397,9 +410,9 @@ fn approve(
     // They may have been purged meanwhile; then there is nothing to approve.
     let content = row.content.map(|_| facts.bytes()).transpose()?;
     let shown = render::shown(step.kernel, &row, &bytes, content);
-    let lines = shown.lines().count();
-    if !by_digest && lines > limits::PAGE_LINES {
-        let message = format!("proposal {id} shows {lines} lines: what was not seen cannot be approved");
+    let pages = abi::page::count(&shown);
+    if !by_digest && pages > 1 {
+        let message = format!("proposal {id} shows {pages} pages: what was not seen cannot be approved");
         return Err(Error::invalid("digest", message)
             .hint(format!("skep inbox {id} shows them all, and then how to approve")));
     }

@@ -15,9 +15,11 @@ use abi::{
     call::{At, Call, Fields, Write},
     cap::Rights,
     fact::{Fact, Facts, Lookup, Query},
+    limits::{IRREVERSIBLE_WAIT_US, REVERSIBLE_WAIT_US},
+    manifest::Class,
     money::{Nano, Resource},
     path::TreePath,
-    record::{Exit, Freeze, RULES, WaitOn},
+    record::{Exit, Freeze, RULES, Rule, WaitOn},
     tree::Keep,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
@@ -150,14 +152,14 @@ pub fn plan(
         found => {
             kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
             match found? {
-                Thing::Proposal(id, "args" | "shown") => {
+                // How many pages it shows is part of its status.
+                Thing::Proposal(id, _) => {
                     let row = kernel.state.proposals.get(&id);
                     let blobs = row.into_iter().flat_map(|row| [Some(row.args), row.content]).flatten();
                     Ok(blobs.map(|content| Lookup::Bytes { hash: content.hash }).collect())
                 }
                 Thing::Sys("conflicts") => Ok(crate::conflict::listed(kernel, pid, at)),
-                Thing::Dir(_) | Thing::Process(..) | Thing::Proposal(..) => Ok(vec![]),
-                Thing::Sys(_) | Thing::Blob(_) => Ok(vec![]),
+                Thing::Dir(_) | Thing::Process(..) | Thing::Sys(_) | Thing::Blob(_) => Ok(vec![]),
             }
         }
     }
@@ -217,19 +219,7 @@ pub fn answer(
         }
         (_, true) => return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it")),
         (Thing::Process(pid, file), false) => of_process(kernel, pid, file, step.at),
-        (Thing::Proposal(id, file @ ("args" | "shown")), false) => {
-            let bytes = facts.bytes()?;
-            let row = kernel.state.proposals.get(&id);
-            let content = row.and_then(|row| row.content).map(|_| facts.bytes()).transpose()?;
-            match row {
-                Some(row) if file == "shown" => question::shown(kernel, row, &bytes, content),
-                Some(row) => question::arguments(row, &bytes, content),
-                None => String::new(),
-            }
-        }
-        (Thing::Proposal(id, _), false) => {
-            kernel.state.proposals.get(&id).map(|row| proposal(kernel, id, row)).unwrap_or_default()
-        }
+        (Thing::Proposal(id, file), false) => of_proposal(kernel, (id, file), facts)?,
         // Filled by the machine, above.
         (Thing::Blob(_), false) => return Err(Facts::mismatch()),
         (Thing::Sys(file), false) => of_sys(kernel, file, step.at),
@@ -357,7 +347,19 @@ fn limits_of(account: &Account, at: Micros) -> String {
     text
 }
 
-fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal) -> String {
+fn of_proposal(kernel: &Kernel, (id, file): (ProposalId, &str), facts: &mut Found) -> Result<String, Error> {
+    let Some(row) = kernel.state.proposals.get(&id) else { return Ok(String::new()) };
+    let bytes = facts.bytes();
+    let content = row.content.map(|_| facts.bytes()).transpose();
+    if file == "args" {
+        return Ok(question::arguments(row, &bytes?, content?));
+    }
+    let shown = bytes.and_then(|bytes| Ok(question::shown(kernel, row, &bytes, content?)));
+    // What has been purged since has no pages, but still a status.
+    if file == "shown" { shown } else { Ok(proposal(kernel, id, row, shown.ok().as_deref())) }
+}
+
+fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal, shown: Option<&str>) -> String {
     let mount = if row.mount.is_empty() { "-" } else { &row.mount };
     let mut text = String::new();
     let _ =
@@ -366,11 +368,31 @@ fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal) -> String {
     let _ = writeln!(text, "label {}\nabout {}", kernel.meaning(row.label), escaped(&row.about));
     let _ = writeln!(text, "digest {}\nexpires {}\nmade {}", row.digest, row.expires, row.made);
     let _ = writeln!(text, "effect {}\nargs {}", row.effect, row.args.hash);
+    let pages = shown.map_or_else(|| String::from("-"), |shown| abi::page::count(shown).to_string());
+    let (class, wait_us) = class_of(kernel, row);
+    let _ = writeln!(text, "class {class}\nwait_us {wait_us}\npages {pages}");
     let first = row.group.unwrap_or(id);
-    let members = crate::proposal::members(kernel, id).len();
-    let _ = writeln!(text, "group {first}\nmembers {members}");
+    let members = crate::proposal::members(kernel, id);
+    let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+    let _ = writeln!(text, "group {first}\nmembers {}", members.join(" "));
     let _ = writeln!(text, "group_digest {}", crate::proposal::group_digest(kernel, id));
     text
+}
+
+/// What is decided on: a question, an endorsement, a held call, or an effect of some class; and how long it
+/// may wait.
+fn class_of(kernel: &Kernel, row: &Proposal) -> (&'static str, u64) {
+    match (row.mount.as_str(), row.kind.as_str()) {
+        (crate::proposal::OPERATOR, crate::proposal::ASK) => return ("question", REVERSIBLE_WAIT_US),
+        (crate::proposal::OPERATOR, _) => return ("endorsement", REVERSIBLE_WAIT_US),
+        ("", _) => return ("call", REVERSIBLE_WAIT_US),
+        _ if row.rule == Rule::InDoubt => return ("doubt", IRREVERSIBLE_WAIT_US),
+        _ => {}
+    }
+    // A kind that its mount does not know any more counts as the worst it can be.
+    let known = crate::effect::declared(kernel, &row.mount, &row.kind, &Fields::new());
+    let class = known.map_or(Class::ExternalIrreversible, |kind| kind.class);
+    (class.word(), crate::proposal::wait_of(class))
 }
 
 fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {

@@ -5,6 +5,7 @@
 //! it, every field by name, so that a template can hide nothing.
 
 use super::*;
+use crate::proposal::{ASK, OPERATOR};
 use alloc::collections::BTreeSet;
 
 /// The proposal as it is decided on.
@@ -13,6 +14,10 @@ pub fn shown(kernel: &Kernel, row: &Proposal, bytes: &[u8], content: Option<Vec<
     let kind = fields.as_ref().map(|fields| crate::effect::declared(kernel, &row.mount, &row.kind, fields));
     let (Some(fields), Some(Ok(kind))) = (fields, kind) else { return arguments(row, bytes, content) };
     let mut text = String::new();
+    if row.mount == OPERATOR && row.kind == ASK {
+        asked(&fields, &mut text);
+        return text;
+    }
     let mut told = BTreeSet::new();
     if !kind.template.is_empty() {
         by_template(&kind.template, &fields, (&mut text, &mut told));
@@ -23,6 +28,19 @@ pub fn shown(kernel: &Kernel, row: &Proposal, bytes: &[u8], content: Option<Vec<
         lines_of("content", content, &mut text);
     }
     text
+}
+
+/// A question, and its choices by number: the answer to it may be one of them.
+fn asked(fields: &Fields, text: &mut String) {
+    let values = |name: &str| fields.get(name).map(Vec::as_slice).unwrap_or_default();
+    for value in values("question") {
+        lines_of("question", value.clone().into_bytes(), text);
+    }
+    for (at, value) in values("choice").iter().enumerate() {
+        let _ = writeln!(text, "choice {}: {}", at + 1, escaped(value));
+    }
+    let left = fields.iter().filter(|(name, _)| !["question", "choice"].contains(&name.as_str()));
+    every_field(&left.map(|(name, values)| (name.clone(), values.clone())).collect(), text);
 }
 
 /// One line of the template a line, with each `{argument}` that was given in its place. A value never begins
