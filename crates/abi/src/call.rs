@@ -125,6 +125,11 @@ pub const CALLS: [Spec; 24] = [
             may("upload", Shape::Number, "part: of this upload; whole: these uploaded bytes"),
             may("operation", Shape::Number, "restore: what stood before this operation"),
             may("pid", Shape::Number, "restore: what stood before this process wrote"),
+            may(
+                "effect",
+                Shape::Word,
+                "restore: take this effect back, by the kind its driver declares for that",
+            ),
             may("message", Shape::Value, "why"),
             ORIGIN,
         ],
@@ -665,6 +670,11 @@ pub enum Call {
     },
     /// Records that led to something.
     Why(Subject),
+    /// An effect is taken back, by the kind that its driver declares for that.
+    Revert {
+        /// Which.
+        effect: EffectId,
+    },
 }
 
 impl Call {
@@ -673,7 +683,7 @@ impl Call {
         match self {
             Self::List { .. } => "list",
             Self::Read { .. } => "read",
-            Self::Write { .. } | Self::Control { .. } => "write",
+            Self::Write { .. } | Self::Control { .. } | Self::Revert { .. } => "write",
             Self::Move { .. } => "move",
             Self::Remove { .. } => "remove",
             Self::History { .. } | Self::Operation { .. } => "history",

@@ -2,7 +2,7 @@
 //! bounded.
 
 use crate::{
-    Code, Content, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
+    Code, Content, EffectId, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
     agent::Parsed,
     call::{At, Part, Sought, Subject, Undo},
     path::{Pattern, TreePath},
@@ -150,6 +150,11 @@ pub enum Lookup {
         versions: Vec<VersionId>,
         /// What.
         literal: String,
+    },
+    /// An effect that ended, with its arguments and what was answered → `Fact::Deed`.
+    Deed {
+        /// Which.
+        effect: EffectId,
     },
     /// Bytes of a blob, at most `ARGUMENT_BYTES_MAX` → `Fact::Bytes`.
     Bytes {
@@ -320,6 +325,21 @@ pub struct Conflict {
     pub free: bool,
 }
 
+/// An effect that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// At which mount.
+    pub mount: String,
+    /// Which kind.
+    pub kind: String,
+    /// Its recorded arguments (musli of `Fields`).
+    pub args: Vec<u8>,
+    /// Whether it happened.
+    pub done: bool,
+    /// What the other side answered.
+    pub answer: Vec<u8>,
+}
+
 /// What a purge would destroy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Doomed {
@@ -375,6 +395,8 @@ pub enum Fact {
     Hits(Vec<(TreePath, VersionId, LabelId)>),
     /// To `Conflict`: none means there is no such version.
     Conflict(Option<Conflict>),
+    /// To `Deed`: none means that there is no such effect, or that it has not ended.
+    Deed(Option<Deed>),
     /// To `Purge`: none means nothing ever stood there; a directory is `Invalid`.
     Purge(Result<Option<Doomed>, Error>),
     /// To `Surplus`.

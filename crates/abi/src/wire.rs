@@ -287,6 +287,12 @@ impl Args {
             "patch" => Write::Patch { find: self.blob("find")?, put: self.blob("text")? },
             "dir" => Write::Dir,
             "link" => Write::Link(self.blob("text")?),
+            "restore" if self.map.contains_key("effect") => {
+                let effect = self.string("effect")?.unwrap_or_default().parse();
+                return effect
+                    .map(|effect| Call::Revert { effect })
+                    .map_err(|()| Error::invalid("effect", "effect is 64 hexadecimal digits"));
+            }
             "restore" => Write::Restore(self.undo()?),
             other => {
                 let known =
@@ -307,7 +313,7 @@ impl Args {
         let mut named = [version, operation, pid].into_iter().flatten();
         match (named.next(), named.next()) {
             (Some(undo), None) => Ok(undo),
-            _ => Err(Error::invalid("version", "restore takes one of version, operation, pid")),
+            _ => Err(Error::invalid("version", "restore takes one of version, operation, pid, effect")),
         }
     }
 

@@ -24,14 +24,14 @@ use abi::{
     cap::Rights,
     effect::Effect,
     event::{EffectOutcome, Probed},
-    fact::Lookup,
+    fact::{Deed, Fact, Facts, Lookup},
     label::{Integrity, Label},
     manifest::{Kind, Recovery},
     money::{Amounts, Nano},
     path::TreePath,
     record::{Entry, Rule, WaitOn},
 };
-use alloc::{borrow::Cow, format, string::String, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec};
 
 /// Questions of `propose`: who vouches for where it goes.
 pub fn plan_propose(
@@ -111,6 +111,54 @@ pub fn propose(
         }
         Err(error) => Outcome::Now(Err(error)),
     }
+}
+
+/// Questions of taking an effect back.
+pub fn plan_revert(pid: Pid, effect: &EffectId) -> Result<Vec<Lookup>, Error> {
+    if pid != WORKSPACE {
+        return Err(Error::new(Code::Denied, "only an operator takes an effect back")
+            .hint("propose the kind that undoes it"));
+    }
+    Ok(vec![Lookup::Deed { effect: *effect }])
+}
+
+/// Takes an effect back by the kind that its driver declares for that, as the operator's act.
+pub fn revert(step: &mut Step<'_>, effect: &EffectId, facts: &mut Found) -> Outcome {
+    let Some(Fact::Deed(deed)) = facts.any() else { return Outcome::Now(Err(Facts::mismatch())) };
+    match reverse(step, effect, deed) {
+        Ok((intent, id)) => apply_now(step, id, intent, Rule::Trusted),
+        Err(error) => Outcome::Now(Err(error)),
+    }
+}
+
+fn reverse(step: &mut Step<'_>, effect: &EffectId, deed: Option<Deed>) -> Result<(Intent, EffectId), Error> {
+    let none = || Error::new(Code::NotFound, format!("there is no effect {effect} that ended"));
+    let deed = deed.ok_or_else(|| none().argument("effect").hint("skep trace shows them"))?;
+    let Deed { mount, kind, args, done, answer } = deed;
+    if !done {
+        return Err(Error::invalid("effect", format!("{kind} at {mount} did not happen")));
+    }
+    let row = step.state().mounts.get(&mount);
+    let undo = row.and_then(|row| row.manifest.kind(&kind)?.undo.clone());
+    let undo = undo.ok_or_else(|| {
+        Error::invalid("effect", format!("{mount} declares nothing that takes {kind} back"))
+    })?;
+    let undo = declared(step.kernel, &mount, &undo, &Fields::new())?;
+    let told: Fields = musli::wire::from_slice(&args)
+        .map_err(|_| Error::new(Code::Unavailable, "the recorded arguments cannot be read"))?;
+    let mut fields: Fields =
+        told.into_iter().filter(|(name, _)| undo.arguments().any(|it| it == name)).collect();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    for (name, value) in [("effect", effect.to_string()), ("answer", answer)] {
+        if undo.arguments().any(|it| it == name) {
+            fields.insert(name.to_string(), vec![value]);
+        }
+    }
+    let args = step.blob(musli::wire::to_vec(&fields).unwrap_or_default());
+    let moves = sink::moves(&undo, &fields);
+    let intent = Intent { pid: WORKSPACE, mount, kind: undo, args, moves };
+    let id = effect_id(step, &intent);
+    Ok((intent, id))
 }
 
 /// An effect about to be recorded.

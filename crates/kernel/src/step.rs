@@ -85,6 +85,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Dispatch { agent, .. } => process::plan_spawn(kernel, pid, (agent, &[]), at),
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
         Call::Decide { .. } => proposal::plan_decide(kernel, pid, call),
+        Call::Revert { effect } => effect::plan_revert(pid, effect),
         Call::Control { path, word } => process::plan_control(kernel, pid, path, word, at),
         Call::Complete { model, .. } => turn::plan_complete(kernel, pid, model, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
@@ -430,6 +431,7 @@ impl Step<'_> {
             Call::Complete { .. } => turn::complete(self, pid, call),
             Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
             Call::Decide { .. } => proposal::decide(self, call, facts).into(),
+            Call::Revert { effect } => effect::revert(self, effect, facts),
             Call::Grant { pid: to, grant, expires_us } => {
                 let given = self.grant(pid, *to, grant.clone(), *expires_us);
                 given.map(|cap| Answer::Granted { cap }).into()
@@ -466,6 +468,7 @@ pub fn about(call: &Call) -> String {
         Call::Complete { model, .. } => model.clone(),
         Call::Propose { mount, kind, .. } => format!("{kind} at {mount}"),
         Call::Decide { proposal, .. } => format!("proposal {proposal}"),
+        Call::Revert { effect } => format!("effect {effect}"),
         Call::Grant { pid, grant, .. } => format!("{grant} to {pid}"),
         Call::Revoke { cap } => format!("capability {cap}"),
         Call::Trace { .. } => String::from("log"),

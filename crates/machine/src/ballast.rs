@@ -282,7 +282,7 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
         },
         Call::Write { .. } | Call::Move { .. } | Call::Remove { .. } => false,
         Call::Spawn { .. } | Call::Dispatch { .. } | Call::Complete { .. } | Call::Propose { .. } => false,
-        Call::Grant { .. } | Call::Revoke { .. } => false,
+        Call::Grant { .. } | Call::Revoke { .. } | Call::Revert { .. } => false,
     }
 }
 

@@ -232,9 +232,10 @@ impl<'b> Street<'_, 'b> {
             Lookup::Match { .. } | Lookup::Edit { .. } | Lookup::Undo { .. } | Lookup::Bytes { .. } => {
                 self.batch.answer(lookup)
             }
-            Lookup::Tokens { .. } | Lookup::Directory { .. } | Lookup::Quoted { .. } => {
-                self.batch.answer(lookup)
-            }
+            Lookup::Tokens { .. }
+            | Lookup::Directory { .. }
+            | Lookup::Quoted { .. }
+            | Lookup::Deed { .. } => self.batch.answer(lookup),
         }
     }
 

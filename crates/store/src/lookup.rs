@@ -36,6 +36,7 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
             let bytes = blob::get(db, hash)?;
             Fact::Bytes(bytes.filter(|bytes| bytes.len() as u64 <= limits::ARGUMENT_BYTES_MAX))
         }
+        Lookup::Deed { effect } => Fact::Deed(named::deed(db, effect)?),
         Lookup::Kept { version } => Fact::Holds(conflict::kept(db, *version)?),
         Lookup::Conflict { version } => Fact::Conflict(conflict::get(db, *version)?),
         Lookup::Conflicts { view } => {

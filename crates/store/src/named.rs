@@ -4,14 +4,18 @@
 //! Never here: whether being named is enough. That is the kernel's.
 
 use crate::{
-    Trouble,
+    Trouble, chain,
     lookup::{MATCH_BYTES_MAX, text_of},
+    mention,
     schema::Db,
     tree, version,
 };
 use abi::{
-    Hash, LabelId, VersionId, limits,
+    EffectId, Hash, LabelId, VersionId,
+    fact::Deed,
+    limits,
     path::{Pattern, TreePath},
+    record::Entry,
     scan::Folded,
     tree::{Node, Version},
 };
@@ -94,4 +98,21 @@ pub(crate) fn quoted(db: &Db, versions: &[VersionId], literal: &str) -> Result<b
         }
     }
     Ok(false)
+}
+
+/// An effect that ended: its arguments and what was answered, from the records that name it.
+pub(crate) fn deed(db: &Db, effect: &EffectId) -> Result<Option<Deed>, Trouble> {
+    let (mut intended, mut ended) = (None, None);
+    for seq in mention::places(db, &mention::effect(effect), limits::LISTING_MAX as usize)? {
+        let Some((record, _)) = chain::one(db, seq)? else { continue };
+        match record.body {
+            Entry::Intended { mount, kind, args, .. } => intended = Some((mount, kind, args)),
+            Entry::EffectEnded { done, outcome, .. } => ended = Some((done, outcome)),
+            _ => {}
+        }
+    }
+    let (Some((mount, kind, args)), Some((done, outcome))) = (intended, ended) else { return Ok(None) };
+    let Some(args) = text_of(db, &args.hash)? else { return Ok(None) };
+    let answer = text_of(db, &outcome.hash)?.unwrap_or_default();
+    Ok(Some(Deed { mount, kind, args, done, answer }))
 }

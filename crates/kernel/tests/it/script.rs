@@ -379,6 +379,7 @@ impl Run {
             Kind {
                 undo: undo.clone(),
                 audience: Audience::Operator,
+                payload: strings(&["body", "effect", "answer"]),
                 ..kind("undraft", Class::Reversible, &[])
             },
             Kind { undo, audience: named, ..kind("meet", Class::Reversible, &["to"]) },

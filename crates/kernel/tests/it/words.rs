@@ -133,6 +133,7 @@ impl Words {
             "approve" => self.decide(world, Ruling::Approve),
             "reject" => self.decide(world, Ruling::Reject),
             "answer" => self.decide(world, Ruling::Answer),
+            "revert" => Call::Revert { effect: world.deed_of(self.at(1)) },
             "grant" => Call::Grant {
                 pid: Pid(self.id(1)),
                 grant: Grant::parse(self.at(2)).unwrap(),

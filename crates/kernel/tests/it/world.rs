@@ -2,10 +2,10 @@
 //! name. It answers every lookup of the kernel, plainly and slowly. It never decides anything.
 
 use abi::{
-    Code, Content, Error, FileId, Hash, LabelId, ProposalId, Seq, VersionId,
+    Code, Content, EffectId, Error, FileId, Hash, LabelId, ProposalId, Seq, VersionId,
     agent::{AgentDef, Parsed},
     call::{At, Undo},
-    fact::{Conflict, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
+    fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
     path::{Pattern, TreePath},
     record::{Entry, Record},
     scan::Folded,
@@ -36,7 +36,14 @@ pub struct World {
     pub agents: BTreeMap<String, AgentDef>,
     /// Proposals that wait: the first of their group, and what is decided on.
     proposed: BTreeMap<ProposalId, (ProposalId, Hash)>,
+    /// Effects: mount, kind, arguments, and how they ended.
+    deeds: BTreeMap<EffectId, Done>,
+    /// The same in the order they were intended.
+    order: Vec<(EffectId, String)>,
 }
+
+/// See `World::deeds`.
+type Done = (String, String, Content, Option<(bool, Content)>);
 
 impl World {
     /// Keeps bytes.
@@ -44,6 +51,12 @@ impl World {
         let content = Content::of(bytes);
         self.blobs.insert(content.hash, bytes.to_vec());
         content
+    }
+
+    /// The last effect of this kind.
+    pub fn deed_of(&self, kind: &str) -> EffectId {
+        let of_it = self.order.iter().rev().find(|(_, it)| it == kind);
+        of_it.map_or_else(|| Hash::of(b"none"), |(effect, _)| *effect)
     }
 
     /// What an operator says that was shown of a proposal.
@@ -65,6 +78,15 @@ impl World {
         match &record.body {
             Entry::Proposed { proposal, group, digest, .. } => {
                 self.proposed.insert(*proposal, (group.unwrap_or(*proposal), *digest));
+            }
+            Entry::Intended { effect, mount, kind, args, .. } => {
+                self.order.push((*effect, kind.clone()));
+                self.deeds.insert(*effect, (mount.clone(), kind.clone(), *args, None));
+            }
+            Entry::EffectEnded { effect, done, outcome } => {
+                if let Some(deed) = self.deeds.get_mut(effect) {
+                    deed.3 = Some((*done, *outcome));
+                }
             }
             Entry::Decided { proposal, .. } | Entry::Lapsed { proposal } => {
                 self.proposed.remove(proposal);
@@ -155,6 +177,7 @@ impl World {
             }
             Lookup::Agent { name } => Fact::Agent(self.agent(name)),
             Lookup::Bytes { hash } => Fact::Bytes(self.blobs.get(hash).cloned()),
+            Lookup::Deed { effect } => Fact::Deed(self.deeds.get(effect).and_then(|deed| self.deed(deed))),
             Lookup::Kept { version } => {
                 let version = self.versions.get(version);
                 Fact::Holds(version.is_some_and(|version| self.blobs.contains_key(&version.content.hash)))
@@ -254,6 +277,13 @@ impl World {
             place.head = Some(root());
         }
         place
+    }
+
+    fn deed(&self, (mount, kind, args, ended): &Done) -> Option<Deed> {
+        let (done, outcome) = (*ended)?;
+        let bytes = |content: &Content| self.blobs.get(&content.hash).cloned();
+        let (mount, kind) = (mount.clone(), kind.clone());
+        Some(Deed { mount, kind, args: bytes(args)?, done, answer: bytes(&outcome).unwrap_or_default() })
     }
 
     fn text(&self, hash: &Hash) -> String {

@@ -3,21 +3,31 @@
 use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
-    figures,
+    figures, journal,
     session::Session,
 };
+use abi::{EffectId, Pid, record::Entry};
 use serde_json::{Value, json};
 
-/// Take back what a process wrote, or one operation, from under later changes too
+/// Take back what a process wrote and did, one operation, or one effect, from under later changes too
 #[derive(Debug, clap::Args)]
 pub struct Undo {
-    /// A process (12) or an operation (op:34)
-    #[arg(value_name = "PID|op:OPERATION")]
+    /// A process (12), an operation (op:34) or an effect (effect:HASH)
+    #[arg(value_name = "PID|op:OPERATION|effect:HASH")]
     what: String,
 }
 
 impl Undo {
     pub fn run(self, session: &mut Session) -> Outcome {
+        if let Some(effect) = self.what.strip_prefix("effect:") {
+            let answer = reverted(session, effect)?;
+            if session.is_json() {
+                session.object(&answer)?;
+                return Ok(Exit::Fine);
+            }
+            session.say(&format!("taken back  {}", escape::line(&self.what)))?;
+            return Ok(Exit::Fine);
+        }
         let (key, id) = match self.what.strip_prefix("op:") {
             Some(id) => ("operation", id),
             None => ("pid", self.what.strip_prefix("pid:").unwrap_or(&self.what)),
@@ -26,12 +36,75 @@ impl Undo {
             Fail::usage(format!("{:?} is neither a process nor an operation", self.what))
                 .hint("skep undo 12 takes back process 12, skep undo op:34 operation 34; skep log lists them")
         })?;
-        let answer = session.call("write", undoing(key, id))?;
+        let deeds = if key == "pid" { effects(session, Pid(id))? } else { Vec::new() };
+        let answer = match session.call("write", undoing(key, id)) {
+            // It wrote nothing, but it did something outside.
+            Err(_) if !deeds.is_empty() => json!({}),
+            answer => answer?,
+        };
+        let mut deeds = deeds.into_iter().map(|deed| back(session, deed)).collect::<Result<Vec<_>, _>>()?;
         if session.is_json() {
+            let mut answer = answer;
+            deeds.retain(|deed| deed.why.is_empty());
+            answer["effects"] = deeds.iter().map(|deed| deed.effect.to_string()).collect();
             session.object(&answer)?;
             return Ok(Exit::Fine);
         }
+        for deed in &deeds {
+            match deed.why.as_str() {
+                "" => session.say(&format!("taken back  {}", deed.what))?,
+                why => session.say(&format!("stays       {}   ({})", deed.what, escape::line(why)))?,
+            }
+        }
+        if answer.get("restored").is_none() {
+            return Ok(Exit::Fine);
+        }
         told(session, &answer)
+    }
+}
+
+/// Something a process did outside.
+struct Deed {
+    effect: EffectId,
+    /// Kind and mount.
+    what: String,
+    /// Why it could not be taken back; empty when it was.
+    why: String,
+}
+
+/// What the process did outside and was done, newest first.
+fn effects(session: &mut Session, pid: Pid) -> Result<Vec<Deed>, Fail> {
+    let rows = journal::all(session)?;
+    let mut deeds = Vec::new();
+    for row in &rows {
+        match &row.record.body {
+            Entry::Intended { effect, mount, kind, .. } if row.record.pid == pid => {
+                let what = escape::line(&format!("{kind} at {mount}"));
+                deeds.push(Deed { effect: *effect, what, why: String::new() });
+            }
+            Entry::EffectEnded { effect, done: false, .. } => deeds.retain(|deed| deed.effect != *effect),
+            _ => {}
+        }
+    }
+    deeds.reverse();
+    Ok(deeds)
+}
+
+/// Takes one back, or says why it stays.
+fn back(session: &mut Session, deed: Deed) -> Result<Deed, Fail> {
+    let why = match reverted(session, &deed.effect.to_string()) {
+        Ok(_) => String::new(),
+        Err(fail) => fail.message,
+    };
+    Ok(Deed { why, ..deed })
+}
+
+fn reverted(session: &mut Session, effect: &str) -> Result<Value, Fail> {
+    let answer = session
+        .call("write", json!({"path": "/", "mode": "restore", "effect": effect, "origin": "argument"}))?;
+    match answer.get("done").and_then(Value::as_bool) {
+        Some(false) => Err(Fail::new("the other side refused to take it back").hint("skep trace")),
+        _ => Ok(answer),
     }
 }
 

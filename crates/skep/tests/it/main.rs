@@ -9,6 +9,7 @@ mod hive;
 mod audit;
 mod demo;
 mod disks;
+mod effects;
 mod files;
 mod hostile;
 mod kill;

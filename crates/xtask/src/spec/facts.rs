@@ -141,6 +141,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Fill { .. } => Fact::Filled(Content::of(b"filled")),
         Lookup::Agent { name } => Fact::Agent(Err(abi::Error::new(abi::Code::NotFound, name.clone()))),
         Lookup::Bytes { .. } => Fact::Bytes(None),
+        Lookup::Deed { .. } => Fact::Deed(None),
         Lookup::Kept { .. } => Fact::Holds(true),
         Lookup::Conflict { .. } => Fact::Conflict(None),
         Lookup::Conflicts { .. } | Lookup::Operation { .. } | Lookup::Search { .. } => Fact::Hits(vec![]),
