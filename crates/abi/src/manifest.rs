@@ -84,8 +84,8 @@ pub struct Kind {
     pub payload: Vec<String>,
     /// What to do after a crash.
     pub recovery: Recovery,
-    /// The kind of this mount that takes it back: called with those of the effect's arguments that it takes, and
-    /// with `effect` (its id) and `answer` (what was answered to it) where it takes these.
+    /// The kind of this mount that takes it back: called with those of the effect's arguments that it takes,
+    /// and with `effect` (its id) and `answer` (what was answered to it) where it takes these.
     #[musli(default)]
     #[serde(default)]
     pub undo: Option<String>,
