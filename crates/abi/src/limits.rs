@@ -171,6 +171,8 @@ pub const ENDORSED_BITS_MESSAGE: u32 = 64;
 pub const ENDORSED_BITS_RUN: u32 = 256;
 /// Standing rules, operators and money rows of a policy.
 pub const POLICY_ROWS_MAX: usize = 256;
+/// Bytes of a standing rule's value: a long address or identifier, not a text.
+pub const STANDING_BYTES_MAX: usize = 1024;
 /// Proposals decided at once: each asks for three lookups at most.
 pub const GROUP_MAX: usize = 5;
 /// Choices of a question.

@@ -139,6 +139,18 @@ fn is_link(piece: &str) -> bool {
     labels > 1 && whole && (numbered || (named && !FILE_ENDINGS.contains(&last)))
 }
 
+/// Whether the text is one whole token: a word, an address, an identifier; nothing that could part it, and
+/// nothing that nobody sees.
+pub fn is_token(text: &str) -> bool {
+    let parts =
+        |c: char| c.is_whitespace() || c.is_control() || is_hidden(c) || "<>()[]{}\"`,;|\\".contains(c);
+    let ends = |c: Option<char>| c.is_none_or(|c| ".:!?*_~…'".contains(c));
+    let is_one = |text: &str| {
+        !text.chars().any(parts) && !ends(text.chars().next()) && !ends(text.chars().next_back())
+    };
+    is_one(text) && is_one(&fold(text))
+}
+
 /// Whether `literal` stands anywhere in the text, by bytes.
 pub fn has_text(text: &[u8], literal: &[u8]) -> bool {
     !literal.is_empty() && text.windows(literal.len()).any(|window| window == literal)
@@ -147,6 +159,20 @@ pub fn has_text(text: &[u8], literal: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_whole() {
+        for text in
+            ["anna@tiles.example", "O'Neil@x.example", "DE12-3456", "https://x.example/a?b=1", "ａnna"]
+        {
+            assert!(is_token(text), "{text:?}");
+        }
+        for text in
+            ["", " ", "a b", "a,b", "*", "a*", "\"a\"", "'a'", "a.", "<a@b>", "a\u{200b}b", "a\tb", "a；b"]
+        {
+            assert!(!is_token(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn links_are_seen() {

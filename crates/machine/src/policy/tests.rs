@@ -23,24 +23,135 @@ fn money_is_text_and_never_a_float() {
 }
 
 #[test]
-fn mistakes_are_named() {
-    let good = "format: 1\nagents: {\"*\": {allow: [read /a]}}\n";
-    for (policy, budget, message, hint) in [
-        ("format: 2\nagents: {\"*\": {}}", "format: 1", "format 2", "newer skep"),
-        ("format: 1\nagent: {}", "format: 1", "no key \"agent\"", "did you mean agents?"),
-        ("format: 1", "format: 1", "has no row", "add agents"),
-        ("format: 1\nagents: {\"*\": {alow: []}}", "format: 1", "no key \"alow\"", "did you mean allow?"),
-        ("format: 1\nagents: {\"*\": {allow: [fly /x]}}", "format: 1", "is not a need", "read PATH"),
-        ("- 1", "format: 1", "policy.yaml", ""),
-        ("", "format: 1", "policy.yaml", ""),
-        (good, "format: 1\nworkspace: {dya: 1}", "no key \"dya\"", "did you mean day?"),
-        (good, "format: 1\nworkspace: {day: -1}", "is not an amount", "0.05"),
-        (good, "format: 1\nworkspace: {day: 1e3}", "is not an amount", "0.05"),
-        (good, "format: 1\nagents: {x: {day: 1}}", "agents has a row", "only \"*\""),
+fn all_of_it_is_read() {
+    let text = "format: 1\nautonomy: manual\nagents:\n  b: {allow: [read /b]}\n  a: {ask: [mail.send]}\n";
+    let text = text.replace("[mail.send]", "[ask mail.send]");
+    let text = format!(
+        "{text}operators:\n  anna: {{role: admin}}\n  tom:\n    role: member\n    sees: [/data/marketing/**]\n    \
+         decides:\n      - mail.send\nstanding:\n  - mail.send Anna@Tiles.example\n  - outbox mail.send \
+         bo@tiles.example\nmoney: {{bank: {{day: 250.00}}, x-why: rent}}\n"
+    );
+    let policy = parse(text.as_bytes(), b"format: 1").unwrap();
+    let word = |text: &str| Pattern::word(text).unwrap();
+    let row = |name: &str, role, sees: &[&str], decides: &[&str]| OperatorRow {
+        name: name.into(),
+        role,
+        sees: sees.iter().map(|path| Pattern::parse(path).unwrap()).collect(),
+        decides: decides.iter().map(|kind| word(kind)).collect(),
+    };
+    let rule =
+        |mount, value: &str| Standing { mount: word(mount), kind: word("mail.send"), value: value.into() };
+    let agents: Vec<&str> = policy.rows.iter().map(|row| row.agent.as_str()).collect();
+    assert_eq!((policy.autonomy, agents), (Autonomy::Manual, vec!["b", "a"]));
+    let (anna, tom) = (("anna", Role::Admin), ("tom", Role::Member));
+    let operators =
+        [row(anna.0, anna.1, &[], &[]), row(tom.0, tom.1, &["/data/marketing/**"], &["mail.send"])];
+    assert_eq!(policy.operators, operators);
+    assert_eq!(policy.standing, [rule("*", "Anna@Tiles.example"), rule("outbox", "bo@tiles.example")]);
+    assert_eq!(policy.money, [MoneyRow { mount: "bank".into(), day: Nano(250_000_000_000) }]);
+}
+
+/// What is wrong, where it is said to be, and what to write instead.
+#[test]
+fn mistakes_have_a_line_and_a_column() {
+    let needs = "      - read /a\n".repeat(limits::POLICY_ROWS_MAX + 1);
+    let needs = format!("format: 1\nagents:\n  \"*\":\n    allow:\n{needs}");
+    told(&[
+        ("format: 2\nagents: {\"*\": {}}", "1:9", "format 2", "newer skep"),
+        ("agents: {\"*\": {}}", "1:1", "no format", "format: 1"),
+        ("format: 1\nagent: {}", "2:1", "no key \"agent\"", "did you mean agents?"),
+        ("format: 1", "1:1", "has no row", "add agents"),
+        (&needs, "261:9", "more than 256 rows", "fewer"),
+        ("- 1", "1:1", "is no map", "key: value"),
+        ("", "1:1", "no format", "format: 1"),
+        ("format: 1\nagents:\n  \"*\":\n    alow: []", "4:5", "no key \"alow\"", "did you mean allow?"),
+        ("format: 1\nagents: {\"*\": {allow: [fly /x]}}", "2:24", "is not a need", "read PATH"),
+        (
+            "format: 1\nagents:\n  \"*\":\n    allow:\n      - read /a\n\n      - read a",
+            "7:9",
+            "not absolute",
+            "start it with /",
+        ),
+        (
+            "format: 1\nagents:\n  \"*\":\n    deny: [read /a*b]",
+            "4:12",
+            "is not a pattern",
+            "whole components",
+        ),
+        ("format: 1\nagents: {\"*\": {allow: read /x}}", "2:23", "is no list", "[one, two]"),
+        ("format: 1\nagents: {\"*\": {allow: [read /a/../b]}}", "2:24", "..", "read PATH"),
+        ("format: 1\nagents: {\"a b\": {}}", "2:10", "is not a name", "letters"),
+        ("format: 1\nagents: {\"*\": {}, \"*\": {}}", "2:19", "duplicate mapping key: *", "each key once"),
+        ("format: 1\nagents: [", "2:9", "unclosed bracket", "it is YAML"),
+        ("format: 1\nagents:\n\t- x", "3:2", "tabs disallowed", "it is YAML"),
+    ]);
+}
+
+#[test]
+fn mistakes_in_the_newer_sections_too() {
+    let with = |rest: &str| format!("format: 1\nagents: {{\"*\": {{allow: [read /a]}}}}\n{rest}");
+    let rules: Vec<String> =
+        (0..=limits::POLICY_ROWS_MAX).map(|ix| format!("  - mail.send a{ix}\n")).collect();
+    told(&[
+        (&with("autonomy: bouned"), "3:11", "cannot be \"bouned\"", "did you mean bounded?"),
+        (&with("autonomy: yes"), "3:11", "cannot be \"yes\"", "manual bounded autonomous"),
+        (&with("operators:\n  tom: {role: membr}"), "4:15", "\"membr\" is no role", "did you mean member?"),
+        (&with("operators:\n  tom: {sees: [/a]}"), "4:3", "tom has no role", "role: admin"),
+        (&with("operators: {tom: {role: member}}"), "3:12", "no operator is an admin", "{role: admin}"),
+        (&with("operators: {an na: {role: admin}}"), "3:13", "is not a name", "letters"),
+        (&with("operators:\n  a: {role: admin}\n  a: {role: admin}"), "5:3", "duplicate", "each key once"),
+        (&with("operators:\n  a: {role: admin, see: []}"), "4:20", "no key \"see\"", "did you mean sees?"),
+        (&with("operators:\n  a: {role: admin, sees: [/x]}"), "4:3", "take nothing away", "role: member"),
+        (
+            &with("operators:\n  b: {role: admin}\n  a:\n    role: member\n    sees:\n      - data/x"),
+            "8:9",
+            "not absolute",
+            "start it with /",
+        ),
+        (
+            &with("operators:\n  a: {role: member, decides: [mail send]}"),
+            "4:31",
+            "not a word or *",
+            "mail.send",
+        ),
+        (&with("standing:\n  - mail.send"), "4:5", "is no standing rule", "KIND VALUE"),
+        (&with("standing:\n  - mail.send a@b\n  - mail.send *"), "5:5", "not one whole word", "no space"),
+        (&with("standing: [mail.send a@b, mail.send a@b]"), "3:27", "stands already", "leave it out"),
+        (&with("standing: [\"mail.send a\\u200bb\"]"), "3:12", "not one whole word", "as it stands"),
+        (&with("money:\n  bank: {day: 1e3}"), "4:15", "is not an amount", "0.05"),
+        (&with("money: {bank: {dya: 1}}"), "3:16", "no key \"dya\"", "did you mean day?"),
+        (&with("money: {bank: {}}"), "3:9", "bank has no day", "250.00"),
+        (&with(&format!("standing:\n{}", rules.concat())), "260:5", "more than 256 rows", "fewer"),
+    ]);
+}
+
+fn told(rows: &[(&str, &str, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (policy, at, message, hint) in rows {
+        let error = parse(policy.as_bytes(), b"format: 1").unwrap_err();
+        let placed = error.message.starts_with(&format!("policy.yaml:{at}: "));
+        if !placed || !error.message.contains(message) || !error.hint.contains(hint) {
+            wrong.push(format!("{at} {message:?} {hint:?}, but {error}; hint {:?}", error.hint));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn mistakes_in_the_budget_too() {
+    let good = b"format: 1\nagents: {\"*\": {allow: [read /a]}}\n";
+    for (budget, at, message, hint) in [
+        ("format: 1\nworkspace: {dya: 1}", "2:13", "no key \"dya\"", "did you mean day?"),
+        ("format: 1\nworkspace: {day: -1}", "2:18", "is not an amount", "0.05"),
+        ("format: 1\nworkspace:\n  day: 1e3", "3:8", "is not an amount", "0.05"),
+        ("format: 1\nagents: {x: {day: 1}}", "2:10", "agents has a row", "only \"*\""),
+        ("format: 1\nagnts: {}", "2:1", "no key \"agnts\"", "did you mean agents?"),
+        ("", "1:1", "no format", "format: 1"),
     ] {
-        let error = parse(policy.as_bytes(), budget.as_bytes()).unwrap_err();
-        assert!(error.message.contains(message), "{policy:?} {budget:?}: {error}");
-        assert!(error.hint.contains(hint), "{policy:?} {budget:?}: hint {:?}", error.hint);
+        let error = parse(good, budget.as_bytes()).unwrap_err();
+        let place = format!("budget.yaml:{at}: ");
+        assert!(error.message.starts_with(&place) && error.message.contains(message), "{budget:?}: {error}");
+        assert!(error.hint.contains(hint), "{budget:?}: hint {:?}", error.hint);
     }
 }
 
@@ -56,6 +167,72 @@ fn hostile_yaml_is_an_error() {
         "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nagents: [*b,*b,*b,*b,*b,*b]\nformat: 1";
     let deep = format!("agents: {}{}", "[".repeat(5000), "]".repeat(5000));
     for text in [bomb.as_bytes(), deep.as_bytes(), b"\xff\xfe", b"agents: *x", b"%", b"{", b"\0"] {
-        assert!(parse(text, b"format: 1").is_err());
+        let error = parse(text, b"format: 1").unwrap_err();
+        assert!(error.message.starts_with("policy.yaml:"), "{error}");
+    }
+    assert_eq!(parse(&[b' '; 70_000], b"format: 1").unwrap_err().code, Code::TooLarge);
+}
+
+proptest::proptest! {
+    /// Whatever the bytes, it is a policy or an error that says where.
+    #[test]
+    fn any_bytes_are_a_policy_or_an_error(
+        words in proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..40),
+    ) {
+        let text: String = words.concat();
+        for file in [(text.as_bytes(), &b"format: 1"[..]), (shipped::POLICY, text.as_bytes())] {
+            if let Err(error) = parse(file.0, file.1) {
+                proptest::prop_assert!(error.message.contains(".yaml:"), "{error}");
+                proptest::prop_assert!(!error.hint.is_empty(), "{error}");
+            }
+        }
     }
 }
+
+/// What such a file is made of, and what breaks it.
+const PIECES: [&str; 44] = [
+    "format: 1\n",
+    "agents:",
+    "\"*\"",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "\n",
+    "  ",
+    "- ",
+    "allow",
+    "deny",
+    "ask",
+    "read /a",
+    "ask any",
+    "operators:",
+    "tom",
+    "role: ",
+    "admin",
+    "member",
+    "sees: ",
+    "/data/**",
+    "decides: ",
+    "standing:",
+    "mail.send a@b",
+    "money:",
+    "bank",
+    "day: ",
+    "250.00",
+    "1e9",
+    "~",
+    "&a ",
+    "*a",
+    "<<: ",
+    "? ",
+    "| ",
+    "x-note: ",
+    "#",
+    "'",
+    "\"",
+    "\t",
+    "\u{202e}",
+];
