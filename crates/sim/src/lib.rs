@@ -9,6 +9,8 @@
 //!           └ world: mounts with a ledger   ledger (a second fold, checks) · audit (files, kernel, world)
 //! ```
 //!
+//! `planner` is apart: it plays a malicious model against a real daemon, over its socket.
+//!
 //! The same seed gives the same trace, byte for byte. Never here: a thread, the host's clock, chance of the
 //! host, an order that comes from hashing.
 #![deny(unsafe_code)] // but for `vfs`, which says why
@@ -23,6 +25,7 @@ pub mod hostile;
 pub mod known;
 pub mod ledger;
 pub mod mind;
+pub mod planner;
 pub mod plant;
 pub mod rig;
 mod vfs;

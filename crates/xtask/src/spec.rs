@@ -17,6 +17,7 @@ mod decide;
 mod facts;
 mod ground;
 mod idle;
+mod inject;
 mod recover;
 mod replay;
 mod search;
@@ -151,7 +152,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 16] = [
+const PROMISES: [(&str, Measure); 18] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -164,6 +165,8 @@ const PROMISES: [(&str, Measure); 16] = [
     ("search", search::search),
     ("growth", ground::growth),
     ("simulate", ground::simulate),
+    ("inject", inject::inject),
+    ("prompts", inject::prompts),
     ("tests", suite::tests),
     ("tamper", tamper::tamper),
     ("lost-update", update::lost_update),

@@ -39,9 +39,18 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it and waits for its first answer; says how long that took from `exec`.
     pub fn start(skep: &Path, home: &Path) -> Result<(Self, Duration), String> {
+        Self::start_as(skep, &["up"], home)
+    }
+
+    /// The same for one that may make workspaces which lack a rule.
+    pub fn start_demo(skep: &Path, home: &Path) -> Result<(Self, Duration), String> {
+        Self::start_as(skep, &["up", "--demo"], home)
+    }
+
+    fn start_as(skep: &Path, words: &[&str], home: &Path) -> Result<(Self, Duration), String> {
         let begun = Instant::now();
         let mut command = Command::new(skep);
-        command.arg("up").env("SKEP_HOME", home).env_remove("SKEP_WORKSPACE");
+        command.args(words).env("SKEP_HOME", home).env_remove("SKEP_WORKSPACE");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", skep.display()))?;
         let mut client = loop {
