@@ -154,6 +154,8 @@ pub(crate) struct Desk {
 #[derive(Default)]
 pub(crate) struct Mounts {
     pub attached: BTreeMap<String, Arc<dyn Mount>>,
+    /// Mounted, but not attached since the workspace woke, and why.
+    pub detached: BTreeMap<String, String>,
     /// Opened, and attached as soon as that is durable.
     pub opened: BTreeMap<String, Arc<dyn Mount>>,
     /// Handed to the kernel, not yet durable.

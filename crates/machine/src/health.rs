@@ -5,6 +5,7 @@
 //! disk HOME ok TEXT
 //! workspace NAME ok TEXT
 //! workspace NAME bad TEXT <tab> WHAT TO DO
+//! mount WORKSPACE/NAME bad TEXT <tab> WHAT TO DO    it is not attached
 //! directory NAME bad TEXT <tab> WHAT TO DO          beside the workspaces, but none of them
 //! ```
 //!
@@ -47,8 +48,19 @@ impl Node {
             let more = format!("{} more were not looked at", rows.len() - HEALTH_ROWS_MAX);
             text.push_str(&line("workspace", "-", "ok", &more, None));
         }
+        cells.values().for_each(|cell| text.push_str(&detached(cell)));
         text + &strangers(&rows, &place)
     }
+}
+
+/// Mounts of a workspace that is awake and that nothing stands behind.
+fn detached(cell: &Cell) -> String {
+    let mounts = guard(&cell.mounts);
+    let hint = "unmount it, and mount it again to accept what it declares now";
+    let told = |(name, why): (&String, &String)| {
+        line("mount", &format!("{}/{name}", cell.name), "bad", &format!("not attached: {why}"), Some(hint))
+    };
+    mounts.detached.iter().take(HEALTH_ROWS_MAX).map(told).collect()
 }
 
 /// Why it is not loaded, if it failed.

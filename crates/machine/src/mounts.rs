@@ -47,8 +47,10 @@ pub(crate) fn control(
         Control::Unmount { name } => {
             let mut mounts = guard(&cell.mounts);
             mounts.refused.retain(|(mount, _), _| *mount != name);
+            let was = mounts.detached.remove(&name).is_some();
             match mounts.attached.remove(&name) {
                 Some(_) => Ok(()),
+                None if was => Ok(()),
                 None => Err(Error::new(Code::NotFound, format!("{name} is not mounted")).argument("name")),
             }
         }
@@ -86,6 +88,7 @@ pub(crate) fn attach_opened(node: &Arc<Node>, cell: &Arc<Cell>, done: &[Input]) 
         let mut mounts = guard(&cell.mounts);
         if let Some(driver) = mounts.opened.remove(mount) {
             mounts.attached.insert(mount.clone(), driver);
+            mounts.detached.remove(mount);
             more = true;
         }
     }
@@ -99,6 +102,7 @@ pub(crate) fn attach_opened(node: &Arc<Node>, cell: &Arc<Cell>, done: &[Input]) 
 pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<Mounted>) {
     let names: BTreeSet<&String> = wanted.iter().map(|mounted| &mounted.name).collect();
     guard(&cell.mounts).attached.retain(|name, _| names.contains(name));
+    guard(&cell.mounts).detached.retain(|name, _| names.contains(name));
     if wanted.is_empty() {
         return;
     }
@@ -106,20 +110,24 @@ pub(crate) fn attach(node: &Arc<Node>, cell: &Arc<Cell>, wanted: Vec<Mounted>) {
         if guard(&cell.mounts).attached.contains_key(&name) {
             continue;
         }
-        match open(&driver, &name, &argument) {
+        let attached = open(&driver, &name, &argument).and_then(|(mount, manifest)| {
             // The table of sinks trusts what the manifest said when the operator mounted it.
-            Ok((_, manifest)) if manifest.digest() != pinned => {
-                let what =
-                    format!("{name} is not attached: {driver} declares something else than when it was");
-                journal::say(
-                    &cell.name,
-                    &format!("{what} mounted; unmount {name} and mount it again to accept"),
-                );
+            if manifest.digest() == pinned {
+                return Ok(mount);
             }
-            Ok((mount, _)) => {
-                guard(&cell.mounts).attached.insert(name, mount);
+            let what = format!("{driver} declares something else than when {name} was mounted");
+            Err(Error::new(Code::Stale, what).hint(format!("unmount {name} and mount it again to accept it")))
+        });
+        match attached {
+            Ok(mount) => {
+                let mut mounts = guard(&cell.mounts);
+                mounts.detached.remove(&name);
+                mounts.attached.insert(name, mount);
             }
-            Err(error) => journal::say(&cell.name, &format!("{name} is not attached: {error}")),
+            Err(error) => {
+                journal::say(&cell.name, &format!("{name} is not attached: {error}"));
+                guard(&cell.mounts).detached.insert(name, error.message);
+            }
         }
     }
     poll_at(node, cell, node.clock.mono());

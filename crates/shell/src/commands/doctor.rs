@@ -187,6 +187,7 @@ fn finding(line: &str) -> Option<(&'static str, Finding)> {
         "disk" => "disk",
         "workspace" => "files",
         "directory" => "directory",
+        "mount" => "mount",
         _ => "node",
     };
     match word {

@@ -52,3 +52,63 @@ fn an_effect_and_all_of_a_process_are_taken_back() {
     let told = hive.cli(&["undo", &format!("effect:{}", sent["effect"].as_str().unwrap())]).failed(1).err;
     assert!(told.contains("box declares nothing that takes mail.send back"), "{told}");
 }
+
+/// The smallest manifest: one kind that sends.
+fn manifest(steering: &str) -> String {
+    json!({"kinds": [{
+        "name": "send", "class": "external-irreversible", "steering": [steering], "payload": ["body"],
+        "recovery": "repeat",
+    }]})
+    .to_string()
+}
+
+#[test]
+fn a_mount_is_what_it_was_mounted_as() {
+    let mut hive = Hive::new();
+    let mut client = hive.client();
+    let dir = hive.around().join("site");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("manifest.json"), manifest("to")).unwrap();
+    client.control(&format!("mount site rehearse {}", dir.display()));
+    let send = json!({"mount": "site", "kind": "send", "args": {"to": "tom", "body": "b"}});
+    assert_eq!(client.ok("propose", send.clone())["done"], true);
+
+    // It comes back and says that nothing steers any more: it is not attached, and the doctor says why.
+    hive.stop();
+    std::fs::write(
+        dir.join("manifest.json"),
+        manifest("body").replace("\"payload\":[\"body\"],", "\"payload\":[\"to\"],"),
+    )
+    .unwrap();
+    hive.start();
+    let mut client = hive.client();
+    let health = retry("the workspace to wake", || {
+        client.ok("list", json!({"path": "/data"}));
+        let health = client.text("/sys/health");
+        health.contains("mount home/site").then_some(health)
+    });
+    let want =
+        "mount home/site bad not attached: rehearse declares something else than when site was mounted";
+    assert!(health.contains(want), "{health}");
+    let told = hive.cli(&["doctor"]).out;
+    assert!(told.contains("unmount it, and mount it again to accept what it declares now"), "{told}");
+
+    // Mounting it again is the operator's word.
+    client.control("unmount site");
+    client.control(&format!("mount site rehearse {}", dir.display()));
+    assert!(!client.text("/sys/health").contains("mount home/site"));
+    assert_eq!(client.ok("propose", send)["done"], true);
+}
+
+#[test]
+fn a_manifest_that_contradicts_itself_is_not_mounted() {
+    let hive = Hive::new();
+    let dir = hive.around().join("site");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("manifest.json"), manifest("to").replace("external-irreversible", "reversible"))
+        .unwrap();
+    let told = hive.client().refused("write", json!({
+        "path": "/sys/ctl", "text": format!("mount site rehearse {}", dir.display()), "origin": "argument",
+    }));
+    assert_eq!(told["message"], "the kind \"send\" is reversible and nothing undoes it");
+}
