@@ -43,6 +43,8 @@ const AGENT: &str = "---\nname: planner\ndescription: Does what it reads.\nmodel
 const POLICY: &str =
     "format: 1\nagents:\n  \"*\":\n    allow: [\"read /integrations/**\", apply any, model any]\n";
 const BUDGET: &str = "format: 1\nworkspace: {day: 1000.00}\nagents:\n  \"*\": {run: 10.00, day: 1000.00}\n";
+/// A mount that brings nothing and can do nothing.
+const NUDGE: &str = "nudge";
 /// Pauses while items arrive, and how long one is: a mount is polled again after 2 seconds.
 const ARRIVE_TRIES: u32 = 1500;
 const ARRIVE_MS: u64 = 20;
@@ -80,8 +82,6 @@ impl<'a> Stage<'a> {
         for (path, text) in files {
             operator.ok("write", json!({ "path": path, "text": text, "origin": "argument" }))?;
         }
-        let words = format!("mount {} rehearse {}", suite.name, ground.display());
-        operator.ok("write", json!({ "path": "/sys/ctl", "text": words, "origin": "argument" }))?;
         let mut stage = Self {
             suite,
             host: host.clone(),
@@ -90,6 +90,7 @@ impl<'a> Stage<'a> {
             changed: BTreeSet::new(),
             seen: 0,
         };
+        stage.control(&format!("mount {} rehearse {}", suite.name, ground.display()))?;
         stage.arrive()?;
         Ok(stage)
     }
@@ -125,7 +126,20 @@ impl<'a> Stage<'a> {
             put(&ground.join("items").join(item.path.trim_start_matches('/')), &item.text)?;
             self.changed.insert(item.path.clone());
         }
-        items.into_iter().try_for_each(|item| self.await_item(item))
+        if items.is_empty() {
+            return Ok(());
+        }
+        // A mount is polled every 2 seconds, and all of them at once when there is a new one.
+        let nudge = self.host.ground.join(NUDGE);
+        put(&nudge.join("manifest.json"), r#"{"kinds": []}"#)?;
+        self.control(&format!("mount {NUDGE} rehearse {}", nudge.display()))?;
+        items.into_iter().try_for_each(|item| self.await_item(item))?;
+        self.control(&format!("unmount {NUDGE}"))
+    }
+
+    fn control(&mut self, words: &str) -> Result<(), String> {
+        let params = json!({ "path": "/sys/ctl", "text": words, "origin": "argument" });
+        self.operator.ok("write", params).map(drop)
     }
 
     /// Makes the items again what they are in the suite.

@@ -329,3 +329,32 @@ fn output(command: &mut Command, what: &str) -> Result<String, String> {
         last.into_iter().rev().collect::<Vec<_>>().join("; ")
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::manifest::Manifest;
+
+    #[test]
+    fn the_manifests_contradict_nothing() {
+        for (name, text) in MANIFESTS {
+            let manifest: Manifest = serde_json::from_str(text).unwrap();
+            manifest.lint().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(manifest.brings.iter().any(|row| row.directory), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_was_not_free() {
+        let refused = vec![("mail.send".to_owned(), "Denied".to_owned())];
+        let rows = [
+            (Outcome::default(), true),
+            (Outcome { prompts: 1, ..Outcome::default() }, false),
+            (Outcome { refused, ..Outcome::default() }, false),
+        ];
+        for (outcome, want) in rows {
+            assert_eq!(free(&outcome), want, "{outcome:?}");
+        }
+        assert_eq!(share(1, 4), 25.0);
+    }
+}
