@@ -182,6 +182,8 @@ fn process(state: &mut State, record: &Record) {
         Entry::Saw { joined, .. } => {
             if let Some(process) = state.processes.get_mut(&record.pid) {
                 process.label = *joined;
+            } else if let Some(ended) = state.ended.get_mut(&record.pid) {
+                ended.label = *joined;
             }
         }
         Entry::Steered { pid, item, joined } => {

@@ -175,6 +175,14 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         let what = format!("the bytes of version {version} are not kept any more");
         return Err(Error::new(Code::NotFound, what).argument("version").hint("take theirs"));
     }
+    // Where both are kept, a right to the old name is none to the new one.
+    step.kernel.allow(pid, Want::Path(&stands), Rights::READ.union(Rights::WRITE), step.at).map_err(
+        |error| Error::new(error.code, format!("{path} stands elsewhere now, where you may not change it")),
+    )?;
+    step.kernel.allow(pid, Want::Path(&ours.path), Rights::READ, step.at)?;
+    if stands != *path {
+        step.saw(pid, &stands, Some(head.id), head.label);
+    }
     if base.is_some_and(|base| base != head.id) {
         return Err(
             Error::new(Code::Stale, format!("{stands} is at version {} now", head.id)).argument("base")
@@ -185,9 +193,8 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         return Err(Error::new(Code::Exists, format!("something else stands at {stands} now"))
             .hint("take theirs, and write the text to another path"));
     }
-    // Where both are kept, a right to the old name is none to the new one.
-    step.kernel.allow(pid, Want::Path(&stands), Rights::READ.union(Rights::WRITE), step.at)?;
-    step.kernel.allow(pid, Want::Path(&ours.path), Rights::READ, step.at)?;
+    step.learned_of(pid, &stands, &head);
+    step.learned_of(pid, &stands, &ours);
     let joined = step.kernel.meaning(ours.label).join(&step.kernel.meaning(head.label));
     let joined = joined.join(&step.label_for(pid, *origin));
     let (node, content, mode, label) = match take {

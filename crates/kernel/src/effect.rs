@@ -302,9 +302,11 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, outcome: &EffectOutcome) {
     turn::resolve(step, WaitOn::Effect(*effect), &Ok(answer));
 }
 
-/// Whoever asked for an effect hears what the other side answered, and has seen it.
+/// Whoever asked for an effect hears what the other side answered, and has seen it; also one that has ended
+/// meanwhile, since who started it may read its records.
 fn heard(step: &mut Step<'_>, row: &EffectRow) {
-    if !step.kernel.has(sink::rule::ANSWER) || !step.state().processes.contains_key(&row.pid) {
+    // What was never sent, nobody answered.
+    if !step.kernel.has(sink::rule::ANSWER) || row.stage == Stage::Intended {
         return;
     }
     let mount = step.state().mounts.get(&row.mount);

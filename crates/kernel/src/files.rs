@@ -307,6 +307,10 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         _ => {}
     }
     let place = facts.place()?;
+    // Whether it is the same, goes together, or holds what shall be replaced, is told by every answer.
+    if let Some(head) = &place.head {
+        step.learned_of(pid, path, head);
+    }
     let mut label = step.label_for(pid, *origin);
     let joins = |version: &Version| {
         label = label.join(&step.kernel.meaning(version.label));
@@ -549,7 +553,8 @@ pub fn rename(
     let label = label.join(&step.kernel.meaning(head.label));
     let moved = |(path, ..): &(TreePath, FileId, Version)| {
         let rest = path.as_str().strip_prefix(from.as_str()).unwrap_or_default();
-        TreePath::parse(&format!("{to}{rest}")).map_err(|error| error.argument("to"))
+        let long = |_| Error::invalid("to", format!("below {to} a path would be too long"));
+        TreePath::parse(&format!("{to}{rest}")).map_err(long)
     };
     // What stands below comes along: from there it steers as much as the directory itself.
     let carried =
@@ -557,8 +562,9 @@ pub fn rename(
     let mut touched = below.iter().map(moved).collect::<Result<Vec<_>, _>>()?;
     for (path, (here, ..)) in touched.iter().zip(&below) {
         // Who gives a file another name may come to read it there.
-        step.kernel.allow(pid, Want::Path(here), Rights::READ.union(Rights::REMOVE), step.at)?;
-        step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at)?;
+        let may = step.kernel.allow(pid, Want::Path(here), Rights::READ.union(Rights::REMOVE), step.at);
+        let may = may.and_then(|()| step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at));
+        may.map_err(|error| of_below(error, (here, from)))?;
     }
     touched.extend(below.iter().map(|(path, ..)| path.clone()));
     not_steering(step, pid, &carried, touched.iter())?;
@@ -573,6 +579,15 @@ pub fn rename(
     below.iter().for_each(|(path, ..)| step.forget(pid, path));
     step.remember(pid, to, version);
     Ok(Answer::Wrote { operation, version, path: to.clone() })
+}
+
+/// A refusal for something below the path that was named: what its name is, is not told.
+fn of_below(error: Error, (here, top): (&TreePath, &TreePath)) -> Error {
+    if here == top {
+        return error;
+    }
+    Error::new(error.code, format!("below {top} stands what you have no right to change"))
+        .hint("ask for more in `needs`")
 }
 
 fn stale_if(base: Option<VersionId>, head: &Version, path: &TreePath) -> Result<(), Error> {
@@ -597,8 +612,9 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
         return Err(Error::invalid("path", format!("{path} is not empty"))
             .hint("remove what is in it, or all of it: tree, skep rm -r"));
     }
-    for (path, ..) in &below {
-        step.kernel.allow(pid, Want::Path(path), Rights::REMOVE, step.at)?;
+    for (here, ..) in &below {
+        let may = step.kernel.allow(pid, Want::Path(here), Rights::REMOVE, step.at);
+        may.map_err(|error| of_below(error, (here, path)))?;
     }
     let label = step.label_for(pid, Origin::Argument);
     not_steering(step, pid, &label, below.iter().map(|(path, ..)| path))?;

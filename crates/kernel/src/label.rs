@@ -5,7 +5,7 @@ use crate::{Kernel, state::Process, step::Step};
 use abi::{
     LabelId, Pid, VersionId, WORKSPACE,
     call::Origin,
-    label::{Integrity, Label},
+    label::{Integrity, Label, Readers},
     path::TreePath,
     record::{Entry, Seen},
 };
@@ -83,8 +83,11 @@ impl Step<'_> {
 
     /// A process saw a version, or names: its label rises to the join. A record is made only if it changed.
     pub fn saw(&mut self, pid: Pid, path: &TreePath, version: Option<VersionId>, label: LabelId) {
-        let Some(process) = self.state().processes.get(&pid) else { return };
-        let before = process.label;
+        let living = self.state().processes.get(&pid).map(|process| process.label);
+        // One that has ended is told nothing any more, but others are told what came to it.
+        let Some(before) = living.or_else(|| self.state().ended.get(&pid).map(|ended| ended.label)) else {
+            return;
+        };
         if before == label {
             return;
         }
@@ -101,6 +104,17 @@ impl Step<'_> {
         if as_pid != pid {
             self.act_as(as_pid, actor);
         }
+    }
+
+    /// A process was told something that depends on what stands there, one bit of it perhaps, but none of its
+    /// text: from now on it has at most the same readers. What it says is as trusted as before.
+    pub fn learned_of(&mut self, pid: Pid, path: &TreePath, version: &abi::tree::Version) {
+        let label = self.kernel.meaning(version.label);
+        if !self.state().processes.contains_key(&pid) || label.readers == Readers::Any {
+            return;
+        }
+        let label = self.intern(&Label { integrity: Integrity::System, ..label });
+        self.saw(pid, path, Some(version.id), label);
     }
 
     /// A process saw records of these processes: it has seen what they saw.

@@ -95,11 +95,31 @@ struct Birth {
 /// The call `spawn`.
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Spawn { text, post, budget, ceiling, .. } = call else { return Err(Facts::mismatch()) };
-    let from = agent_of(facts)?;
+    let from = agent_of(facts).map_err(|error| of_file(pid, error))?;
     let mut birth = birth(step, pid, from, *text, (post.clone(), *budget));
     birth.ceiling = birth.ceiling.max(*ceiling);
+    born(step, pid, birth)
+}
+
+/// Spawns and tells who asked for it, who has seen by the answer what the agent's file asks for.
+fn born(step: &mut Step<'_>, by: Pid, birth: Birth) -> Result<Answer, Error> {
+    let (name, label) = (birth.def.name.clone(), birth.def.label);
     let (pid, withheld) = spawn(step, birth)?;
+    let path = TreePath::parse(&format!("/agents/{name}/AGENT.md"));
+    if let (Ok(path), false) = (path, withheld.is_empty()) {
+        step.saw(by, &path, None, label);
+    }
     Ok(Answer::Spawned { pid, withheld })
+}
+
+/// What is wrong with an agent's file quotes it: only an operator is told.
+fn of_file(by: Pid, error: Error) -> Error {
+    if by == WORKSPACE || error.code == Code::NotFound {
+        return error;
+    }
+    Error::new(error.code, "the agent's AGENT.md is not right, so it cannot be started")
+        .argument("agent")
+        .hint("an operator sees what is wrong: skep doctor")
 }
 
 /// An agent's definition, and the standing intent if there is any.
@@ -277,11 +297,10 @@ pub fn dispatch(
 ) -> Result<Answer, Error> {
     let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
     let Some(busy) = busy.map(|(busy, _)| *busy) else {
-        let from = agent_of(facts)?;
+        let from = agent_of(facts).map_err(|error| of_file(pid, error))?;
         let mut birth = birth(step, pid, from, text, (vec![], None));
         birth.lane = true;
-        let (pid, withheld) = spawn(step, birth)?;
-        return Ok(Answer::Spawned { pid, withheld });
+        return born(step, pid, birth);
     };
     let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
     if lane == Lane::Interrupt {
@@ -606,7 +625,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
 
 fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     let Some(ended) = step.state().ended.get(&pid).cloned() else { return };
-    let born = agent_of(facts).and_then(|(def, standing)| {
+    let begun = agent_of(facts).and_then(|(def, standing)| {
         let birth = Birth {
             parent: WORKSPACE,
             def,
@@ -622,7 +641,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
         };
         spawn(step, birth)
     });
-    if let Err(error) = born {
+    if let Err(error) = begun {
         step.alarm(format!("{} cannot be restarted: {error}", ended.agent));
     }
 }
@@ -638,7 +657,7 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
     let lives = parent == WORKSPACE || step.state().processes.contains_key(&parent);
     let gone = || Error::new(Code::Dead, format!("process {parent}, which dispatched it, has ended"));
     let from = if lives { agent_of(facts) } else { Err(gone()) };
-    let born = from.and_then(|(def, standing)| {
+    let begun = from.and_then(|(def, standing)| {
         let birth = Birth {
             parent,
             def,
@@ -654,7 +673,7 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
         };
         spawn(step, birth)
     });
-    if let Err(error) = born {
+    if let Err(error) = begun {
         step.alarm(format!("a dispatch to {agent} could not begin: {error}"));
         if step.state().lanes.contains_key(agent) {
             step.set_timer(TimerFor::Lane(agent.to_string()), 0);

@@ -211,6 +211,15 @@ pub fn answer(
     };
     // What is rendered is made of what others saw.
     label.into_iter().for_each(|label| step.saw(pid, path, None, label));
+    if let Thing::Process(of, "caps") = thing(step.kernel, path)? {
+        // A pattern is whatever its giver wrote.
+        let given = step.kernel.caps_of(of).filter_map(|cap| step.state().caps.get(&cap.parent?));
+        let givers: Vec<Pid> = given.map(|cap| cap.holder).filter(|giver| *giver != WORKSPACE).collect();
+        for giver in givers {
+            let label = step.state().processes.get(&giver).map(|row| row.label);
+            label.into_iter().for_each(|label| step.saw(pid, path, None, label));
+        }
+    }
     let kernel: &Kernel = step.kernel;
     let text = match (thing(kernel, path)?, lists) {
         (Thing::Dir(entries), true) => return Ok(Answer::Names { entries }),

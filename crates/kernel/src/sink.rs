@@ -202,7 +202,9 @@ impl Kernel {
         {
             return Ok(Some(Verdict::Ask(Rule::Money)));
         }
-        if question.kind.class == Class::Get || question.is_private() || !self.has(rule::READERS) {
+        // A URL that was quoted carries nothing of what was read; one that was composed may.
+        let quoted = question.kind.class == Class::Get && vouched.quoted;
+        if quoted || question.is_private() || !self.has(rule::READERS) {
             return Ok(None);
         }
         let Readers::Only(readers) = &label.readers else { return Ok(None) };

@@ -187,13 +187,18 @@ pub fn plan_end(kernel: &Kernel, effect: &EffectId, outcome: &ModelOutcome) -> V
     let ModelOutcome::Answered { tools: 0, .. } = outcome else { return vec![] };
     let row = kernel.state.model_calls.get(effect).filter(|row| row.step > 0);
     let Some(process) = row.and_then(|row| kernel.state.processes.get(&row.pid)) else { return vec![] };
-    let question = |post: &Postcondition| match post {
-        Postcondition::Exists(path) => Lookup::Path { path: path.clone(), at: None },
-        Postcondition::Contains(path, literal) => {
-            Lookup::Match { text: Haystack::Path(path.clone()), literal: literal.clone(), how: Match::Bytes }
-        }
+    let question = |post: &Postcondition| {
+        let here = Lookup::Path { path: post.path().clone(), at: None };
+        let holds = match post {
+            Postcondition::Exists(_) => None,
+            Postcondition::Contains(path, literal) => {
+                let text = Haystack::Path(path.clone());
+                Some(Lookup::Match { text, literal: literal.clone(), how: Match::Bytes })
+            }
+        };
+        [Some(here), holds]
     };
-    process.post.iter().map(question).collect()
+    process.post.iter().flat_map(question).flatten().collect()
 }
 
 /// A model call ended.
@@ -254,26 +259,31 @@ fn answered(step: &mut Step<'_>, pid: Pid, (answer, tools, stop): (Content, u32,
     if tools > 0 || steered || stop == Stop::Cut {
         return proceed(step, pid);
     }
-    let verdict = verdict(process, facts);
+    let post = process.post.clone();
+    let verdict = verdict(step, pid, &post, facts);
     process::exit(step, pid, (Exit::Exited(0), verdict), Some(answer));
 }
 
-/// "Done" is the kernel's verdict, from what stands in the tree.
-fn verdict(process: &Process, facts: Facts) -> Verdict {
-    if process.post.is_empty() {
+/// "Done" is the kernel's verdict, from what stands in the tree. It tells of what stands there: whoever hears
+/// it may be among the same readers only.
+fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) -> Verdict {
+    if post.is_empty() {
         return Verdict::Unverified;
     }
     let Facts::Found(facts) = facts else { return Verdict::Failed };
     let mut facts = Found::of(facts);
-    let holds = |post: &Postcondition| match post {
-        Postcondition::Exists(path) => facts.head(path).is_ok(),
-        Postcondition::Contains(..) => facts.holds().unwrap_or(false),
-    };
-    if process.post.iter().map(holds).fold(true, |all, one| all & one) {
-        Verdict::Done
-    } else {
-        Verdict::Failed
+    let mut all = true;
+    for post in post {
+        let head = facts.head(post.path()).ok();
+        if let Some(head) = &head {
+            step.learned_of(pid, post.path(), head);
+        }
+        all &= match post {
+            Postcondition::Exists(_) => head.is_some(),
+            Postcondition::Contains(..) => facts.holds().unwrap_or(false),
+        };
     }
+    if all { Verdict::Done } else { Verdict::Failed }
 }
 
 fn failed(step: &mut Step<'_>, pid: Pid, again: bool) {

@@ -44,7 +44,18 @@ pub fn take_back(
     }
     let mut back = Back { asker: step.label_for(pid, Origin::Argument), ..Back::default() };
     for row in &rows {
-        may_take_back(step.kernel, pid, row, step.at)?;
+        // Who may not take it back is not told what was in it.
+        may_take_back(step.kernel, pid, row, step.at).map_err(|error| match pid {
+            WORKSPACE => error,
+            _ => Error::new(error.code, "it touches what you have no right to change")
+                .hint("an operator can undo it"),
+        })?;
+    }
+    // The answer tells what it touched: names are content.
+    for row in &rows {
+        step.saw(pid, &row.path, Some(row.head), row.label);
+    }
+    for row in &rows {
         #[cfg(feature = "plant")]
         let row = &UndoRow {
             untouched: row.untouched || crate::plant::is(crate::plant::UNDO_OVERWRITES),

@@ -23,6 +23,7 @@ pub mod disk;
 pub mod gate;
 pub mod hostile;
 pub mod known;
+pub mod launder;
 pub mod ledger;
 pub mod mind;
 pub mod planner;

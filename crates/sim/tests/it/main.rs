@@ -3,6 +3,7 @@
 mod disk;
 mod ground;
 mod hostile;
+mod launder;
 #[cfg(feature = "plant")]
 mod planted;
 
