@@ -144,8 +144,10 @@ pub enum Lookup {
         /// At most `VOUCHED_MAX`.
         literals: Vec<String>,
     },
-    /// Whether a literal stands whole in one of these versions → `Fact::Holds`.
+    /// Whether a URL stands whole, byte for byte, in a blob or in one of these versions → `Fact::Holds`.
     Quoted {
+        /// The operator's words, if the run began with any.
+        words: Option<Hash>,
         /// At most `QUOTED_VERSIONS_MAX`; of them no more than `QUOTED_BYTES_MAX` is read.
         versions: Vec<VersionId>,
         /// What.

@@ -181,6 +181,13 @@ pub const CHOICES_MAX: usize = 16;
 pub const PAGE_LINES: usize = 40;
 /// Columns of such a page: a longer line takes more rows, on any terminal that is at least as wide.
 pub const PAGE_COLUMNS: usize = 100;
+/// Characters of a value on one shown line: two lines of a common terminal. A longer value goes on below.
+pub const SHOWN_LINE_CHARS: usize = 160;
+/// Marks on one letter that are shown: no script of a living language needs more; a flood of them covers the
+/// lines around it.
+pub const SHOWN_MARKS_MAX: usize = 3;
+/// Blanks in a row that are shown: the deepest indentation a person reads. More push text out of sight.
+pub const SHOWN_BLANKS_MAX: usize = 24;
 /// How long a proposal waits that moves money.
 pub const MONEY_WAIT_US: u64 = 12 * 3600 * 1_000_000;
 /// How long a proposal waits when its effect cannot be taken back.

@@ -367,6 +367,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default)]
         ceiling: Integrity,
+        /// What the process that it restarts had sent in its run.
+        #[musli(default)]
+        #[serde(default)]
+        sends: u32,
     },
     /// A capability was derived.
     Granted {

@@ -17,6 +17,24 @@ pub fn is_hidden(c: char) -> bool {
             | 0xFE00..=0xFE0F | 0xFFF0..=0xFFFB | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
+/// Whether the character is drawn onto the one before it.
+pub fn is_mark(c: char) -> bool {
+    unicode_normalization::char::is_combining_mark(c)
+}
+
+/// Whether whoever looks sees the character as itself: no control or format, nothing hidden, private or
+/// unassigned, no blank but the blank.
+pub fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    // Drawn as nothing, whatever their category says.
+    let is_blank = matches!(c, '\u{2800}' | '\u{1d159}');
+    // The standard library's own table, which judges a mark by itself only behind a letter.
+    let behind_a_letter: String = ['a', c].iter().collect();
+    !is_hidden(c) && !is_blank && behind_a_letter.escape_debug().count() == 2
+}
+
 /// Whether `literal` stands in `text` as a whole token: not inside a longer word, address or host name.
 pub fn has_token(text: &str, literal: &str) -> bool {
     Folded::of(text).has_token(literal)
@@ -40,10 +58,19 @@ impl Folded {
         }
         // What is shorter than an address of the web is another address.
         let is_url = literal.contains('/') || literal.starts_with("www.");
+        let of_digits = (is_digit(literal.chars().next()), is_digit(literal.chars().next_back()));
         text.match_indices(literal).any(|(at, found)| {
             let mut before = text.get(..at).unwrap_or("").chars();
             let mut after = text.get(at + found.len()..).unwrap_or("").chars();
             let free = |c: Option<char>| c.is_none_or(|c| !continues(c) && !leads(c));
+            // `0,99` and `1,000` are one number each: a part of one is another amount.
+            if (parts_number(before.clone().next_back())
+                && is_digit(before.clone().rev().nth(1))
+                && of_digits.0)
+                || (parts_number(after.clone().next()) && is_digit(after.clone().nth(1)) && of_digits.1)
+            {
+                return false;
+            }
             let mut first = before.next_back();
             // Quotes around the whole of it are no part of it, though an address may hold such a mark.
             if let Some(mark @ ('\'' | '`')) = first
@@ -69,6 +96,21 @@ impl Folded {
         let url = url.trim();
         !url.is_empty() && pieces(&self.0).any(|piece| piece == url)
     }
+}
+
+/// Whether a whole URL stands in the text byte for byte: in a choice between two ways to write it, or in its
+/// capital letters, something could be told.
+pub fn quotes_url(text: &str, url: &str) -> bool {
+    !url.is_empty() && pieces(text).any(|piece| piece == url)
+}
+
+fn is_digit(c: Option<char>) -> bool {
+    c.is_some_and(|c| c.is_ascii_digit())
+}
+
+/// A mark inside a number (and the line of a fraction).
+fn parts_number(c: Option<char>) -> bool {
+    c.is_some_and(|c| ",\u{2044}'".contains(c))
 }
 
 /// Characters that make a token go on: those of words, addresses and host names.
@@ -122,18 +164,30 @@ fn is_link(piece: &str) -> bool {
     if ["mailto:", "tel:", "data:", "javascript:"].iter().any(|scheme| piece.starts_with(scheme)) {
         return true;
     }
-    let end = piece.find(['/', '?', '#', ':']).unwrap_or(piece.len());
-    let (host, rest) = piece.split_at(end);
-    // An address of mail is no link; with a path behind it, it may be.
-    if host.contains('@') {
-        return !rest.is_empty() && !rest.starts_with(':');
-    }
+    // Also behind a mark that is no part of a host name: `see:x.example`, `a=x.example`. A path is none.
+    let inner =
+        piece.match_indices(|c: char| !is_host(c) && c != '/').map(|(at, mark)| (at + mark.len(), mark));
+    [(0, "")].into_iter().chain(inner).any(|(at, mark)| {
+        let rest = piece.get(at..).unwrap_or("");
+        let end = rest.find(|c| !is_host(c)).unwrap_or(rest.len());
+        let (host, rest) = rest.split_at(end);
+        // An address of mail is no link; with a path behind it, it may be.
+        let mail = mark == "@" && !rest.contains(['/', '?', '#']);
+        !mail && !rest.starts_with('@') && names_host(host)
+    })
+}
+
+fn is_host(c: char) -> bool {
+    c.is_alphanumeric() || "-_.。｡".contains(c)
+}
+
+fn names_host(host: &str) -> bool {
     let dot = |c| matches!(c, '.' | '。' | '｡');
     let labels = host.split(dot).count();
     let last = host.rsplit(dot).next().unwrap_or("");
     let whole = host
         .split(dot)
-        .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'));
+        .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)));
     let named = last.chars().count() >= 2 && last.chars().any(char::is_alphabetic);
     let numbered = labels == 4 && host.split(dot).all(|label| label.chars().all(|c| c.is_ascii_digit()));
     labels > 1 && whole && (numbered || (named && !FILE_ENDINGS.contains(&last)))
@@ -176,7 +230,7 @@ mod tests {
 
     #[test]
     fn links_are_seen() {
-        let rows: [(&str, &[&str]); 16] = [
+        let rows: [(&str, &[&str]); 24] = [
             ("Thank you, see you on Monday.", &[]),
             ("It is 3.50 at 10 a.m., e.g. with v1.2", &[]),
             ("write to anna@tiles.example", &[]),
@@ -193,6 +247,14 @@ mod tests {
             ("mailto:a@b.example", &["mailto:a@b.example"]),
             ("\u{200b}www.evil.com and evil\u{200b}.com", &["www.evil.com", "evil.com"]),
             ("пример.рф", &["пример.рф"]),
+            ("link:evil.com/x?d=1", &["link:evil.com/x?d=1"]),
+            ("u:p@evil.com/x", &["u:p@evil.com/x"]),
+            ("user@evil.com:80/x", &["user@evil.com:80/x"]),
+            ("q=evil.com", &["q=evil.com"]),
+            ("a_b.evil.com", &["a_b.evil.com"]),
+            ("→evil.com", &["→evil.com"]),
+            ("mail:anna@tiles.example", &[]),
+            ("at 10:30, see /data/notes.md and 3:1.5", &[]),
         ];
         for (text, want) in rows {
             assert_eq!(links(text), want, "{text:?}");
@@ -234,6 +296,22 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_is_byte_for_byte() {
+        let text = "Look at https://x.example/aB?c=1.";
+        let rows = [
+            ("https://x.example/aB?c=1", true),
+            ("https://x.example/ab?c=1", false),
+            ("HTTPS://x.example/aB?c=1", false),
+            (" https://x.example/aB?c=1", false),
+            ("https://x.example/aB", false),
+            ("", false),
+        ];
+        for (url, want) in rows {
+            assert_eq!(quotes_url(text, url), want, "{url:?}");
+        }
+    }
+
+    #[test]
     fn tokens_are_whole() {
         let rows = [
             ("send it to anna@tiles.example.", "anna@tiles.example", true),
@@ -256,6 +334,11 @@ mod tests {
             ("tell Mira/Jonas", "Mira", true),
             ("x", "", false),
             ("ａnna", "anna", true),
+            ("pay 0,99 to bob", "99", false),
+            ("pay 1,000 to bob", "1", false),
+            ("pay 1,000 to bob", "1,000", true),
+            ("pay 1\u{bd} to bob", "11", false),
+            ("5, 6 and 7", "5", true),
         ];
         for (text, literal, want) in rows {
             assert_eq!(has_token(text, literal), want, "{literal:?} in {text:?}");

@@ -141,12 +141,17 @@ fn workspace(state: &mut State, body: &Entry) {
         Entry::Mounted { mount, driver, argument, manifest } => {
             let (driver, argument) = (driver.clone(), argument.clone());
             let before = state.mounts.get(mount).map(|row| (row.moved, row.moved_day));
-            let (moved, moved_day) = before.unwrap_or_default();
+            let (moved, moved_day) = before.or_else(|| state.moved.remove(mount)).unwrap_or_default();
             let row = Mount { driver, argument, manifest: manifest.clone(), moved, moved_day };
             state.mounts.insert(mount.clone(), row);
         }
         Entry::Unmounted { mount } => {
-            state.mounts.remove(mount);
+            let gone = state.mounts.remove(mount).filter(|row| row.moved != Nano(0));
+            if let Some(row) = gone {
+                let day = state.at / UTC_DAY_US;
+                state.moved.retain(|_, (_, of)| *of == day);
+                state.moved.insert(mount.clone(), (row.moved, row.moved_day));
+            }
         }
         _ => {}
     }
@@ -305,6 +310,7 @@ fn spawned(state: &mut State, record: &Record) {
         standing,
         budget,
         ceiling,
+        sends,
         ..
     } = &record.body
     else {
@@ -326,8 +332,8 @@ fn spawned(state: &mut State, record: &Record) {
         phase: Phase::Ready,
     };
     if run == pid {
-        let row = Run { task: *task, own_words: *own_words, approved: BTreeSet::new(), sends: 0, bits: 0 };
-        state.runs.insert(*run, row);
+        let (task, own_words, sends) = (*task, *own_words, *sends);
+        state.runs.insert(*run, Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0 });
     }
     let process = Process {
         parent: *parent,
@@ -367,7 +373,8 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         }
     }
     // Only at the root of the run is the task what the operator said; a child's is what an agent made of it.
-    let own_words = process.run == pid && state.runs.get(&process.run).is_some_and(|run| run.own_words);
+    let root = state.runs.get(&process.run).filter(|_| process.run == pid);
+    let (own_words, sends) = root.map_or((false, 0), |run| (run.own_words, run.sends));
     let ended = Ended {
         parent: process.parent,
         run: process.run,
@@ -387,6 +394,7 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         task_label: process.label,
         budget: process.budget,
         ceiling: process.ceiling,
+        sends,
     };
     state.ended.insert(pid, ended);
     // The oldest goes; never this one, whatever its id: who waits for it has yet to be told.
@@ -622,6 +630,7 @@ fn effect(state: &mut State, record: &Record) {
                 proposal: *proposal,
                 seq: record.seq,
                 moves: *moves,
+                moves_day: state.at / UTC_DAY_US,
             };
             if proposal.is_none() && sink::counts(*rule) {
                 let run = state.processes.get(&record.pid).map(|process| process.run);
@@ -662,7 +671,11 @@ fn effect(state: &mut State, record: &Record) {
 fn moved(state: &mut State, row: &EffectRow, sign: i64) {
     let day = state.at / UTC_DAY_US;
     let Some(mount) = state.mounts.get_mut(&row.mount).filter(|_| row.moves != Nano(0)) else { return };
-    if mount.moved_day != day {
+    // What was counted on an earlier day makes no room on this one.
+    if sign < 0 && mount.moved_day != row.moves_day {
+        return;
+    }
+    if sign > 0 && mount.moved_day != day {
         mount.moved_day = day;
         mount.moved = Nano(0);
     }

@@ -181,11 +181,8 @@ impl Kernel {
 
     /// Whether policy does not deny it, whatever the process holds.
     pub(crate) fn not_denied(&self, pid: Pid, want: Want<'_>, right: Rights) -> Result<(), Error> {
-        if self.is_denied(pid, &want, right) {
-            let message = format!("policy denies {right} on {}", want.about());
-            return Err(Error::new(Code::Denied, message).hint("see /sys/policy.yaml"));
-        }
-        Ok(())
+        let process = self.state.processes.get(&pid);
+        process.map_or(Ok(()), |process| self.agent_may(&process.agent, want, right))
     }
 
     /// Whether the process that proposed could still propose it.
@@ -200,13 +197,24 @@ impl Kernel {
         proposal.paths.iter().try_for_each(may)
     }
 
-    /// Whether an effect that was decided may still leave. Of a process that ended nothing is held any more:
-    /// what it left behind was decided while it lived.
+    /// Whether an effect that was decided may still leave. A process that ended holds nothing any more: what
+    /// it left behind was decided while it lived, and only policy can still deny it.
     pub(crate) fn may_send(&self, row: &crate::state::EffectRow, at: Micros) -> Result<(), Error> {
-        if !self.state.processes.contains_key(&row.pid) {
-            return Ok(());
+        let want = Want::Effect(&row.mount, &row.kind);
+        if self.state.processes.contains_key(&row.pid) {
+            return self.allow(row.pid, want, Rights::ASK, at);
         }
-        self.allow(row.pid, Want::Effect(&row.mount, &row.kind), Rights::ASK, at)
+        let ended = self.state.ended.get(&row.pid);
+        ended.map_or(Ok(()), |ended| self.agent_may(&ended.agent, want, Rights::ASK))
+    }
+
+    /// Whether policy denies it to no process of this agent, also when the one that asked has ended.
+    pub(crate) fn agent_may(&self, agent: &str, want: Want<'_>, right: Rights) -> Result<(), Error> {
+        if self.denies(agent, &want, right) {
+            let message = format!("policy denies {right} on {}", want.about());
+            return Err(Error::new(Code::Denied, message).hint("see /sys/policy.yaml"));
+        }
+        Ok(())
     }
 
     /// What policy says of this agent: rows for its name and for `*`.
@@ -215,10 +223,9 @@ impl Kernel {
         rows.filter(move |row| row.agent == agent || row.agent == "*")
     }
 
-    fn is_denied(&self, pid: Pid, want: &Want<'_>, right: Rights) -> bool {
-        let Some(process) = self.state.processes.get(&pid) else { return false };
+    fn denies(&self, agent: &str, want: &Want<'_>, right: Rights) -> bool {
         let denies = |grant: &Grant| !grant.rights.meet(right).is_empty() && want.is_in(&grant.object);
-        self.policy_rows(&process.agent).flat_map(|row| &row.deny).any(denies)
+        self.policy_rows(agent).flat_map(|row| &row.deny).any(denies)
     }
 
     /// Whether policy says ask (rule 1 of the sink table).

@@ -330,11 +330,9 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         }
         let held = Write::Whole { content, mode };
         let base = base.or_else(|| place.head.as_ref().map(|head| head.id));
-        let held = if node == Node::File {
-            Call::Write { path: path.clone(), write: held, base, message: *message, origin: *origin }
-        } else {
-            call.clone()
-        };
+        // Its message is not shown to who decides, so it is no part of what is approved.
+        let (write, base) = if node == Node::File { (held, base) } else { (write.clone(), base) };
+        let held = Call::Write { path: path.clone(), write, base, message: None, origin: *origin };
         let bytes = (node != Node::Dir).then_some(content);
         return proposal::hold_call(step, pid, &held, (rule, label), (path, bytes));
     }

@@ -90,6 +90,8 @@ struct Birth {
     lane: bool,
     /// What lies below it is invisible; never lower than the spawner's.
     ceiling: Integrity,
+    /// What the process that it restarts had sent.
+    sends: u32,
 }
 
 /// The call `spawn`.
@@ -147,7 +149,20 @@ fn birth(
     let own_words = parent == WORKSPACE && text.origin.is_own_words();
     let task = text.content;
     let ceiling = ceiling_of(step.state(), parent);
-    Birth { parent, def, standing, task, label, own_words, post, budget, restarts: 0, lane: false, ceiling }
+    Birth {
+        parent,
+        def,
+        standing,
+        task,
+        label,
+        own_words,
+        post,
+        budget,
+        restarts: 0,
+        lane: false,
+        ceiling,
+        sends: 0,
+    }
 }
 
 /// Makes a process and starts its turn.
@@ -193,6 +208,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         standing: birth.standing.as_ref().map(|version| version.content),
         budget: birth.budget,
         ceiling: birth.ceiling,
+        sends: birth.sends,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -638,6 +654,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             restarts: failed_before(ended.started, ended.at, ended.restarts).saturating_add(1),
             lane: false,
             ceiling: ended.ceiling,
+            sends: ended.sends,
         };
         spawn(step, birth)
     });
@@ -670,6 +687,7 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
             restarts: 0,
             lane: true,
             ceiling: ceiling_of(step.state(), parent),
+            sends: 0,
         };
         spawn(step, birth)
     });

@@ -6,7 +6,7 @@
 //!                └▶ Decided (reject), Lapsed: never
 //! ```
 //!
-//! A decision is bound to the digest of what is shown: these bytes, there, by this template, under this
+//! A decision is bound to the digest of what is shown: these bytes, there, by this declaration, under this
 //! label. It is used once, and what may have changed meanwhile is checked again. Asks of one process, step
 //! and kind are one group: the digest of the group decides all of it, as it was shown and no further.
 
@@ -239,7 +239,7 @@ fn propose(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
     let group = group_for(step, &intent);
     let asker = step.state().processes.get(&intent.pid).filter(|_| step.turn == Some(intent.pid));
     let number = asker.map_or(0, |process| process.turn.step);
-    let digest = digest_of(&effect, (&intent.mount, &intent.kind), &intent.args, label);
+    let digest = digest_of(step.kernel, &effect, (&intent.mount, &intent.kind), &intent.args, label);
     let (mount, kind, args) = (intent.mount, intent.kind.name, intent.args);
     let expires = step.at.saturating_add(wait_us);
     step.emit(Entry::Proposed {
@@ -265,10 +265,21 @@ fn propose(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
 
 /// What is decided on: these bytes, there, shown by this template, under this label. Approving anything else
 /// is not possible.
-fn digest_of(effect: &EffectId, (mount, kind): (&str, &Kind), args: &Content, label: abi::LabelId) -> Hash {
+fn digest_of(
+    kernel: &Kernel,
+    effect: &EffectId,
+    (mount, kind): (&str, &Kind),
+    args: &Content,
+    label: abi::LabelId,
+) -> Hash {
     let label = label.0.to_le_bytes();
-    let (name, template) = (kind.name.as_bytes(), kind.template.as_bytes());
-    Hash::of_fields("proposal", &[&effect.0, mount.as_bytes(), name, &args.hash.0, &label, template])
+    // The whole of what is declared, and who carries it out: a mount of the same name may be another place.
+    let kind = musli::wire::to_vec(kind).unwrap_or_default();
+    let at = kernel.state.mounts.get(mount);
+    let (driver, argument) = at.map_or(("", ""), |at| (at.driver.as_str(), at.argument.as_str()));
+    let place = [mount.as_bytes(), driver.as_bytes(), argument.as_bytes()];
+    let [mount, driver, argument] = place;
+    Hash::of_fields("proposal", &[&effect.0, mount, driver, argument, &kind, &args.hash.0, &label])
 }
 
 /// The first proposal of the same process, step and kind, if it still waits and has room.
@@ -410,7 +421,11 @@ fn approve(
     // They may have been purged meanwhile; then there is nothing to approve.
     let content = row.content.map(|_| facts.bytes()).transpose()?;
     let shown = render::shown(step.kernel, &row, &bytes, content);
-    let pages = abi::page::count(&shown);
+    if !shown.whole {
+        let message = format!("proposal {id} cannot be shown, so it cannot be approved");
+        return Err(Error::new(Code::Unavailable, message).hint("reject it; the agent can propose again"));
+    }
+    let pages = abi::page::count(&shown.text);
     if !by_digest && pages > 1 {
         let message = format!("proposal {id} shows {pages} pages: what was not seen cannot be approved");
         return Err(Error::invalid("digest", message)
@@ -428,7 +443,7 @@ fn approve(
         approve_call(step, (id, &row), &bytes, facts)?;
         step.close_proposal(id, entry, None);
     } else {
-        recheck(step.kernel, &row, step.at)?;
+        recheck(step.kernel, &row, &bytes, step.at)?;
         step.close_proposal(id, entry, None);
         approve_effect(step, id, row, &bytes)?;
     }
@@ -437,9 +452,11 @@ fn approve(
 
 /// Approval re-checks what may have changed since: the mount, what it declares, the right of the process if
 /// it still lives, and what may be spent.
-fn recheck(kernel: &Kernel, row: &Proposal, at: Micros) -> Result<(), Error> {
-    let kind = declared(kernel, &row.mount, &row.kind, &Fields::new())?;
-    let digest = digest_of(&row.effect, (&row.mount, &kind), &row.args, row.label);
+fn recheck(kernel: &Kernel, row: &Proposal, bytes: &[u8], at: Micros) -> Result<(), Error> {
+    // At an open mount every argument is part of what is declared.
+    let fields: Fields = musli::wire::from_slice(bytes).unwrap_or_default();
+    let kind = declared(kernel, &row.mount, &row.kind, &fields)?;
+    let digest = digest_of(kernel, &row.effect, (&row.mount, &kind), &row.args, row.label);
     // One in doubt may have been held while its mount was gone.
     if digest != row.digest && row.rule != Rule::InDoubt {
         let message = format!("{} declares {} in another way since it was proposed", row.mount, row.kind);
@@ -451,7 +468,11 @@ fn recheck(kernel: &Kernel, row: &Proposal, at: Micros) -> Result<(), Error> {
     account::check(&kernel.state, account, &reserved, at).map_err(|(name, limit)| {
         Error::new(Code::Exhausted, format!("the limit of {name} is reached: {limit}"))
     })?;
-    process.map_or(Ok(()), |_| kernel.may_propose(row, at))
+    match process {
+        Some(_) => kernel.may_propose(row, at),
+        None if row.pid == WORKSPACE => Ok(()),
+        None => kernel.agent_may(&row.agent, Want::Effect(&row.mount, &row.kind), Rights::ASK),
+    }
 }
 
 /// What an effect counts as whose mount is gone.
@@ -489,6 +510,8 @@ fn approve_call(
     if step.state().processes.contains_key(&row.pid) {
         step.kernel.may_propose(row, step.at)?;
     }
+    let may = |path: &TreePath| step.kernel.agent_may(&row.agent, Want::Path(path), Rights::WRITE);
+    row.paths.iter().try_for_each(may)?;
     step.approved = Some(row.label);
     let outcome = step.carry_out(WORKSPACE, &call, facts);
     step.approved = None;

@@ -303,7 +303,7 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     let mut text = String::new();
     let _ =
         writeln!(text, "pid {pid}\nparent {}\nrun {}\nagent {}", process.parent, process.run, process.agent);
-    let _ = writeln!(text, "state {state}\nwhy {why}\nlabel {label}\nmodel {}", process.model);
+    let _ = writeln!(text, "state {state}\nwhy {}\nlabel {label}\nmodel {}", escaped(&why), process.model);
     let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", process.turn.step, used.calls, used.tokens_in);
     let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
     let _ = writeln!(text, "money {}\nlimit {limit}\nstarted {}", used.money, process.started);
@@ -363,7 +363,7 @@ fn of_proposal(kernel: &Kernel, (id, file): (ProposalId, &str), facts: &mut Foun
     if file == "args" {
         return Ok(question::arguments(row, &bytes?, content?));
     }
-    let shown = bytes.and_then(|bytes| Ok(question::shown(kernel, row, &bytes, content?)));
+    let shown = bytes.and_then(|bytes| Ok(question::shown(kernel, row, &bytes, content?).text));
     // What has been purged since has no pages, but still a status.
     if file == "shown" { shown } else { Ok(proposal(kernel, id, row, shown.ok().as_deref())) }
 }
@@ -371,8 +371,12 @@ fn of_proposal(kernel: &Kernel, (id, file): (ProposalId, &str), facts: &mut Foun
 fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal, shown: Option<&str>) -> String {
     let mount = if row.mount.is_empty() { "-" } else { &row.mount };
     let mut text = String::new();
-    let _ =
-        writeln!(text, "proposal {id}\nstate proposed\nkind {}\nmount {mount}\npid {}", row.kind, row.pid);
+    let _ = writeln!(
+        text,
+        "proposal {id}\nstate proposed\nkind {}\nmount {mount}\npid {}",
+        escaped(&row.kind),
+        row.pid
+    );
     let _ = writeln!(text, "agent {}\nrule {}\nwhy {}", row.agent, row.rule.word(), row.rule.sentence());
     let _ = writeln!(text, "label {}\nabout {}", kernel.meaning(row.label), escaped(&row.about));
     let _ = writeln!(text, "digest {}\nexpires {}\nmade {}", row.digest, row.expires, row.made);

@@ -1,17 +1,21 @@
 //! The sink table: what may leave, given the label of all that had a part in the decision. First match wins.
 //!
 //! ```text
-//! 1  no capability: denied · policy says ask, or the dial stands at manual: ask
+//!    no capability: denied · to others, and a secret had a part in it: denied
+//! 1  policy says ask, or the dial stands at manual: ask
 //! 2  pure, or undoable and only the operator sees it (and no steering place): apply
-//!    GET: the URL was quoted, not composed: apply
 //! 3  account data: every value in the operator's words, else ask          at any label
 //! 4  money: payee vouched or unchanged, amount in words or in the limit    at any label
 //!    readers: whoever it goes to may see what had a part in it             at any label
-//! 5  label at least workspace: apply 6  external: every steering argument vouched (a words, b directory, c
-//! approval or standing rule), else ask 7  an unvouched link, attachment or markup, or the sixth such send
-//! of the run: ask 8  apply ``` A workspace made for a demonstration or a test may lack rules from its
-//! genesis on, so that the worth of each can be seen: the tests of this table run each rule with and without
-//! it.
+//! 5  label at least workspace: apply
+//!    GET: the URL was quoted, byte for byte, and not composed: apply, else ask
+//! 6  external: every steering argument vouched (a words, b directory, c approval or standing rule), and
+//!    there is one, else ask
+//! 7  an unvouched link, attachment or markup, or the sixth such send of the run: ask
+//! 8  apply
+//! ```
+//! A workspace made for a demonstration or a test may lack rules from its genesis on, so that the worth of
+//! each can be seen: the tests of this table run each rule with and without it.
 
 use crate::{Kernel, account::UTC_DAY_US, authority::Want, state::Mount, vouch::Vouched};
 use abi::{
@@ -150,6 +154,9 @@ impl Kernel {
     ) -> Result<Verdict, Error> {
         let want = Want::Effect(question.mount, &question.kind.name);
         self.allow(question.pid, want, Rights::ASK, question.at)?;
+        if let Some(error) = self.is_secret(question, label) {
+            return Err(error);
+        }
         let applies = self.allow(question.pid, want, Rights::APPLY, question.at).is_ok();
         if !applies || (self.has(rule::ASK) && self.policy_asks(question.pid, &want, Rights::APPLY)) {
             return Ok(Verdict::Ask(Rule::AskedByPolicy));
@@ -208,11 +215,6 @@ impl Kernel {
             return Ok(None);
         }
         let Readers::Only(readers) = &label.readers else { return Ok(None) };
-        if readers.is_empty() {
-            let (kind, mount) = (&question.kind.name, question.mount);
-            let message = format!("{kind} at {mount}: what had a part in it is secret, nobody may read it");
-            return Err(Error::new(Code::Denied, message).hint("start a new task that does not read it"));
-        }
         let known = |who: &String| {
             let who = abi::scan::fold(who);
             readers.iter().any(|reader| abi::scan::fold(reader) == who)
@@ -220,6 +222,17 @@ impl Kernel {
         let mut audience = question.audience().peekable();
         let reaches = audience.peek().is_some() && audience.all(known);
         Ok((!reaches).then_some(Verdict::Ask(Rule::Readers)))
+    }
+
+    /// What a secret had a part in goes nowhere but to the operator: nobody is asked.
+    fn is_secret(&self, question: &Question<'_>, label: &Label) -> Option<Error> {
+        let leaves = question.kind.class != Class::Pure && !question.is_private();
+        let secret = matches!(&label.readers, Readers::Only(readers) if readers.is_empty());
+        (leaves && secret && question.pid != WORKSPACE && self.has(rule::READERS)).then(|| {
+            let (kind, mount) = (&question.kind.name, question.mount);
+            let message = format!("{kind} at {mount}: what had a part in it is secret, nobody may read it");
+            Error::new(Code::Denied, message).hint("start a new task that does not read it")
+        })
     }
 
     /// Rules 6 to 8: something external had a part in it.
@@ -230,9 +243,7 @@ impl Kernel {
             match voucher {
                 None => return Verdict::Ask(Rule::Unvouched),
                 // Nothing says where it goes. Money to a payee that does not change was judged before.
-                Some(Rule::External) if !money && !question.is_private() => {
-                    return Verdict::Ask(Rule::External);
-                }
+                Some(Rule::External) if !money => return Verdict::Ask(Rule::External),
                 Some(_) => {}
             }
         }
@@ -247,7 +258,6 @@ impl Kernel {
         Verdict::Apply(match voucher {
             None => Rule::RuleLacking,
             Some(_) if money => Rule::MoneyVouched,
-            Some(Rule::External) if question.is_private() => Rule::Undoable,
             Some(Rule::External) => Rule::RuleLacking,
             Some(rule) => rule,
         })
@@ -325,10 +335,11 @@ pub fn counts(rule: Rule) -> bool {
     )
 }
 
-/// What an effect of this kind moves.
+/// What an effect of this kind moves: all that it names.
 pub fn moves(kind: &Kind, fields: &Fields) -> Nano {
-    let amount = kind.amount.as_ref().and_then(|name| fields.get(name)).and_then(|values| values.first());
-    amount.and_then(|text: &String| text.parse().ok()).unwrap_or_default()
+    let amounts = kind.amount.as_ref().and_then(|name| fields.get(name)).into_iter().flatten();
+    let each = amounts.filter_map(|text| text.parse::<Nano>().ok());
+    Nano(each.fold(0, |sum: i64, amount| sum.saturating_add(amount.0)))
 }
 
 impl Mount {

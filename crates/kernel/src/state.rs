@@ -60,6 +60,9 @@ pub struct State {
     /// How many versions are kept, by path.
     #[musli(default)]
     pub retain: Vec<Retain>,
+    /// Money that moved, and on which UTC day, at mounts that are taken away: it counts when they come back.
+    #[musli(default)]
+    pub moved: BTreeMap<String, (Nano, u64)>,
 }
 
 /// The last id of each kind that was given away.
@@ -225,6 +228,9 @@ pub struct Ended {
     pub budget: Option<Nano>,
     #[musli(default)]
     pub ceiling: Integrity,
+    /// What its run had sent, if it was the root of it: whoever is restarted goes on counting.
+    #[musli(default)]
+    pub sends: u32,
 }
 
 /// A dispatch in an agent's lane.
@@ -280,6 +286,9 @@ pub struct EffectRow {
     /// Money that it moves at its mount.
     #[musli(default)]
     pub moves: Nano,
+    /// The UTC day on which that was counted.
+    #[musli(default)]
+    pub moves_day: u64,
 }
 
 /// Something that waits for an operator.

@@ -66,7 +66,8 @@ impl Kernel {
         let mut lookups = Vec::new();
         if let Some(words) = self.own_words(question.pid) {
             let literals: Vec<String> = values.iter().chain(&attachments).chain(&amounts).cloned().collect();
-            lookups.push(Lookup::Tokens { text: words.hash, literals, urls: urls.clone() });
+            let urls = if question.kind.class == Class::Get { vec![] } else { urls.clone() };
+            lookups.push(Lookup::Tokens { text: words.hash, literals, urls });
         }
         let patterns = self.directories(question.mount);
         if !patterns.is_empty() && !values.is_empty() {
@@ -75,7 +76,8 @@ impl Kernel {
         }
         if question.kind.class == Class::Get {
             let literal = urls.into_iter().next().unwrap_or_default();
-            lookups.push(Lookup::Quoted { versions: self.seen_last(question.pid), literal });
+            let words = self.own_words(question.pid).map(|words| words.hash);
+            lookups.push(Lookup::Quoted { words, versions: self.seen_last(question.pid), literal });
         }
         lookups
     }
@@ -101,8 +103,8 @@ impl Kernel {
             vouched.words = take(sought.values.len());
             let attachments = take(sought.attachments.len());
             vouched.amount = take(sought.amounts.len()).contains(&true);
-            let urls = take(sought.urls.len());
-            vouched.quoted = question.kind.class == Class::Get && urls == [true];
+            let gets = question.kind.class == Class::Get;
+            let urls = take(if gets { 0 } else { sought.urls.len() });
             rest = attachments.into_iter().chain(urls).collect();
         }
         if !self.directories(question.mount).is_empty() && !sought.values.is_empty() {
@@ -113,7 +115,7 @@ impl Kernel {
             vouched.directory = listed.iter().map(trusted).collect();
         }
         if question.kind.class == Class::Get {
-            vouched.quoted |= facts.holds()?;
+            vouched.quoted = facts.holds()?;
         }
         vouched.leads_elsewhere = payload || rest.contains(&false);
         Ok(vouched)
@@ -185,15 +187,17 @@ fn payload_of<'a>(question: &'a Question<'_>) -> impl Iterator<Item = &'a String
     question.kind.payload.iter().filter_map(|name| question.fields.get(name)).flatten()
 }
 
-/// Ways in which a person writes an amount: as it is, without needless noughts, with two decimals, each also
-/// behind a dollar sign.
+/// Ways in which a person writes an amount: as it is, without needless noughts, with two decimals, with a
+/// comma at the thousands, each also behind a dollar sign.
 fn ways_to_write(amount: &str) -> Vec<String> {
+    // What is no amount is nothing that was said of one: "all", "the rest".
+    let Ok(nano) = amount.parse::<Nano>() else { return vec![] };
     let mut ways = vec![amount.to_string()];
-    if let Ok(nano) = amount.parse::<Nano>() {
-        let whole = nano.0 / 1_000_000_000;
-        let fraction = format!("{:09}", nano.0 % 1_000_000_000);
-        let short = fraction.trim_end_matches('0');
-        ways.push(if short.is_empty() { whole.to_string() } else { format!("{whole}.{short}") });
+    let whole = nano.0 / 1_000_000_000;
+    let fraction = format!("{:09}", nano.0 % 1_000_000_000);
+    let short = fraction.trim_end_matches('0');
+    for whole in [whole.to_string(), in_thousands(whole)] {
+        ways.push(if short.is_empty() { whole.clone() } else { format!("{whole}.{short}") });
         if short.len() <= 2 {
             ways.push(format!("{whole}.{short:0<2}"));
         }
@@ -203,4 +207,17 @@ fn ways_to_write(amount: &str) -> Vec<String> {
     ways.sort_unstable();
     ways.dedup();
     ways
+}
+
+/// `1234567` → `1,234,567`.
+fn in_thousands(whole: i64) -> String {
+    let digits = whole.to_string();
+    let mut text = String::new();
+    for (ix, digit) in digits.chars().enumerate() {
+        if ix > 0 && (digits.len() - ix).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

@@ -53,7 +53,9 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Directory { mount, patterns, literals } => {
             Fact::Listed(named::directory(db, mount, patterns, literals)?)
         }
-        Lookup::Quoted { versions, literal } => Fact::Holds(named::quoted(db, versions, literal)?),
+        Lookup::Quoted { words, versions, literal } => {
+            Fact::Holds(named::quoted(db, words.as_ref(), versions, literal)?)
+        }
         Lookup::Fill { .. } | Lookup::Agent { .. } | Lookup::Search { .. } => {
             return Err(db.corrupt("the machine asked the store what only the machine can answer"));
         }

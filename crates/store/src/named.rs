@@ -16,7 +16,7 @@ use abi::{
     limits,
     path::{Pattern, TreePath},
     record::Entry,
-    scan::Folded,
+    scan::{Folded, quotes_url},
     tree::{Node, Version},
 };
 use std::collections::{BTreeSet, btree_map::BTreeMap};
@@ -34,7 +34,7 @@ pub(crate) fn tokens(
 }
 
 /// Labels of the files of a mount's directory in which each literal stands. Only what the mount itself
-/// brought counts: a file that somebody else wrote there vouches for nobody.
+/// brought to that very place counts: a file that somebody else wrote or moved there vouches for nobody.
 pub(crate) fn directory(
     db: &Db,
     mount: &str,
@@ -54,7 +54,8 @@ pub(crate) fn directory(
         };
         for (path, _, version) in below {
             let inside = path.as_str().strip_prefix(top.as_str()).unwrap_or("");
-            if version.node == Node::File && version.actor == actor && pattern.matches(inside) {
+            let brought = version.actor == actor && version.path == path;
+            if version.node == Node::File && brought && pattern.matches(inside) {
                 files.insert(path, version);
             }
         }
@@ -82,8 +83,18 @@ fn came_in(version: &Version) -> bool {
     version.node == Node::File && version.actor.starts_with("mount:")
 }
 
-/// Whether a URL stands whole in one of these versions, as far as a mount brought it.
-pub(crate) fn quoted(db: &Db, versions: &[VersionId], literal: &str) -> Result<bool, Trouble> {
+/// Whether a URL stands whole, byte for byte, in the operator's words or in one of these versions, as far as
+/// a mount brought it.
+pub(crate) fn quoted(
+    db: &Db,
+    words: Option<&Hash>,
+    versions: &[VersionId],
+    literal: &str,
+) -> Result<bool, Trouble> {
+    let said = words.map(|words| text_of(db, words)).transpose()?.flatten();
+    if said.is_some_and(|bytes| quotes_url(&String::from_utf8_lossy(&bytes), literal)) {
+        return Ok(true);
+    }
     let mut left = limits::QUOTED_BYTES_MAX;
     for id in versions.iter().take(limits::QUOTED_VERSIONS_MAX) {
         let Some(version) = version::get(db, *id)?.filter(came_in) else { continue };
@@ -93,7 +104,7 @@ pub(crate) fn quoted(db: &Db, versions: &[VersionId], literal: &str) -> Result<b
         }
         left -= bytes;
         let Some(bytes) = text_of(db, &version.content.hash)? else { continue };
-        if Folded::of(&String::from_utf8_lossy(&bytes)).has_url(literal) {
+        if quotes_url(&String::from_utf8_lossy(&bytes), literal) {
             return Ok(true);
         }
     }

@@ -4,6 +4,7 @@ mod algebra;
 mod bounds;
 mod chance;
 mod ledger;
+mod rules;
 mod script;
 mod show;
 mod words;

@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 use abi::{
-    Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId,
+    Content, EffectId, Error, Hash, Pid, ProposalId, ReplyTo, TimerId,
     agent::{Autonomy, MoneyRow, OperatorRow, Policy, PolicyRow, Role, Standing},
     call::Call,
     cap::Grant,
@@ -223,6 +223,7 @@ impl Run {
             "manual" => self.manual = true,
             "automatic" => self.manual = false,
             "tool" => self.next(|body| matches!(body, Body::Tool { .. })),
+            "note" => self.world.note(ProposalId(words.at(1).parse().unwrap())),
             "merged" => self.next(|body| matches!(body, Body::Merged { .. })),
             "arm" => self.next(|body| matches!(body, Body::Armed { .. })),
             "crash" => self.crash(),
@@ -371,6 +372,7 @@ impl Run {
                 ..kind("mail.send", Class::ExternalIrreversible, &["to", "cc"])
             },
             kind("shout", Class::ExternalIrreversible, &[]),
+            Kind { audience: Audience::Operator, ..kind("shred", Class::ExternalIrreversible, &[]) },
             Kind {
                 undo: undo.clone(),
                 audience: Audience::Operator,

@@ -192,7 +192,7 @@ impl Words {
     fn decide(&self, world: &mut World, ruling: Ruling) -> Call {
         let reason = self.key("reason").map(|text| world.put(text.as_bytes()));
         let proposal = ProposalId(self.id(1));
-        // `seen=shown`, `seen=group`, `seen=other`: what the operator was shown.
+        // `seen=shown`, `seen=group`, `seen=noted` (the group at a `note`), `seen=other`: what was shown.
         let digest = self.key("seen").map(|seen| world.digest(proposal, seen));
         Call::Decide { proposal, ruling, reason, digest }
     }

@@ -40,6 +40,8 @@ pub struct World {
     deeds: BTreeMap<EffectId, Done>,
     /// The same in the order they were intended.
     order: Vec<(EffectId, String)>,
+    /// The digest of a group as it was at some time.
+    noted: Option<Hash>,
 }
 
 /// See `World::deeds`.
@@ -59,6 +61,11 @@ impl World {
         of_it.map_or_else(|| Hash::of(b"none"), |(effect, _)| *effect)
     }
 
+    /// Remembers the group of a proposal as it is shown now.
+    pub fn note(&mut self, proposal: ProposalId) {
+        self.noted = Some(self.digest(proposal, "group"));
+    }
+
     /// What an operator says that was shown of a proposal.
     pub fn digest(&self, proposal: ProposalId, seen: &str) -> Hash {
         let Some((first, own)) = self.proposed.get(&proposal) else { return Hash::of(b"none") };
@@ -69,6 +76,7 @@ impl World {
                     self.proposed.values().filter(|row| row.0 == *first).map(|row| row.1.0).collect();
                 Hash::of_fields("group", &all.iter().map(|row| row.as_slice()).collect::<Vec<_>>())
             }
+            "noted" => self.noted.unwrap_or_default(),
             _ => Hash::of(seen.as_bytes()),
         }
     }
@@ -164,10 +172,11 @@ impl World {
                 let of = |literal: &String| self.listing(mount, patterns, literal);
                 Fact::Listed(literals.iter().map(of).collect())
             }
-            Lookup::Quoted { versions, literal } => {
+            Lookup::Quoted { words, versions, literal } => {
+                let quotes = |hash: &Hash| abi::scan::quotes_url(&self.text(hash), literal);
                 let rows = versions.iter().filter_map(|id| self.versions.get(id));
                 let mut came = rows.filter(|row| row.actor.starts_with("mount:"));
-                Fact::Holds(came.any(|row| Folded::of(&self.text(&row.content.hash)).has_url(literal)))
+                Fact::Holds(words.as_ref().is_some_and(quotes) || came.any(|row| quotes(&row.content.hash)))
             }
             Lookup::Edit { path, base, edit } => Fact::Edited(self.edited(path, *base, edit)),
             Lookup::Undo { undo } => Fact::Undo(self.undo(*undo)),
@@ -296,7 +305,8 @@ impl World {
             let rest = path.as_str().strip_prefix(&top);
             rest.is_some_and(|rest| patterns.iter().any(|pattern| pattern.matches(rest)))
         };
-        let rows = self.heads.iter().filter(|(path, (_, head))| inside(path) && head.actor == actor);
+        let brought = |path: &TreePath, head: &Version| head.actor == actor && head.path == *path;
+        let rows = self.heads.iter().filter(|(path, (_, head))| inside(path) && brought(path, head));
         let named =
             rows.filter(|(_, (_, head))| Folded::of(&self.text(&head.content.hash)).has_token(literal));
         named.map(|(_, (_, head))| head.label).collect()

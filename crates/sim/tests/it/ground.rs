@@ -116,6 +116,7 @@ fn spawned(label: u32) -> Entry {
         lane: false,
         withheld: vec![],
         ceiling: Default::default(),
+        sends: 0,
         budget: None,
         standing: Default::default(),
     }

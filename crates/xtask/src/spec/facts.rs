@@ -80,6 +80,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         withheld: Vec::new(),
         standing: None,
         ceiling: Default::default(),
+        sends: 0,
         budget: None,
     }
 }
