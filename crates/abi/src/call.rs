@@ -110,7 +110,7 @@ pub const CALLS: [Spec; 24] = [
             may(
                 "mode",
                 Shape::Word,
-                "whole (default), append, patch, dir, link, restore, resolve, begin, part",
+                "whole (default), append, patch, dir, link, restore, resolve, begin, part, check",
             ),
             may(
                 "text",
@@ -440,6 +440,8 @@ pub enum Write {
     /// May bytes be uploaded for this path? The answer names the upload; its parts go to the door, and
     /// `Whole` names what they came to.
     Begin,
+    /// Nothing is written: what it would change if these bytes stood there. Of policy and budget only.
+    Check(Content),
 }
 
 /// What an undo takes back, or a restore brings.

@@ -183,6 +183,27 @@ impl Grant {
         (!rights.is_empty()).then_some(Self { object, rights, expires })
     }
 
+    /// The words of which this was made; of what no words make, object and rights.
+    pub fn words(&self) -> String {
+        let verb = match (&self.object, self.rights) {
+            (Object::Fs(_), Rights::READING) => "read",
+            (Object::Fs(_), Rights::WRITING) => "write",
+            (Object::Effect { .. }, Rights::ASK) => "ask",
+            (Object::Effect { .. }, rights) if rights == Rights::APPLY.union(Rights::ASK) => "apply",
+            (Object::Model(_) | Object::Spawn(_), Rights::USE) => "",
+            _ => return format!("{self}"),
+        };
+        let any = |word: &Pattern| String::from(if word.as_str() == "*" { "any" } else { word.as_str() });
+        match &self.object {
+            Object::Fs(pattern) => format!("{verb} {pattern}"),
+            Object::Effect { mount, kind } if mount.as_str() == "*" => format!("{verb} {}", any(kind)),
+            Object::Effect { mount, kind } => format!("{verb} {mount} {kind}"),
+            Object::Model(name) => format!("model {}", any(name)),
+            Object::Spawn(name) => format!("spawn {}", any(name)),
+            Object::Admin(_) => format!("{self}"),
+        }
+    }
+
     /// Parses the words of `needs` and of policy: `read /data/**`, `write /data/x`, `ask mail.send`,
     /// `apply mail.send`, `model any`, `spawn triage`.
     pub fn parse(words: &str) -> Result<Self, Error> {
@@ -245,6 +266,16 @@ mod tests {
         assert!(!Grant::parse("ask mail.send").unwrap().includes(&Grant::parse("apply mail.send").unwrap()));
         for bad in ["", "read", "fly /x", "read x", "write /a*b", "ask "] {
             assert!(Grant::parse(bad).is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn a_grant_is_its_words() {
+        for words in
+            ["read /a/**", "write /a", "apply mail.send", "ask outbox mail.send", "ask any", "model any"]
+        {
+            let asked = words.replace("ask any", "ask *");
+            assert_eq!(Grant::parse(&asked).unwrap().words(), words);
         }
     }
 

@@ -3,12 +3,12 @@
 
 use crate::{
     Code, Content, EffectId, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
-    agent::Parsed,
+    agent::{Parsed, Policy},
     call::{At, Part, Sought, Subject, Undo},
     path::{Pattern, TreePath},
     tree::{Retain, UndoRow, Version},
 };
-use alloc::{collections::BTreeSet, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, string::String, vec, vec::Vec};
 
 /// A question to the store, answered from the batch's open transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,11 +158,27 @@ pub enum Lookup {
         /// Which.
         effect: EffectId,
     },
+    /// What policy and budget come to when one of the two files is changed so → `Fact::Policy`.
+    Policy {
+        /// Which of the two.
+        path: TreePath,
+        /// What it shall hold.
+        put: Put,
+    },
     /// Bytes of a blob, at most `ARGUMENT_BYTES_MAX` → `Fact::Bytes`.
     Bytes {
         /// Which.
         hash: Hash,
     },
+}
+
+/// What a file of policy shall hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// These bytes.
+    Bytes(Hash),
+    /// Those of this version.
+    Version(VersionId),
 }
 
 /// Where a literal is looked for.
@@ -403,6 +419,8 @@ pub enum Fact {
     Purge(Result<Option<Doomed>, Error>),
     /// To `Surplus`.
     Surplus(Vec<VersionId>),
+    /// To `Policy`: digest of both files and what they say; or what is wrong with them, and on which line.
+    Policy(Result<(Hash, Box<Policy>), Error>),
     /// To `Bytes`; none when there is no such blob or it is too large.
     Bytes(Option<Vec<u8>>),
 }

@@ -371,6 +371,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default)]
         sends: u32,
+        /// The operator on whose behalf it runs; empty where nobody knows.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     /// A capability was derived.
     Granted {

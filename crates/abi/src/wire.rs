@@ -287,6 +287,7 @@ impl Args {
             "patch" => Write::Patch { find: self.blob("find")?, put: self.blob("text")? },
             "dir" => Write::Dir,
             "link" => Write::Link(self.blob("text")?),
+            "check" => Write::Check(self.blob("text")?),
             "restore" if self.map.contains_key("effect") => {
                 let effect = self.string("effect")?.unwrap_or_default().parse();
                 return effect
@@ -295,8 +296,9 @@ impl Args {
             }
             "restore" => Write::Restore(self.undo()?),
             other => {
-                let known =
-                    ["whole", "append", "patch", "dir", "link", "restore", "resolve", "begin", "part"];
+                let known = [
+                    "whole", "append", "patch", "dir", "link", "restore", "resolve", "begin", "part", "check",
+                ];
                 return Err(Error::invalid("mode", format!("{other:?} is not a mode of write"))
                     .hint(nearest_hint(other, &known)));
             }

@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    progress, sink,
+    progress, role, sink,
     state::{
         Account, EffectRow, Ended, Loaded, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
         ROOT_ACCOUNT, Ruled, Run, Stage, State, Timer, Turn,
@@ -23,6 +23,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     string::ToString,
     vec,
+    vec::Vec,
 };
 
 /// Changes the state as the record says.
@@ -220,7 +221,8 @@ fn lane(state: &mut State, record: &Record) {
     match &record.body {
         Entry::Queued { agent, text, origin, label, lane } => {
             let from = record.pid;
-            let queued = Queued { from, text: *text, origin: *origin, label: *label };
+            let by = role::behind(state, from, &record.actor);
+            let queued = Queued { from, text: *text, origin: *origin, label: *label, by };
             let queue = state.lanes.entry(agent.clone()).or_default();
             let place = if *lane == Lane::Interrupt { 0 } else { queue.len() };
             queue.insert(place, queued);
@@ -290,6 +292,11 @@ fn account(state: &mut State, body: &Entry) {
     }
 }
 
+fn first_turn(pending: Vec<Item>) -> Turn {
+    let (step, attempt, failures, lost, prev, items, phase) = (0, 0, 0, 0, None, vec![], Phase::Ready);
+    Turn { step, attempt, failures, lost, prev, items, pending, phase }
+}
+
 fn spawned(state: &mut State, record: &Record) {
     let Entry::Spawned {
         pid,
@@ -311,6 +318,7 @@ fn spawned(state: &mut State, record: &Record) {
         budget,
         ceiling,
         sends,
+        by,
         ..
     } = &record.body
     else {
@@ -321,16 +329,7 @@ fn spawned(state: &mut State, record: &Record) {
     let mut pending = vec![item(Role::System, prompt)];
     pending.extend(standing.iter().map(|content| item(Role::System, content)));
     pending.push(item(Role::User, task));
-    let turn = Turn {
-        step: 0,
-        attempt: 0,
-        failures: 0,
-        lost: 0,
-        prev: None,
-        items: vec![],
-        pending,
-        phase: Phase::Ready,
-    };
+    let turn = first_turn(pending);
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
         state.runs.insert(*run, Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0 });
@@ -356,6 +355,7 @@ fn spawned(state: &mut State, record: &Record) {
         budget: *budget,
         seen: BTreeMap::new(),
         ceiling: *ceiling,
+        by: by.clone(),
     };
     state.processes.insert(*pid, process);
 }
@@ -395,6 +395,7 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         budget: process.budget,
         ceiling: process.ceiling,
         sends,
+        by: process.by,
     };
     state.ended.insert(pid, ended);
     // The oldest goes; never this one, whatever its id: who waits for it has yet to be told.

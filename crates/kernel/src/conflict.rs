@@ -193,6 +193,7 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         return Err(Error::new(Code::Exists, format!("something else stands at {stands} now"))
             .hint("take theirs, and write the text to another path"));
     }
+    files::may_change(step.kernel, pid, &stands)?;
     step.learned_of(pid, &stands, &head);
     step.learned_of(pid, &stands, &ours);
     let joined = step.kernel.meaning(ours.label).join(&step.kernel.meaning(head.label));

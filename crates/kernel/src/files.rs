@@ -7,7 +7,7 @@
 use crate::{
     Kernel,
     authority::Want,
-    conflict, proposal,
+    conflict, policy, proposal,
     sink::Verdict,
     step::{Found, Step},
     undo,
@@ -47,7 +47,7 @@ pub fn plan_list(
 }
 
 /// Whether the pattern can match the path or something below it.
-fn leads_to(pattern: &Pattern, path: &TreePath) -> bool {
+pub fn leads_to(pattern: &Pattern, path: &TreePath) -> bool {
     if pattern.matches(path.as_str()) {
         return true;
     }
@@ -98,6 +98,9 @@ pub fn plan_write(
     if let Write::Resolve { version, .. } = write {
         return conflict::plan_resolve(kernel, pid, (path, *version), at);
     }
+    if policy::is_edited(kernel, pid, path) {
+        return policy::plan(path, write);
+    }
     may_change(kernel, pid, path)?;
     let may_write = kernel.allow(pid, Want::Path(path), Rights::WRITE, at);
     if may_write.is_err() {
@@ -118,6 +121,10 @@ pub fn plan_write(
             Ok(vec![here])
         }
         Write::Begin => Ok(vec![]),
+        Write::Check(_) => {
+            Err(Error::invalid("mode", "only policy and budget are checked before they stand")
+                .hint("skep policy check FILE"))
+        }
         // Append's base is the head at commit.
         Write::Append(tail) => Ok(vec![here, edit(Edit::Append(tail.hash), None)]),
         Write::Patch { find, put } => {
@@ -150,11 +157,7 @@ pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Erro
         return Err(Error::new(Code::Denied, format!("{path} is rendered from the kernel's state"))
             .hint("control files are /sys/ctl and /proc/PID/ctl"));
     }
-    if path.as_str().starts_with("/sys/") && (kernel.has_policy() || pid != WORKSPACE) {
-        return Err(Error::new(Code::Unavailable, "policy and budget files are fixed in this version")
-            .hint("limits can be set: skep budget set ACCOUNT run|day AMOUNT"));
-    }
-    Ok(())
+    policy::may_change(kernel, pid, path)
 }
 
 /// Questions of `move`.
@@ -306,6 +309,9 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         Write::Begin => return Ok(Answer::Upload { upload: 0 }),
         _ => {}
     }
+    if policy::is_edited(step.kernel, pid, path) {
+        return policy::write(step, call, facts);
+    }
     let place = facts.place()?;
     // Whether it is the same, goes together, or holds what shall be replaced, is told by every answer.
     if let Some(head) = &place.head {
@@ -392,7 +398,7 @@ fn new_content(
             }
             _ => Err(Error::new(Code::NotFound, "there is no such version").argument("version")),
         },
-        Write::Resolve { .. } | Write::Begin => Err(Facts::mismatch()),
+        Write::Resolve { .. } | Write::Begin | Write::Check(_) => Err(Facts::mismatch()),
     }
 }
 
@@ -414,7 +420,7 @@ pub fn relabel(step: &mut Step<'_>, path: &TreePath, place: &Place, label: &Labe
 }
 
 /// Puts the draft in place: a new head, the same one, or a diverged version.
-fn put(
+pub fn put(
     step: &mut Step<'_>,
     draft: &Draft<'_>,
     place: Place,

@@ -6,7 +6,7 @@
 use crate::{
     Kernel, account, apply,
     authority::Want,
-    effect, sink,
+    effect, role, sink,
     state::{Client, Ended, Phase, ROOT_ACCOUNT, State},
     step::{Found, Outcome, Step},
     turn,
@@ -92,6 +92,8 @@ struct Birth {
     ceiling: Integrity,
     /// What the process that it restarts had sent.
     sends: u32,
+    /// The operator on whose behalf.
+    by: String,
 }
 
 /// The call `spawn`.
@@ -149,6 +151,7 @@ fn birth(
     let own_words = parent == WORKSPACE && text.origin.is_own_words();
     let task = text.content;
     let ceiling = ceiling_of(step.state(), parent);
+    let by = role::behind(step.state(), parent, &step.actor);
     Birth {
         parent,
         def,
@@ -162,6 +165,7 @@ fn birth(
         lane: false,
         ceiling,
         sends: 0,
+        by,
     }
 }
 
@@ -172,7 +176,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     room_for_one(step.state(), parent)?;
     let pid = step.state().next.pid.next();
     let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
-    let (grants, withheld) = endow(step.kernel, parent, def, at);
+    let (grants, withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
     let account = open_accounts(step, &birth, pid);
     let mut label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
     if let Some(standing) = &birth.standing {
@@ -209,6 +213,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         budget: birth.budget,
         ceiling: birth.ceiling,
         sends: birth.sends,
+        by: birth.by,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -267,9 +272,12 @@ fn open_accounts(step: &mut Step<'_>, birth: &Birth, pid: Pid) -> abi::AccountId
     step.open_account(Some(above), format!("process:{pid}"), run)
 }
 
+/// Grants, each with the capability it lies inside; and needs that were not granted, as words.
+type Endowed = (Vec<(CapId, Grant)>, Vec<String>);
+
 /// What the agent gets of what it asks for, each inside one capability of the spawner; and what it does not
 /// get.
-fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(CapId, Grant)>, Vec<String>) {
+fn endow(kernel: &Kernel, (spawner, by): (Pid, &str), def: &AgentDef, at: Micros) -> Result<Endowed, Error> {
     let model = Pattern::word(&def.model).map(|name| Grant::new(Object::Model(name), Rights::USE));
     let needs: Vec<Grant> = def.needs.iter().cloned().chain(model).collect();
     let mut given: Vec<(CapId, Grant)> = Vec::new();
@@ -280,7 +288,11 @@ fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(Cap
         let askable = |row: &&Grant| can_be_asked(row);
         let rows = kernel.policy_rows(&def.name);
         let rows = rows.flat_map(|row| row.allow.iter().chain(row.ask.iter().filter(askable)));
+        let mut all = Vec::new();
         for granted in rows.filter_map(|row| row.meet(need)).filter(alive) {
+            all.extend(role::within(kernel, (spawner, by), granted)?);
+        }
+        for granted in all {
             let known = given.iter().any(|(_, grant)| grant.includes(&granted));
             if let (false, Some(within)) = (known, kernel.parent_of(spawner, &granted)) {
                 given.push((within, granted));
@@ -291,7 +303,7 @@ fn endow(kernel: &Kernel, spawner: Pid, def: &AgentDef, at: Micros) -> (Vec<(Cap
             withheld.push(need.to_string());
         }
     }
-    (given, withheld)
+    Ok((given, withheld))
 }
 
 /// Whether an operator can be asked each time: for effects and for changes of files. To ask for anything else
@@ -655,6 +667,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             lane: false,
             ceiling: ended.ceiling,
             sends: ended.sends,
+            by: ended.by,
         };
         spawn(step, birth)
     });
@@ -688,6 +701,7 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
             lane: true,
             ceiling: ceiling_of(step.state(), parent),
             sends: 0,
+            by: queued.by,
         };
         spawn(step, birth)
     });

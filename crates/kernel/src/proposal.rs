@@ -313,7 +313,11 @@ pub fn group_digest(kernel: &Kernel, of: ProposalId) -> Hash {
 }
 
 /// What a decision is about: one proposal, or all of its group when that is what was shown.
-fn decided(kernel: &Kernel, proposal: ProposalId, digest: Option<Hash>) -> Result<Vec<ProposalId>, Error> {
+pub fn decided(
+    kernel: &Kernel,
+    proposal: ProposalId,
+    digest: Option<Hash>,
+) -> Result<Vec<ProposalId>, Error> {
     let Some(row) = kernel.state.proposals.get(&proposal) else {
         let error = match kernel.state.ruled.get(&proposal) {
             Some(ruled) => {

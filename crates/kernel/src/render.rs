@@ -34,13 +34,14 @@ const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 12] = [
+const OF_SYS: [&str; 13] = [
     "budget",
     "conflicts",
     "ctl",
     "health",
     "key",
     "mounts",
+    "policy",
     "principals",
     "retain",
     "rules",
@@ -350,8 +351,9 @@ fn limits_of(account: &Account, at: Micros) -> String {
         let used = show(account.used_in(limit.window, at).get(limit.resource));
         let reserved = show(account.reserved.get(limit.resource));
         let (name, resource) = (&account.name, limit.resource.word());
-        let _ =
-            writeln!(text, "{name} {resource} {} {used} {reserved} {}", limit.window.word(), show(limit.max));
+        // One that was taken away again.
+        let max = if limit.max == i64::MAX { String::from("-") } else { show(limit.max) };
+        let _ = writeln!(text, "{name} {resource} {} {used} {reserved} {max}", limit.window.word());
     }
     text
 }
@@ -430,6 +432,14 @@ fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
             state.mounts.keys().for_each(|mount| {
                 let _ = writeln!(text, "mount:{mount}");
             });
+        }
+        "policy" => {
+            if let Some(loaded) = &state.policy {
+                let _ = writeln!(text, "digest {}", loaded.digest);
+                crate::policy::lines(&loaded.policy).into_iter().for_each(|line| {
+                    let _ = writeln!(text, "{line}");
+                });
+            }
         }
         "retain" => state.retain.iter().for_each(|rule| {
             let _ = match rule.keep {

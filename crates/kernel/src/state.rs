@@ -159,6 +159,9 @@ pub struct Process {
     /// What lies below it is invisible to it.
     #[musli(default)]
     pub ceiling: Integrity,
+    /// The operator on whose behalf it runs.
+    #[musli(default)]
+    pub by: String,
 }
 
 /// The model + tools loop of a process.
@@ -231,6 +234,8 @@ pub struct Ended {
     /// What its run had sent, if it was the root of it: whoever is restarted goes on counting.
     #[musli(default)]
     pub sends: u32,
+    #[musli(default)]
+    pub by: String,
 }
 
 /// A dispatch in an agent's lane.
@@ -241,6 +246,9 @@ pub struct Queued {
     pub text: Content,
     pub origin: Origin,
     pub label: LabelId,
+    /// On whose behalf.
+    #[musli(default)]
+    pub by: String,
 }
 
 /// A model call under way.

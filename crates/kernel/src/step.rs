@@ -1,7 +1,7 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, effect, files, label, process, proposal, render, state::Client, state::State, turn, wake,
+    Kernel, effect, files, label, process, proposal, render, role, state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -26,6 +26,12 @@ pub fn plan(kernel: &Kernel, event: &Event) -> Result<Vec<Lookup>, Error> {
 fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Error> {
     match body {
         Body::Merged { of, .. } => plan_body(kernel, of, at),
+        Body::Call { caller: Caller::Operator(name), call, .. } => {
+            role::admit(kernel, name, call)?;
+            let mut lookups = plan_call(kernel, WORKSPACE, call, at)?;
+            role::narrow_questions(kernel, name, &mut lookups)?;
+            Ok(lookups)
+        }
         Body::Call { caller, call, .. } => plan_call(kernel, subject(kernel, caller)?, call, at),
         Body::Tool { pid, step, index, name, call, .. } => {
             turn::plan_tool(kernel, (*pid, *step, *index), name, call.as_ref(), at)
@@ -165,8 +171,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
             step.emit(Entry::Leased { lease: *lease });
         }
         Body::PolicyLoaded { digest, policy } => {
-            step.emit(Entry::PolicyLoaded { digest: *digest, policy: policy.clone() });
-            wake::workspace_limits(step);
+            crate::policy::load(step, *digest, policy.clone());
         }
         Body::Priced { model, price } => {
             if step.state().prices.get(model) != Some(price) {
@@ -342,7 +347,7 @@ impl Step<'_> {
         };
         let outcome = match facts {
             Facts::Refused(error) => Outcome::Now(Err(error)),
-            Facts::Found(facts) => self.carry_out(pid, call, &mut Found::of(facts)),
+            Facts::Found(facts) => self.of_caller(caller, call, facts),
         };
         if !self.wants.is_empty() {
             return;
@@ -380,6 +385,22 @@ impl Step<'_> {
             }
         };
         self.kernel.volatile.clients.insert(reply, client);
+    }
+
+    /// A call of an operator is carried out as the workspace's, within the role of who made it.
+    fn of_caller(&mut self, caller: &Caller, call: &Call, facts: Vec<Fact>) -> Outcome {
+        let name = match caller {
+            Caller::Process(pid) => return self.carry_out(*pid, call, &mut Found::of(facts)),
+            Caller::Operator(name) => name,
+        };
+        if let Err(error) = role::screen(self.kernel, name, call, &facts) {
+            return Outcome::Now(Err(error));
+        }
+        let mut outcome = self.carry_out(WORKSPACE, call, &mut Found::of(facts));
+        if let Outcome::Now(Ok(answer)) = &mut outcome {
+            role::narrow(self.kernel, name, call, answer);
+        }
+        outcome
     }
 
     /// A refusal for want of authority is kept; other errors are only told.

@@ -1,11 +1,6 @@
 //! Beginning, and beginning again: genesis, loading from disk, taking up what was under way.
 
-use crate::{
-    effect, files, proposal,
-    state::{Phase, ROOT_ACCOUNT},
-    step::Step,
-    turn,
-};
+use crate::{effect, files, proposal, state::Phase, step::Step, turn};
 use abi::{
     EffectId, Pid, TimerId, WORKSPACE,
     cap::{Grant, Object, Rights},
@@ -39,14 +34,6 @@ pub fn genesis(step: &mut Step<'_>, id: [u8; 16], lacks: &[u8]) {
         step.give(WORKSPACE, None, Grant::new(object, Rights::ALL));
     }
     files::first_dirs(step);
-}
-
-/// The workspace's limits follow the policy that was loaded.
-pub fn workspace_limits(step: &mut Step<'_>) {
-    let limits = step.state().policy.as_ref().map(|loaded| loaded.policy.workspace.clone());
-    for limit in limits.unwrap_or_default() {
-        step.emit(Entry::LimitSet { account: ROOT_ACCOUNT, limit });
-    }
 }
 
 /// The workspace was loaded: every timer runs again, every effect goes through the table of deaths (but for

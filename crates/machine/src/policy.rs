@@ -272,7 +272,7 @@ fn money(file: &Node, all: &mut Policy) -> Result<(), Error> {
     for (key, node) in file.section(BUDGET, &["format", "workspace", "agents"])? {
         match key {
             "format" => format = Some(node),
-            "workspace" => all.workspace = limits_of("budget.yaml: workspace", node)?,
+            "workspace" => all.workspace = limits_of("workspace", node)?,
             _ => of_agents(node, all)?,
         }
     }
@@ -291,7 +291,7 @@ fn of_agents(node: &Node, all: &mut Policy) -> Result<(), Error> {
                 .error(format!("agents has a row {agent:?}"))
                 .hint("only \"*\" in this version; an AGENT.md can lower its own budget"));
         }
-        let limits = limits_of("budget.yaml: agents", windows)?;
+        let limits = limits_of("agents", windows)?;
         all.run = limits.iter().filter(|limit| limit.window == Window::Run).copied().collect();
         all.agent = limits.iter().filter(|limit| limit.window == Window::Day).copied().collect();
     }

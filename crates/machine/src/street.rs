@@ -13,12 +13,12 @@ use crate::{
 };
 use abi::{
     Code, Content, Error, Hash,
-    agent::Parsed,
+    agent::{Parsed, Policy},
     answer::Answer,
     call::{Call, Write},
     effect::{Decision, Effect},
     event::Body,
-    fact::{Fact, Facts, Lookup, Query},
+    fact::{Fact, Facts, Lookup, Put, Query},
     limits,
     path::TreePath,
     record::{Entry, Record},
@@ -97,6 +97,7 @@ impl<'b> Street<'_, 'b> {
         {
             self.unkept.push((mount.clone(), path.clone()));
         }
+        // An edit brings the policy along; only what stands at birth has to be loaded.
         if changes_policy(&decision.records) {
             self.load_policy()?;
         }
@@ -168,6 +169,11 @@ impl<'b> Street<'_, 'b> {
         let parts = match call {
             Call::Write { write: Write::Append(tail), .. } => vec![*tail],
             Call::Write { write: Write::Patch { find, put }, .. } => vec![*find, *put],
+            // What may be refused, or is only looked at.
+            Call::Write { write: Write::Check(content), .. } => vec![*content],
+            Call::Write { path, write: Write::Whole { content, .. }, .. } if is_policy(path) => {
+                vec![*content]
+            }
             _ => return Ok(Vec::new()),
         };
         let mut fresh = Vec::new();
@@ -218,6 +224,7 @@ impl<'b> Street<'_, 'b> {
             }
             Lookup::Agent { name } => self.agent(name).map(Fact::Agent),
             Lookup::Search { sought, view } => self.page().sighted(sought, view),
+            Lookup::Policy { path, put } => self.edited(path, *put).map(Fact::Policy),
             Lookup::Path { .. }
             | Lookup::Version { .. }
             | Lookup::Names { .. }
@@ -257,6 +264,31 @@ impl<'b> Street<'_, 'b> {
             }
             Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// Policy and budget as they would stand, parsed.
+    fn edited(&mut self, path: &TreePath, put: Put) -> Result<Loading, Trouble> {
+        let hash = match put {
+            Put::Bytes(hash) => Some(hash),
+            Put::Version(id) => self.batch.version(id)?.map(|version| version.content.hash),
+        };
+        let new = match hash {
+            Some(hash) => self.batch.blob(&hash)?,
+            None => None,
+        };
+        let Some(new) = new else {
+            return Ok(Err(Error::new(Code::NotFound, "the bytes are not kept").argument("version")));
+        };
+        let other =
+            if path.as_str() == shipped::POLICY_PATH { shipped::BUDGET_PATH } else { shipped::POLICY_PATH };
+        let stands = match TreePath::parse(other) {
+            Ok(other) => head(&mut self.batch, &other)?,
+            Err(_) => None,
+        };
+        let Some((_, stands)) = stands else {
+            return Ok(Err(Error::new(Code::NotFound, format!("{other} does not stand"))));
+        };
+        Ok(if other == shipped::BUDGET_PATH { load(&new, &stands) } else { load(&stands, &new) })
     }
 
     /// Policy and budget at their heads become the next event, if both parse; else what stands goes on
@@ -348,8 +380,20 @@ pub(crate) fn loaded(batch: &mut Batch<'_>) -> Result<Option<Result<Body, Error>
     let (Some(rows), Some(money)) = (file(shipped::POLICY_PATH)?, file(shipped::BUDGET_PATH)?) else {
         return Ok(None);
     };
-    let digest = Hash::of(&rows);
-    Ok(Some(policy::parse(&rows, &money).map(|policy| Body::PolicyLoaded { digest, policy })))
+    let loaded = load(&rows, &money);
+    Ok(Some(loaded.map(|(digest, policy)| Body::PolicyLoaded { digest, policy: *policy })))
+}
+
+/// Digest of both files, and what they say; or where they do not say it.
+type Loading = Result<(Hash, Box<Policy>), Error>;
+
+fn load(rows: &[u8], money: &[u8]) -> Loading {
+    let digest = Hash::of_fields("policy", &[rows, money]);
+    policy::parse(rows, money).map(|policy| (digest, Box::new(policy)))
+}
+
+fn is_policy(path: &TreePath) -> bool {
+    [shipped::POLICY_PATH, shipped::BUDGET_PATH].contains(&path.as_str())
 }
 
 /// Whether a decision has a use for uploaded bytes: a version of them, or a merge that may become one.
@@ -366,11 +410,12 @@ fn takes(decision: &Decision, content: &Content) -> bool {
 }
 
 fn changes_policy(records: &[Record]) -> bool {
-    let ours = |path: &TreePath| [shipped::POLICY_PATH, shipped::BUDGET_PATH].contains(&path.as_str());
-    records.iter().any(|record| {
+    let written = |record: &Record| {
         let Entry::Wrote { changes, .. } = &record.body else { return false };
-        changes.iter().any(|change| !change.diverged && ours(&change.path))
-    })
+        changes.iter().any(|change| !change.diverged && is_policy(&change.path))
+    };
+    let loaded = |record: &Record| matches!(record.body, Entry::PolicyLoaded { .. });
+    records.iter().any(written) && !records.iter().any(loaded)
 }
 
 /// About how many bytes a record takes in the log; only when to write a snapshot depends on it.

@@ -194,7 +194,9 @@ fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> Shown {
         Write::Link(_) => String::from("symbolic link to"),
         Write::Dir => String::from("directory"),
         Write::Append(_) | Write::Patch { .. } | Write::Restore(_) => String::from("restored"),
-        Write::Resolve { .. } | Write::Begin => return Shown::unreadable("this call is never held"),
+        Write::Resolve { .. } | Write::Begin | Write::Check(_) => {
+            return Shown::unreadable("this call is never held");
+        }
     };
     let base = base.map_or_else(|| String::from("none: nothing stands there"), |base| base.to_string());
     let mut text = String::new();

@@ -182,6 +182,8 @@ impl Run {
             "allow" | "ask" | "deny" => self.row(verb, words),
             "limit" => self.limit(words),
             "policy" => self.load_policy(),
+            "draft" => _ = self.world.drafts.insert(words.at(1).into(), self.policy.clone()),
+            "unsay" => self.unsay(words),
             "dial" | "standing" | "money" | "operator" => self.rule(verb, words),
             "price" => {
                 let nano = |ix| Nano(words.get(ix).parse().unwrap_or(1000));
@@ -320,6 +322,16 @@ impl Run {
                 self.policy.operators.push(OperatorRow { name: words.at(1).into(), role, sees, decides });
             }
             _ => {}
+        }
+    }
+
+    /// Takes something back out of what the next policy or draft says.
+    fn unsay(&mut self, words: &Words) {
+        match words.at(1) {
+            "operators" => self.policy.operators.clear(),
+            "standing" => self.policy.standing.clear(),
+            "money" => self.policy.money.clear(),
+            _ => self.policy.rows.retain(|row| row.agent != words.at(1)),
         }
     }
 

@@ -90,22 +90,14 @@ impl Words {
             },
             "list" => Call::List { path: self.path(1), at },
             "history" => Call::History { path: self.path(1), before: None, limit: 100 },
-            "write" | "append" | "patch" | "dir" | "link" | "restore" | "resolve" => self.write(world),
+            "write" | "append" | "patch" | "dir" | "link" | "restore" | "resolve" | "check" | "begin" => {
+                self.write(world)
+            }
             "search" => self.search(),
             "operation" => Call::Operation { op: OpId(self.id(1)), limit: 100 },
             "move" => Call::Move { from: self.path(1), to: self.path(2), base },
             "remove" => Call::Remove { path: self.path(1), base, tree: self.get(2) == "tree" },
-            "spawn" => Call::Spawn {
-                agent: self.at(1).into(),
-                text: self.text(world),
-                post: self.named.get("post").into_iter().flatten().map(|post| postcondition(post)).collect(),
-                budget: self.key("budget").map(|money| money.parse().unwrap()),
-                ceiling: match self.key("ceiling") {
-                    None | Some("external") => Integrity::External,
-                    Some("workspace") => Integrity::Workspace,
-                    Some(_) => Integrity::Operator,
-                },
-            },
+            "spawn" => self.spawn(world),
             "dispatch" => Call::Dispatch {
                 agent: self.at(1).into(),
                 text: self.text(world),
@@ -140,12 +132,29 @@ impl Words {
                 expires_us: self.key("lasts").map(micros),
             },
             "revoke" => Call::Revoke { cap: CapId(self.id(1)) },
-            "trace" => Call::Trace { from: Seq(0), limit: 100, pid: None, follow: false },
+            "trace" => {
+                let pid = self.number("pid").map(Pid);
+                Call::Trace { from: Seq(0), limit: 100, pid, follow: false }
+            }
             "control" => {
                 let path = self.path(1);
                 Call::Control { word: control::parse(&path, self.at(2)).unwrap(), path }
             }
             other => panic!("{other:?} is no call: {:?}", self.line),
+        }
+    }
+
+    fn spawn(&self, world: &mut World) -> Call {
+        Call::Spawn {
+            agent: self.at(1).into(),
+            text: self.text(world),
+            post: self.named.get("post").into_iter().flatten().map(|post| postcondition(post)).collect(),
+            budget: self.key("budget").map(|money| money.parse().unwrap()),
+            ceiling: match self.key("ceiling") {
+                None | Some("external") => Integrity::External,
+                Some("workspace") => Integrity::Workspace,
+                Some(_) => Integrity::Operator,
+            },
         }
     }
 
@@ -167,6 +176,8 @@ impl Words {
             }
             "dir" => Write::Dir,
             "link" => Write::Link(self.value(2, world)),
+            "check" => Write::Check(self.value(2, world)),
+            "begin" => Write::Begin,
             "resolve" => {
                 let take = match self.at(2) {
                     "ours" => Take::Ours,

@@ -3,9 +3,9 @@
 
 use abi::{
     Code, Content, EffectId, Error, FileId, Hash, LabelId, ProposalId, Seq, VersionId,
-    agent::{AgentDef, Parsed},
+    agent::{AgentDef, Parsed, Policy},
     call::{At, Undo},
-    fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Query},
+    fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Put, Query},
     path::{Pattern, TreePath},
     record::{Entry, Record},
     scan::Folded,
@@ -34,6 +34,8 @@ pub struct World {
     versions: BTreeMap<VersionId, Version>,
     pub blobs: BTreeMap<Hash, Vec<u8>>,
     pub agents: BTreeMap<String, AgentDef>,
+    /// What files of policy say, by their text.
+    pub drafts: BTreeMap<String, Policy>,
     /// Proposals that wait: the first of their group, and what is decided on.
     proposed: BTreeMap<ProposalId, (ProposalId, Hash)>,
     /// Effects: mount, kind, arguments, and how they ended.
@@ -185,6 +187,7 @@ impl World {
                 Fact::Filled(self.put(text.as_slice()))
             }
             Lookup::Agent { name } => Fact::Agent(self.agent(name)),
+            Lookup::Policy { path, put } => Fact::Policy(self.policy(path, *put)),
             Lookup::Bytes { hash } => Fact::Bytes(self.blobs.get(hash).cloned()),
             Lookup::Deed { effect } => Fact::Deed(self.deeds.get(effect).and_then(|deed| self.deed(deed))),
             Lookup::Kept { version } => {
@@ -202,6 +205,18 @@ impl World {
             Lookup::Purge { path } => Fact::Purge(Ok(self.doomed(path))),
             Lookup::Surplus { rules, .. } => Fact::Surplus(self.surplus(rules)),
         }
+    }
+
+    /// A draft of that name, or an error where nobody made one.
+    fn policy(&self, path: &TreePath, put: Put) -> Result<(Hash, Box<Policy>), Error> {
+        let hash = match put {
+            Put::Bytes(hash) => hash,
+            Put::Version(id) => self.versions.get(&id).map(|row| row.content.hash).unwrap_or(Hash([0; 32])),
+        };
+        let text = self.text(&hash);
+        let wrong = || Error::invalid("policy.yaml", format!("{}:1:1: no draft {text:?}", path.name()));
+        let policy = self.drafts.get(&text).ok_or_else(wrong)?;
+        Ok((hash, Box::new(policy.clone())))
     }
 
     fn is_open(&self, version: &Version) -> bool {

@@ -35,14 +35,39 @@ fn a_new_workspace_has_the_shipped_files_and_their_policy() {
     assert_eq!(words.iter().filter(|word| **word == "policy_loaded").count(), 1, "{words:?}");
 }
 
+const LOOSE: &str = "format: 1\nagents: {\"*\": {allow: [read /data/**, model any]}}\n";
+
 #[test]
-fn the_policy_is_fixed_in_this_version() {
-    let rig = Rig::new();
+fn an_edit_of_policy_is_taken_whole_or_refused_with_its_line() {
+    let mut rig = Rig::new();
     let mut client = rig.client();
-    let budget = json!({ "path": "/sys/budget.yaml", "text": "format: 1\nworkspace: {day: 7}\n" });
-    assert_eq!(client.code("write", budget), "Unavailable");
-    let budget = client.ok("read", json!({ "path": "/sys/budget" }));
-    assert!(budget["text"].as_str().unwrap().contains("5.00"), "{budget}");
+    let budget = |text: &str| json!({ "path": "/sys/budget.yaml", "text": text });
+    client.ok("write", budget("format: 1\nworkspace: {day: 7}\n"));
+    let limits = client.ok("read", json!({ "path": "/sys/budget" }));
+    assert!(limits["text"].as_str().unwrap().contains("7.00"), "{limits}");
+    // Of two files that do not parse together neither changes.
+    let answer = client.ask("write", budget("format: 1\nworkspace:\n  dya: 7\n"));
+    let error = &answer["error"];
+    assert_eq!(error["message"], "budget.yaml:3:3: workspace has no key \"dya\"", "{answer}");
+    assert_eq!(error["data"]["hint"], "did you mean day?");
+    assert_eq!(
+        client.ok("read", json!({ "path": "/sys/budget.yaml" }))["text"],
+        "format: 1\nworkspace: {day: 7}\n"
+    );
+    // What would change is answered without changing anything, and the bytes are not kept.
+    let policy = |mode: &str| json!({ "path": "/sys/policy.yaml", "text": LOOSE, "mode": mode });
+    let told = client.ok("write", policy("check"));
+    let text = told["text"].as_str().unwrap();
+    assert!(text.contains("+ *: read /data/**\n") || text.contains("- *: apply mail.send\n"), "{text}");
+    let hash = abi::Hash::of(LOOSE.as_bytes());
+    let blob = json!({ "path": format!("/sys/blobs/{hash}") });
+    assert_eq!(client.code("read", blob.clone()), "NotFound");
+    client.ok("write", policy("whole"));
+    client.ok("read", blob);
+    let before = client.ok("read", json!({ "path": "/sys/policy" }));
+    rig.stop();
+    rig.start();
+    assert_eq!(rig.client().ok("read", json!({ "path": "/sys/policy" })), before);
 }
 
 #[test]

@@ -117,6 +117,7 @@ fn spawned(label: u32) -> Entry {
         withheld: vec![],
         ceiling: Default::default(),
         sends: 0,
+        by: String::new(),
         budget: None,
         standing: Default::default(),
     }

@@ -81,6 +81,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         standing: None,
         ceiling: Default::default(),
         sends: 0,
+        by: String::new(),
         budget: None,
     }
 }
@@ -141,6 +142,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Undo { .. } => Fact::Undo(None),
         Lookup::Fill { .. } => Fact::Filled(Content::of(b"filled")),
         Lookup::Agent { name } => Fact::Agent(Err(abi::Error::new(abi::Code::NotFound, name.clone()))),
+        Lookup::Policy { path, .. } => Fact::Policy(Err(abi::Error::invalid(path.as_str(), "not parsed"))),
         Lookup::Bytes { .. } => Fact::Bytes(None),
         Lookup::Deed { .. } => Fact::Deed(None),
         Lookup::Kept { .. } => Fact::Holds(true),

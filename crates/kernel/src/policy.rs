@@ -1,0 +1,187 @@
+//! Policy while it changes: `/sys/policy.yaml` and `/sys/budget.yaml` are files that an operator writes
+//! whole.
+//!
+//! ```text
+//! write ─▶ both files parse together, as the machine says (`Fact::Policy`) ─▶ Wrote + PolicyLoaded, at once
+//!       └▶ they do not: the error with its line; nothing is written
+//! check ─▶ the same, but what it would change is answered and nothing is written
+//! ```
+//! What policy denies or asks is looked up at every call, so it is in force with the next one, also for those
+//! who run; capabilities that were given stay what they are until they are revoked.
+//!
+//! Never here: YAML. Never anywhere: an agent that writes these files, in any mode, by any way.
+
+use crate::{
+    Kernel,
+    files::{self, Draft},
+    role,
+    state::ROOT_ACCOUNT,
+    step::{Found, Step},
+};
+use abi::{
+    AccountId, Code, Error, Hash, Pid, WORKSPACE,
+    agent::Policy,
+    answer::Answer,
+    call::{Call, Undo, Write},
+    fact::{Fact, Facts, Lookup, Put},
+    limits,
+    money::Limit,
+    path::TreePath,
+    record::Entry,
+    tree::{Node, Version},
+};
+use alloc::{format, string::String, vec, vec::Vec};
+
+mod lines;
+
+pub use lines::{difference, lines};
+
+/// The two files.
+const FILES: [&str; 2] = ["/sys/policy.yaml", "/sys/budget.yaml"];
+
+/// Whether a write of this path is an edit of policy: the first one, at birth, is a write like any other, and
+/// the machine loads it.
+pub fn is_edited(kernel: &Kernel, pid: Pid, path: &TreePath) -> bool {
+    pid == WORKSPACE && kernel.has_policy() && FILES.contains(&path.as_str())
+}
+
+/// What stands below `/sys` changes in no other way than by an edit.
+pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
+    if !path.as_str().starts_with("/sys/") || (pid == WORKSPACE && !kernel.has_policy()) {
+        return Ok(());
+    }
+    let error = |message: &str| Error::new(Code::Denied, format!("{path}: {message}"));
+    if pid != WORKSPACE {
+        return Err(error("an agent never changes policy").hint("ask an operator"));
+    }
+    Err(error("policy and budget are written whole, and nothing else stands in /sys")
+        .hint("skep policy set FILE shows what it changes"))
+}
+
+/// Questions of an edit.
+pub fn plan(path: &TreePath, write: &Write) -> Result<Vec<Lookup>, Error> {
+    let here = Lookup::Path { path: path.clone(), at: None };
+    let read = |put| Lookup::Policy { path: path.clone(), put };
+    match write {
+        Write::Whole { content, .. } | Write::Check(content) => {
+            if content.bytes > limits::ARGUMENT_BYTES_MAX {
+                return Err(Error::new(Code::TooLarge, format!("{path} holds at most 64 KiB"))
+                    .argument("text")
+                    .hint("say it with fewer rows: * and **"));
+            }
+            Ok(vec![here, read(Put::Bytes(content.hash))])
+        }
+        Write::Restore(Undo::Version(id)) => {
+            let version = *id;
+            Ok(vec![here, Lookup::Version { version }, Lookup::Kept { version }, read(Put::Version(version))])
+        }
+        Write::Append(_) | Write::Patch { .. } | Write::Dir | Write::Link(_) | Write::Begin => {
+            Err(whole(path))
+        }
+        Write::Restore(_) | Write::Resolve { .. } => Err(whole(path)),
+    }
+}
+
+fn whole(path: &TreePath) -> Error {
+    Error::new(Code::Denied, format!("{path} is written whole, or an older version is restored"))
+        .argument("mode")
+        .hint("skep policy set FILE shows what it changes")
+}
+
+/// An edit, or the question what it would change.
+pub fn write(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
+    let Call::Write { path, write, base, message, origin } = call else { return Err(Facts::mismatch()) };
+    // What an agent proposed is not an operator's edit, whoever approves it.
+    if step.approved.is_some() {
+        return Err(Error::new(Code::Denied, "a proposal never changes policy"));
+    }
+    let place = facts.place()?;
+    let head = place.head.clone();
+    let mut label = step.label_for(WORKSPACE, *origin);
+    let (content, mode) = match write {
+        Write::Whole { content, mode } => (*content, *mode),
+        Write::Check(content) => (*content, files::FILE_MODE),
+        _ => {
+            let version = restored(path, head.as_ref(), facts)?;
+            label = label.join(&step.kernel.meaning(version.label));
+            (version.content, version.mode)
+        }
+    };
+    let Some(Fact::Policy(found)) = facts.any() else { return Err(Facts::mismatch()) };
+    let (digest, policy) = found?;
+    role::stays_admin(&policy, &step.actor)?;
+    if let Write::Check(_) = write {
+        let old = step.state().policy.as_ref().map(|loaded| &loaded.policy);
+        let text: String = difference(old, &policy).iter().map(|line| format!("{line}\n")).collect();
+        return Ok(Answer::Text { text });
+    }
+    if let Some(head) = head.filter(|head| base.is_some_and(|base| base != head.id)) {
+        return Err(Error::new(
+            Code::Stale,
+            format!("{path} is at version {} now; nothing was done", head.id),
+        )
+        .argument("base")
+        .hint("look at it again: skep policy check FILE"));
+    }
+    let label = step.intern(&label);
+    let draft = Draft { pid: WORKSPACE, path, node: Node::File, content, mode, label, message: *message };
+    let answer = files::put(step, &draft, place, (None, None))?;
+    let stands = |loaded: &crate::state::Loaded| loaded.digest == digest && loaded.policy == *policy;
+    if !step.state().policy.as_ref().is_some_and(stands) {
+        load(step, digest, *policy);
+    }
+    Ok(answer)
+}
+
+/// The version of this file that shall stand again.
+fn restored(path: &TreePath, head: Option<&Version>, facts: &mut Found) -> Result<Version, Error> {
+    let none = || Error::new(Code::NotFound, format!("{path} has no such version")).argument("version");
+    let version = facts.version()?.filter(|version| version.node == Node::File).ok_or_else(none)?;
+    if version.path != *path && head.is_none_or(|head| head.file != version.file) {
+        return Err(none());
+    }
+    if !facts.holds()? {
+        return Err(Error::new(Code::NotFound, "the bytes of that version are not kept any more")
+            .argument("version")
+            .hint("skep log"));
+    }
+    Ok(version)
+}
+
+/// What both files say is in force.
+pub fn load(step: &mut Step<'_>, digest: Hash, policy: Policy) {
+    let before = step.state().policy.as_ref().map(|loaded| loaded.policy.clone());
+    step.emit(Entry::PolicyLoaded { digest, policy });
+    limit(step, &before.unwrap_or_default());
+}
+
+/// Limits that the files give: the workspace's are theirs; an agent's account follows unless its own file, or
+/// an operator's word, had made its limit lower. Who runs keeps the limit of its run.
+fn limit(step: &mut Step<'_>, before: &Policy) {
+    let Some(after) = step.state().policy.as_ref().map(|loaded| loaded.policy.clone()) else { return };
+    let mut set: Vec<(AccountId, Limit)> = after.workspace.iter().map(|row| (ROOT_ACCOUNT, *row)).collect();
+    set.extend(gone(&before.workspace, &after.workspace).map(|row| (ROOT_ACCOUNT, row)));
+    let agents: Vec<Limit> = after.agent.iter().copied().chain(gone(&before.agent, &after.agent)).collect();
+    for (id, account) in step.state().accounts.iter().filter(|(_, row)| row.name.starts_with("agent:")) {
+        for row in &agents {
+            let same = |other: &&Limit| (other.resource, other.window) == (row.resource, row.window);
+            let now = account.limits.iter().find(same);
+            let follows = now.map(|now| now.max) == before.agent.iter().find(same).map(|old| old.max);
+            if follows || now.is_some_and(|now| row.max < now.max) {
+                set.push((*id, *row));
+            }
+        }
+    }
+    for (account, limit) in set {
+        let stands = step.state().accounts.get(&account).is_some_and(|row| row.limits.contains(&limit));
+        if !stands {
+            step.emit(Entry::LimitSet { account, limit });
+        }
+    }
+}
+
+/// Limits that are no more: as high as can be.
+fn gone<'a>(before: &'a [Limit], after: &'a [Limit]) -> impl Iterator<Item = Limit> + 'a {
+    let kept = |old: &Limit| after.iter().any(|row| (row.resource, row.window) == (old.resource, old.window));
+    before.iter().filter(move |old| !kept(old)).map(|old| Limit { max: i64::MAX, ..*old })
+}

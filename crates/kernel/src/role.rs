@@ -1,0 +1,283 @@
+//! Operators and their roles, as `/sys/policy.yaml` lists them.
+//!
+//! ```text
+//! none listed   everybody at the socket is an admin
+//! admin         everything
+//! member        sees and changes the part of the tree that is theirs, gives tasks, waits for them, decides
+//!               the kinds of proposals that are theirs; nothing else
+//! not listed    nothing at all
+//! ```
+//! Three gates, in the order in which a call meets them: [`admit`] before a question is asked of the store,
+//! [`screen`] over what the store answered (a version or a file below may lie elsewhere than the path that
+//! was named), [`narrow`] over the answer. What a member starts holds no more of the tree than the member
+//! sees: [`within`]. A role is looked up at every call: taking it away is in force at once.
+//!
+//! Never here: what a process may; that is `authority`.
+
+use crate::{
+    Kernel, files, proposal, render, sink,
+    state::{Proposal, State},
+};
+use abi::{
+    Code, Error, Pid, ProposalId, WORKSPACE,
+    agent::{OperatorRow, Policy, Role},
+    answer::{Answer, Name},
+    call::{Call, Lane, Undo, Write},
+    cap::{Grant, Object, Rights},
+    fact::{Fact, Lookup, Query, View},
+    path::{Pattern, TreePath},
+};
+use alloc::{format, string::String, string::ToString, vec, vec::Vec};
+
+/// What of `/sys` every member may read.
+const OPEN: [&str; 2] = ["/sys/rules", "/sys/version"];
+
+/// The member of this name; none for who is an admin, an error for who is nobody here.
+pub fn member<'k>(kernel: &'k Kernel, name: &str) -> Result<Option<&'k OperatorRow>, Error> {
+    let rows =
+        kernel.state.policy.as_ref().map(|loaded| loaded.policy.operators.as_slice()).unwrap_or_default();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    match rows.iter().find(|row| row.name == name) {
+        Some(row) => Ok((row.role == Role::Member).then_some(row)),
+        None => {
+            Err(Error::new(Code::Denied, format!("{name} is not listed as an operator of this workspace"))
+                .hint(format!("an admin adds {name} under operators in /sys/policy.yaml")))
+        }
+    }
+}
+
+/// Whether who made this policy is still an admin under it.
+pub fn stays_admin(policy: &Policy, actor: &str) -> Result<(), Error> {
+    let name = actor.strip_prefix("operator:").unwrap_or_default();
+    let is = |row: &OperatorRow| row.name == name && row.role == Role::Admin;
+    if policy.operators.is_empty() || policy.operators.iter().any(is) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Denied, format!("this would take the role of admin from {name}, who writes it"))
+        .argument("text")
+        .hint(format!("list yourself, {name}: {{role: admin}}; another admin can take it from you")))
+}
+
+fn sees(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
+    if row.sees.iter().any(|pattern| pattern.matches(path.as_str())) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Denied, format!("{path} is not among what {} sees", row.name))
+        .argument("path")
+        .hint("an admin lists it under sees in /sys/policy.yaml"))
+}
+
+/// What steers agents is an admin's, wherever it stands.
+fn changes(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
+    sees(row, path)?;
+    if sink::is_steering(path) {
+        return Err(Error::new(Code::Denied, format!("{path} steers agents, and {} is a member", row.name))
+            .argument("path")
+            .hint("an admin can write it"));
+    }
+    Ok(())
+}
+
+fn never(row: &OperatorRow, call: &Call) -> Error {
+    let message = format!("{} is a member, and {} is for admins", row.name, call.name());
+    Error::new(Code::Denied, message).hint("an admin can do it, or give another role in /sys/policy.yaml")
+}
+
+/// Whether a run is this operator's: they began it, or something did that they began.
+fn owns(kernel: &Kernel, row: &OperatorRow, pid: Pid) -> bool {
+    let by = kernel.state.processes.get(&pid).map(|process| &process.by);
+    by.or_else(|| kernel.state.ended.get(&pid).map(|ended| &ended.by)) == Some(&row.name)
+}
+
+fn own(kernel: &Kernel, row: &OperatorRow, pid: Pid) -> Result<(), Error> {
+    if owns(kernel, row, pid) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Denied, format!("process {pid} is not one that {} began", row.name)).argument("pid"))
+}
+
+/// Whether a proposal is theirs to decide: by its kind, and by where it would write.
+fn may_decide(row: &OperatorRow, proposal: &Proposal) -> bool {
+    row.decides.iter().any(|kind| kind.matches(&proposal.kind))
+        && proposal.paths.iter().all(|path| changes(row, path).is_ok())
+}
+
+fn decides(kernel: &Kernel, row: &OperatorRow, id: ProposalId) -> Result<(), Error> {
+    match kernel.state.proposals.get(&id) {
+        Some(proposal) if !may_decide(row, proposal) => {
+            let message = format!("proposal {id} is not one that {} decides", row.name);
+            Err(Error::new(Code::Denied, message)
+                .argument("proposal")
+                .hint("an admin lists its kind under decides in /sys/policy.yaml"))
+        }
+        // That it is gone is told as to anybody.
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The first gate: what can be said of a call before anything is looked up.
+pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
+    let Some(row) = member(kernel, name)? else { return Ok(()) };
+    match call {
+        Call::List { path, .. } | Call::Read { path, .. } if render::is_rendered(path) => {
+            rendered(kernel, row, path)
+        }
+        Call::List { path, .. } if row.sees.iter().any(|pattern| files::leads_to(pattern, path)) => Ok(()),
+        Call::List { path, .. } | Call::Read { path, .. } | Call::History { path, .. } => sees(row, path),
+        Call::Write { write: Write::Restore(Undo::Operation(_) | Undo::Process(_)), .. } => Ok(()),
+        Call::Write { path, .. } | Call::Remove { path, .. } => changes(row, path),
+        Call::Move { from, to, .. } => changes(row, from).and_then(|()| changes(row, to)),
+        // Their views are narrowed.
+        Call::Search(_) | Call::Operation { .. } => Ok(()),
+        Call::Spawn { post, .. } => post.iter().try_for_each(|post| sees(row, post.path())),
+        Call::Dispatch { agent, lane, .. } => lane_is_own(kernel, row, agent, *lane),
+        Call::Wait { pid: Some(pid), .. } | Call::Signal { pid, .. } => own(kernel, row, *pid),
+        Call::Trace { pid, .. } => pid.map_or(Ok(()), |pid| own(kernel, row, pid)),
+        Call::Wait { proposal: Some(id), .. } => waits_for(kernel, row, *id),
+        Call::Wait { .. } => Ok(()),
+        Call::Decide { proposal, digest, .. } => {
+            let ids = proposal::decided(kernel, *proposal, *digest)?;
+            ids.into_iter().try_for_each(|id| decides(kernel, row, id))
+        }
+        Call::Propose { .. } | Call::Revert { .. } | Call::Complete { .. } | Call::Why(_) => {
+            Err(never(row, call))
+        }
+        Call::Grant { .. } | Call::Revoke { .. } | Call::Control { .. } => Err(never(row, call)),
+    }
+}
+
+fn waits_for(kernel: &Kernel, row: &OperatorRow, id: ProposalId) -> Result<(), Error> {
+    let asker = kernel.state.proposals.get(&id).map(|proposal| proposal.pid);
+    if asker.is_some_and(|pid| owns(kernel, row, pid)) { Ok(()) } else { decides(kernel, row, id) }
+}
+
+/// Words join a turn that runs only if it is their own: it may hold what they do not see.
+fn lane_is_own(kernel: &Kernel, row: &OperatorRow, agent: &str, lane: Lane) -> Result<(), Error> {
+    let busy = kernel.state.processes.iter().find(|(_, process)| process.lane && process.agent == agent);
+    match (busy, lane) {
+        (None, _) | (_, Lane::FollowUp) => Ok(()),
+        (Some((pid, _)), Lane::Steer | Lane::Interrupt) => own(kernel, row, *pid),
+    }
+}
+
+fn rendered(kernel: &Kernel, row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
+    let names: Vec<&str> = path.names().collect();
+    let number = |text: &str| text.parse().unwrap_or(0);
+    match names.as_slice() {
+        ["proc" | "proposals"] => Ok(()),
+        // The token is the process: who shows it acts as it.
+        ["proc", pid, rest @ ..] if rest != ["token"] => own(kernel, row, Pid(number(pid))),
+        ["proposals", id, ..] => waits_for(kernel, row, ProposalId(number(id))),
+        _ if OPEN.contains(&path.as_str()) => Ok(()),
+        _ => sees(row, path).and(Err(Error::new(Code::Denied, format!("{path} is for admins")))),
+    }
+}
+
+/// The second gate: what the store answered lies where the member sees, all of it.
+pub fn screen(kernel: &Kernel, name: &str, call: &Call, facts: &[Fact]) -> Result<(), Error> {
+    let Some(row) = member(kernel, name)? else { return Ok(()) };
+    for fact in facts {
+        match fact {
+            Fact::Version(Some(version)) => sees(row, &version.path)?,
+            Fact::Below(Ok(below)) => {
+                below.iter().try_for_each(|(path, ..)| changes(row, path))?;
+                moved(row, call, below.iter().map(|(path, ..)| path))?;
+            }
+            Fact::Conflict(Some(conflict)) => {
+                sees(row, &conflict.version.path)?;
+                changes(row, &conflict.path)?;
+            }
+            Fact::Undo(Some(rows)) => {
+                for undone in rows {
+                    changes(row, &undone.path)?;
+                    undone.moved_from.iter().try_for_each(|(path, _)| changes(row, path))?;
+                    undone.before.iter().try_for_each(|before| sees(row, &before.path))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where what stands below comes to stand.
+fn moved<'a>(
+    row: &OperatorRow,
+    call: &Call,
+    mut below: impl Iterator<Item = &'a TreePath>,
+) -> Result<(), Error> {
+    let Call::Move { from, to, .. } = call else { return Ok(()) };
+    below.try_for_each(|path| {
+        let rest = path.as_str().strip_prefix(from.as_str()).unwrap_or_default();
+        changes(row, &TreePath::parse(&format!("{to}{rest}"))?)
+    })
+}
+
+fn view(row: &OperatorRow) -> View {
+    View { shown: row.sees.clone(), ..View::default() }
+}
+
+/// Questions whose answers are cut to a view: to the member's.
+pub fn narrow_questions(kernel: &Kernel, name: &str, lookups: &mut [Lookup]) -> Result<(), Error> {
+    let Some(row) = member(kernel, name)? else { return Ok(()) };
+    for lookup in lookups {
+        match lookup {
+            Lookup::Search { view: of, .. }
+            | Lookup::Operation { view: of, .. }
+            | Lookup::Conflicts { view: of }
+            | Lookup::Past { view: of, .. } => *of = view(row),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The third gate: an answer holds only what the member sees, decides and began.
+pub fn narrow(kernel: &Kernel, name: &str, call: &Call, answer: &mut Answer) {
+    let Ok(Some(row)) = member(kernel, name) else { return };
+    match answer {
+        Answer::Query(Query::List { view: of, .. }) => of.clone_from(&row.sees),
+        Answer::Query(
+            Query::Search { view: of, .. }
+            | Query::History { view: of, .. }
+            | Query::Operation { view: of, .. }
+            | Query::Conflicts { view: of },
+        ) => *of = view(row),
+        Answer::Query(Query::Trace { pids, .. }) => {
+            let all = kernel.state.processes.keys().chain(kernel.state.ended.keys()).copied();
+            let own = all.filter(|pid| owns(kernel, row, *pid));
+            *pids = Some(own.filter(|pid| pids.as_ref().is_none_or(|of| of.contains(pid))).collect());
+        }
+        Answer::Names { entries } => {
+            let of_proposals = matches!(call, Call::List { path, .. } if path.as_str() == "/proposals");
+            let of_processes = matches!(call, Call::List { path, .. } if path.as_str() == "/proc");
+            entries.retain(|Name { name, .. }| match name.parse() {
+                Ok(id) if of_proposals => waits_for(kernel, row, ProposalId(id)).is_ok(),
+                Ok(pid) if of_processes => owns(kernel, row, Pid(pid)),
+                _ => !of_proposals && !of_processes,
+            });
+        }
+        _ => {}
+    }
+}
+
+/// On whose behalf something begins: of an operator's call the operator, else whoever began who begins it.
+pub fn behind(state: &State, parent: Pid, actor: &str) -> String {
+    match state.processes.get(&parent) {
+        Some(process) => process.by.clone(),
+        None => actor.strip_prefix("operator:").unwrap_or_default().to_string(),
+    }
+}
+
+/// The parts of a grant that lie where the one behind it sees: a process's own capabilities bound its
+/// children, so this is asked of what the workspace itself begins.
+pub fn within(kernel: &Kernel, (parent, by): (Pid, &str), grant: Grant) -> Result<Vec<Grant>, Error> {
+    if parent != WORKSPACE || by.is_empty() || !matches!(grant.object, Object::Fs(_)) {
+        return Ok(vec![grant]);
+    }
+    let Some(row) = member(kernel, by)? else { return Ok(vec![grant]) };
+    let part = |pattern: &Pattern| Grant::new(Object::Fs(pattern.clone()), Rights::ALL).meet(&grant);
+    Ok(row.sees.iter().filter_map(part).collect())
+}
