@@ -40,6 +40,14 @@ pub fn has_token(text: &str, literal: &str) -> bool {
     Folded::of(text).has_token(literal)
 }
 
+/// Whether it is a day, a time or a count, and no name: fewer than five digits and no letter. In `from 2 to 5
+/// May` nobody has named event 5.
+pub fn is_count(literal: &str) -> bool {
+    let literal = fold(literal);
+    let digits = literal.chars().filter(|c| c.is_numeric()).count();
+    digits > 0 && digits < 5 && !literal.chars().any(char::is_alphabetic)
+}
+
 /// A text folded once, to look for many tokens in it.
 pub struct Folded(String);
 
@@ -308,6 +316,25 @@ mod tests {
         ];
         for (url, want) in rows {
             assert_eq!(quotes_url(text, url), want, "{url:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_names_nothing() {
+        for (literal, want) in [
+            ("5", true),
+            ("５", true),
+            ("#33", true),
+            ("10:00", true),
+            (" 2-5 ", true),
+            ("2026", true),
+            ("55210", false),
+            ("k5", false),
+            ("2026-05-05", false),
+            ("-", false),
+            ("", false),
+        ] {
+            assert_eq!(is_count(literal), want, "{literal:?}");
         }
     }
 

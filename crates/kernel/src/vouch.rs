@@ -100,8 +100,11 @@ impl Kernel {
             let Some(Fact::Named(named)) = facts.any() else { return Err(Facts::mismatch()) };
             let mut named = named.into_iter();
             let mut take = |count: usize| named.by_ref().take(count).collect::<Vec<bool>>();
-            vouched.words = take(sought.values.len());
-            let attachments = take(sought.attachments.len());
+            let names = |(named, value): (bool, &String)| named && !abi::scan::is_count(value);
+            let said = take(sought.values.len() + sought.attachments.len());
+            let said = said.into_iter().zip(sought.values.iter().chain(&sought.attachments)).map(names);
+            vouched.words = said.collect();
+            let attachments = vouched.words.split_off(sought.values.len());
             vouched.amount = take(sought.amounts.len()).contains(&true);
             let gets = question.kind.class == Class::Get;
             let urls = take(if gets { 0 } else { sought.urls.len() });

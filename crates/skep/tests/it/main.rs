@@ -16,6 +16,7 @@ mod kill;
 mod large;
 mod leave;
 mod minutes;
+mod planner;
 mod purge;
 mod search;
 mod truth;
