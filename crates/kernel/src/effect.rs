@@ -26,6 +26,7 @@ use abi::{
     event::{EffectOutcome, Probed},
     fact::{Deed, Fact, Facts, Lookup},
     label::{Integrity, Label},
+    limits,
     manifest::{Kind, Recovery},
     money::{Amounts, Nano},
     path::TreePath,
@@ -80,6 +81,14 @@ fn check_fields(kind: &Kind, fields: &Fields) -> Result<(), Error> {
     }
 }
 
+/// Refuses more than can be read back and shown whole to who decides.
+pub fn check_size(args: &Content) -> Result<(), Error> {
+    if args.bytes > limits::ARGUMENT_BYTES_MAX {
+        return Err(Error::new(Code::TooLarge, "arguments are larger than 64 KiB in all").argument("args"));
+    }
+    Ok(())
+}
+
 /// The call `propose`.
 pub fn propose(
     step: &mut Step<'_>,
@@ -101,6 +110,9 @@ pub fn propose(
     match vouched.and_then(|vouched| step.kernel.sink(&question, &label, &vouched)) {
         Ok(verdict) => {
             let args = step.blob(musli::wire::to_vec(fields).unwrap_or_default());
+            if let Err(error) = check_size(&args) {
+                return Outcome::Now(Err(error));
+            }
             let moves = sink::moves(&kind, fields);
             let intent = Intent { pid, mount: mount.to_string(), kind, args, moves };
             let effect = effect_id(step, &intent);

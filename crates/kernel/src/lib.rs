@@ -58,6 +58,11 @@ use abi::{
 };
 use alloc::{string::String, vec::Vec};
 
+/// How an effect of a kind with these arguments is shown to who decides: the kernel's own rendering.
+pub fn shown(kind: &abi::manifest::Kind, fields: &abi::call::Fields) -> String {
+    render::effect(kind, fields)
+}
+
 /// A mount as it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mounted {

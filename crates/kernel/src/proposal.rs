@@ -45,13 +45,18 @@ const ENDORSE: &str = "endorse";
 /// What an operator can be asked.
 pub fn kind_of(name: &str) -> Option<Kind> {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-    let payload = match name {
-        ASK => names(&["question", "choice"]),
-        ENDORSE => names(&["path", "version"]),
+    let (steering, payload) = match name {
+        ASK => (vec![], names(&["question", "choice"])),
+        ENDORSE => (names(&["path"]), names(&["version"])),
         _ => return None,
     };
     let audience = Audience::Operator;
-    Some(Kind { payload, audience, ..Kind::new(name, Class::ExternalIrreversible, Recovery::Repeat) })
+    Some(Kind {
+        steering,
+        payload,
+        audience,
+        ..Kind::new(name, Class::ExternalIrreversible, Recovery::Repeat)
+    })
 }
 
 /// Questions of what is proposed to the operator.
@@ -95,6 +100,7 @@ pub fn ask(
 ) -> Result<Answer, Error> {
     let name = kind.name.clone();
     let args = step.blob(musli::wire::to_vec(fields).unwrap_or_default());
+    effect::check_size(&args)?;
     let intent = Intent { pid, mount: OPERATOR.to_string(), kind, args, moves: Default::default() };
     let effect = effect::effect_id(step, &intent);
     let label = step.kernel.label_of(pid, &step.actor);

@@ -27,7 +27,7 @@ use core::fmt::Write as _;
 
 mod question;
 
-pub use question::{escaped, shown};
+pub use question::{effect, escaped, shown};
 
 /// Files of a process.
 const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];

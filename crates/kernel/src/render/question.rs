@@ -42,28 +42,33 @@ pub fn shown(kernel: &Kernel, row: &Proposal, bytes: &[u8], content: Option<Vec<
     let Ok(fields) = musli::wire::from_slice::<Fields>(bytes) else {
         return Shown::unreadable("the arguments cannot be read");
     };
-    let kind = crate::effect::declared(kernel, &row.mount, &row.kind, &fields).ok();
-    let mut text = String::new();
     if row.mount == OPERATOR && row.kind == ASK {
+        let mut text = String::new();
         asked(&fields, &mut text);
         return Shown { text, whole: true };
     }
-    let mut told = BTreeSet::new();
-    if let Some(kind) = kind.as_ref().filter(|kind| !kind.template.is_empty()) {
-        by_template(kind, &fields, (&mut text, &mut told));
-    }
-    let care = |name: &str| match &kind {
-        Some(_) if row.mount == OPERATOR && name == "path" => Care::Steering,
-        Some(kind) if !kind.steering.iter().any(|steers| steers == name) => Care::Payload,
-        Some(_) | None => Care::Steering,
-    };
-    for (name, values) in fields.iter().filter(|(name, _)| !told.contains(name.as_str())) {
-        field(name, values, care(name), &mut text);
-    }
+    let kind = crate::effect::declared(kernel, &row.mount, &row.kind, &fields);
+    // Where its mount is gone, every value is looked at as one that steers.
+    let kind = kind.unwrap_or_else(|_| Kind::undeclared(&row.kind, fields.keys().cloned().collect()));
+    let mut text = effect(&kind, &fields);
     if let Some(content) = content {
         lines_of("content", &content, Care::Payload, &mut text);
     }
     Shown { text, whole: true }
+}
+
+/// An effect of this kind with these arguments: by its template, and every field that it does not show whole.
+pub fn effect(kind: &Kind, fields: &Fields) -> String {
+    let mut text = String::new();
+    let mut told = BTreeSet::new();
+    if !kind.template.is_empty() {
+        by_template(kind, fields, (&mut text, &mut told));
+    }
+    for (name, values) in fields.iter().filter(|(name, _)| !told.contains(name.as_str())) {
+        let steers = kind.steering.iter().any(|steers| steers == name);
+        field(name, values, if steers { Care::Steering } else { Care::Payload }, &mut text);
+    }
+    text
 }
 
 /// The exact arguments, every field, without a template.

@@ -1,12 +1,15 @@
 //! The kernel from outside: scripts of events, and what it decides on each.
 
 mod algebra;
+mod approver;
 mod bounds;
 mod chance;
 mod ledger;
 mod rules;
 mod script;
 mod show;
+mod shown;
+
 mod words;
 mod world;
 

@@ -16,6 +16,7 @@ use crate::{
 use abi::{
     Content, EffectId, Error, Hash, Pid, ProposalId, ReplyTo, TimerId,
     agent::{Autonomy, MoneyRow, OperatorRow, Policy, PolicyRow, Role, Standing},
+    answer::Answer,
     call::Call,
     cap::Grant,
     effect::{Effect, ModelCall},
@@ -42,6 +43,7 @@ struct Asked {
 }
 
 /// One run of a script.
+#[derive(Clone)]
 pub struct Run {
     pub kernel: Kernel,
     /// Lives by `apply` alone.
@@ -66,6 +68,8 @@ pub struct Run {
     starve: bool,
     seen: Vec<EffectId>,
     pub shown: Vec<String>,
+    /// The last answer to a call.
+    last: Option<Result<Answer, Error>>,
 }
 
 /// The script with the decisions that are made now.
@@ -116,7 +120,26 @@ impl Run {
             starve: false,
             seen: vec![],
             shown: vec![],
+            last: None,
         }
+    }
+
+    /// A call that no line can say: bytes of any kind.
+    pub fn ask(&mut self, caller: Caller, call: Call) -> Result<Answer, Error> {
+        self.replies += 1;
+        self.last = None;
+        self.step(Body::Call { caller, reply: ReplyTo(self.replies), call });
+        self.last.take().unwrap_or(Ok(Answer::DONE))
+    }
+
+    /// Bytes that calls may name.
+    pub fn put(&mut self, bytes: &[u8]) -> Content {
+        self.world.put(bytes)
+    }
+
+    /// Bytes are gone, as after a purge.
+    pub fn lose(&mut self, hash: &Hash) {
+        self.world.blobs.remove(hash);
     }
 
     /// Events that nobody could bring: unknown ids, answers nobody asked for.
@@ -230,6 +253,7 @@ impl Run {
             "arm" => self.next(|body| matches!(body, Body::Armed { .. })),
             "crash" => self.crash(),
             "reload" => self.reload(),
+            "replay" => self.replay(),
             "restored" => {
                 // Nobody works for a copy.
                 (self.models, self.dispatched, self.probing) = Default::default();
@@ -367,62 +391,23 @@ impl Run {
             "probe" => Recovery::Probe,
             _ => Recovery::Opaque,
         };
-        let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let kind = |name: &str, class, steering: &[&str]| Kind {
-            steering: strings(steering),
-            payload: strings(&["body"]),
-            answer: Some(Integrity::Workspace),
-            ..Kind::new(name, class, recovery)
-        };
-        let named = Audience::Named(strings(&["to"]));
-        let undo = Some(String::from("undraft"));
-        let kinds = vec![
-            Kind {
-                attachments: strings(&["file"]),
-                payload: strings(&["body", "file"]),
-                template: "Send to {to}\n".into(),
-                ..kind("mail.send", Class::ExternalIrreversible, &["to", "cc"])
-            },
-            kind("shout", Class::ExternalIrreversible, &[]),
-            Kind { audience: Audience::Operator, ..kind("shred", Class::ExternalIrreversible, &[]) },
-            Kind {
-                undo: undo.clone(),
-                audience: Audience::Operator,
-                ..kind("draft", Class::Reversible, &["to"])
-            },
-            Kind {
-                undo: undo.clone(),
-                audience: Audience::Operator,
-                payload: strings(&["body", "effect", "answer"]),
-                ..kind("undraft", Class::Reversible, &[])
-            },
-            Kind { undo, audience: named, ..kind("meet", Class::Reversible, &["to"]) },
-            Kind {
-                amount: Some("amount".into()),
-                payload: strings(&["amount", "body"]),
-                ..kind("pay", Class::Money, &["to"])
-            },
-            kind("password", Class::Account, &["value"]),
-            Kind { payload: vec![], answer: None, ..kind("fetch", Class::Get, &["url"]) },
-            kind("look", Class::Pure, &[]),
-        ];
-        let brings = |pattern: &str, readers, directory| Brings {
-            pattern: Pattern::parse(pattern).unwrap(),
-            integrity: Integrity::Workspace,
-            readers,
-            directory,
-        };
-        let only = |names: &[&str]| Readers::Only(strings(names).into_iter().collect());
-        let brings = vec![
-            brings("/contacts/**", Readers::Any, true),
-            brings("/private/**", only(&["anna@tiles.example"]), false),
-            brings("/secret/**", only(&[]), false),
-            brings("/own/**", Readers::Any, false),
-        ];
+        let (kinds, brings) = (kinds(recovery), brings());
         let open = words.at(1) == "open";
         let mount = words.at(1).to_string();
-        let (driver, argument) = ("outbox".into(), words.get(2).into());
-        let manifest = Manifest { kinds, brings, open };
+        let (mut driver, argument) = (String::from("outbox"), words.get(2).into());
+        let mut manifest = Manifest { kinds, brings, open };
+        // What somebody else might mount under the same name.
+        for kind in &mut manifest.kinds {
+            match words.get(3) {
+                "told" => kind.template.push_str("Trust me.\n"),
+                "loose" => kind.payload.push("more".into()),
+                "repeat" => kind.recovery = Recovery::Repeat,
+                _ => {}
+            }
+        }
+        if words.get(3) == "elsewhere" {
+            driver = "maildir".into();
+        }
         manifest.lint().unwrap();
         self.step(Body::Mounted { mount, driver, argument, manifest });
     }
@@ -510,6 +495,13 @@ impl Run {
         self.reload();
     }
 
+    /// A crash that took the snapshot with it: the log is all there is.
+    fn replay(&mut self) {
+        self.kernel = Kernel::new();
+        self.log.iter().for_each(|record| self.kernel.apply(record));
+        self.crash();
+    }
+
     /// The same, but whoever works for the workspace outside lives.
     fn reload(&mut self) {
         let bytes = self.kernel.snapshot();
@@ -587,7 +579,71 @@ impl Run {
             Effect::Timer { timer, after_us } => {
                 self.timers.insert(timer, self.mono.saturating_add(after_us));
             }
-            Effect::Reply { .. } | Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
+            Effect::Reply { answer, .. } => self.last = Some(answer),
+            Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
         }
     }
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// What every mount of a script can do.
+fn kinds(recovery: Recovery) -> Vec<Kind> {
+    let kind = |name: &str, class, steering: &[&str]| Kind {
+        steering: strings(steering),
+        payload: strings(&["body"]),
+        answer: Some(Integrity::Workspace),
+        ..Kind::new(name, class, recovery)
+    };
+    let named = Audience::Named(strings(&["to"]));
+    let undo = Some(String::from("undraft"));
+    vec![
+        Kind {
+            attachments: strings(&["file"]),
+            payload: strings(&["body", "file"]),
+            template: "Send to {to}\n".into(),
+            ..kind("mail.send", Class::ExternalIrreversible, &["to", "cc"])
+        },
+        kind("shout", Class::ExternalIrreversible, &[]),
+        Kind { audience: Audience::Operator, ..kind("shred", Class::ExternalIrreversible, &[]) },
+        Kind {
+            undo: undo.clone(),
+            audience: Audience::Operator,
+            ..kind("draft", Class::Reversible, &["to"])
+        },
+        Kind {
+            undo: undo.clone(),
+            audience: Audience::Operator,
+            payload: strings(&["body", "effect", "answer"]),
+            ..kind("undraft", Class::Reversible, &[])
+        },
+        Kind { undo, audience: named, ..kind("meet", Class::Reversible, &["to"]) },
+        Kind {
+            amount: Some("amount".into()),
+            payload: strings(&["amount", "body"]),
+            ..kind("pay", Class::Money, &["to"])
+        },
+        kind("password", Class::Account, &["value"]),
+        Kind { payload: vec![], answer: None, ..kind("fetch", Class::Get, &["url"]) },
+        kind("look", Class::Pure, &[]),
+    ]
+}
+
+/// What it delivers, and from whom.
+fn brings() -> Vec<Brings> {
+    let brings = |pattern: &str, readers, directory| Brings {
+        pattern: Pattern::parse(pattern).unwrap(),
+        integrity: Integrity::Workspace,
+        readers,
+        directory,
+    };
+    let only = |names: &[&str]| Readers::Only(strings(names).into_iter().collect());
+    vec![
+        brings("/contacts/**", Readers::Any, true),
+        brings("/private/**", only(&["anna@tiles.example"]), false),
+        brings("/secret/**", only(&[]), false),
+        brings("/own/**", Readers::Any, false),
+    ]
 }
