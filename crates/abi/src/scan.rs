@@ -98,12 +98,63 @@ impl Folded {
         })
     }
 
+    /// Whether the literal stands in it as a person writes what has to be taken exactly: between quotes that
+    /// hold nothing else, or as a whole token that no word of a sentence looks like: with a digit, an `@`, or
+    /// a mark between letters. Marks that words have too (`e-mail`, `don't`, `and/or`, `e.g.`) are none.
+    pub fn has_quoted(&self, literal: &str) -> bool {
+        let folded = fold(literal);
+        let folded = folded.trim();
+        let in_quotes = || {
+            self.0.match_indices(folded).any(|(at, found)| {
+                let mut before = self.0.get(..at).unwrap_or("").chars();
+                let mut after = self.0.get(at + found.len()..).unwrap_or("").chars();
+                let (Some(open), Some(close)) = (before.next_back(), after.next()) else { return false };
+                let parted = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+                QUOTES.contains(&(open, close))
+                    && !folded.contains([open, close])
+                    && parted(before.next_back())
+                    && parted(after.next())
+            })
+        };
+        if !folded.contains(char::is_alphanumeric) {
+            return false;
+        }
+        in_quotes() || (is_unlike_words(folded) && self.has_token(literal))
+    }
+
     /// Whether a whole URL stands in it: a token that no path, query or fragment makes longer.
     pub fn has_url(&self, url: &str) -> bool {
         let url = fold(url);
         let url = url.trim();
         !url.is_empty() && pieces(&self.0).any(|piece| piece == url)
     }
+}
+
+/// What opens a quote and what closes it.
+const QUOTES: [(char, char); 13] = [
+    ('\'', '\''),
+    ('"', '"'),
+    ('`', '`'),
+    ('‘', '’'),
+    ('‚', '‘'),
+    ('“', '”'),
+    ('„', '“'),
+    ('„', '”'),
+    ('«', '»'),
+    ('»', '«'),
+    ('‹', '›'),
+    ('›', '‹'),
+    ('「', '」'),
+];
+
+/// Whether no word of a sentence looks so: see [`Folded::has_quoted`].
+fn is_unlike_words(token: &str) -> bool {
+    let mark = |c: char| "._:+#=~".contains(c);
+    let marked = || {
+        let ends = |text: &str| text.chars().count() >= 2 && text.chars().all(char::is_alphanumeric);
+        token.contains(mark) && !token.split(mark).any(str::is_empty) && token.split(mark).any(ends)
+    };
+    token.contains(|c: char| c.is_numeric() || c == '@') || marked()
 }
 
 /// Whether a whole URL stands in the text byte for byte: in a choice between two ways to write it, or in its
@@ -369,6 +420,44 @@ mod tests {
         ];
         for (text, literal, want) in rows {
             assert_eq!(has_token(text, literal), want, "{literal:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_taken_exactly_is_quoted_or_no_word() {
+        let rows = [
+            ("call me 'Casa Lina' from now on", "Casa Lina", true),
+            ("call me \"Casa Lina\".", "casa lina", true),
+            ("call me `lina`", "lina", true),
+            ("call me “Lina”, please", "Lina", true),
+            ("nenn mich „Lina“!", "Lina", true),
+            ("nenn mich ‚Lina‘!", "Lina", true),
+            ("appelle-moi «Lina»", "Lina", true),
+            ("nenn mich »Lina«", "Lina", true),
+            ("call me ＂Lina＂", "Lina", true),
+            ("call me Lina from now on", "Lina", false),
+            ("call me 'Casa Lina' from now on", "Lina", false),
+            ("call me 'Lina", "Lina", false),
+            ("call me \"Lina'", "Lina", false),
+            ("the 'one' and 'two'", "and", false),
+            ("the 'one' and 'two'", "one' and 'two", false),
+            ("x'lina' y", "lina", false),
+            ("'lina's", "lina", false),
+            ("'-' and '*'", "-", false),
+            ("'-' and '*'", "", false),
+            ("use DE12-3456 now", "DE12-3456", true),
+            ("use DE12-3456 now", "DE12", false),
+            ("use anna@tiles.example.", "anna@tiles.example", true),
+            ("use tiles.example", "tiles.example", true),
+            ("user name lina_m", "lina_m", true),
+            ("by e-mail, and/or by post, e.g. if they don't", "e-mail", false),
+            ("by e-mail, and/or by post, e.g. if they don't", "and/or", false),
+            ("by e-mail, and/or by post, e.g. if they don't", "e.g", false),
+            ("by e-mail, and/or by post, e.g. if they don't", "don't", false),
+            ("see: below", "see:", false),
+        ];
+        for (text, literal, want) in rows {
+            assert_eq!(Folded::of(text).has_quoted(literal), want, "{literal:?} in {text:?}");
         }
     }
 }
