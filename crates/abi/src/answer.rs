@@ -29,6 +29,9 @@ pub enum Answer {
     Names {
         /// Each with what it is.
         entries: Vec<Name>,
+        /// So many were left out, since they lie below the ceiling of who asks.
+        #[serde(skip_serializing_if = "is_none")]
+        below: u64,
     },
     /// The machine fills this from the same transaction.
     #[serde(skip)]
@@ -185,6 +188,11 @@ pub enum Answer {
         /// How many.
         revoked: u32,
     },
+}
+
+/// Nothing was left out.
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One name of a rendered directory.

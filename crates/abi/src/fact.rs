@@ -32,6 +32,16 @@ pub enum Lookup {
         /// As of.
         at: Option<At>,
     },
+    /// How many entries of a directory bear one of these labels → `Fact::Count`; none of one that is not
+    /// there, or bears one itself.
+    Hidden {
+        /// Which directory.
+        path: TreePath,
+        /// As of.
+        at: Option<At>,
+        /// Labels that the asker must not see.
+        below: BTreeSet<LabelId>,
+    },
     /// Labels of what a `history` shows of a file, diverged versions too → `Fact::Labels`.
     Past {
         /// Which.
@@ -223,7 +233,7 @@ pub enum Query {
         /// As of.
         at: Option<At>,
         /// What the caller may see; an entry is shown if it, or something below it, may be.
-        view: Vec<Pattern>,
+        view: View,
     },
     /// Bytes of the head, of what was the head, or of a version.
     Read {
@@ -324,6 +334,11 @@ impl View {
         self.shown.iter().any(|pattern| pattern.matches(path))
             && !self.denied.iter().any(|pattern| pattern.matches(path))
     }
+
+    /// Whether a version may be seen that was made at the path and bears the label.
+    pub fn shows_version(&self, path: &str, label: LabelId) -> bool {
+        self.shows(path) && !self.below.contains(&label)
+    }
 }
 
 /// A diverged version and where it would go.
@@ -395,6 +410,8 @@ pub enum Fact {
     Labels(u64, BTreeSet<LabelId>),
     /// To `Below`: path, directory, head.
     Below(Result<Vec<(TreePath, FileId, Version)>, Error>),
+    /// To `Hidden`.
+    Count(u64),
     /// To `Match` and `Quoted`.
     Holds(bool),
     /// To `Tokens`: of the literals, then of the URLs.

@@ -172,6 +172,8 @@ pub struct UndoRow {
     pub untouched: bool,
     /// The last version that what is to be undone made of it.
     pub made: VersionId,
+    /// Its label.
+    pub made_label: LabelId,
     /// Its content; of a file only.
     pub made_content: Option<Content>,
     /// Content and mode of the head; of a file only.

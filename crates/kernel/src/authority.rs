@@ -275,6 +275,14 @@ impl Kernel {
         self.caps_of(pid).filter_map(sees).collect()
     }
 
+    /// What the process may list: every name to an operator.
+    pub(crate) fn listing(&self, pid: Pid, at: Micros) -> View {
+        if pid == WORKSPACE {
+            return View::everything();
+        }
+        View { shown: self.listable(pid, at), denied: Vec::new(), below: self.below(pid) }
+    }
+
     /// What the process may read: the patterns it holds, without what policy denies it.
     pub(crate) fn view(&self, pid: Pid, at: Micros) -> View {
         if pid == WORKSPACE {
@@ -288,6 +296,8 @@ impl Kernel {
         let agent = self.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
         let denied = self.policy_rows(agent).flat_map(|row| &row.deny).filter_map(reads);
         let below = self.below(pid);
+        #[cfg(feature = "plant")]
+        let below = if crate::plant::is(crate::plant::CEILING_UNFILTERED) { BTreeSet::new() } else { below };
         View { shown: self.caps_of(pid).filter_map(holds).collect(), denied: denied.collect(), below }
     }
 }

@@ -65,9 +65,11 @@ pub fn stale(
     (base, from): (VersionId, Option<&Version>),
 ) -> Result<Answer, Error> {
     // A base that the writer may not read tells nothing, not even whether it goes together with the head.
-    let reads =
-        |path: &TreePath| step.kernel.allow(draft.pid, Want::Path(path), Rights::READ, step.at).is_ok();
-    let of_this = |from: &&Version| from.file == head.file && from.node == Node::File && reads(&from.path);
+    let reads = |from: &Version| {
+        let may = step.kernel.allow(draft.pid, Want::Path(&from.path), Rights::READ, step.at);
+        may.is_ok() && !step.kernel.hides(draft.pid, from.label)
+    };
+    let of_this = |from: &&Version| from.file == head.file && from.node == Node::File && reads(from);
     if let Some(from) = from.filter(of_this).filter(|_| (draft.node, head.node) == (Node::File, Node::File)) {
         let path = draft.path.clone();
         let merge = Merge { path, base: from.content, ours: draft.content, theirs: head.content };
@@ -154,6 +156,12 @@ pub fn plan_resolve(
     Ok(vec![Lookup::Conflict { version }, Lookup::Kept { version }])
 }
 
+/// Whether the conflict stands at the path, for who asks: a version below its ceiling is none.
+fn is_meant(step: &Step<'_>, pid: Pid, path: &TreePath, found: &Conflict) -> bool {
+    let here = found.path == *path || found.version.path == *path;
+    here && !step.kernel.hides(pid, found.version.label)
+}
+
 /// Resolves a conflict: a new version, made of the diverged one and of the head.
 pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Write { path, write: Write::Resolve { version, take }, base, message, origin } = call else {
@@ -161,7 +169,7 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
     };
     let Some(Fact::Conflict(conflict)) = facts.any() else { return Err(Facts::mismatch()) };
     let Conflict { version: ours, open, head, path: stands, dir, free } =
-        conflict.filter(|found| found.path == *path || found.version.path == *path).ok_or_else(|| {
+        conflict.filter(|found| is_meant(step, pid, path, found)).ok_or_else(|| {
             Error::new(Code::NotFound, format!("version {version} is no diverged version of {path}"))
                 .argument("version")
                 .hint("cat /sys/conflicts")
@@ -180,6 +188,7 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         |error| Error::new(error.code, format!("{path} stands elsewhere now, where you may not change it")),
     )?;
     step.kernel.allow(pid, Want::Path(&ours.path), Rights::READ, step.at)?;
+    step.kernel.may_touch(pid, &stands, head.label)?;
     if stands != *path {
         step.saw(pid, &stands, Some(head.id), head.label);
     }

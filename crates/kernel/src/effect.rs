@@ -307,24 +307,53 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, outcome: &EffectOutcome) {
         EffectOutcome::Done(content) => (true, *content),
         EffectOutcome::Failed(content) => (false, *content),
     };
+    let label = answer_label(step.kernel, &row);
+    let hidden = label.as_ref().is_some_and(|label| step.kernel.hides_label(row.pid, label));
+    if hidden {
+        // It is the mount's word, and not among what the process may read of its own.
+        step.act_as(WORKSPACE, format!("mount:{}", row.mount));
+        step.cause = Some(row.seq);
+    }
     step.emit(Entry::EffectEnded { effect: *effect, done, outcome: content });
-    heard(step, &row);
-    let answer = Answer::Effected { effect: *effect, done, outcome: content };
+    let outcome = match label {
+        Some(_) if hidden => withheld(step, &row),
+        Some(label) => {
+            heard(step, &row, &label);
+            content
+        }
+        None => content,
+    };
+    step.act_as_process(row.pid);
+    let answer = Answer::Effected { effect: *effect, done, outcome };
     step.tell_clients(|client| *client == Client::Effect(*effect), &answer);
     turn::resolve(step, WaitOn::Effect(*effect), &Ok(answer));
 }
 
-/// Whoever asked for an effect hears what the other side answered, and has seen it; also one that has ended
-/// meanwhile, since who started it may read its records.
-fn heard(step: &mut Step<'_>, row: &EffectRow) {
-    // What was never sent, nobody answered.
-    if !step.kernel.has(sink::rule::ANSWER) || row.stage == Stage::Intended {
-        return;
+/// The label of what the other side answers to a process. What was never sent, nobody answered.
+fn answer_label(kernel: &Kernel, row: &EffectRow) -> Option<Label> {
+    if !kernel.has(sink::rule::ANSWER) || row.stage == Stage::Intended {
+        return None;
     }
-    let mount = step.state().mounts.get(&row.mount);
+    let mount = kernel.state.mounts.get(&row.mount);
     let kind = mount.and_then(|mount| mount.manifest.kind(&row.kind));
     let integrity = kind.and_then(|kind| kind.answer).unwrap_or_default().min(Integrity::Workspace);
-    let label = step.intern(&Label::new(integrity, format!("mount:{}", row.mount)));
+    Some(Label::new(integrity, format!("mount:{}", row.mount)))
+}
+
+/// What a process hears instead of an answer that lies below its ceiling: whether it happened.
+fn withheld(step: &mut Step<'_>, row: &EffectRow) -> Content {
+    let ceiling = step.kernel.ceiling(row.pid).word();
+    let text = format!(
+        "what {} answered lies below the ceiling of process {}, {ceiling}; the log keeps it",
+        row.mount, row.pid
+    );
+    step.blob(text.into_bytes())
+}
+
+/// Whoever asked for an effect hears what the other side answered, and has seen it; also one that has ended
+/// meanwhile, since who started it may read its records.
+fn heard(step: &mut Step<'_>, row: &EffectRow, label: &Label) {
+    let label = step.intern(label);
     if let Ok(path) = TreePath::parse(&format!("/integrations/{}", row.mount)) {
         step.saw(row.pid, &path, None, label);
     }

@@ -43,7 +43,9 @@ pub fn plan_list(
         kernel.allow(pid, Want::Path(path), Rights::LIST, at)?;
     }
     kernel.not_denied(pid, Want::Path(path), Rights::LIST)?;
-    Ok(vec![Lookup::Path { path: path.clone(), at: as_of }, Lookup::Names { path: path.clone(), at: as_of }])
+    let all =
+        [Lookup::Path { path: path.clone(), at: as_of }, Lookup::Names { path: path.clone(), at: as_of }];
+    Ok(all.into_iter().chain(kernel.plan_hidden(pid, path, as_of)).collect())
 }
 
 /// Whether the pattern can match the path or something below it.
@@ -71,7 +73,11 @@ pub fn plan_read(
 ) -> Result<Vec<Lookup>, Error> {
     kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
     let here = Lookup::Path { path: path.clone(), at: as_of };
-    Ok([here].into_iter().chain(version.map(|version| Lookup::Version { version })).collect())
+    let more = match version {
+        Some(version) => Some(Lookup::Version { version }),
+        None => kernel.plan_hidden(pid, path, as_of),
+    };
+    Ok([here].into_iter().chain(more).collect())
 }
 
 /// Questions of `history`.
@@ -193,26 +199,43 @@ pub fn list(
     (path, at): (&TreePath, Option<At>),
     facts: &mut Found,
 ) -> Result<Answer, Error> {
-    let head = facts.head(path)?;
+    let place = facts.place()?;
+    let Some(Fact::Labels(_, labels)) = facts.any() else { return Err(Facts::mismatch()) };
+    let head = seen_head(step, pid, path, (place, facts))?;
     if head.node != Node::Dir {
         return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it"));
     }
-    let Some(Fact::Labels(_, labels)) = facts.any() else { return Err(Facts::mismatch()) };
     #[cfg(feature = "plant")]
     let labels = if crate::plant::is(crate::plant::LIST_KEEPS_LABEL) { Default::default() } else { labels };
-    for label in labels {
+    // The names of what lies below its ceiling are left out of the answer.
+    let labels = labels.into_iter().filter(|label| !step.kernel.hides(pid, *label));
+    for label in labels.collect::<Vec<_>>() {
         step.saw(pid, path, None, label);
     }
-    let view =
-        if pid == WORKSPACE { vec![Pattern::everything()] } else { step.kernel.listable(pid, step.at) };
+    let view = step.kernel.listing(pid, step.at);
     Ok(Answer::Query(Query::List { path: path.clone(), at, view }))
+}
+
+/// The head of what stands there, if the process may know of it.
+pub fn seen_head(
+    step: &Step<'_>,
+    pid: Pid,
+    path: &TreePath,
+    (place, facts): (Place, &mut Found),
+) -> Result<Version, Error> {
+    let hidden = facts.hidden();
+    let head = place.head.filter(|head| !step.kernel.hides(pid, head.label));
+    head.ok_or_else(|| step.kernel.missing(pid, path, hidden))
 }
 
 /// `read`: the reader's label rises at open.
 pub fn read(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Read { path, at, version, part } = call else { return Err(Facts::mismatch()) };
     let head = match version {
-        None => facts.head(path)?,
+        None => {
+            let place = facts.place()?;
+            seen_head(step, pid, path, (place, facts))?
+        }
         Some(id) => {
             let here = facts.place()?.head;
             let none =
@@ -221,7 +244,7 @@ pub fn read(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Re
             let found = found.ok_or_else(none)?;
             // A version that was made elsewhere is read by the right to read it there.
             let of_this = found.path == *path || here.is_some_and(|here| here.file == found.file);
-            if !of_this || found.node == Node::Gone {
+            if !of_this || found.node == Node::Gone || step.kernel.hides(pid, found.label) {
                 return Err(none());
             }
             step.kernel.allow(pid, Want::Path(&found.path), Rights::READ, step.at)?;
@@ -313,12 +336,16 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         return policy::write(step, call, facts);
     }
     let place = facts.place()?;
-    // Whether it is the same, goes together, or holds what shall be replaced, is told by every answer.
     if let Some(head) = &place.head {
+        step.kernel.may_touch(pid, path, head.label)?;
+        // Whether it is the same, goes together, or holds what shall be replaced, is told by every answer.
         step.learned_of(pid, path, head);
     }
     let mut label = step.label_for(pid, *origin);
     let joins = |version: &Version| {
+        if step.kernel.hides(pid, version.label) {
+            return Err(no_version());
+        }
         label = label.join(&step.kernel.meaning(version.label));
         step.kernel.allow(pid, Want::Path(&version.path), Rights::READ, step.at)
     };
@@ -346,6 +373,11 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     let draft = Draft { pid, path, node, content, mode, label, message: *message };
     let from = from.filter(|from| Some(from.id) == base);
     put(step, &draft, place, (base, from))
+}
+
+/// The same for what is not there and for what its caller must not see.
+fn no_version() -> Error {
+    Error::new(Code::NotFound, "there is no such version").argument("version")
 }
 
 /// What the path shall contain.
@@ -378,11 +410,12 @@ fn new_content(
             Ok(of_file(content, kept_mode, None))
         }
         Write::Patch { .. } => {
-            let content = edited(facts)?;
+            let content = edited(facts);
             place.head.as_ref().map_or(Ok(()), &mut joins)?;
+            // Before what came of the edit is told: that tells what the version holds.
             let from = facts.version_if_asked();
             from.as_ref().map_or(Ok(()), &mut joins)?;
-            Ok(of_file(content, kept_mode, from))
+            Ok(of_file(content?, kept_mode, from))
         }
         Write::Dir => Ok(New { node: Node::Dir, content: Content::default(), mode: DIR_MODE, from: None }),
         Write::Link(target) => Ok(New { node: Node::Link, content: *target, mode: 0o777, from: None }),
@@ -396,7 +429,7 @@ fn new_content(
                 let Version { node, content, mode, .. } = version;
                 Ok(New { node, content, mode, from: None })
             }
-            _ => Err(Error::new(Code::NotFound, "there is no such version").argument("version")),
+            _ => Err(no_version()),
         },
         Write::Resolve { .. } | Write::Begin | Write::Check(_) => Err(Facts::mismatch()),
     }
@@ -543,8 +576,10 @@ pub fn rename(
         .head
         .ok_or_else(|| Error::new(Code::NotFound, format!("{from} does not exist")).argument("from"))?;
     let below = below?;
+    may_touch_all(step, pid, &below)?;
     stale_if(base, &head, from)?;
-    if there.head.is_some() {
+    if let Some(there) = &there.head {
+        step.kernel.may_touch(pid, to, there.label)?;
         return Err(Error::new(Code::Exists, format!("{to} exists")).argument("to"));
     }
     let missing = there.dirs.len() < to.names().count();
@@ -594,6 +629,23 @@ fn of_below(error: Error, (here, top): (&TreePath, &TreePath)) -> Error {
         .hint("ask for more in `needs`")
 }
 
+/// Nothing of what an operation takes along lies below the ceiling of who makes it.
+fn may_touch_all(step: &Step<'_>, pid: Pid, below: &[(TreePath, FileId, Version)]) -> Result<(), Error> {
+    let hidden = below.iter().filter(|(.., row)| step.kernel.hides(pid, row.label)).count();
+    match below.first() {
+        // What is inside has names that are not to be seen either.
+        Some((path, _, top)) if hidden > 0 && !step.kernel.hides(pid, top.label) => {
+            let ceiling = step.kernel.ceiling(pid).word();
+            let message = format!(
+                "{hidden} of what stands in {path} lie below the ceiling of process {pid}, {ceiling}"
+            );
+            Err(Error::new(Code::Denied, message).argument("path").hint("an operator can do it"))
+        }
+        Some((path, _, top)) => step.kernel.may_touch(pid, path, top.label),
+        None => Ok(()),
+    }
+}
+
 fn stale_if(base: Option<VersionId>, head: &Version, path: &TreePath) -> Result<(), Error> {
     match base {
         Some(base) if base != head.id => {
@@ -611,6 +663,7 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
     let head = facts.head(path)?;
     let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
     let below = below?;
+    may_touch_all(step, pid, &below)?;
     stale_if(*base, &head, path)?;
     if below.len() > 1 && !tree {
         return Err(Error::invalid("path", format!("{path} is not empty"))

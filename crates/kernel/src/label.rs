@@ -1,10 +1,12 @@
 //! What flows where: interning labels, raising a process's label when it sees something, the label of what it
-//! writes. A process's label never falls while it lives.
+//! writes. A process's label never falls while it lives, and never below its ceiling: what lies there is
+//! invisible to it, so nothing can lower it so far.
 
 use crate::{Kernel, state::Process, step::Step};
 use abi::{
-    LabelId, Pid, VersionId, WORKSPACE,
-    call::Origin,
+    Code, Error, LabelId, Pid, VersionId, WORKSPACE,
+    call::{At, Origin},
+    fact::Lookup,
     label::{Integrity, Label, Readers},
     path::TreePath,
     record::{Entry, Seen},
@@ -27,14 +29,63 @@ impl Kernel {
         }
     }
 
+    /// What lies below this is invisible to the process; `External` for one that sees everything.
+    pub(crate) fn ceiling(&self, pid: Pid) -> Integrity {
+        let living = self.state.processes.get(&pid).map(|process| process.ceiling);
+        // What comes to one that has ended is told to those above it.
+        let own = living.or_else(|| self.state.ended.get(&pid).map(|ended| ended.ceiling));
+        own.filter(|_| self.has(crate::sink::rule::CEILING)).unwrap_or_default()
+    }
+
     /// Labels that a process must not see: those below its ceiling.
     pub(crate) fn below(&self, pid: Pid) -> BTreeSet<LabelId> {
-        let ceiling = self.state.processes.get(&pid).map(|process| process.ceiling).unwrap_or_default();
-        if ceiling == Integrity::External || !self.has(crate::sink::rule::CEILING) {
+        let ceiling = self.ceiling(pid);
+        if ceiling == Integrity::External {
             return BTreeSet::new();
         }
         let below = |label: &Label| label.integrity < ceiling;
         self.state.labels.iter().filter(|(_, label)| below(label)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether the process must not see what bears this label. The root, as it was made, bears none.
+    pub(crate) fn hides(&self, pid: Pid, label: LabelId) -> bool {
+        label != LabelId::default() && self.hides_label(pid, &self.meaning(label))
+    }
+
+    /// The same of a label that may have no name yet.
+    pub(crate) fn hides_label(&self, pid: Pid, label: &Label) -> bool {
+        label.integrity < self.ceiling(pid)
+    }
+
+    /// Whether a process may touch what stands somewhere: what lies below its ceiling is not overwritten,
+    /// moved or taken away unseen. That a name is taken is all it learns.
+    pub(crate) fn may_touch(&self, pid: Pid, path: &TreePath, label: LabelId) -> Result<(), Error> {
+        if !self.hides(pid, label) {
+            return Ok(());
+        }
+        let ceiling = self.ceiling(pid).word();
+        let message = format!("what stands at {path} lies below the ceiling of process {pid}, {ceiling}");
+        Err(Error::new(Code::Denied, message)
+            .argument("path")
+            .hint("take another name; an operator can endorse what stands: skep endorse PATH"))
+    }
+
+    /// Asked along with a path that may not be there: how much of its directory lies below the ceiling.
+    pub(crate) fn plan_hidden(&self, pid: Pid, path: &TreePath, at: Option<At>) -> Option<Lookup> {
+        let below = self.below(pid);
+        let path = path.parent().filter(|_| !below.is_empty())?;
+        Some(Lookup::Hidden { path, at, below })
+    }
+
+    /// The answer for what is not there. What lies below the ceiling has the same: that something is hidden
+    /// in the directory is told, not what, and not whether it was this.
+    pub(crate) fn missing(&self, pid: Pid, path: &TreePath, hidden: u64) -> Error {
+        let error = Error::new(Code::NotFound, format!("{path} does not exist"));
+        if hidden == 0 {
+            return error;
+        }
+        let ceiling = self.ceiling(pid).word();
+        error.hint(format!("{hidden} in that directory lie below the ceiling of process {pid}, {ceiling}"))
     }
 
     /// The label of bytes that come with a call of this caller.

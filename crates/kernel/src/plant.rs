@@ -33,6 +33,9 @@ pub const FORGETS_SEEN: u8 = 12;
 /// An undo puts back what was before, whoever wrote since.
 pub const UNDO_OVERWRITES: u8 = 13;
 
+/// What lies below a ceiling is found by searches, histories and the like.
+pub const CEILING_UNFILTERED: u8 = 14;
+
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {
     BUG.load(Ordering::Relaxed) == bug

@@ -176,8 +176,6 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     room_for_one(step.state(), parent)?;
     let pid = step.state().next.pid.next();
     let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
-    let (grants, withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
-    let account = open_accounts(step, &birth, pid);
     let mut label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
     if let Some(standing) = &birth.standing {
         label = label.join(&step.kernel.meaning(standing.label));
@@ -191,6 +189,8 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         .argument("ceiling")
         .hint("a task that was made under an external label cannot run above it"));
     }
+    let (grants, withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
+    let account = open_accounts(step, &birth, pid);
     let label = step.intern(&label);
     step.emit(Entry::Spawned {
         pid,
@@ -331,6 +331,13 @@ pub fn dispatch(
         return born(step, pid, birth);
     };
     let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
+    if lane == Lane::Steer && step.kernel.hides_label(busy, &label) {
+        let (is, ceiling) = (label.integrity.word(), step.kernel.ceiling(busy).word());
+        let message = format!("the text is {is}, below the ceiling of process {busy}, {ceiling}");
+        return Err(Error::new(Code::Denied, message)
+            .argument("text")
+            .hint("it can wait for the process's end: mode follow_up"));
+    }
     if lane == Lane::Interrupt {
         may_signal(step.kernel, pid, busy)?;
     }
@@ -367,10 +374,15 @@ pub fn steer(step: &mut Step<'_>, pid: Pid, content: Content, label: &abi::label
     step.emit(Entry::Steered { pid, item: Item { role: Role::User, content }, joined });
 }
 
-/// Whoever is told how a process ended has seen what it made.
-pub fn saw_answer(step: &mut Step<'_>, by: Pid, answer: &Answer) {
-    let Answer::Ended { pid, .. } = answer else { return };
+/// Whoever is told how a process ended has seen what it made. Of one that ended below the ceiling of who asks
+/// it is told that it ended, and no more.
+pub fn saw_answer(step: &mut Step<'_>, by: Pid, answer: &mut Answer) {
+    let Answer::Ended { pid, verdict, result, .. } = answer else { return };
     let label = step.state().ended.get(pid).map(|row| row.label);
+    if label.is_some_and(|label| step.kernel.hides(by, label)) {
+        (*verdict, *result) = (Verdict::Unverified, None);
+        return;
+    }
     if let (Some(label), Ok(path)) = (label, TreePath::parse(&format!("/proc/{pid}/result"))) {
         step.saw(by, &path, None, label);
     }
@@ -388,15 +400,19 @@ pub fn wait(step: &mut Step<'_>, by: Pid, on: Option<Pid>, proposal: Option<Prop
         }
         let dead =
             || Error::new(Code::Dead, format!("process {pid} ended long ago, or never was")).argument("pid");
-        let answer = step.state().ended.get(&pid).map(|row| ended_answer(pid, row));
-        if let Some(answer) = &answer {
+        let mut answer = step.state().ended.get(&pid).map(|row| ended_answer(pid, row));
+        if let Some(answer) = &mut answer {
             saw_answer(step, by, answer);
         }
         return answer.ok_or_else(dead).into();
     }
     if let Some(proposal) = proposal {
-        if step.state().proposals.contains_key(&proposal) {
-            return Outcome::Later(WaitOn::Proposal(proposal));
+        let label = step.state().proposals.get(&proposal).map(|row| row.label);
+        match label {
+            Some(label) if !step.kernel.hides(by, label) => {
+                return Outcome::Later(WaitOn::Proposal(proposal));
+            }
+            _ => {}
         }
         let ruled = step.state().ruled.get(&proposal).map(|ruled| ruled.word());
         let dead = || Error::new(Code::Dead, format!("there is no proposal {proposal}")).argument("proposal");
@@ -597,8 +613,12 @@ fn tell_waiting(step: &mut Step<'_>, pid: Pid) {
     let Some(answer) = step.state().ended.get(&pid).map(|row| ended_answer(pid, row)) else { return };
     let on_it = |client: &Client| matches!(client, Client::On { pid: Some(on), .. } if *on == pid);
     let clients = step.kernel.volatile.clients.values();
-    let by: Vec<Pid> = clients.filter(|client| on_it(client)).filter_map(Client::by).collect();
-    by.into_iter().for_each(|by| saw_answer(step, by, &answer));
+    let by: BTreeSet<Pid> = clients.filter(|client| on_it(client)).filter_map(Client::by).collect();
+    for by in by {
+        let mut answer = answer.clone();
+        saw_answer(step, by, &mut answer);
+        step.tell_clients(|client| on_it(client) && client.by() == Some(by), &answer);
+    }
     step.tell_clients(on_it, &answer);
     turn::resolve(step, WaitOn::Process(pid), &Ok(answer));
 }

@@ -14,7 +14,7 @@ use crate::{
     Kernel, account,
     authority::Want,
     effect::{self, Intent, declared},
-    process, render, sink,
+    files, process, render, sink,
     state::{Client, Phase, Proposal},
     step::{Found, Outcome, Step},
     turn,
@@ -77,7 +77,8 @@ pub fn plan_ask(
     }
     let path = endorsed_path(fields)?;
     kernel.allow(pid, Want::Path(&path), Rights::READ, at)?;
-    Ok(vec![Lookup::Path { path, at: None }])
+    let hidden = kernel.plan_hidden(pid, &path, None);
+    Ok([Lookup::Path { path, at: None }].into_iter().chain(hidden).collect())
 }
 
 fn single<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Error> {
@@ -116,8 +117,7 @@ pub fn ask(
     }
     let path = endorsed_path(fields)?;
     let place = facts.place()?;
-    let none = || Error::new(Code::NotFound, format!("{path} does not exist")).argument("path");
-    let head = place.head.clone().ok_or_else(none)?;
+    let head = files::seen_head(step, pid, &path, (place.clone(), facts))?;
     let version = fields.get("version").map(|_| single(fields, "version")).transpose()?;
     let version = version.map_or(Ok(head.id), |text| {
         text.parse().map(VersionId).map_err(|_| Error::invalid("version", "version is a number"))
@@ -152,7 +152,7 @@ fn endorse(step: &mut Step<'_>, path: &TreePath, place: Place) -> Result<Answer,
     let mut sources = old.sources.clone();
     sources.insert(step.actor.clone());
     let label = Label { integrity: old.integrity.max(Integrity::Workspace), sources, readers: old.readers };
-    crate::files::relabel(step, path, &place, &label)
+    files::relabel(step, path, &place, &label)
 }
 
 /// Holds an effect for an operator.

@@ -9,12 +9,13 @@ use crate::{
     step::{Found, Step},
 };
 use abi::{
-    Code, Error, Hash, Micros, Pid, ProposalId, WORKSPACE,
+    Code, Error, Hash, LabelId, Micros, Pid, ProposalId, WORKSPACE,
     agent::Verdict,
     answer::{Answer, Name},
     call::{At, Call, Fields, Write},
-    cap::Rights,
+    cap::{Cap, Rights},
     fact::{Fact, Facts, Lookup, Query},
+    label::Readers,
     limits::{IRREVERSIBLE_WAIT_US, REVERSIBLE_WAIT_US},
     manifest::Class,
     money::{Nano, Resource},
@@ -30,7 +31,7 @@ mod question;
 pub use question::{effect, escaped, shown};
 
 /// Files of a process.
-const OF_PROCESS: [&str; 5] = ["budget", "caps", "ctl", "status", "token"];
+const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "token"];
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
@@ -66,49 +67,57 @@ pub fn is_rendered(path: &TreePath) -> bool {
 
 /// A rendered thing.
 enum Thing<'a> {
-    Dir(Vec<Name>),
+    /// Names, and how many were left out since they lie below the ceiling of who asks.
+    Dir(Vec<Name>, u64),
     Process(Pid, &'a str),
     Proposal(ProposalId, &'a str),
     Sys(&'a str),
     Blob(Hash),
 }
 
-fn thing<'a>(kernel: &Kernel, path: &'a TreePath) -> Result<Thing<'a>, Error> {
+/// What is rendered there for this process: others whose label lies below its ceiling are not there.
+fn thing<'a>(kernel: &Kernel, by: Pid, path: &'a TreePath) -> Result<Thing<'a>, Error> {
     let state = &kernel.state;
     let names: Vec<&str> = path.names().collect();
     let missing = || Error::new(Code::NotFound, format!("{path} does not exist")).argument("path");
     match names.as_slice() {
         ["proc"] => {
-            let pids: Vec<Pid> = state.ended.keys().chain(state.processes.keys()).copied().collect();
-            Ok(Thing::Dir(dirs(&pids)))
+            let ended = state.ended.iter().map(|(pid, row)| (*pid, row.label));
+            let living = state.processes.iter().map(|(pid, row)| (*pid, row.label));
+            Ok(dirs(kernel, by, ended.chain(living)))
         }
-        ["proposals"] => Ok(Thing::Dir(dirs(&state.proposals.keys().copied().collect::<Vec<_>>()))),
+        ["proposals"] => {
+            let rows = state.proposals.iter().map(|(id, row)| (*id, row.label));
+            Ok(dirs(kernel, by, rows))
+        }
         ["sys"] => {
             let mut names = files(&["budget.yaml", "policy.yaml"], &OF_SYS);
             names.insert(0, Name { name: BLOBS.to_string(), node: "dir" });
-            Ok(Thing::Dir(names))
+            Ok(Thing::Dir(names, 0))
         }
         // Their names are in the log; a list of them all would be longer than a reply may be.
-        ["sys", BLOBS] => Ok(Thing::Dir(vec![])),
+        ["sys", BLOBS] => Ok(Thing::Dir(vec![], 0)),
         ["sys", BLOBS, hash] => hash.parse().map(Thing::Blob).map_err(|()| missing()),
         ["proc", pid, rest @ ..] => {
             let pid = pid.parse().map(Pid).map_err(|_| missing())?;
-            if !state.processes.contains_key(&pid) && !state.ended.contains_key(&pid) {
+            let label = label_of(kernel, pid).ok_or_else(missing)?;
+            if kernel.hides(by, label) {
                 return Err(missing());
             }
             match rest {
-                [] => Ok(Thing::Dir(files(&OF_PROCESS, &[]))),
+                [] => Ok(Thing::Dir(files(&OF_PROCESS, &[]), 0)),
                 [file] if OF_PROCESS.contains(file) => Ok(Thing::Process(pid, file)),
                 _ => Err(missing()),
             }
         }
         ["proposals", id, rest @ ..] => {
             let id = id.parse().map(ProposalId).map_err(|_| missing())?;
-            if !state.proposals.contains_key(&id) {
+            let row = state.proposals.get(&id).ok_or_else(missing)?;
+            if kernel.hides(by, row.label) {
                 return Err(missing());
             }
             match rest {
-                [] => Ok(Thing::Dir(files(&OF_PROPOSAL, &[]))),
+                [] => Ok(Thing::Dir(files(&OF_PROPOSAL, &[]), 0)),
                 [file] if OF_PROPOSAL.contains(file) => Ok(Thing::Proposal(id, file)),
                 _ => Err(missing()),
             }
@@ -118,8 +127,26 @@ fn thing<'a>(kernel: &Kernel, path: &'a TreePath) -> Result<Thing<'a>, Error> {
     }
 }
 
-fn dirs<T: core::fmt::Display>(ids: &[T]) -> Vec<Name> {
-    ids.iter().map(|id| Name { name: id.to_string(), node: "dir" }).collect()
+/// The label of a process, living or not.
+fn label_of(kernel: &Kernel, pid: Pid) -> Option<LabelId> {
+    let living = kernel.state.processes.get(&pid).map(|row| row.label);
+    living.or_else(|| kernel.state.ended.get(&pid).map(|row| row.label))
+}
+
+fn dirs<'a, T: core::fmt::Display>(
+    kernel: &Kernel,
+    by: Pid,
+    rows: impl Iterator<Item = (T, LabelId)>,
+) -> Thing<'a> {
+    let (mut names, mut below) = (Vec::new(), 0);
+    for (id, label) in rows {
+        if kernel.hides(by, label) {
+            below += 1;
+        } else {
+            names.push(Name { name: id.to_string(), node: "dir" });
+        }
+    }
+    Thing::Dir(names, below)
 }
 
 fn files(first: &[&str], more: &[&str]) -> Vec<Name> {
@@ -141,7 +168,7 @@ pub fn plan(
             .hint("the log has: skep trace"));
     }
     let own = |of: Pid| pid != WORKSPACE && kernel.state.is_above(pid, of);
-    match thing(kernel, path) {
+    match thing(kernel, pid, path) {
         Ok(Thing::Process(_, "token")) if pid != WORKSPACE => {
             Err(Error::new(Code::Denied, "only an operator may read a process's token"))
         }
@@ -160,7 +187,7 @@ pub fn plan(
                     Ok(blobs.map(|content| Lookup::Bytes { hash: content.hash }).collect())
                 }
                 Thing::Sys("conflicts") => Ok(crate::conflict::listed(kernel, pid, at)),
-                Thing::Dir(_) | Thing::Process(..) | Thing::Sys(_) | Thing::Blob(_) => Ok(vec![]),
+                Thing::Dir(..) | Thing::Process(..) | Thing::Sys(_) | Thing::Blob(_) => Ok(vec![]),
             }
         }
     }
@@ -202,33 +229,30 @@ pub fn answer(
         Some(query) if !lists => return Ok(Answer::Query(query)),
         _ => {}
     }
-    let label = match thing(step.kernel, path)? {
-        Thing::Process(of, _) => {
-            let living = step.state().processes.get(&of).map(|row| row.label);
-            living.or_else(|| step.state().ended.get(&of).map(|row| row.label))
-        }
+    let label = match thing(step.kernel, pid, path)? {
+        Thing::Process(of, _) => label_of(step.kernel, of),
         Thing::Proposal(id, _) => step.state().proposals.get(&id).map(|row| row.label),
-        Thing::Dir(_) | Thing::Sys(_) | Thing::Blob(_) => None,
+        Thing::Dir(..) | Thing::Sys(_) | Thing::Blob(_) => None,
     };
     // What is rendered is made of what others saw.
     label.into_iter().for_each(|label| step.saw(pid, path, None, label));
-    if let Thing::Process(of, "caps") = thing(step.kernel, path)? {
+    if let Thing::Process(of, "caps") = thing(step.kernel, pid, path)? {
         // A pattern is whatever its giver wrote.
         let given = step.kernel.caps_of(of).filter_map(|cap| step.state().caps.get(&cap.parent?));
         let givers: Vec<Pid> = given.map(|cap| cap.holder).filter(|giver| *giver != WORKSPACE).collect();
         for giver in givers {
-            let label = step.state().processes.get(&giver).map(|row| row.label);
+            let label = label_of(step.kernel, giver).filter(|label| !step.kernel.hides(pid, *label));
             label.into_iter().for_each(|label| step.saw(pid, path, None, label));
         }
     }
     let kernel: &Kernel = step.kernel;
-    let text = match (thing(kernel, path)?, lists) {
-        (Thing::Dir(entries), true) => return Ok(Answer::Names { entries }),
-        (Thing::Dir(_), false) => {
+    let text = match (thing(kernel, pid, path)?, lists) {
+        (Thing::Dir(entries, below), true) => return Ok(Answer::Names { entries, below }),
+        (Thing::Dir(..), false) => {
             return Err(Error::invalid("path", format!("{path} is a directory")).hint("list it"));
         }
         (_, true) => return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it")),
-        (Thing::Process(pid, file), false) => of_process(kernel, pid, file, step.at),
+        (Thing::Process(of, file), false) => of_process(kernel, pid, (of, file), step.at),
         (Thing::Proposal(id, file), false) => of_proposal(kernel, (id, file), facts)?,
         // Filled by the machine, above.
         (Thing::Blob(_), false) => return Err(Facts::mismatch()),
@@ -237,14 +261,22 @@ pub fn answer(
     Ok(Answer::Text { text })
 }
 
-fn of_process(kernel: &Kernel, pid: Pid, file: &str, at: Micros) -> String {
+fn of_process(kernel: &Kernel, by: Pid, (pid, file): (Pid, &str), at: Micros) -> String {
     let state = &kernel.state;
     match (file, state.processes.get(&pid), state.ended.get(&pid)) {
         ("status", Some(process), _) => running(kernel, pid, process, at),
         ("status", None, Some(row)) => ended(kernel, pid, row),
+        ("label", ..) => label_lines(kernel, pid),
         ("caps", ..) => {
             let mut text = String::new();
-            for cap in kernel.caps_of(pid) {
+            // One that was given under a label below the reader's ceiling is in force, but not shown.
+            let giver = |cap: &Cap| Some(kernel.state.caps.get(&cap.parent?)?.holder);
+            let hidden = |cap: &&Cap| {
+                let label =
+                    giver(cap).filter(|giver| *giver != WORKSPACE).and_then(|of| label_of(kernel, of));
+                label.is_some_and(|label| kernel.hides(by, label))
+            };
+            for cap in kernel.caps_of(pid).filter(|cap| !hidden(cap)) {
                 let parent = cap.parent.map_or_else(|| String::from("-"), |parent| parent.to_string());
                 let _ = writeln!(text, "{} {parent} {}", cap.id, cap.grant);
             }
@@ -261,6 +293,24 @@ fn of_process(kernel: &Kernel, pid: Pid, file: &str, at: Micros) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Integrity, sources one a line, readers, ceiling.
+fn label_lines(kernel: &Kernel, pid: Pid) -> String {
+    let label = label_of(kernel, pid).map(|id| kernel.meaning(id)).unwrap_or_default();
+    let living = kernel.state.processes.get(&pid).map(|row| row.ceiling);
+    let ceiling = living.or_else(|| kernel.state.ended.get(&pid).map(|row| row.ceiling)).unwrap_or_default();
+    let mut text = format!("integrity {}\n", label.integrity.word());
+    for source in &label.sources {
+        let _ = writeln!(text, "source {source}");
+    }
+    let readers = match &label.readers {
+        Readers::Any => String::from("any"),
+        Readers::Only(names) if names.is_empty() => String::from("nobody"),
+        Readers::Only(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+    };
+    let _ = writeln!(text, "readers {readers}\nceiling {}", ceiling.word());
+    text
 }
 
 /// State and, after it, what it waits for.

@@ -238,9 +238,9 @@ pub fn narrow_questions(kernel: &Kernel, name: &str, lookups: &mut [Lookup]) -> 
 pub fn narrow(kernel: &Kernel, name: &str, call: &Call, answer: &mut Answer) {
     let Ok(Some(row)) = member(kernel, name) else { return };
     match answer {
-        Answer::Query(Query::List { view: of, .. }) => of.clone_from(&row.sees),
         Answer::Query(
-            Query::Search { view: of, .. }
+            Query::List { view: of, .. }
+            | Query::Search { view: of, .. }
             | Query::History { view: of, .. }
             | Query::Operation { view: of, .. }
             | Query::Conflicts { view: of },
@@ -250,7 +250,7 @@ pub fn narrow(kernel: &Kernel, name: &str, call: &Call, answer: &mut Answer) {
             let own = all.filter(|pid| owns(kernel, row, *pid));
             *pids = Some(own.filter(|pid| pids.as_ref().is_none_or(|of| of.contains(pid))).collect());
         }
-        Answer::Names { entries } => {
+        Answer::Names { entries, .. } => {
             let of_proposals = matches!(call, Call::List { path, .. } if path.as_str() == "/proposals");
             let of_processes = matches!(call, Call::List { path, .. } if path.as_str() == "/proc");
             entries.retain(|Name { name, .. }| match name.parse() {

@@ -562,6 +562,18 @@ impl Found {
         }
     }
 
+    /// How much of a directory is hidden, if that was asked for: only of those with a ceiling it is.
+    pub fn hidden(&mut self) -> u64 {
+        match self.0.as_slice().first() {
+            Some(Fact::Count(count)) => {
+                let count = *count;
+                self.0.next();
+                count
+            }
+            _ => 0,
+        }
+    }
+
     /// The next, a filled query.
     pub fn filled(&mut self) -> Option<Content> {
         match self.0.next() {

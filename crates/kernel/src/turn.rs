@@ -274,14 +274,15 @@ fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) 
     let mut facts = Found::of(facts);
     let mut all = true;
     for post in post {
-        let head = facts.head(post.path()).ok();
+        // What lies below the ceiling is not there: who is told the verdict would learn of it.
+        let head = facts.head(post.path()).ok().filter(|head| !step.kernel.hides(pid, head.label));
         if let Some(head) = &head {
             step.learned_of(pid, post.path(), head);
         }
-        all &= match post {
-            Postcondition::Exists(_) => head.is_some(),
-            Postcondition::Contains(..) => facts.holds().unwrap_or(false),
-        };
+        all &= head.is_some();
+        if matches!(post, Postcondition::Contains(..)) {
+            all &= facts.holds().unwrap_or(false);
+        }
     }
     if all { Verdict::Done } else { Verdict::Failed }
 }
@@ -334,7 +335,7 @@ fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
             crate::render::query(kernel, pid, path, at)
         }
         Call::List { path, at: as_of } => {
-            Some(Query::List { path: path.clone(), at: *as_of, view: kernel.listable(pid, at) })
+            Some(Query::List { path: path.clone(), at: *as_of, view: kernel.listing(pid, at) })
         }
         Call::Read { path, at, version, part } => {
             Some(Query::Read { path: path.clone(), at: *at, version: *version, part: *part })
@@ -477,14 +478,14 @@ pub fn resolve(step: &mut Step<'_>, on: WaitOn, result: &Result<Answer, Error>) 
     }
 }
 
-fn resolve_one(step: &mut Step<'_>, pid: Pid, result: Result<Answer, Error>) {
+fn resolve_one(step: &mut Step<'_>, pid: Pid, mut result: Result<Answer, Error>) {
     let Some(process) = step.state().processes.get(&pid) else { return };
     let number = process.turn.step;
     let Phase::Waits { index, name, args, about, .. } = process.turn.phase.clone() else { return };
     let (actor, as_pid) = (step.actor.clone(), step.pid);
     step.act_as_process(pid);
     step.forget_waits(pid);
-    if let Ok(answer) = &result {
+    if let Ok(answer) = &mut result {
         process::saw_answer(step, pid, answer);
     }
     let text = text_of(step, result);

@@ -43,6 +43,7 @@ pub fn take_back(
             .hint("undo it by operation: skep log, skep undo op:N"));
     }
     let mut back = Back { asker: step.label_for(pid, Origin::Argument), ..Back::default() };
+    may_see(step.kernel, pid, &rows)?;
     for row in &rows {
         // Who may not take it back is not told what was in it.
         may_take_back(step.kernel, pid, row, step.at).map_err(|error| match pid {
@@ -77,6 +78,23 @@ pub fn take_back(
         return Ok(Answer::DONE);
     }
     back.record(step, pid, (undo, message))
+}
+
+/// An undo weighs what stood before against what stands: nothing of that may lie below the ceiling.
+fn may_see(kernel: &Kernel, pid: Pid, rows: &[UndoRow]) -> Result<(), Error> {
+    let labels = |row: &UndoRow| {
+        [Some(row.label), Some(row.made_label), row.before.as_ref().map(|before| before.label)]
+    };
+    let is_hidden = |row: &&UndoRow| labels(row).into_iter().flatten().any(|label| kernel.hides(pid, label));
+    match rows.iter().filter(is_hidden).count() {
+        0 => Ok(()),
+        hidden => {
+            let ceiling = kernel.ceiling(pid).word();
+            let message =
+                format!("{hidden} of what it touched lie below the ceiling of process {pid}, {ceiling}");
+            Err(Error::new(Code::Denied, message).hint("an operator can take it back"))
+        }
+    }
 }
 
 /// An undo while it is put together.

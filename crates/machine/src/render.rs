@@ -18,7 +18,7 @@ use abi::{
 };
 use kernel::Kernel;
 use serde_json::{Map, Value, json};
-use store::{Reasons, Trouble};
+use store::{Reasons, Shown, Trouble};
 
 /// Characters of a text that a record shows.
 const TEXT_CHARS_MAX: usize = 400;
@@ -105,23 +105,24 @@ impl Page<'_, '_> {
     fn rows(&mut self, query: &Query) -> Result<Value, Trouble> {
         match query {
             Query::List { path, at, view } => {
-                let rows = self.batch.list(path, *at, view)?;
-                let entries: Vec<Value> = rows.iter().map(|row| self.entry(row)).collect();
+                let listing = self.batch.list(path, *at, view)?;
+                let entries: Vec<Value> = listing.entries.iter().map(|row| self.entry(row)).collect();
+                let more = entries.len() >= limits::LISTING_MAX as usize;
                 let mut told = json!({ "entries": entries });
                 // Nothing is left out without a word.
-                if let (true, Value::Object(map)) = (rows.len() >= limits::LISTING_MAX as usize, &mut told) {
+                if let (true, Value::Object(map)) = (more, &mut told) {
                     map.insert("more".into(), true.into());
                 }
+                tell_below(&mut told, listing.below);
                 Ok(told)
             }
             Query::History { path, before, limit, view } => {
-                let mut rows = self.batch.history(path, *before, *limit)?;
-                rows.retain(|row| view.shows(row.path.as_str()));
-                self.versions(&rows)
+                let shown = self.batch.history(path, (*before, *limit), view)?;
+                self.versions(&shown)
             }
             Query::Operation { op, view, limit } => {
-                let rows = self.batch.operation(*op, view, *limit)?;
-                self.versions(&rows)
+                let shown = self.batch.operation(*op, view, *limit)?;
+                self.versions(&shown)
             }
             Query::Conflicts { view } => {
                 let mut text = String::new();
@@ -177,9 +178,11 @@ impl Page<'_, '_> {
         Ok(bytes)
     }
 
-    fn versions(&mut self, rows: &[Version]) -> Result<Value, Trouble> {
-        let versions = rows.iter().map(|row| self.version(row)).collect::<Result<Vec<Value>, Trouble>>()?;
-        Ok(json!({ "versions": versions }))
+    fn versions(&mut self, shown: &Shown) -> Result<Value, Trouble> {
+        let rows = shown.versions.iter().map(|row| self.version(row));
+        let mut told = json!({ "versions": rows.collect::<Result<Vec<Value>, Trouble>>()? });
+        tell_below(&mut told, shown.below);
+        Ok(told)
     }
 
     /// Every record that led to something.
@@ -272,6 +275,16 @@ impl Page<'_, '_> {
             "operation": row.op, "seq": row.seq, "diverged": row.diverged, "parents": row.parents,
             "message": message, "path": row.path,
         }))
+    }
+}
+
+/// That something was left out, since it lies below the ceiling of who asks.
+fn tell_below(told: &mut Value, below: u64) {
+    let Value::Object(map) = told else { return };
+    if below > 0 {
+        map.insert("below".into(), below.into());
+        let hint = "so many lie below the ceiling of this process: an operator can endorse them";
+        map.insert("hint".into(), hint.into());
     }
 }
 

@@ -228,6 +228,7 @@ impl<'b> Street<'_, 'b> {
             Lookup::Path { .. }
             | Lookup::Version { .. }
             | Lookup::Names { .. }
+            | Lookup::Hidden { .. }
             | Lookup::Below { .. }
             | Lookup::Past { .. } => self.batch.answer(lookup),
             Lookup::Kept { .. }

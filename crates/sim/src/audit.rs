@@ -63,7 +63,7 @@ fn tree(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, Troub
     let mut found: BTreeMap<String, (VersionId, Node)> = BTreeMap::new();
     let mut todo = vec![TreePath::root()];
     while let Some(dir) = todo.pop() {
-        for entry in batch.list(&dir, None, &[Pattern::everything()])? {
+        for entry in batch.list(&dir, None, &View::everything())?.entries {
             let Ok(path) = dir.join(&entry.name) else { continue };
             found.insert(path.to_string(), (entry.version, entry.node));
             if entry.node == Node::Dir {

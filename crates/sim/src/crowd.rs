@@ -8,6 +8,7 @@ use abi::{
     call::{At, Call, Fields, Lane, Origin, Ruling, Signal, Sought, Take, Text, Undo, Write},
     cap::Grant,
     control,
+    label::Integrity,
     money::Nano,
     path::TreePath,
 };
@@ -98,7 +99,9 @@ pub fn spawn(chance: &mut Chance) -> Option<Said> {
     };
     let budget = chance.one_in(4).then_some(Nano(30_000_000));
     let text = Text { content, origin: origin(chance) };
-    let ceiling = abi::label::Integrity::External;
+    // No draw of its own: of tasks that can run above it, those of one kind do.
+    let trusted = text.origin != Origin::Pipe && task == "tidy up";
+    let ceiling = if trusted { Integrity::Workspace } else { Integrity::External };
     Some((Call::Spawn { agent, text, post, budget, ceiling }, bytes))
 }
 

@@ -17,7 +17,8 @@ pub mod work;
 use crate::chance::Chance;
 use abi::{
     Hash, Pid, Seq, VersionId,
-    path::{Pattern, TreePath},
+    fact::View,
+    path::TreePath,
     record::{Entry, Record},
     tree::Node,
 };
@@ -320,7 +321,7 @@ fn same(workspace: &mut Workspace, work: &Work, moment: &Moment) -> Result<(), S
     let mut tree: BTreeMap<String, (VersionId, Node)> = BTreeMap::new();
     let mut todo = vec![TreePath::root()];
     while let Some(dir) = todo.pop() {
-        for entry in batch.list(&dir, None, &[Pattern::everything()]).map_err(say)? {
+        for entry in batch.list(&dir, None, &View::everything()).map_err(say)?.entries {
             let path = dir.join(&entry.name).map_err(|error| error.to_string())?;
             tree.insert(path.to_string(), (entry.version, entry.node));
             if entry.node == Node::Dir {

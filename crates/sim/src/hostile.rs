@@ -171,12 +171,12 @@ pub(crate) fn ask(dir: &Path) -> Result<(), Trouble> {
 }
 
 fn ask_tree(batch: &mut Batch<'_>) -> Result<(), Trouble> {
-    let all = [Pattern::everything()];
+    let all = View::everything();
     for text in ["/", "/a", "/b", "/a/b", "/c/d", "/e.md"] {
         let Ok(path) = TreePath::parse(text) else { continue };
-        let entries = batch.list(&path, None, &all).unwrap_or_default();
+        let entries = batch.list(&path, None, &all).unwrap_or_default().entries;
         let _ = batch.list(&path, Some(At::Seq(Seq(9))), &all);
-        for version in batch.history(&path, None, ASKED).unwrap_or_default() {
+        for version in batch.history(&path, (None, ASKED), &all).unwrap_or_default().versions {
             let _ = batch.blob(&version.content.hash);
             let _ = batch.answer(&Lookup::Undo { undo: Undo::Version(version.id) });
         }
@@ -187,6 +187,8 @@ fn ask_tree(batch: &mut Batch<'_>) -> Result<(), Trouble> {
             let _ = batch.answer(&Lookup::Path { path: path.clone(), at });
             let _ = batch.answer(&Lookup::Names { path: path.clone(), at });
         }
+        let below = std::collections::BTreeSet::from([abi::LabelId(1)]);
+        let _ = batch.answer(&Lookup::Hidden { path: path.clone(), at: None, below });
         let text = Haystack::Path(path.clone());
         let _ = batch.answer(&Lookup::Match { text, literal: "a".to_owned(), how: Match::Bytes });
         let _ = batch.answer(&Lookup::Past {

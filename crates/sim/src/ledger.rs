@@ -3,7 +3,7 @@
 //!
 //! | part    | checks                                                                                     |
 //! | ------- | ------------------------------------------------------------------------------------------ |
-//! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `authority`, `exits-once`                |
+//! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `ceiling`, `authority`, `exits-once`     |
 //! | `money` | `admission`, `overspend`, and the text of every account                                    |
 //! | `acts`  | `model-rebought`, `lost-twice`, `turn-order`, `effect-order`, `redispatch`, `sink`         |
 //! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`, `merge`,         |
@@ -24,7 +24,7 @@ use crate::known::Known;
 use abi::{
     CapId, LabelId, Micros, Pid, ProposalId, Seq,
     cap::{Cap, Object, Rights},
-    label::Label,
+    label::{Integrity, Label},
     record::{Entry, Record},
 };
 use std::{
@@ -59,6 +59,8 @@ pub struct Process {
     pub label: LabelId,
     /// Frozen.
     pub frozen: bool,
+    /// What lies below it is invisible to it.
+    pub ceiling: Integrity,
 }
 
 /// The fold.
@@ -143,9 +145,10 @@ impl Ledger {
             Entry::LabelDefined { id, label } => {
                 self.labels.insert(*id, label.clone());
             }
-            Entry::Spawned { pid, label, .. } => {
+            Entry::Spawned { pid, label, ceiling, .. } => {
                 self.pids = self.pids.max(*pid);
-                self.processes.insert(*pid, Process { label: *label, frozen: false });
+                self.processes.insert(*pid, Process { label: *label, frozen: false, ceiling: *ceiling });
+                self.check_ceiling(*pid);
             }
             Entry::Exited { pid, .. } => self.exited(*pid),
             Entry::Frozen { pids, .. } => self.set_frozen(pids, Process::freeze),
@@ -203,6 +206,7 @@ impl Ledger {
             self.findings.push(finding("labels-fall", what));
         }
         self.processes.entry(pid).and_modify(|process| process.label = joined);
+        self.check_ceiling(pid);
     }
 
     /// What a turn has listed or read has joined its label.
@@ -214,11 +218,24 @@ impl Ledger {
             "history" if about.starts_with("op:") => self.of_operation(record.pid, about),
             _ => return,
         };
-        let Some(label) = self.label_at(record) else { return };
-        let lacking = seen.into_iter().map(|id| self.meaning(id)).find(|seen| label.join(seen) != label);
+        let Some(process) = self.processes.get(&record.pid) else { return };
+        let (label, ceiling) = (self.meaning(process.label), process.ceiling);
+        // What lies below its ceiling was left out of what it was told.
+        let seen = seen.into_iter().map(|id| self.meaning(id)).filter(|seen| seen.integrity >= ceiling);
+        let lacking = seen.into_iter().find(|seen| label.join(seen) != label);
         if let Some(seen) = lacking {
             let what = format!("process {} did {name} {about} ({seen}) and is {label}", record.pid);
             self.findings.push(finding("seen-is-joined", what));
+        }
+    }
+
+    /// What lies below its ceiling is invisible to a process, so nothing takes it there.
+    fn check_ceiling(&mut self, pid: Pid) {
+        let Some(process) = self.processes.get(&pid) else { return };
+        let (label, ceiling) = (self.meaning(process.label), process.ceiling);
+        if label.integrity < ceiling {
+            let what = format!("process {pid} is {label}, below its ceiling {}", ceiling.word());
+            self.findings.push(finding("ceiling", what));
         }
     }
 

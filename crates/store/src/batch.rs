@@ -9,18 +9,20 @@ use crate::{
     conflict,
     index::{self, Ask, Found, Slot},
     large::Manifest,
-    lookup, mention, retain,
+    lookup::{self, Listing},
+    mention, retain,
     schema::Db,
-    tree, version,
+    tree,
+    version::{self, Shown},
     why::{self, Reasons},
 };
 use abi::{
     Content, Error, Hash, OpId, Pid, Seq, VersionId,
     call::{At, Part, Subject},
     fact::{Fact, Lookup, View},
-    path::{Pattern, TreePath},
+    path::TreePath,
     record::Record,
-    tree::{Entry, Version},
+    tree::Version,
 };
 use std::collections::BTreeSet;
 
@@ -87,8 +89,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Entries of a directory by name: those that the view matches, or that lead to what it could match.
-    pub fn list(&mut self, path: &TreePath, at: Option<At>, view: &[Pattern]) -> Result<Vec<Entry>, Trouble> {
+    /// Entries of a directory by name: those that the view matches, or that lead to what it could match, and
+    /// that bear no label it must not see.
+    pub fn list(&mut self, path: &TreePath, at: Option<At>, view: &View) -> Result<Listing, Trouble> {
         lookup::list(self.db(), path, at, view)
     }
 
@@ -97,18 +100,18 @@ impl<'a> Batch<'a> {
         version::get(self.db(), id)
     }
 
-    /// Versions of the file that stands at a path, or stood there last; newest first.
+    /// Versions of the file that stands at a path, or stood there last, that a view shows; newest first.
     pub fn history(
         &mut self,
         path: &TreePath,
-        before: Option<VersionId>,
-        limit: u32,
-    ) -> Result<Vec<Version>, Trouble> {
-        tree::history(self.db(), path, before, limit)
+        page: (Option<VersionId>, u32),
+        view: &View,
+    ) -> Result<Shown, Trouble> {
+        tree::history(self.db(), path, page, view)
     }
 
     /// Versions of an operation that a view shows.
-    pub fn operation(&mut self, op: OpId, view: &View, limit: u32) -> Result<Vec<Version>, Trouble> {
+    pub fn operation(&mut self, op: OpId, view: &View, limit: u32) -> Result<Shown, Trouble> {
         conflict::operation(self.db(), op, view, limit)
     }
 

@@ -5,7 +5,7 @@ use crate::{
     Trouble,
     schema::{Db, Flow},
     tree::{self, When},
-    version::{self, number, select_version},
+    version::{self, Shown, number, select_version},
 };
 use abi::{
     OpId, VersionId,
@@ -14,7 +14,6 @@ use abi::{
     path::TreePath,
     tree::{Change, Version},
 };
-use rusqlite::params;
 
 /// What a change opens or closes.
 pub(crate) fn fold(db: &Db, change: &Change) -> Result<(), Trouble> {
@@ -57,11 +56,12 @@ pub(crate) fn open(db: &Db, view: &View) -> Result<Vec<(TreePath, Version, Versi
     // Filtered before the limit, newest first: nobody hides another's conflicts behind many of its own.
     db.each(sql, [], |row| {
         let version = version::read(row).map_err(|error| Trouble::of(&db.file, error))?;
-        if !view.shows(version.path.as_str()) {
+        if !view.shows_version(version.path.as_str(), version.label) {
             return Ok(Flow::Go);
         }
         let path = tree::path_of(db, version.file)?.unwrap_or_else(|| version.path.clone());
-        if let Some(head) = tree::head(db, version.file, None)?.filter(|_| view.shows(path.as_str())) {
+        let shown = |head: &Version| view.shows_version(path.as_str(), head.label);
+        if let Some(head) = tree::head(db, version.file, None)?.filter(shown) {
             found.push((path, version, head));
         }
         Ok(if found.len() < limits::LISTING_MAX as usize { Flow::Go } else { Flow::Stop })
@@ -71,11 +71,14 @@ pub(crate) fn open(db: &Db, view: &View) -> Result<Vec<(TreePath, Version, Versi
 }
 
 /// The versions of an operation that a view shows, in their order.
-pub(crate) fn operation(db: &Db, op: OpId, view: &View, limit: u32) -> Result<Vec<Version>, Trouble> {
-    let sql = select_version!(" FROM versions v WHERE v.op = ? AND v.id <> 0 ORDER BY v.id LIMIT ?");
-    let limit = limit.min(limits::LISTING_MAX);
-    let all = db.all(sql, params![op.0.cast_signed(), limit], version::read)?;
-    Ok(all.into_iter().filter(|version| view.shows(version.path.as_str())).collect())
+pub(crate) fn operation(db: &Db, op: OpId, view: &View, limit: u32) -> Result<Shown, Trouble> {
+    let sql = select_version!(" FROM versions v WHERE v.op = ? AND v.id <> 0 ORDER BY v.id");
+    let mut shown = Shown::default();
+    db.each(sql, [op.0.cast_signed()], |row| {
+        let version = version::read(row).map_err(|error| Trouble::of(&db.file, error))?;
+        Ok(shown.take(version, view, limit))
+    })?;
+    Ok(shown.said())
 }
 
 /// Whether the bytes of a version are still kept.

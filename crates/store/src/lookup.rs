@@ -8,7 +8,7 @@ use crate::{
     tree, undo, version,
 };
 use abi::{
-    Code, Content, Error, Hash, Seq, VersionId,
+    Code, Content, Error, Hash, LabelId, Seq, VersionId,
     call::At,
     fact::{Edit, Fact, Haystack, Lookup, Match, View},
     limits,
@@ -27,7 +27,10 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Path { path, at } => Fact::Place(tree::place(db, path, moment(db, *at)?)?),
         Lookup::Version { version } => Fact::Version(version::get(db, *version)?),
         Lookup::Names { path, at } => names(db, path, moment(db, *at)?)?,
-        Lookup::Past { path, before, limit, view } => past(&tree::history(db, path, *before, *limit)?, view),
+        Lookup::Hidden { path, at, below } => Fact::Count(hidden(db, path, moment(db, *at)?, below)?),
+        Lookup::Past { path, before, limit, view } => {
+            past(&tree::history(db, path, (*before, *limit), view)?.versions)
+        }
         Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
         Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
         Lookup::Edit { path, base, edit } => Fact::Edited(edited(db, path, *base, edit)?),
@@ -44,8 +47,8 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
             Fact::Hits(open.into_iter().map(|(path, ours, _)| (path, ours.id, ours.label)).collect())
         }
         Lookup::Operation { op, view } => {
-            let versions = conflict::operation(db, *op, view, limits::LISTING_MAX)?;
-            Fact::Hits(versions.into_iter().map(|row| (row.path, row.id, row.label)).collect())
+            let shown = conflict::operation(db, *op, view, limits::LISTING_MAX)?;
+            Fact::Hits(shown.versions.into_iter().map(|row| (row.path, row.id, row.label)).collect())
         }
         Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
         Lookup::Surplus { rules, now, seen } => Fact::Surplus(retain::surplus(db, rules, *now, seen)?),
@@ -77,10 +80,21 @@ fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
     }
 }
 
-fn past(rows: &[Version], view: &View) -> Fact {
-    let shown = rows.iter().filter(|row| view.shows(row.path.as_str()));
-    let labels: Vec<_> = shown.map(|row| row.label).collect();
-    Fact::Labels(labels.len() as u64, labels.into_iter().collect())
+fn past(rows: &[Version]) -> Fact {
+    Fact::Labels(rows.len() as u64, rows.iter().map(|row| row.label).collect())
+}
+
+/// Entries of a directory that bear one of the labels. One that bears such a label itself is not there.
+fn hidden(db: &Db, path: &TreePath, at: Option<Seq>, below: &BTreeSet<LabelId>) -> Result<u64, Trouble> {
+    let dir = tree::place(db, path, at)?.head;
+    let mut count = 0;
+    if let Some(dir) = dir.filter(|dir| dir.node == Node::Dir && !below.contains(&dir.label)) {
+        tree::children(db, dir.file, at, |_, version| {
+            count += u64::from(below.contains(&version.label));
+            Flow::Go
+        })?;
+    }
+    Ok(count)
 }
 
 fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Trouble> {
@@ -208,24 +222,30 @@ fn replaced(text: &[u8], find: &[u8], put: &[u8]) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// Entries of a directory, as far as a view shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// They, by name.
+    pub entries: Vec<Entry>,
+    /// How many were left out, since they lie below the ceiling of who asks.
+    pub below: u64,
+}
+
 /// See [`crate::Batch::list`].
-pub(crate) fn list(
-    db: &Db,
-    path: &TreePath,
-    at: Option<At>,
-    view: &[Pattern],
-) -> Result<Vec<Entry>, Trouble> {
+pub(crate) fn list(db: &Db, path: &TreePath, at: Option<At>, view: &View) -> Result<Listing, Trouble> {
     let at = moment(db, at)?;
-    let mut all = Vec::new();
+    let mut all = Listing::default();
     let Some(dir) = tree::place(db, path, at)?.head.filter(|head| head.node == Node::Dir) else {
         return Ok(all);
     };
     tree::children(db, dir.file, at, |name, version| {
-        let shown = path.join(&name).is_ok_and(|path| visible(&path, version.node, view));
-        if shown {
-            all.push(entry(name, version));
+        let shown = path.join(&name).is_ok_and(|path| visible(&path, version.node, &view.shown));
+        match (shown, view.below.contains(&version.label)) {
+            (true, false) => all.entries.push(entry(name, version)),
+            (true, true) => all.below += 1,
+            (false, _) => {}
         }
-        if all.len() < limits::LISTING_MAX as usize { Flow::Go } else { Flow::Stop }
+        if all.entries.len() < limits::LISTING_MAX as usize { Flow::Go } else { Flow::Stop }
     })?;
     Ok(all)
 }

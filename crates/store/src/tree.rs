@@ -11,11 +11,11 @@
 use crate::{
     Trouble, conflict, retain,
     schema::{Db, Flow},
-    version::{self, AFTER, bound, number, select_version},
+    version::{self, AFTER, Shown, bound, number, select_version},
 };
 use abi::{
     Content, FileId, LabelId, OpId, ROOT, Seq, VersionId,
-    fact::Place,
+    fact::{Place, View},
     limits,
     path::TreePath,
     record::{Entry, Record},
@@ -279,25 +279,31 @@ pub(crate) fn labels(db: &Db, dir: FileId, at: Option<Seq>) -> Result<(u64, BTre
     Ok((count, labels))
 }
 
-/// Versions of the file that stands at a path, or stood there last; newest first, diverged ones too.
+/// Versions of the file that stands at a path, or stood there last, that the view shows; newest first,
+/// diverged ones too.
 pub(crate) fn history(
     db: &Db,
     path: &TreePath,
-    before: Option<VersionId>,
-    limit: u32,
-) -> Result<Vec<Version>, Trouble> {
+    (before, limit): (Option<VersionId>, u32),
+    view: &View,
+) -> Result<Shown, Trouble> {
     let mut file = ROOT;
     for name in path.names() {
         let sql = "SELECT file FROM entries WHERE parent = ? AND name = ?
                    ORDER BY to_seq IS NULL DESC, to_seq DESC, id DESC LIMIT 1";
         match db.one(sql, params![file.0.cast_signed(), name], |row| number(row, 0).map(FileId))? {
             Some(found) => file = found,
-            None => return Ok(Vec::new()),
+            None => return Ok(Shown::default()),
         }
     }
-    let sql = select_version!(" FROM versions v WHERE v.file = ? AND v.id < ? ORDER BY v.id DESC LIMIT ?");
+    let sql = select_version!(" FROM versions v WHERE v.file = ? AND v.id < ? ORDER BY v.id DESC");
     let before = before.map_or(i64::MAX, |id| i64::try_from(id.0).unwrap_or(i64::MAX));
-    db.all(sql, params![file.0.cast_signed(), before, limit.min(limits::LISTING_MAX)], version::read)
+    let mut shown = Shown::default();
+    db.each(sql, [file.0.cast_signed(), before], |row| {
+        let version = version::read(row).map_err(|error| Trouble::of(&db.file, error))?;
+        Ok(shown.take(version, view, limit))
+    })?;
+    Ok(shown.said())
 }
 
 /// Everything at and below a path: path, directory, head; parents before what is in them.

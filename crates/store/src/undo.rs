@@ -172,7 +172,7 @@ fn plan(
     let of_file = |version: &Version| version.node == Node::File && version.id != head.id;
     let made_content = made.as_ref().filter(|made| of_file(made) && now.is_some()).map(|made| made.content);
     let head_content = (head.node == Node::File).then_some((head.content, head.mode));
-    let made = made.map_or(head.id, |made| made.id);
+    let (made, made_label) = made.map_or((head.id, head.label), |made| (made.id, made.label));
     let row = UndoRow {
         path,
         file,
@@ -180,6 +180,7 @@ fn plan(
         head: head.id,
         untouched,
         made,
+        made_label,
         made_content,
         head_content,
         before,

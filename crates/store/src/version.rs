@@ -3,9 +3,14 @@
 //! Numbers that are unsigned outside are kept by their bits, so that no value is lost; those that are
 //! compared (`seq`) come from counters and never reach the sign. Never here: which version is the head.
 
-use crate::{Trouble, schema::Db};
+use crate::{
+    Trouble,
+    schema::{Db, Flow},
+};
 use abi::{
     Content, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
+    fact::View,
+    limits,
     path::TreePath,
     record::Record,
     tree::{Change, Node, Version},
@@ -127,6 +132,37 @@ pub(crate) fn insert(
         parents,
     ];
     db.run("INSERT INTO versions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row).map(drop)
+}
+
+/// Versions that a view shows. What it does not show is left out before the limit, so that nobody hides
+/// another's versions behind many of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// They.
+    pub versions: Vec<Version>,
+    /// How many of those that were looked at lie below the ceiling of who asks.
+    pub below: u64,
+}
+
+impl Shown {
+    /// Takes one more, if it is shown; stops at the limit.
+    pub(crate) fn take(&mut self, version: Version, view: &View, limit: u32) -> Flow {
+        let most = limit.min(limits::LISTING_MAX) as usize;
+        if self.versions.len() >= most {
+            return Flow::Stop;
+        }
+        if view.shows_version(version.path.as_str(), version.label) {
+            self.versions.push(version);
+        } else if view.shows(version.path.as_str()) {
+            self.below = self.below.saturating_add(1);
+        }
+        if self.versions.len() < most { Flow::Go } else { Flow::Stop }
+    }
+
+    /// Of what shows nothing it is not told that there is something.
+    pub(crate) fn said(self) -> Self {
+        if self.versions.is_empty() { Self::default() } else { self }
+    }
 }
 
 /// The version of this name.

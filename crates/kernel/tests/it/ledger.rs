@@ -3,6 +3,7 @@
 
 use abi::{
     AccountId, EffectId, LabelId, Pid,
+    label::Integrity,
     money::{Amounts, Nano, Resource},
     record::{Entry, Record},
 };
@@ -25,6 +26,7 @@ pub struct Ledger {
     live: BTreeMap<EffectId, (AccountId, Amounts)>,
     processes: BTreeMap<Pid, AccountId>,
     labels: BTreeMap<Pid, LabelId>,
+    ceilings: BTreeMap<Pid, Integrity>,
 }
 
 impl Ledger {
@@ -36,9 +38,13 @@ impl Ledger {
                 let row = Account { parent: *parent, name: name.clone(), used: Amounts::default() };
                 self.accounts.insert(*account, row);
             }
-            Entry::Spawned { pid, account, label, .. } => {
+            Entry::Spawned { pid, account, label, parent, ceiling, .. } => {
                 self.processes.insert(*pid, *account);
                 self.labels.insert(*pid, *label);
+                let above = self.ceilings.get(parent).copied().unwrap_or_default();
+                assert!(above <= *ceiling, "the ceiling of {pid} is below its parent's");
+                self.ceilings.insert(*pid, *ceiling);
+                self.is_under_ceiling(*pid, *label, kernel);
             }
             Entry::Saw { joined, .. } => self.rises(record.pid, *joined, kernel),
             Entry::Steered { pid, joined, .. } => self.rises(*pid, *joined, kernel),
@@ -72,6 +78,13 @@ impl Ledger {
         let before = self.labels.insert(pid, joined).expect("a label of nobody");
         let (before, joined) = (kernel.label(before).unwrap(), kernel.label(joined).unwrap());
         assert!(before.flows_to(joined), "the label of {pid} fell from {before} to {joined}");
+        self.is_under_ceiling(pid, self.labels[&pid], kernel);
+    }
+
+    /// What lies below its ceiling is invisible to a process, so it never lies there itself.
+    fn is_under_ceiling(&self, pid: Pid, label: LabelId, kernel: &Kernel) {
+        let (label, ceiling) = (kernel.label(label).unwrap(), self.ceilings[&pid]);
+        assert!(label.integrity >= ceiling, "{pid} saw {label}, below its ceiling {}", ceiling.word());
     }
 
     fn exited(&mut self, pid: Pid) {

@@ -153,10 +153,17 @@ impl World {
                 let labels: Vec<LabelId> = rows.map(|(_, (_, head))| head.label).collect();
                 Fact::Labels(labels.len() as u64, labels.into_iter().collect())
             }
-            Lookup::Past { path, .. } => {
+            Lookup::Hidden { path, at, below } => {
+                let dir = self.place(path, moment(at)).head.filter(|dir| !below.contains(&dir.label));
+                let heads = self.as_of(moment(at));
+                let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path) && dir.is_some());
+                Fact::Count(rows.filter(|(_, (_, head))| below.contains(&head.label)).count() as u64)
+            }
+            Lookup::Past { path, view, .. } => {
                 let stood = self.versions.values().rev().find(|version| version.path == *path);
                 let file = stood.map(|version| version.file);
                 let past = self.versions.values().filter(|version| Some(version.file) == file);
+                let past = past.filter(|version| view.shows_version(version.path.as_str(), version.label));
                 let labels: Vec<LabelId> = past.map(|version| version.label).collect();
                 Fact::Labels(labels.len() as u64, labels.into_iter().collect())
             }
@@ -240,7 +247,8 @@ impl World {
         view: &abi::fact::View,
         wanted: &dyn Fn(&Version) -> bool,
     ) -> Vec<(TreePath, VersionId, LabelId)> {
-        let shown = self.versions.values().filter(|version| view.shows(version.path.as_str()));
+        let shows = |version: &&Version| view.shows_version(version.path.as_str(), version.label);
+        let shown = self.versions.values().filter(shows);
         shown.filter(|version| wanted(version)).map(|row| (row.path.clone(), row.id, row.label)).collect()
     }
 
@@ -331,7 +339,8 @@ impl World {
         let bytes = match text {
             Haystack::Blob(hash) => self.blobs.get(hash),
             Haystack::Path(path) => {
-                self.heads.get(path).and_then(|(_, head)| self.blobs.get(&head.content.hash))
+                let head = self.heads.get(path);
+                head.and_then(|(_, head)| self.blobs.get(&head.content.hash))
             }
         };
         let bytes = bytes.cloned().unwrap_or_default();
@@ -389,6 +398,7 @@ impl World {
             label: now.version.label,
             moved_from: file[first_mine..=last_mine].iter().find_map(|past| past.moved_from.clone()),
             made: file[last_mine].version.id,
+            made_label: file[last_mine].version.label,
             made_content: (file[last_mine].version.node == Node::File)
                 .then_some(file[last_mine].version.content),
             head_content: (now.version.node == Node::File).then_some((now.version.content, now.version.mode)),
@@ -400,6 +410,10 @@ impl World {
             Query::Operation { .. } | Query::Search { .. } | Query::Conflicts { .. } | Query::Why { .. } => {
                 format!("{query:?}").into_bytes()
             }
+            Query::Read { version: Some(id), .. } => {
+                let bytes = self.versions.get(id).and_then(|row| self.blobs.get(&row.content.hash));
+                bytes.cloned().unwrap_or_default()
+            }
             Query::Read { path, at, .. } => {
                 let heads = self.as_of(moment(at));
                 let head = heads.get(path).and_then(|(_, head)| self.blobs.get(&head.content.hash));
@@ -407,19 +421,24 @@ impl World {
             }
             Query::List { path, at, view } => {
                 let heads = self.as_of(moment(at));
-                let below = heads.keys().filter(|at| at.parent().as_ref() == Some(path));
+                let inside = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path));
+                let hidden = inside.clone().filter(|(_, (_, head))| view.below.contains(&head.label)).count();
+                let below =
+                    inside.filter(|(_, (_, head))| !view.below.contains(&head.label)).map(|row| row.0);
                 let seen = |at: &&TreePath| {
-                    view.iter().any(|pattern| {
+                    view.shown.iter().any(|pattern| {
                         let inside =
                             |other: &&TreePath| other.is_below(at) && pattern.matches(other.as_str());
                         heads.keys().any(|other| inside(&other))
                     })
                 };
-                let names: Vec<&str> = below.filter(seen).map(TreePath::name).collect();
+                let mut names: Vec<String> = below.filter(seen).map(|path| path.name().into()).collect();
+                names.extend((hidden > 0).then(|| format!("below={hidden}")));
                 names.join(" ").into_bytes()
             }
-            Query::History { path, .. } => {
+            Query::History { path, view, .. } => {
                 let rows = self.versions.values().filter(|version| version.path == *path);
+                let rows = rows.filter(|row| view.shows_version(path.as_str(), row.label));
                 let ids: Vec<String> = rows.map(|version| version.id.to_string()).collect();
                 ids.join(" ").into_bytes()
             }

@@ -67,7 +67,7 @@ pub struct Found {
 }
 
 impl Ask<'_> {
-    /// Whether a version that stands at a path is one of those that are sought.
+    /// Whether a version that stands at a path is one of those that are sought and may be seen.
     pub(super) fn wants(&self, version: &Version) -> bool {
         let sought = self.sought;
         version.node == Node::File
@@ -75,6 +75,7 @@ impl Ask<'_> {
             && sought.since.is_none_or(|since| version.mtime >= since)
             && sought.until.is_none_or(|until| version.mtime < until)
             && (sought.label.is_none() || (self.suits)(version.label))
+            && !self.view.below.contains(&version.label)
     }
 
     /// Whether the path is one of those that are sought and that may be seen.

@@ -4,8 +4,8 @@ use crate::story::{QUICK, Story, other, path};
 use abi::{
     OpId, Pid, Seq, VersionId,
     call::{At, Undo},
-    fact::Lookup,
-    path::{Pattern, TreePath},
+    fact::{Lookup, View},
+    path::TreePath,
     record::Record,
 };
 use proptest::prelude::*;
@@ -69,8 +69,8 @@ fn ask(batch: &mut store::Batch<'_>) -> Result<(), Trouble> {
             lookups.push(Lookup::Path { path: path.clone(), at });
             lookups.push(Lookup::Names { path: path.clone(), at });
         }
-        let _ = batch.history(&path, None, 99);
-        let _ = batch.list(&path, None, &[Pattern::everything()]);
+        let _ = batch.history(&path, (None, 99), &View::everything());
+        let _ = batch.list(&path, None, &View::everything());
     }
     for lookup in lookups {
         let _ = batch.answer(&lookup);

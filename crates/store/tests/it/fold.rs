@@ -4,8 +4,8 @@ use crate::story::{Story, path, scripts};
 use abi::{
     Seq,
     call::At,
-    fact::{Fact, Lookup},
-    path::{Pattern, TreePath},
+    fact::{Fact, Lookup, View},
+    path::TreePath,
     tree::{Entry, Node},
 };
 use proptest::prelude::*;
@@ -78,7 +78,7 @@ fn compare(story: &mut Story, path: &TreePath, at: Option<Seq>) {
     let names = story.ask(Lookup::Names { path: path.clone(), at });
     assert_eq!(names, Fact::Labels(inside.len() as u64, labels), "{path} {at:?}");
     assert_eq!(story.ask(Lookup::Path { path: path.clone(), at }), Fact::Place(place), "{path} {at:?}");
-    let listed = story.workspace.begin().unwrap().list(path, at, &[Pattern::everything()]).unwrap();
+    let listed = story.workspace.begin().unwrap().list(path, at, &View::everything()).unwrap();
     let entry = |(name, head): (String, abi::tree::Version)| Entry {
         name,
         node: head.node,
@@ -89,7 +89,7 @@ fn compare(story: &mut Story, path: &TreePath, at: Option<Seq>) {
         label: head.label,
         actor: head.actor,
     };
-    assert_eq!(listed, inside.into_iter().map(entry).collect::<Vec<_>>(), "{path} {at:?}");
+    assert_eq!(listed.entries, inside.into_iter().map(entry).collect::<Vec<_>>(), "{path} {at:?}");
 }
 
 proptest! {
@@ -120,7 +120,8 @@ proptest! {
                 let own = story.model.versions.values().filter(|version| version.file == head.file);
                 let mut want: Vec<_> = own.cloned().collect();
                 want.sort_by_key(|version| std::cmp::Reverse(version.id));
-                let got = story.workspace.begin().unwrap().history(&path, None, u32::MAX).unwrap();
+                let mut batch = story.workspace.begin().unwrap();
+                let got = batch.history(&path, (None, u32::MAX), &View::everything()).unwrap().versions;
                 prop_assert_eq!(got, want);
             }
         }

@@ -201,7 +201,7 @@ fn format_2_is_opened_and_read() {
     assert!(tree(&mut workspace).iter().any(|(at, ..)| at == "/data/kept.md"));
     let mut batch = workspace.begin().unwrap();
     assert_eq!(batch.conflicts(&all()).unwrap().len(), 1);
-    let gone = batch.history(&path("/data/secret.txt"), None, 10).unwrap();
+    let gone = batch.history(&path("/data/secret.txt"), (None, 10), &View::everything()).unwrap().versions;
     let lost = gone.iter().filter(|version| version.content.bytes > 0);
     let lost: Vec<_> =
         lost.map(|version| batch.gone(&version.content.hash).unwrap().unwrap().body.word()).collect();

@@ -96,5 +96,15 @@ fn shared_bytes_stay_while_anyone_kept_needs_them() {
     assert_eq!(story.workspace.sweep(), Ok(0));
     assert_eq!(story.workspace.blob(&Hash::of(b"x")), Ok(Some(b"x".to_vec())));
     assert_eq!(story.ask(Lookup::Kept { version: VersionId(1) }), Fact::Holds(true));
-    assert_eq!(story.workspace.begin().unwrap().history(&path("/a"), None, 9).unwrap().len(), 3);
+    assert_eq!(
+        story
+            .workspace
+            .begin()
+            .unwrap()
+            .history(&path("/a"), (None, 9), &View::everything())
+            .unwrap()
+            .versions
+            .len(),
+        3
+    );
 }

@@ -3,7 +3,7 @@
 use crate::story::{Story, path};
 use abi::{
     Code, Content, FileId, Hash, LabelId, ROOT, VersionId,
-    fact::{Edit, Fact, Haystack, Lookup, Match, Place},
+    fact::{Edit, Fact, Haystack, Lookup, Match, Place, View},
     limits,
     path::Pattern,
     tree::{Change, Node},
@@ -29,18 +29,22 @@ fn a_walk_stops_at_what_is_no_directory() {
     }
 }
 
+fn in_file(at: &str) -> Haystack {
+    Haystack::Path(path(at))
+}
+
 #[test]
 fn a_literal_is_found_in_a_file_or_a_blob() {
     let mut story = Story::of("1 file /x anna@example.org,bert; dir /d");
     let blob = Haystack::Blob(Hash::of(b"anna@example.org,bert"));
     let rows = [
-        (Haystack::Path(path("/x")), "anna@example.org", Match::Token, true),
-        (Haystack::Path(path("/x")), "ANNA@example.org", Match::Token, true),
-        (Haystack::Path(path("/x")), "example.org", Match::Token, false),
-        (Haystack::Path(path("/x")), "example.org", Match::Bytes, true),
-        (Haystack::Path(path("/x")), "", Match::Bytes, false),
-        (Haystack::Path(path("/d")), "anna", Match::Bytes, false),
-        (Haystack::Path(path("/none")), "anna", Match::Bytes, false),
+        (in_file("/x"), "anna@example.org", Match::Token, true),
+        (in_file("/x"), "ANNA@example.org", Match::Token, true),
+        (in_file("/x"), "example.org", Match::Token, false),
+        (in_file("/x"), "example.org", Match::Bytes, true),
+        (in_file("/x"), "", Match::Bytes, false),
+        (in_file("/d"), "anna", Match::Bytes, false),
+        (in_file("/none"), "anna", Match::Bytes, false),
         (blob, "bert", Match::Token, true),
         (Haystack::Blob(Hash::of(b"none")), "bert", Match::Token, false),
     ];
@@ -116,9 +120,10 @@ fn a_listing_shows_what_the_view_shows() {
         ("/none", &["/**"], &[]),
     ];
     for (at, view, want) in rows {
-        let patterns: Vec<_> = view.iter().map(|text| Pattern::parse(text).unwrap()).collect();
-        let got = story.workspace.begin().unwrap().list(&path(at), None, &patterns).unwrap();
-        let got: Vec<_> = got.into_iter().map(|entry| entry.name).collect();
+        let shown = view.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        let seen = View { shown, ..View::default() };
+        let got = story.workspace.begin().unwrap().list(&path(at), None, &seen).unwrap();
+        let got: Vec<_> = got.entries.into_iter().map(|entry| entry.name).collect();
         assert_eq!(got, *want, "{at} {view:?}");
     }
 }
@@ -139,12 +144,24 @@ fn a_history_outlives_its_path() {
         ("/", 9, &[0]),
     ];
     for (at, limit, want) in rows {
-        let got = story.workspace.begin().unwrap().history(&path(at), None, *limit).unwrap();
+        let got = story
+            .workspace
+            .begin()
+            .unwrap()
+            .history(&path(at), (None, *limit), &View::everything())
+            .unwrap()
+            .versions;
         let got: Vec<u64> = got.iter().map(|version| version.id.0).collect();
         assert_eq!(got, *want, "{at}");
     }
     let mut story = Story::of("1 dir /a; file /a/x one\n 1 stale /a/x three\n 1 gone /a");
-    let got = story.workspace.begin().unwrap().history(&path("/a/x"), None, 9).unwrap();
+    let got = story
+        .workspace
+        .begin()
+        .unwrap()
+        .history(&path("/a/x"), (None, 9), &View::everything())
+        .unwrap()
+        .versions;
     assert_eq!(got.iter().map(|version| version.id.0).collect::<Vec<_>>(), [4, 3, 2]);
 }
 
@@ -182,6 +199,6 @@ fn a_tree_too_large_for_an_operation_is_said_to_be() {
     batch.append(&crate::story::record(2, 1, wrote(most..most + 1, 2))).unwrap();
     let Fact::Below(Err(error)) = batch.answer(&below).unwrap() else { panic!() };
     assert_eq!(error.code, Code::TooLarge);
-    assert_eq!(batch.list(&path("/"), None, &[Pattern::everything()]).unwrap().len(), most as usize);
+    assert_eq!(batch.list(&path("/"), None, &View::everything()).unwrap().entries.len(), most as usize);
     batch.commit().unwrap();
 }

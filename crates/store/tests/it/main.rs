@@ -1,6 +1,7 @@
 //! The store from outside: scripts of changes against a model in memory, crashes, damage, full disks.
 
 mod backup;
+mod ceiling;
 mod crash;
 mod damage;
 mod fold;

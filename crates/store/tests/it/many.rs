@@ -5,7 +5,7 @@ use crate::story::{QUICK, path, record};
 use abi::{
     Content, FileId, LabelId, OpId, Seq, VersionId,
     call::At,
-    fact::{Fact, Lookup},
+    fact::{Fact, Lookup, View},
     path::{Pattern, TreePath},
     record::Entry,
     tree::{Change, Keep, Node, Retain},
@@ -59,7 +59,7 @@ fn versions_of_one_path() {
     let mut batch = workspace.begin().unwrap();
     let (mut pages, mut before) = (0, None);
     loop {
-        let page = batch.history(&path("/a"), before, 1_000).unwrap();
+        let page = batch.history(&path("/a"), (before, 1_000), &View::everything()).unwrap().versions;
         let Some(last) = page.last() else { break };
         (pages, before) = (pages + 1, Some(last.id));
     }
@@ -124,6 +124,6 @@ fn files_in_one_directory() {
     let Fact::Below(Err(error)) = below else { panic!("{below:?}") };
     assert_eq!((error.code, error.hint.as_str()), (abi::Code::TooLarge, "take its parts one by one"));
     // A listing is the first 10,000 names; every file is reached by its own.
-    let listed = batch.list(&path("/d"), None, &[Pattern::everything()]).unwrap();
+    let listed = batch.list(&path("/d"), None, &View::everything()).unwrap().entries;
     assert_eq!((listed.len(), listed[9_999].name.as_str()), (10_000, "0010001"));
 }

@@ -95,6 +95,7 @@ fn a_row_says_head_and_before_and_the_move() {
         head: new.id,
         untouched: true,
         made: new.id,
+        made_label: new.label,
         made_content: None,
         head_content: Some((new.content, new.mode)),
         label: new.label,

@@ -134,6 +134,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         }
         Lookup::Version { .. } => Fact::Version(Some(version(ix))),
         Lookup::Names { .. } | Lookup::Past { .. } => Fact::Labels(1, [label(ix)].into()),
+        Lookup::Hidden { .. } => Fact::Count(0),
         Lookup::Below { .. } => Fact::Below(Ok(Vec::new())),
         Lookup::Match { .. } | Lookup::Quoted { .. } => Fact::Holds(false),
         Lookup::Tokens { literals, urls, .. } => Fact::Named(vec![false; literals.len() + urls.len()]),
