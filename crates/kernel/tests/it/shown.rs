@@ -364,7 +364,7 @@ fn too_much_is_not_asked_for() {
             Caller::Operator("anna".into()),
             Call::List { path: TreePath::parse("/proposals").unwrap(), at: None }
         ),
-        Ok(Answer::Names { entries: vec![] })
+        Ok(Answer::Names { entries: vec![], below: 0 })
     );
     // 60 KiB on one line are many pages: only by the digest that stands at their end.
     let Ok(Answer::Held { proposal, .. }) = stage.run.ask(process(), propose(60 << 10)) else { panic!() };
