@@ -22,6 +22,7 @@ mod leave;
 mod lines;
 mod moment;
 mod past;
+mod rules;
 mod session;
 mod strace;
 mod table;

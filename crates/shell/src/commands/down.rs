@@ -40,6 +40,12 @@ pub fn stop(session: &mut Session) -> Result<Stopped, Fail> {
     let daemon = session.client()?.peer()?;
     let asked = session.control("down");
     session.disconnect();
+    // Who may not stop it need not wait for its end.
+    if let Err(fail) = &asked
+        && fail.is(abi::Code::Denied)
+    {
+        return Err(fail.clone());
+    }
     let gone = daemon.ended(Deadline::after(DOWN_WAIT));
     match asked {
         // It may close the connection before its reply is read: that is an answer, too.

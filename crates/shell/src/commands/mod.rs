@@ -1,6 +1,8 @@
 //! The one table of commands; each is a file of this folder, and its help is the comment on its arguments.
 
+mod allow;
 mod audit;
+mod autonomy;
 mod backup;
 mod blame;
 mod budget;
@@ -17,6 +19,7 @@ mod log;
 mod logs;
 mod ls;
 mod mount;
+mod policy;
 mod ps;
 mod purge;
 mod rename;
@@ -63,6 +66,9 @@ pub enum Command {
     Inbox(inbox::Inbox),
     Approve(decide::Approve),
     Reject(decide::Reject),
+    Policy(policy::Policy),
+    Allow(allow::Allow),
+    Autonomy(autonomy::Autonomy),
     Budget(budget::Budget),
     Freeze(signal::Freeze),
     Thaw(signal::Thaw),
@@ -106,6 +112,9 @@ impl Command {
             Self::Inbox(inbox) => inbox.run(session),
             Self::Approve(approve) => approve.run(session),
             Self::Reject(reject) => reject.run(session),
+            Self::Policy(policy) => policy.run(session),
+            Self::Allow(allow) => allow.run(session),
+            Self::Autonomy(autonomy) => autonomy.run(session),
             Self::Budget(budget) => budget.run(session),
             Self::Freeze(freeze) => freeze.run(session),
             Self::Thaw(thaw) => thaw.run(session),

@@ -17,6 +17,7 @@ mod large;
 mod leave;
 mod minutes;
 mod planner;
+mod policy;
 mod purge;
 mod search;
 mod truth;

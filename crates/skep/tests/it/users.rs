@@ -145,3 +145,60 @@ fn another_user_is_kept_out() {
     assert!(doctor.out.contains("open to others") && doctor.out.contains("chmod"), "{doctor:?}");
     hive.cli(&["cat", "/data/x"]).failed(1);
 }
+
+/// The door names an operator by the peer's user id, and policy says what that operator may do.
+#[test]
+fn a_member_works_in_their_part_of_the_tree() {
+    if !is_root() {
+        return;
+    }
+    let mut hive = Hive::new();
+    hive.cli(&["write", "/data/marketing/plan.md", "spring"]).fine();
+    hive.cli(&["write", "/data/secret.md", "salaries"]).fine();
+    let shipped = hive.client().text("/sys/policy.yaml");
+    let team = "operators:\n  root: {role: admin}\n  tom: {role: member, sees: [/data/marketing/**]}\n";
+    let file = hive.around().join("team.yaml");
+    fs::write(&file, shipped.replace("operators: {}\n", team)).unwrap();
+    let set = hive.cli(&["policy", "set", file.to_str().unwrap(), "--yes"]).fine();
+    assert!(set.out.contains("+ operator tom: member sees /data/marketing/** decides nothing"), "{set:?}");
+    hive.stop();
+    let node = rusqlite::Connection::open(hive.home().join("node.db")).unwrap();
+    node.execute("INSERT INTO operator (uid, name) VALUES (?1, 'tom'), (2, 'eve')", [NOBODY]).unwrap();
+    drop(node);
+    hive.start();
+
+    let user = User::new();
+    fs::set_permissions(hive.around(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(hive.home(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(hive.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    let home = hive.home().display().to_string();
+    let tom = |args: &[&str]| user.skep(&[&["--home", &home], args].concat());
+    assert_eq!(tom(&["cat", "/data/marketing/plan.md"]).fine().out, "spring");
+    tom(&["write", "/data/marketing/plan.md", "summer"]).fine();
+    let list = tom(&["ls", "/data"]).fine();
+    assert!(list.out.contains("marketing") && !list.out.contains("secret"), "{list:?}");
+    let found = tom(&["search", "salaries"]);
+    assert!(!found.out.contains("secret"), "{found:?}");
+    for (args, why) in [
+        (&["cat", "/data/secret.md"][..], "not among what tom sees"),
+        (&["write", "/data/secret.md", "x"], "not among what tom sees"),
+        (&["write", "/data/marketing/AGENTS.md", "x"], "steers agents"),
+        (&["allow", "mail.send", "tom@x.example"], "not among what tom sees"),
+        (&["policy", "set", file.to_str().unwrap(), "--yes"], "tom"),
+        (&["mount", "add", "x", "ram"], "for admins"),
+        (&["down"], "for admins"),
+    ] {
+        let ran = tom(args);
+        assert!(ran.took < Duration::from_secs(10), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(why), "{args:?}: {ran:?}");
+    }
+    // An admin sees who wrote.
+    let log = hive.cli(&["log", "/data/marketing/plan.md"]).fine();
+    assert!(log.out.contains("tom"), "{log:?}");
+    // Taken from the list, tom is nobody, at once.
+    let alone = "operators: {root: {role: admin}}\n";
+    fs::write(&file, shipped.replace("operators: {}\n", alone)).unwrap();
+    hive.cli(&["policy", "set", file.to_str().unwrap(), "--yes"]).fine();
+    let ran = tom(&["cat", "/data/marketing/plan.md"]).failed(1);
+    assert!(ran.err.contains("tom is not listed") && ran.err.contains("hint: an admin adds tom"), "{ran:?}");
+}

@@ -1,0 +1,93 @@
+//! `skep allow`.
+
+use super::policy::{Edit, print};
+use crate::{
+    escape,
+    fail::{Exit, Fail, Outcome},
+    rules,
+    session::Session,
+};
+
+/// Vouch for a receiver in every run: effects of KIND may go to VALUE without asking you first
+///
+/// Without words: the standing rules there are. A rule is one line under `standing` in /sys/policy.yaml; what
+/// it says holds at once, also for agents that run.
+#[derive(Debug, clap::Args)]
+pub struct Allow {
+    /// Of which kind, as mail.send
+    #[arg(requires = "value")]
+    kind: Option<String>,
+    /// To whom or where: the whole value, as an address
+    value: Option<String>,
+    /// Only at this mount
+    #[arg(long, value_name = "NAME")]
+    mount: Option<String>,
+    /// Vouch no longer
+    #[arg(long)]
+    remove: bool,
+}
+
+impl Allow {
+    pub fn run(self, session: &mut Session) -> Outcome {
+        let (Some(kind), Some(value)) = (&self.kind, &self.value) else { return show(session) };
+        if !abi::scan::is_token(value) || value.len() > abi::limits::STANDING_BYTES_MAX {
+            return Err(Fail::usage(format!("{} is not one whole word or address", escape::line(value)))
+                .hint("give it whole, as it stands in the argument: no space, quote, comma or * in it"));
+        }
+        let named = self.mount.iter().chain([kind]);
+        for word in named {
+            abi::path::Pattern::word(word)?;
+        }
+        let mount = self.mount.as_deref().filter(|mount| *mount != "*");
+        let rule = mount.map_or_else(|| format!("{kind} {value}"), |mount| format!("{mount} {kind} {value}"));
+        let (sign, word) = if self.remove { ("-", "stands not") } else { ("+", "stands already") };
+        let make = |text: &str| {
+            if !self.remove {
+                return rules::add(text, &rule);
+            }
+            // What is not there changes nothing.
+            let any = rules::remove(text, &rule);
+            any.or_else(|| rules::remove(text, &format!("* {rule}"))).or_else(|| Some(text.to_owned()))
+        };
+        if !self.remove && stands(session, &rule)? {
+            session.note(&format!("{} {word}", escape::line(&rule)));
+            return Ok(Exit::Fine);
+        }
+        // As the kernel shows it: what nobody sees is escaped there, and a token holds none of it.
+        let meant = |line: &str| line == format!("{sign} standing: {}", rule.replace('\\', "\\\\"));
+        match Edit::of(session, make, meant)? {
+            None => {
+                Err(Fail::new(format!("{} {word}", escape::line(&rule)))
+                    .hint("skep allow lists those there are"))
+            }
+            Some(edit) => {
+                if !session.is_json() {
+                    print(session, &edit.changes)?;
+                }
+                edit.put(session, "argument")
+            }
+        }
+    }
+}
+
+fn stands(session: &mut Session, rule: &str) -> Result<bool, Fail> {
+    let rule = format!("standing {rule}");
+    Ok(session.read("/sys/policy")?.lines().any(|line| line == rule))
+}
+
+fn show(session: &mut Session) -> Outcome {
+    let text = session.read("/sys/policy")?;
+    let rules: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("standing ")).collect();
+    if session.is_json() {
+        session.object(&serde_json::json!({"standing": rules}))?;
+        return Ok(Exit::Fine);
+    }
+    for rule in &rules {
+        session.say(&escape::line(rule))?;
+    }
+    if rules.is_empty() {
+        session.note("no standing rule: who is not in your words or your directories is asked about");
+    }
+    session.hint("skep allow KIND VALUE [--mount NAME], skep allow --remove KIND VALUE");
+    Ok(Exit::Fine)
+}
