@@ -33,7 +33,7 @@ PLACES = {
     "get_balance": "/private",
     "get_iban": "/private",
     "get_current_day": "/own",
-    "get_channels": "/directory",
+    "get_channels": "/own",
 }
 WRITES = {
     "send_email", "delete_email", "create_calendar_event", "cancel_calendar_event", "reschedule_calendar_event",
@@ -117,7 +117,6 @@ def directory(env):
         yield "payees", sorted({*paid, *(one.recipient for one in account.scheduled_transactions)} - own)
     if hasattr(env, "slack"):
         yield "members", members(env)
-        yield "channels", sorted(env.slack.channels)
 
 
 def members(env):
