@@ -8,6 +8,8 @@
 //! | wire        | a line of the socket                               | the decoder of calls               |
 //! | path        | paths and patterns, one a line                     | their parsers, matching, inclusion |
 //! | frontmatter | AGENT.md; or policy.yaml, a NUL, budget.yaml       | the machine's parsers              |
+//! | manifest    | a manifest as JSON, or as the log keeps it         | its decoders, the lint             |
+//! | shown       | a kind and its arguments as JSON, a NUL between    | the rendering of what is asked     |
 //!
 //! `cargo xtask torture` lets libFuzzer run them (fuzz/); the tests run them over the corpus and over changes
 //! of it drawn from a seed. Never here: what a right answer is, beyond what must hold of any.
@@ -15,9 +17,11 @@
 use crate::{chance::Chance, disk};
 use abi::{
     Content, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
-    call::{At, Undo},
+    call::{At, Fields, Undo},
     fact::{Haystack, Lookup, Match, View},
+    label::Integrity,
     limits,
+    manifest::{Audience, Class, Kind, Manifest},
     path::{Pattern, TreePath},
     record::Record,
     tree::{Node, Version},
@@ -33,8 +37,15 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("log", log), ("database", database), ("wire", line), ("path", path), ("frontmatter", frontmatter)];
+pub const TARGETS: [(&str, Target); 7] = [
+    ("log", log),
+    ("database", database),
+    ("wire", line),
+    ("path", path),
+    ("frontmatter", frontmatter),
+    ("manifest", manifest),
+    ("shown", shown),
+];
 
 /// Records and rows that are asked for.
 const ASKED: u32 = 200;
@@ -271,6 +282,47 @@ pub fn frontmatter(bytes: &[u8]) {
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (policy, budget) = (parts.next().unwrap_or_default(), parts.next().unwrap_or(b"format: 1\n"));
     let _ = machine::policy::parse(policy, budget);
+}
+
+/// What a driver declares. Whatever the lint lets pass says of each kind where it goes and what undoes it.
+pub fn manifest(bytes: &[u8]) {
+    let by_json = serde_json::from_slice::<Manifest>(bytes).ok();
+    let Some(manifest) = by_json.or_else(|| musli::wire::from_slice(bytes).ok()) else { return };
+    if manifest.lint().is_err() {
+        return;
+    }
+    let again = musli::wire::to_vec(&manifest).map(|bytes| musli::wire::from_slice::<Manifest>(&bytes));
+    assert!(again.is_ok_and(|again| again.is_ok_and(|again| again.digest() == manifest.digest())));
+    for kind in &manifest.kinds {
+        assert_eq!(manifest.kind(&kind.name), Some(kind), "two of one name");
+        let undone = kind.undo.as_ref().is_some_and(|undo| manifest.kind(undo).is_some());
+        let steers = !kind.steering.is_empty();
+        let whole = match kind.class {
+            Class::Pure | Class::ExternalIrreversible => true,
+            Class::Reversible => undone && kind.audience != Audience::Others,
+            Class::Account => steers,
+            Class::Money => steers && kind.amount.is_some(),
+            Class::Get => kind.steering.len() == 1,
+        };
+        assert!(whole, "{kind:?}");
+    }
+    assert!(manifest.brings.iter().all(|row| row.integrity <= Integrity::Workspace), "an operator's words");
+}
+
+/// What an operator is asked: nothing in it is anything else than it looks like, and every field is there.
+pub fn shown(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (kind, fields) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let Ok(kind) = serde_json::from_slice::<Kind>(kind) else { return };
+    let Ok(fields) = serde_json::from_slice::<Fields>(fields) else { return };
+    let text = kernel::shown(&kind, &fields);
+    let odd = |c: &char| *c != '\n' && (c.is_control() || abi::scan::is_hidden(*c));
+    assert_eq!(text.chars().find(odd), None, "{text:?}");
+    let values = fields.values().flatten().count();
+    let empty = fields.values().filter(|values| values.is_empty()).count();
+    // In quotes at the template, or on a line of its own.
+    let told = text.matches('"').count() / 2 + text.lines().count();
+    assert!(told >= values + empty, "{values} values, {told} shown: {text:?}");
 }
 
 /// A change of some bytes: what a fuzzer without eyes would try. `other` is something to take pieces from.

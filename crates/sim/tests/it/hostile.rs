@@ -8,8 +8,15 @@ use sim::{
 use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 /// Inputs drawn for each target; together they take about four seconds.
-const DRAWN: [(&str, u64); 5] =
-    [("log", 200), ("database", 300), ("wire", 60_000), ("path", 1_200), ("frontmatter", 20_000)];
+const DRAWN: [(&str, u64); 7] = [
+    ("log", 200),
+    ("database", 300),
+    ("wire", 60_000),
+    ("path", 1_200),
+    ("frontmatter", 20_000),
+    ("manifest", 20_000),
+    ("shown", 20_000),
+];
 /// No input may take this long, on however slow a machine.
 const HANGS: Duration = Duration::from_secs(20);
 

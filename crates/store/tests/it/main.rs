@@ -12,6 +12,7 @@ mod log;
 mod lookups;
 mod many;
 mod model;
+mod named;
 mod sealed;
 mod search;
 mod story;
