@@ -98,8 +98,9 @@ fn triage_obeys_a_mail() {
         calls: write {"message":"what triage did","path":"/data/triage/summary.md","text":"# Prices from 
                Tools, 22 in, 90 out, 457 cached
         result: {"operation":9,"version":9,"path":"/data/triage/summary.md"}
-        says: [scripted] The inbox is sorted; my notes are in /data/triage/summary.md.
-               End, 15 in, 18 out, 494 cached
+        says: [scripted] A customer waits for an answer. I read that one, too.
+        calls: read {"path":"/integrations/mail/inbox/15-cracked-tile.md"}
+               Tools, 15 in, 31 out, 494 cached
     "##]]
     .assert_eq(&text);
 }
