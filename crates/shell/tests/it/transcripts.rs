@@ -414,12 +414,71 @@ fn files() {
 }
 
 #[test]
+fn policy_is_lines_and_a_change_of_it_too() {
+    let stands = "digest b3\nautonomy bounded\nstanding mail.send a@x\nallow * read /data/**\n";
+    check(
+        &["policy"],
+        vec![("read", "/sys/policy", text(stands))],
+        &expect![[r#"
+        | digest b3
+        | autonomy bounded
+        | standing mail.send a@x
+        | allow * read /data/**
+        | exit 0
+        ! hint: skep policy check FILE · skep policy set FILE · skep allow KIND VALUE · skep autonomy WORD
+    "#]],
+    );
+    check(
+        &["allow"],
+        vec![("read", "/sys/policy", text(stands))],
+        &expect![[r#"
+        | mail.send a@x
+        | exit 0
+        ! hint: skep allow KIND VALUE [--mount NAME], skep allow --remove KIND VALUE
+    "#]],
+    );
+    let wrong = json!({"code": -33009, "message": "policy.yaml:3:5: \"amin\" is no role",
+        "data": {"code": "Invalid", "hint": "did you mean admin?"}});
+    for (file, answer, want) in [
+        (
+            "/dev/null",
+            text("+ *: read /data/**\n? *: ask any asks\n- standing: mail.send a@x\n"),
+            expect![[r#"
+                | + *: read /data/**
+                | ? *: ask any asks
+                | - standing: mail.send a@x
+                | exit 0
+            "#]],
+        ),
+        (
+            "/dev/null",
+            text(""),
+            expect![[r#"
+            | exit 0
+            ! nothing of what is in force changes
+        "#]],
+        ),
+        (
+            "/dev/null",
+            wrong,
+            expect![[r#"
+            | exit 1
+            ! error: policy.yaml:3:5: "amin" is no role
+            ! hint: did you mean admin?
+        "#]],
+        ),
+    ] {
+        check(&["policy", "check", file], vec![("write", "/sys/policy.yaml", answer)], &want);
+    }
+}
+
+#[test]
 fn writes_and_undo() {
     let undone = json!({"operation": 9, "restored": ["/data/a"], "left": ["/data/b"], "merged": ["/data/c"],
         "diverged": ["/data/d"]});
     check(
         &["undo", "7"],
-        vec![("write", "/", undone)],
+        vec![("write", "/", undone), ("trace", "0", json!({"records": [], "next": 0}))],
         &expect![[r#"
             | restored  /data/a
             | merged    /data/c   (later changes stay)
