@@ -179,8 +179,8 @@ pub const GROUP_MAX: usize = 5;
 pub const CHOICES_MAX: usize = 16;
 /// Lines of what a proposal shows that fit on a page; approving asks for every page to have been shown.
 pub const PAGE_LINES: usize = 40;
-/// Columns of such a page: a longer line takes more rows, on any terminal that is at least as wide.
-pub const PAGE_COLUMNS: usize = 100;
+/// Columns of such a page, which fit a terminal of 80 behind a mark: a longer line takes more rows.
+pub const PAGE_COLUMNS: usize = 76;
 /// Characters of a value on one shown line: two lines of a common terminal. A longer value goes on below.
 pub const SHOWN_LINE_CHARS: usize = 160;
 /// Marks on one letter that are shown: no script of a living language needs more; a flood of them covers the

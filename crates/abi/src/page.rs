@@ -2,7 +2,7 @@
 //! line ends, and where a line is wider than a page.
 //!
 //! ```text
-//! "to: a\nbody: …120 columns…\n"  →  "to: a" · "body: …" (100 columns) · "…" (the rest, goes on)
+//! "to: a\nbody: …100 columns…\n"  →  "to: a" · "body: …" (76 columns) · "…" (the rest, goes on)
 //! ```
 //!
 //! Never here: what is shown, or a terminal.

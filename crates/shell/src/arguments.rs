@@ -5,7 +5,7 @@ use crate::{
     Hands, Place,
     commands::Command,
     fail::{Exit, Fail},
-    session::{Format, Ink, Session},
+    session::{Desk, Format, Ink, Session},
 };
 use abi::Micros;
 use clap::{Parser, ValueEnum, error::ErrorKind};
@@ -63,6 +63,8 @@ pub struct World<'a> {
     pub ink: Ink,
     /// Wall time.
     pub clock: fn() -> Micros,
+    /// Who can be asked.
+    pub desk: Desk,
 }
 
 /// Runs it and answers the exit code.
@@ -70,9 +72,10 @@ pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut d
     let mut session = Session::new(world.place, world.hands, out, err);
     session.clock = world.clock;
     session.ink = world.ink;
+    session.desk = world.desk;
     // Read before parsing, so that usage errors are objects too.
     if args.iter().any(|arg| arg == "--json") {
-        session.format = Format::Json;
+        (session.format, session.desk) = (Format::Json, Desk::Nobody);
     }
     let parsed = match Arguments::try_parse_from(args) {
         Ok(parsed) => parsed,

@@ -21,6 +21,11 @@ impl Card {
         self.0.get(key).map(String::as_str).filter(|value| *value != "-").unwrap_or("")
     }
 
+    /// All of it, for `--json`.
+    pub fn object(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.0.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect()
+    }
+
     /// A value as a number; 0 when it is none.
     pub fn number(&self, key: &str) -> u64 {
         self.get(key).parse().unwrap_or(0)

@@ -9,12 +9,12 @@ use crate::{
     session::Session,
 };
 use abi::{
-    Content, Pid, Seq,
+    Content, Pid, ProposalId, Seq,
     record::{Entry, Exit, Record},
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     os::unix::net::UnixStream,
 };
 
@@ -224,6 +224,17 @@ pub fn said(text: &str) -> (String, Vec<String>) {
     (said.to_owned(), names.map(str::to_owned).collect())
 }
 
+/// What waits for a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The first of those that are decided with it.
+    pub group: ProposalId,
+    /// What it is, in a few words.
+    pub what: String,
+    /// Whether an answer is wanted.
+    pub is_question: bool,
+}
+
 /// What a run cost, added up from its records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bill {
@@ -237,8 +248,8 @@ pub struct Bill {
     pub money: abi::money::Nano,
     /// Paths that were changed.
     pub paths: BTreeSet<String>,
-    /// Proposals it made.
-    pub held: BTreeSet<abi::ProposalId>,
+    /// Proposals it made that still wait.
+    pub held: BTreeMap<ProposalId, Held>,
     /// How it ended.
     pub ended: Option<(Exit, abi::agent::Verdict, Option<Content>)>,
 }
@@ -253,9 +264,33 @@ impl Bill {
             Entry::Wrote { changes, .. } => {
                 self.paths.extend(changes.iter().map(|change| change.path.to_string()));
             }
-            Entry::Proposed { proposal, .. } => drop(self.held.insert(*proposal)),
+            Entry::Proposed { proposal, kind, mount, about, group, .. } => {
+                let is_question = mount == "operator" && kind == "ask";
+                let what = match (is_question, mount.as_str()) {
+                    (true, _) | (_, "operator") => about.clone(),
+                    (_, "") => format!("{kind} {about}"),
+                    _ => format!("{kind} at {mount}"),
+                };
+                self.held.insert(*proposal, Held { group: group.unwrap_or(*proposal), what, is_question });
+            }
             _ => {}
         }
+    }
+
+    /// Somebody decided meanwhile, or time did.
+    pub fn decided(&mut self, row: &Row) {
+        if let Entry::Decided { proposal, .. } | Entry::Lapsed { proposal } = &row.record.body {
+            self.held.remove(proposal);
+        }
+    }
+
+    /// What still waits, by what is decided at once.
+    pub fn waiting(&self) -> Vec<(Vec<ProposalId>, &Held)> {
+        let mut groups: BTreeMap<ProposalId, (Vec<ProposalId>, &Held)> = BTreeMap::new();
+        for (id, held) in &self.held {
+            groups.entry(held.group).or_insert_with(|| (Vec::new(), held)).0.push(*id);
+        }
+        groups.into_values().collect()
     }
 
     fn charge(&mut self, charged: &abi::money::Amounts) {

@@ -20,7 +20,9 @@ mod figures;
 mod journal;
 mod leave;
 mod lines;
+mod matter;
 mod moment;
+mod pager;
 mod past;
 mod rules;
 mod session;
@@ -29,7 +31,7 @@ mod table;
 mod upload;
 
 use arguments::World;
-use session::Ink;
+use session::{Desk, Ink};
 use std::{
     io::{self, IsTerminal},
     path::PathBuf,
@@ -95,6 +97,7 @@ pub fn main(args: Vec<String>, place: Place, hands: Hands<'_>) -> i32 {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
     let ink = if terminal && variable("NO_COLOR").is_none() { Ink::Colour } else { Ink::Plain };
-    let world = World { place, hands, workspace: variable("SKEP_WORKSPACE"), ink, clock: clock::now };
+    let desk = if terminal && io::stdin().is_terminal() { Desk::Terminal } else { Desk::Nobody };
+    let world = World { place, hands, workspace: variable("SKEP_WORKSPACE"), ink, clock: clock::now, desk };
     arguments::run(args, world, &mut out, &mut err)
 }

@@ -11,10 +11,16 @@ use crate::{
 };
 use abi::Micros;
 use serde_json::{Value, json};
-use std::{io, io::Write, path::Path, time::Duration};
+use std::{
+    io::{self, BufRead, Read, Write},
+    path::Path,
+    time::Duration,
+};
 
 /// How long a daemon may take to answer after it was started.
 const START_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of a line that is typed as an answer.
+const TYPED_BYTES_MAX: u64 = 4096;
 /// A socket's path, with its ending zero, has to fit the address the host's kernel takes.
 const SOCKET_BYTES_MAX: usize = 107;
 
@@ -34,6 +40,15 @@ pub enum Ink {
     Plain,
     /// Yes.
     Colour,
+}
+
+/// Who can be asked something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desk {
+    /// Nobody: input or output is no terminal.
+    Nobody,
+    /// Who sits at the terminal.
+    Terminal,
 }
 
 /// What a text is, where that deserves a colour.
@@ -67,6 +82,8 @@ pub struct Session<'a> {
     pub hands: Hands<'a>,
     /// Wall time.
     pub clock: fn() -> Micros,
+    /// Who can be asked.
+    pub desk: Desk,
     client: Option<Client>,
 }
 
@@ -82,6 +99,7 @@ impl<'a> Session<'a> {
             err,
             hands,
             clock: clock::now,
+            desk: Desk::Nobody,
             client: None,
         }
     }
@@ -226,6 +244,19 @@ impl<'a> Session<'a> {
     /// One of the daemon's objects, for `--json`.
     pub fn object(&mut self, value: &Value) -> Result<(), Fail> {
         Ok(writeln!(self.out, "{value}")?)
+    }
+
+    /// Asks who sits at the terminal and answers the line typed, without spaces around it; none when nobody
+    /// can be asked, or the input has ended.
+    pub fn ask(&mut self, question: &str) -> Result<Option<String>, Fail> {
+        if self.desk == Desk::Nobody {
+            return Ok(None);
+        }
+        write!(self.err, "{question}")?;
+        self.err.flush()?;
+        let mut line = String::new();
+        let count = io::stdin().lock().take(TYPED_BYTES_MAX).read_line(&mut line)?;
+        Ok((count > 0).then(|| line.trim().to_owned()))
     }
 
     /// A line that is not data. Nobody is to blame when it cannot be written.

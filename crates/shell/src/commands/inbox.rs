@@ -1,60 +1,140 @@
-//! `skep inbox`.
+//! `skep inbox`: what waits for a decision. A list shows the beginning of each, a number all of it, page by
+//! page, and then the commands that decide it. Never here: a decision.
 
+use super::offer;
 use crate::{
-    card::Card,
-    escape::{self, Keep},
+    escape,
     fail::{Exit, Fail, Outcome},
-    figures,
+    figures, journal,
+    matter::{self, Matter, Reach, Width},
+    pager::{self, Seen},
     past::{self, Conflict},
-    session::{Session, Tone},
+    session::{Desk, Session, Tone},
+    table::Table,
 };
-use abi::Micros;
-use serde_json::{Value, json};
+use abi::{ProposalId, Seq, call::Ruling, record::Entry};
+use std::collections::BTreeMap;
 
-/// What waits for your decision: effects, with their exact arguments, and texts that contradict each other
+/// Rows of each matter that a list shows.
+const PREVIEW_ROWS: usize = 10;
+/// Columns of such a row.
+const PREVIEW_COLUMNS: usize = 100;
+/// Records at the end of the log in which decisions are looked for.
+const PAST_RECORDS: u64 = 20_000;
+/// Decisions that are shown.
+const PAST_SHOWN: usize = 20;
+
+/// What waits for your decision: effects, questions, endorsements, and texts that contradict each other
 #[derive(Debug, clap::Args)]
 pub struct Inbox {
-    /// Only this one
-    #[arg(value_name = "ID")]
+    /// All of this one, and of what is decided with it
+    #[arg(value_name = "ID", conflicts_with = "past")]
     proposal: Option<u64>,
+    /// What was decided last, or expired
+    #[arg(long)]
+    past: bool,
 }
 
 impl Inbox {
     pub fn run(self, session: &mut Session) -> Outcome {
-        let ids = match self.proposal {
-            Some(id) => vec![id.to_string()],
-            None => session.names("/proposals")?,
+        if self.past {
+            return decided(session);
+        }
+        let Some(id) = self.proposal else { return list(session) };
+        let Some(matter) = matter::of(session, id, Reach::All)? else {
+            return Err(Fail::new(format!("no proposal {id} waits")).hint("skep inbox, skep inbox --past"));
         };
-        let conflicts = if self.proposal.is_some() { Vec::new() } else { past::conflicts(session)? };
-        if ids.is_empty() && conflicts.is_empty() {
-            session.note("nothing waits for you");
+        if session.is_json() {
+            matter.members().try_for_each(|member| session.object(&member.object()))?;
             return Ok(Exit::Fine);
         }
-        let file = |id: &String, name: &str| json!({"path": format!("/proposals/{id}/{name}")});
-        let statuses = session.calls("read", ids.iter().map(|id| file(id, "status")).collect())?;
-        let args = session.calls("read", ids.iter().map(|id| file(id, "args")).collect())?;
-        let mut shown = 0;
-        for ((id, status), args) in ids.iter().zip(statuses).zip(args) {
-            let (status, args) = match (status, args) {
-                // Decided between the listing and now.
-                (Err(fail), _) if fail.is(abi::Code::NotFound) && self.proposal.is_none() => continue,
-                (status, args) => (text(&status?), text(&args?)),
-            };
-            if session.is_json() {
-                session.object(&json!({"proposal": id, "status": status, "args": args}))?;
-            } else {
-                show(session, id, &Card::parse(&status), &args)?;
-            }
-            shown += 1;
-        }
-        for conflict in &conflicts {
-            unresolved(session, conflict)?;
-        }
-        if shown > 0 && !session.is_json() {
-            session.hint("skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]");
-        }
-        Ok(Exit::Fine)
+        whole(session, &matter)
     }
+}
+
+fn list(session: &mut Session) -> Outcome {
+    let matters = matter::all(session)?;
+    let conflicts = past::conflicts(session)?;
+    if matters.is_empty() && conflicts.is_empty() {
+        session.note("nothing waits for you");
+        return Ok(Exit::Fine);
+    }
+    for matter in &matters {
+        if session.is_json() {
+            matter.members().try_for_each(|member| session.object(&member.object()))?;
+            continue;
+        }
+        head(session, matter)?;
+        let rows = matter.rows(Width::Whole);
+        for row in rows.iter().take(PREVIEW_ROWS) {
+            session.say(&format!("     {}", figures::cut(row, PREVIEW_COLUMNS)))?;
+        }
+        let is_cut = rows.iter().take(PREVIEW_ROWS).any(|row| row.chars().count() > PREVIEW_COLUMNS);
+        if rows.len() > PREVIEW_ROWS || is_cut {
+            session.say(&format!("     … all of it: skep inbox {}", matter.head.id))?;
+        }
+    }
+    for conflict in &conflicts {
+        unresolved(session, conflict)?;
+    }
+    if !session.is_json() && !matters.is_empty() {
+        let answer = if matters.iter().any(Matter::is_question) { ", skep answer ID TEXT" } else { "" };
+        session
+            .hint(&format!("skep approve ID, skep reject ID{answer}; skep why ID shows where it comes from"));
+    }
+    Ok(Exit::Fine)
+}
+
+/// What it is, who wants it, and by which rule it waits.
+fn head(session: &mut Session, matter: &Matter) -> Result<(), Fail> {
+    let card = &matter.head.card;
+    let get = |key: &str| escape::line(card.get(key));
+    let state = session.paint(&format!("{:<4}", matter.head.id), Tone::Held);
+    let more = match matter.rest.len() {
+        0 => String::new(),
+        rest => format!("   {} decided at once: {}", rest + 1, matter.ids()),
+    };
+    session.say(&format!("{state} {}{more}", matter.head.what()))?;
+    session.say(&format!("     by      {} (process {})", get("agent"), get("pid")))?;
+    session.say(&format!("     why     {}", reason(&get("rule"), &get("why"))))?;
+    session.say(&format!("     label   {}", matter::label(card.get("label"))))?;
+    session.say(&format!("     age     {}", matter.head.age((session.clock)())))
+}
+
+/// All of it, and what decides it.
+fn whole(session: &mut Session, matter: &Matter) -> Outcome {
+    head(session, matter)?;
+    session.say("")?;
+    if show(session, matter)? == Seen::Left {
+        session.note("not all of it was shown");
+        return Ok(Exit::Bad);
+    }
+    let id = matter.head.id;
+    let mut rows: Vec<(String, &str)> = Vec::new();
+    if matter.is_question() {
+        rows.push((format!("skep answer {id} TEXT"), "the number of a choice will do"));
+    } else if matter.is_lost() {
+        session.note("what cannot be shown cannot be approved");
+    } else if matter.is_short() {
+        rows.push((format!("skep approve {id}"), "exactly this, once"));
+    } else {
+        let what = if matter.rest.is_empty() { "exactly this, once" } else { "exactly these, once" };
+        rows.push((format!("skep approve {id} --digest {}", matter.digest()), what));
+    }
+    if !matter.rest.is_empty() {
+        rows.push((format!("skep approve {id} --one"), "only this one"));
+    }
+    rows.push((format!("skep reject {id} --reason TEXT"), "the agent is told why"));
+    rows.push((format!("skep why {id}"), "where it comes from"));
+    let rows: Vec<(&str, &str)> = rows.iter().map(|(command, what)| (command.as_str(), *what)).collect();
+    offer(session, &rows)?;
+    Ok(Exit::Fine)
+}
+
+/// Shows what a decision would be about.
+pub fn show(session: &mut Session, matter: &Matter) -> Result<Seen, Fail> {
+    let width = if session.desk == Desk::Terminal { Width::Page } else { Width::Whole };
+    pager::show(session, &matter.rows(width))
 }
 
 /// A conflict, and the command that ends it.
@@ -72,36 +152,55 @@ fn unresolved(session: &mut Session, conflict: &Conflict) -> Result<(), Fail> {
     session.say(&format!("     | {}", escape::line(&conflict.command())))
 }
 
-fn text(answer: &Value) -> String {
-    answer.get("text").and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn show(session: &mut Session, id: &str, card: &Card, args: &str) -> Result<(), Fail> {
-    let get = |key: &str| escape::line(card.get(key));
-    let place = if card.get("mount").is_empty() { get("about") } else { format!("at {}", get("mount")) };
-    let state = session.paint(&format!("{:4}", escape::line(id)), Tone::Held);
-    session.say(&format!("{state} {} {place}   {}", get("kind"), get("state")))?;
-    session.say(&format!("     by      {} (process {})", get("agent"), get("pid")))?;
-    session.say(&format!("     why     {}", reason(&get("rule"), &get("why"))))?;
-    session.say(&format!("     label   {}", get("label")))?;
-    session.say(&format!("     until   {}", until(card.get("expires"), (session.clock)())))?;
-    for line in escape::escape(args.trim_end(), Keep::Lines).lines() {
-        session.say(&format!("     | {line}"))?;
-    }
-    Ok(())
-}
-
 fn reason(rule: &str, why: &str) -> String {
     if why.is_empty() { rule.to_owned() } else { format!("{rule}: {why}") }
 }
 
-/// A point in time, and how far away it is.
-fn until(text: &str, now: Micros) -> String {
-    match text.parse::<Micros>() {
-        Ok(at) if at > now => {
-            format!("{} ({} left), then it is rejected", figures::moment(at, now), figures::length(at - now))
-        }
-        Ok(at) => figures::moment(at, now),
-        Err(_) => escape::line(text),
+/// What was decided last, newest first.
+fn decided(session: &mut Session) -> Outcome {
+    let from = session.card("/sys/status")?.number("seq").saturating_sub(PAST_RECORDS);
+    let mut asked: BTreeMap<ProposalId, [String; 2]> = BTreeMap::new();
+    let mut rows: Vec<[String; 7]> = Vec::new();
+    let mut raw = Vec::new();
+    let now = (session.clock)();
+    journal::read(session, Seq(from), &mut |row| {
+        let (id, word, why) = match &row.record.body {
+            Entry::Proposed { proposal, kind, mount, about, .. } => {
+                let at = if mount.is_empty() { about.clone() } else { format!("at {mount}") };
+                asked.insert(*proposal, [format!("{kind} {at}"), row.record.actor.clone()]);
+                return Ok(());
+            }
+            Entry::Decided { proposal, ruling, reason } => {
+                let word = match ruling {
+                    Ruling::Approve => "approved",
+                    Ruling::Reject => "rejected",
+                    Ruling::Answer => "answered",
+                };
+                let why = reason.as_ref().and_then(|reason| row.text(reason)).unwrap_or_default();
+                (*proposal, word, why.to_owned())
+            }
+            Entry::Lapsed { proposal } => (*proposal, "expired", String::new()),
+            _ => return Ok(()),
+        };
+        let [what, by] = asked.remove(&id).unwrap_or_default();
+        let when = figures::moment(row.record.at, now);
+        let whom = if word == "expired" { String::new() } else { row.record.actor.clone() };
+        rows.push([id.to_string(), what, by, word.to_owned(), whom, when, why]);
+        raw.push(row.raw);
+        Ok(())
+    })?;
+    if session.is_json() {
+        raw.iter().rev().take(PAST_SHOWN).try_for_each(|row| session.object(row))?;
+        return Ok(Exit::Fine);
     }
+    let mut table = Table::new(&["ID>", "WHAT", "BY", "DECIDED", "WHOM", "WHEN", "WITH"]);
+    for [id, what, by, word, whom, when, why] in rows.iter().rev().take(PAST_SHOWN) {
+        table.row([id, &figures::cut(what, 40), by, word, whom, when, &figures::cut(why, 40)]);
+    }
+    if table.is_empty() {
+        session.note("nothing was decided lately");
+    } else {
+        session.print(&table.print())?;
+    }
+    Ok(Exit::Fine)
 }

@@ -11,6 +11,7 @@ mod decide;
 mod diff;
 mod doctor;
 mod down;
+mod endorse;
 mod export;
 mod here;
 mod import;
@@ -22,6 +23,7 @@ mod mount;
 mod policy;
 mod ps;
 mod purge;
+mod raised;
 mod rename;
 mod resolve;
 mod restore;
@@ -69,6 +71,8 @@ pub enum Command {
     Policy(policy::Policy),
     Allow(allow::Allow),
     Autonomy(autonomy::Autonomy),
+    Answer(decide::Answer),
+    Endorse(endorse::Endorse),
     Budget(budget::Budget),
     Freeze(signal::Freeze),
     Thaw(signal::Thaw),
@@ -115,6 +119,8 @@ impl Command {
             Self::Policy(policy) => policy.run(session),
             Self::Allow(allow) => allow.run(session),
             Self::Autonomy(autonomy) => autonomy.run(session),
+            Self::Answer(answer) => answer.run(session),
+            Self::Endorse(endorse) => endorse.run(session),
             Self::Budget(budget) => budget.run(session),
             Self::Freeze(freeze) => freeze.run(session),
             Self::Thaw(thaw) => thaw.run(session),

@@ -40,7 +40,8 @@ impl Ps {
             "PID>", "PARENT>", "AGENT", "STATE", "WHY", "LABEL", "CALLS>", "TOKENS>", "MONEY>", "LIMIT>",
             "TASK",
         ]);
-        let tasks = tasks(session)?;
+        let sys = session.card("/sys/status")?;
+        let tasks = tasks(session, &sys)?;
         for (card, _) in &statuses {
             if hidden > 0 && is_ended(card) {
                 hidden -= 1;
@@ -57,13 +58,19 @@ impl Ps {
         if left_out > 0 {
             session.hint(&format!("{left_out} more that ended: skep ps --all"));
         }
+        let waiting = sys.number("proposals");
+        if waiting > 0 {
+            let wait = if waiting == 1 { "waits" } else { "wait" };
+            let what = figures::plural(waiting, "proposal");
+            session.note(&format!("{what} {wait} for your decision; skep inbox"));
+        }
         past::note_conflicts(session)
     }
 }
 
 /// What processes were asked: only the log has texts, and only its end is looked at.
-fn tasks(session: &mut Session) -> Result<BTreeMap<String, String>, Fail> {
-    let from = session.card("/sys/status")?.number("seq").saturating_sub(TASK_RECORDS);
+fn tasks(session: &mut Session, sys: &Card) -> Result<BTreeMap<String, String>, Fail> {
+    let from = sys.number("seq").saturating_sub(TASK_RECORDS);
     let mut tasks = BTreeMap::new();
     journal::read(session, Seq(from), &mut |row| {
         if let Entry::Spawned { pid, task, .. } = &row.record.body {

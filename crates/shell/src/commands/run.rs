@@ -11,7 +11,7 @@ use crate::{
 use abi::{
     Pid, Seq,
     agent::Verdict,
-    record::{Entry, Exit as End},
+    record::{Entry, Exit as End, WaitOn},
 };
 use serde_json::{Map, Value, json};
 use std::{io::Read, os::unix::net::UnixStream};
@@ -162,6 +162,7 @@ impl Watch {
     fn take(&mut self, session: &mut Session, row: &Row) -> Step {
         let is_own = self.family.has(row);
         let line = self.strace.line(row);
+        self.bill.decided(row);
         if !is_own {
             return Step::On;
         }
@@ -172,6 +173,11 @@ impl Watch {
             session.note(&text);
         }
         match &row.record.body {
+            // It goes on when somebody decides: the one who waits here may not know.
+            Entry::ToolWaits { on: WaitOn::Proposal(_), .. } if !session.is_json() => {
+                self.waiting(session);
+                Step::On
+            }
             Entry::Exited { pid, exit, verdict, result } if *pid == self.pid => {
                 self.bill.ended = Some((exit.clone(), *verdict, *result));
                 Step::Ended
@@ -237,18 +243,33 @@ impl Watch {
             let word = session.paint("frozen", Tone::Held);
             session.say(&format!("{word} · {} · {}", escape::line(why), sum(&self.bill)))?;
         }
+        self.waiting(session);
         session.hint(&format!(
             "skep budget set process:{pid} run AMOUNT, then skep thaw {pid}; or skep kill {pid}"
         ));
         Ok(Exit::Bad)
     }
 
+    /// What waits for the operator, and how to decide it.
+    fn waiting(&self, session: &mut Session) {
+        for (ids, held) in self.bill.waiting() {
+            let Some(id) = ids.first() else { continue };
+            let what = escape::line(&figures::cut(&held.what, 60));
+            if held.is_question {
+                session.note(&format!("asks you: proposal {id}: {what}"));
+                session.hint(&format!("skep inbox {id}, skep answer {id} TEXT"));
+                continue;
+            }
+            let all: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            let noun = if all.len() == 1 { "proposal" } else { "proposals" };
+            session.note(&format!("held for you: {noun} {}, {what}", all.join(", ")));
+            session.hint(&format!("skep inbox {id}, skep why {id}, skep approve {id}, skep reject {id}"));
+        }
+    }
+
     fn next(&self, session: &mut Session) {
         let pid = self.pid;
-        for proposal in &self.bill.held {
-            session.note(&format!("held for you: proposal {proposal}"));
-            session.hint(&format!("skep inbox {proposal}, skep why {proposal}, skep approve {proposal}"));
-        }
+        self.waiting(session);
         if !self.bill.paths.is_empty() {
             session.hint(&format!("skep undo {pid} takes its changes back"));
         }

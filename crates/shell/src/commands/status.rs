@@ -38,7 +38,9 @@ impl Status {
             session.say(&format!("lacks       rules {}", escape::line(sys.get("lacks"))))?;
         }
         session.say(&format!("processes   {}", super::here::processes(&sys)))?;
-        session.say(&format!("proposals   {} waiting", sys.number("proposals")))?;
+        let waiting = sys.number("proposals");
+        let inbox = if waiting > 0 { "; skep inbox" } else { "" };
+        session.say(&format!("proposals   {waiting} waiting{inbox}"))?;
         let conflicts = past::conflicts(session)?.len();
         if conflicts > 0 {
             session.say(&format!("conflicts   {conflicts} open; skep inbox"))?;

@@ -21,13 +21,28 @@ const EFFECT_DIGITS: usize = 64;
 #[derive(Debug, clap::Args)]
 pub struct Why {
     /// A proposal (3), pid:12, op:34, a path or a version of it (PATH@12), effect:HASH (its beginning will
-    /// do), label:5, version:12; a number that is no proposal is a process
+    /// do), label:5, version:12; a number that is no proposal is a process; `label 12`: what raised the label
+    /// of process 12
     #[arg(value_name = "WHAT")]
     what: String,
+    /// After `label`
+    #[arg(value_name = "PID")]
+    pid: Option<u64>,
 }
 
 impl Why {
     pub fn run(self, session: &mut Session) -> Outcome {
+        match (self.what.as_str(), self.pid) {
+            ("label", Some(pid)) => {
+                let (_, rows) = ask(session, Subject::Process(Pid(pid)))?;
+                return super::raised::run(session, &rows, Pid(pid));
+            }
+            (_, None) => {}
+            (what, Some(pid)) => {
+                return Err(Fail::usage(format!("{what:?} takes no second word"))
+                    .hint(format!("skep why label {pid}")));
+            }
+        }
         let (subject, rows) = found(session, &self.what)?;
         if session.is_json() {
             rows.iter().try_for_each(|row| session.object(&row.raw))?;

@@ -1,12 +1,17 @@
 //! A daemon that is a table: for each method and path the JSON it answers. It keeps what it was asked.
 
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr},
+};
 use serde_json::{Value, json};
 use shell::{Hands, Place, Proof, Proved, Start};
 use std::{
-    io::{BufRead, BufReader, Write},
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
@@ -76,6 +81,34 @@ pub fn transcript(words: &[&str], rows: Rows) -> (String, Vec<(String, Value)>) 
     (text, asked)
 }
 
+/// The same on a terminal at which this was typed: what it shows, lines ended as text is.
+pub fn typed(words: &[&str], keys: &str, rows: Rows) -> (String, Vec<(String, Value)>) {
+    let home = tempfile::tempdir().expect("a directory");
+    let asked = open(&home.path().join("sock"), rows);
+    let mut master = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal"));
+    grantpt(&master).and_then(|()| unlockpt(&master)).expect("a terminal of ours");
+    let name = ptsname(&master, Vec::new()).expect("its name").into_string().expect("a path");
+    let desk = File::options().read(true).write(true).open(name).expect("its other end");
+    let mut modes = tcgetattr(&desk).expect("its modes");
+    modes.local_modes -= LocalModes::ECHO;
+    tcsetattr(&desk, OptionalActions::Now, &modes).expect("no echo");
+    master.write_all(keys.as_bytes()).expect("typed");
+    let end = || Stdio::from(desk.try_clone().expect("the terminal"));
+    let mut command = shell(words, home.path());
+    let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("it runs");
+    // The command keeps its ends as long as it lives.
+    drop((command, desk));
+    // Reading fails when nobody holds the other end any more.
+    let mut shown = Vec::new();
+    let _ = master.read_to_end(&mut shown);
+    child.wait().expect("it ends");
+    let shown = String::from_utf8(shown).expect("text").replace("\r\n", "\n");
+    let text =
+        shown.split(MARK).nth(1).unwrap_or("(no mark)").replace(&*home.path().to_string_lossy(), "HOME");
+    let asked = asked.lock().expect("one writer").clone();
+    (text, asked)
+}
+
 /// Runs the shell where no daemon is; starting one fails.
 pub fn alone(words: &[&str]) -> String {
     let home = tempfile::tempdir().expect("a directory");
@@ -84,14 +117,7 @@ pub fn alone(words: &[&str]) -> String {
 
 /// The shell prints to the real stdout, so this test program runs itself as the shell.
 fn run(words: &[&str], home: &Path) -> String {
-    let own = std::env::current_exe().expect("this program");
-    let done = Command::new(own)
-        .args(["door::as_shell", "--exact", "--nocapture", "--test-threads=1"])
-        .env("SHELL_UNDER_TEST", serde_json::to_string(words).expect("words"))
-        .env("SHELL_HOME", home)
-        .env_remove("SKEP_WORKSPACE")
-        .output()
-        .expect("it runs");
+    let done = shell(words, home).output().expect("it runs");
     let clean = |bytes: &[u8]| {
         String::from_utf8(bytes.to_vec()).expect("text").replace(&*home.to_string_lossy(), "HOME")
     };
@@ -105,6 +131,17 @@ fn run(words: &[&str], home: &Path) -> String {
         }
     }
     text
+}
+
+fn shell(words: &[&str], home: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
+        .args(["door::as_shell", "--exact", "--nocapture", "--test-threads=1"])
+        .env("SHELL_UNDER_TEST", serde_json::to_string(words).expect("words"))
+        .env("SHELL_HOME", home)
+        .env("NO_COLOR", "1")
+        .env_remove("SKEP_WORKSPACE");
+    command
 }
 
 /// Where the shell's own output begins and ends between the test program's.

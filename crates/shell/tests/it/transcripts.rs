@@ -337,8 +337,8 @@ fn run_waits_and_sums_up() {
         !   tool      read /integrations/mail/inbox/07.md  ok
         !   propose   mail.send at outbox  held as 3, rule 6
         !   exit      7 exited 0  unverified
-        ! held for you: proposal 3
-        ! hint: skep inbox 3, skep why 3, skep approve 3
+        ! held for you: proposal 3, mail.send at outbox
+        ! hint: skep inbox 3, skep why 3, skep approve 3, skep reject 3
     "#]]
     .assert_eq(&printed);
     let spawn = asked.iter().find(|(method, _)| method == "spawn").map(|(_, params)| params.clone());
@@ -346,39 +346,6 @@ fn run_waits_and_sums_up() {
         "post": [{"exists": "/data/x"}],
         "budget": "0.05", "workspace": "home"});
     assert_eq!(spawn, Some(want));
-}
-
-#[test]
-fn inbox() {
-    let status = concat!(
-        "proposal 3\nstate waiting\nkind mail.send\nmount outbox\npid 7\nagent triage\nrule rule 6\n",
-        "why nobody vouched\nlabel external mount:mail\nexpires 1\n"
-    );
-    let rows = vec![
-        ("list", "/proposals", json!({"entries": [{"name": "3", "node": "dir"}]})),
-        ("read", "/proposals/3/status", text(status)),
-        ("read", "/proposals/3/args", text("subject: Fwd\nto: archive@collector.example\u{202e}\n")),
-        ("read", "/sys/conflicts", text("12 /data/a\u{202e} 9 11 agent:drafts\n")),
-    ];
-    check(
-        &["inbox"],
-        rows,
-        &expect![[r#"
-            | 3    mail.send at outbox   waiting
-            |      by      triage (process 7)
-            |      why     rule 6: nobody vouched
-            |      label   external mount:mail
-            |      until   1970-01-01 00:00
-            |      | subject: Fwd
-            |      | to: archive@collector.example\u{202e}
-            | two  texts of /data/a\u{202e}
-            |      ours    version 12 by agent:drafts, kept beside the head
-            |      theirs  version 11, the head, both made from version 9
-            |      | skep resolve /data/a\u{202e} --version 12 --take ours|theirs|edit
-            | exit 0
-            ! hint: skep why ID shows where it comes from; skep approve ID, skep reject ID [REASON]
-        "#]],
-    );
 }
 
 #[test]
@@ -570,25 +537,6 @@ fn budget_and_signals() {
             | 7 frozen
             | exit 0
             ! hint: skep thaw 7 lets it go on
-        "#]],
-    );
-    check(
-        &["approve", "3"],
-        vec![("decide", "3", json!({"proposal": 3, "state": "approved"}))],
-        &expect![[r#"
-            | proposal 3 approved
-            | exit 0
-        "#]],
-    );
-    let data = json!({"code": "Dead", "hint": "skep inbox"});
-    let gone = json!({"code": -33010, "message": "proposal 3 is decided", "data": data});
-    check(
-        &["reject", "3", "no"],
-        vec![("decide", "3", gone)],
-        &expect![[r#"
-            | exit 1
-            ! error: proposal 3 is decided
-            ! hint: skep inbox
         "#]],
     );
 }

@@ -146,9 +146,12 @@ fn four_commands(hive: &Hive, night: &Night) -> Client {
         .map(|command| hive.cli(&command.iter().map(String::as_str).collect::<Vec<_>>()).fine())
         .collect();
     let [inbox, why, trace, log] = ran.as_slice() else { panic!("{} commands", ran.len()) };
-    for said in
-        ["mail.send at outbox", "rule 6", "to: archive@collector.example", "label   external mount:mail"]
-    {
+    for said in [
+        "mail.send at outbox",
+        "rule 6",
+        "mail to \"archive@collector.example\"",
+        "label   external (mount:mail",
+    ] {
         assert!(inbox.out.contains(said), "{said} in {inbox:?}");
     }
     assert!(inbox.out.starts_with(night.says("proposal")), "{inbox:?}");

@@ -7,6 +7,7 @@
 mod hive;
 
 mod audit;
+mod decisions;
 mod demo;
 mod disks;
 mod effects;
