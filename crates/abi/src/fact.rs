@@ -319,7 +319,8 @@ pub struct View {
     pub shown: Vec<Pattern>,
     /// Patterns that policy denies it.
     pub denied: Vec<Pattern>,
-    /// Labels that lie below its ceiling: what bears one is not there for it.
+    /// Labels that lie below its ceiling, and in a search those of what nobody may be told: what bears one is
+    /// not there for it.
     pub below: BTreeSet<LabelId>,
 }
 

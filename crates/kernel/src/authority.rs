@@ -10,7 +10,7 @@ use abi::{
     agent::PolicyRow,
     cap::{Cap, Grant, Object, Rights},
     fact::View,
-    label::Label,
+    label::{Label, Readers},
     limits,
     path::{Pattern, TreePath},
     record::Entry,
@@ -299,6 +299,19 @@ impl Kernel {
         #[cfg(feature = "plant")]
         let below = if crate::plant::is(crate::plant::CEILING_UNFILTERED) { BTreeSet::new() } else { below };
         View { shown: self.caps_of(pid).filter_map(holds).collect(), denied: denied.collect(), below }
+    }
+
+    /// What a search of it may find. That no file has a word tells of every file: what nobody may be told is
+    /// found only by a process that has seen something of that kind.
+    pub(crate) fn searched(&self, pid: Pid, at: Micros) -> View {
+        let mut view = self.view(pid, at);
+        let secret = |label: &Label| matches!(&label.readers, Readers::Only(who) if who.is_empty());
+        let own = self.state.processes.get(&pid).map(|process| self.meaning(process.label));
+        if own.is_some_and(|own| !secret(&own)) {
+            let labels = self.state.labels.iter().filter(|(_, label)| secret(label));
+            view.below.extend(labels.map(|(id, _)| *id));
+        }
+        view
     }
 }
 

@@ -203,8 +203,8 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
             .hint("take theirs, and write the text to another path"));
     }
     files::may_change(step.kernel, pid, &stands)?;
-    step.learned_of(pid, &stands, &head);
-    step.learned_of(pid, &stands, &ours);
+    step.learned_of(pid, &stands, (Some(head.id), head.label));
+    step.learned_of(pid, &stands, (Some(ours.id), ours.label));
     let joined = step.kernel.meaning(ours.label).join(&step.kernel.meaning(head.label));
     let joined = joined.join(&step.label_for(pid, *origin));
     let (node, content, mode, label) = match take {

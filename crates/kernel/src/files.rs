@@ -99,6 +99,7 @@ pub fn plan_write(
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
     if let Write::Restore(undo @ (Undo::Operation(_) | Undo::Process(_))) = write {
+        undo::may_ask(kernel, pid, *undo)?;
         return Ok(vec![Lookup::Undo { undo: *undo }]);
     }
     if let Write::Resolve { version, .. } = write {
@@ -339,7 +340,7 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     if let Some(head) = &place.head {
         step.kernel.may_touch(pid, path, head.label)?;
         // Whether it is the same, goes together, or holds what shall be replaced, is told by every answer.
-        step.learned_of(pid, path, head);
+        step.learned_of(pid, path, (Some(head.id), head.label));
     }
     let mut label = step.label_for(pid, *origin);
     let joins = |version: &Version| {
@@ -480,7 +481,11 @@ pub fn put(
     if (head.node == Node::Dir) != (draft.node == Node::Dir) {
         return Err(Error::new(Code::Exists, format!("{path} is a {} already", head.node.word())));
     }
-    if head.node == draft.node && head.content == draft.content && head.mode == draft.mode {
+    let same = head.node == draft.node && head.content == draft.content && head.mode == draft.mode;
+    // Bytes that fewer may read from now on are another version: that they were the same is told to nobody.
+    let readers = |label| step.kernel.meaning(label).readers;
+    let narrower = same && readers(head.label).meet(&readers(draft.label)) != readers(head.label);
+    if same && !narrower {
         step.remember(pid, path, head.id);
         return Ok(Answer::Same { version: head.id, unchanged: true });
     }
@@ -577,6 +582,7 @@ pub fn rename(
         .ok_or_else(|| Error::new(Code::NotFound, format!("{from} does not exist")).argument("from"))?;
     let below = below?;
     may_touch_all(step, pid, &below)?;
+    step.learned_of(pid, from, (Some(head.id), head.label));
     stale_if(base, &head, from)?;
     if let Some(there) = &there.head {
         step.kernel.may_touch(pid, to, there.label)?;
@@ -664,6 +670,7 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
     let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
     let below = below?;
     may_touch_all(step, pid, &below)?;
+    step.learned_of(pid, path, (Some(head.id), head.label));
     stale_if(*base, &head, path)?;
     if below.len() > 1 && !tree {
         return Err(Error::invalid("path", format!("{path} is not empty"))
@@ -675,11 +682,13 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
     }
     let label = step.label_for(pid, Origin::Argument);
     not_steering(step, pid, &label, below.iter().map(|(path, ..)| path))?;
-    let label = step.intern(&label);
     let mut version = step.state().next.version;
     let mut changes = Vec::new();
     // Deepest first, so that no entry is ever without its directory.
     for (at, dir, old) in below.iter().rev() {
+        // Its name goes on standing in the log, and who removed it need not have known it.
+        let label = label.join(&step.kernel.meaning(old.label));
+        let label = step.intern(&label);
         let draft = Draft {
             pid,
             path: at,

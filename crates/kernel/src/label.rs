@@ -159,13 +159,13 @@ impl Step<'_> {
 
     /// A process was told something that depends on what stands there, one bit of it perhaps, but none of its
     /// text: from now on it has at most the same readers. What it says is as trusted as before.
-    pub fn learned_of(&mut self, pid: Pid, path: &TreePath, version: &abi::tree::Version) {
-        let label = self.kernel.meaning(version.label);
+    pub fn learned_of(&mut self, pid: Pid, path: &TreePath, (version, label): (Option<VersionId>, LabelId)) {
+        let label = self.kernel.meaning(label);
         if !self.state().processes.contains_key(&pid) || label.readers == Readers::Any {
             return;
         }
         let label = self.intern(&Label { integrity: Integrity::System, ..label });
-        self.saw(pid, path, Some(version.id), label);
+        self.saw(pid, path, version, label);
     }
 
     /// A process saw records of these processes: it has seen what they saw.

@@ -100,7 +100,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
             if render::is_rendered(&path) {
                 return Err(Error::invalid("path", "what is rendered is not indexed").hint("read it"));
             }
-            Ok(vec![Lookup::Search { sought: sought.clone(), view: kernel.view(pid, at) }])
+            Ok(vec![Lookup::Search { sought: sought.clone(), view: kernel.searched(pid, at) }])
         }
         Call::Operation { op, .. } => Ok(vec![Lookup::Operation { op: *op, view: kernel.view(pid, at) }]),
         Call::Why(_) if pid != WORKSPACE => {
@@ -427,7 +427,8 @@ impl Step<'_> {
             Call::Move { from, to, base } => files::rename(self, pid, (from, to, *base), facts).into(),
             Call::Remove { .. } => files::remove(self, pid, call, facts).into(),
             Call::Search(sought) => {
-                let query = Query::Search { sought: sought.clone(), view: self.kernel.view(pid, self.at) };
+                let query =
+                    Query::Search { sought: sought.clone(), view: self.kernel.searched(pid, self.at) };
                 files::found(self, pid, query, facts).into()
             }
             Call::Operation { op, limit } => {

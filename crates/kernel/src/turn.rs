@@ -277,7 +277,7 @@ fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) 
         // What lies below the ceiling is not there: who is told the verdict would learn of it.
         let head = facts.head(post.path()).ok().filter(|head| !step.kernel.hides(pid, head.label));
         if let Some(head) = &head {
-            step.learned_of(pid, post.path(), head);
+            step.learned_of(pid, post.path(), (Some(head.id), head.label));
         }
         all &= head.is_some();
         if matches!(post, Postcondition::Contains(..)) {
@@ -344,7 +344,9 @@ fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
             let (before, limit, view) = (*before, *limit, kernel.view(pid, at));
             Some(Query::History { path: path.clone(), before, limit, view })
         }
-        Call::Search(sought) => Some(Query::Search { sought: sought.clone(), view: kernel.view(pid, at) }),
+        Call::Search(sought) => {
+            Some(Query::Search { sought: sought.clone(), view: kernel.searched(pid, at) })
+        }
         Call::Operation { op, limit } => {
             Some(Query::Operation { op: *op, view: kernel.view(pid, at), limit: *limit })
         }

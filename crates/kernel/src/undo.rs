@@ -21,6 +21,19 @@ use abi::{
 };
 use alloc::{format, vec, vec::Vec};
 
+/// All that a process did is taken back by itself, by one above it, or by an operator: what it did, or did
+/// not, is not told to others.
+pub fn may_ask(kernel: &Kernel, pid: Pid, undo: Undo) -> Result<(), Error> {
+    match undo {
+        Undo::Process(of) if pid != WORKSPACE && !kernel.state.is_above(pid, of) => {
+            Err(Error::new(Code::Denied, format!("process {of} is not below process {pid}"))
+                .argument("pid")
+                .hint("undo it by operation, or ask an operator"))
+        }
+        Undo::Process(_) | Undo::Operation(_) | Undo::Version(_) => Ok(()),
+    }
+}
+
 /// Undo of an operation or of a process: one new operation; what somebody touched since is listed and left.
 pub fn take_back(
     step: &mut Step<'_>,
@@ -30,14 +43,12 @@ pub fn take_back(
     facts: &mut Found,
 ) -> Result<Answer, Error> {
     let Some(Fact::Undo(rows)) = facts.any() else { return Err(Facts::mismatch()) };
-    let rows = rows.ok_or_else(|| {
-        let (what, argument) = match undo {
-            Undo::Process(pid) => (format!("process {pid} wrote nothing"), "pid"),
-            Undo::Operation(op) => (format!("there is no operation {op}"), "operation"),
-            Undo::Version(version) => (format!("there is no version {version}"), "version"),
-        };
-        Error::new(Code::NotFound, what).argument(argument)
-    })?;
+    // Also a refusal tells what somebody else did, or did not.
+    for row in rows.iter().flatten() {
+        step.learned_of(pid, &row.path, (Some(row.head), row.label));
+    }
+    let rows = rows.ok_or_else(|| if pid == WORKSPACE { none(undo) } else { not_yours() })?;
+
     if undo == Undo::Process(WORKSPACE) {
         return Err(Error::invalid("pid", "what operators and mounts wrote is not one process's work")
             .hint("undo it by operation: skep log, skep undo op:N"));
@@ -46,15 +57,15 @@ pub fn take_back(
     may_see(step.kernel, pid, &rows)?;
     for row in &rows {
         // Who may not take it back is not told what was in it.
-        may_take_back(step.kernel, pid, row, step.at).map_err(|error| match pid {
-            WORKSPACE => error,
-            _ => Error::new(error.code, "it touches what you have no right to change")
-                .hint("an operator can undo it"),
-        })?;
+        let may = may_take_back(step.kernel, pid, row, step.at);
+        may.map_err(|error| if pid == WORKSPACE { error } else { not_yours() })?;
     }
     // The answer tells what it touched: names are content.
     for row in &rows {
         step.saw(pid, &row.path, Some(row.head), row.label);
+        if let Some(before) = &row.before {
+            step.saw(pid, &before.path, Some(before.id), before.label);
+        }
     }
     for row in &rows {
         #[cfg(feature = "plant")]
@@ -95,6 +106,21 @@ fn may_see(kernel: &Kernel, pid: Pid, rows: &[UndoRow]) -> Result<(), Error> {
             Err(Error::new(Code::Denied, message).hint("an operator can take it back"))
         }
     }
+}
+
+fn none(undo: Undo) -> Error {
+    let (what, argument) = match undo {
+        Undo::Process(pid) => (format!("process {pid} wrote nothing"), "pid"),
+        Undo::Operation(op) => (format!("there is no operation {op}"), "operation"),
+        Undo::Version(version) => (format!("there is no version {version}"), "version"),
+    };
+    Error::new(Code::NotFound, what).argument(argument)
+}
+
+/// The same for what is not there and for what is not the caller's to change: neither is told.
+fn not_yours() -> Error {
+    Error::new(Code::Denied, "there is nothing of that which you may take back")
+        .hint("an operator can undo it")
 }
 
 /// An undo while it is put together.

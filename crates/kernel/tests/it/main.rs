@@ -7,6 +7,7 @@ mod chance;
 mod ledger;
 mod rules;
 mod script;
+mod secret;
 mod show;
 mod shown;
 

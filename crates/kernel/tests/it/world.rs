@@ -206,8 +206,8 @@ impl World {
             Lookup::Operation { op, view } => Fact::Hits(self.hits(view, &|version| version.op == *op)),
             Lookup::Search { sought, view } => Fact::Hits(self.hits(view, &|version| {
                 let stands = self.heads.values().any(|(_, head)| head.id == version.id);
-                let bytes = self.blobs.get(&version.content.hash).cloned().unwrap_or_default();
-                stands && abi::scan::has_text(&bytes, sought.query.as_bytes())
+                let bytes = self.blobs.get(&version.content.hash).map_or(&[][..], Vec::as_slice);
+                stands && abi::scan::has_text(bytes, sought.query.as_bytes())
             })),
             Lookup::Purge { path } => Fact::Purge(Ok(self.doomed(path))),
             Lookup::Surplus { rules, .. } => Fact::Surplus(self.surplus(rules)),
@@ -249,7 +249,10 @@ impl World {
     ) -> Vec<(TreePath, VersionId, LabelId)> {
         let shows = |version: &&Version| view.shows_version(version.path.as_str(), version.label);
         let shown = self.versions.values().filter(shows);
-        shown.filter(|version| wanted(version)).map(|row| (row.path.clone(), row.id, row.label)).collect()
+        shown
+            .filter(|version| !view.below.contains(&version.label) && wanted(version))
+            .map(|row| (row.path.clone(), row.id, row.label))
+            .collect()
     }
 
     fn doomed(&self, path: &TreePath) -> Option<Doomed> {

@@ -71,6 +71,7 @@ impl Ask<'_> {
     pub(super) fn wants(&self, version: &Version) -> bool {
         let sought = self.sought;
         version.node == Node::File
+            && !self.view.below.contains(&version.label)
             && sought.author.as_ref().is_none_or(|author| *author == version.actor)
             && sought.since.is_none_or(|since| version.mtime >= since)
             && sought.until.is_none_or(|until| version.mtime < until)
