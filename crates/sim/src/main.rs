@@ -20,6 +20,8 @@ const SEEDS_MAX: u64 = 2_000;
 /// Seeds of `overspend`.
 const RACES: u64 = 5;
 
+/// Chains of `launder`.
+const CHAINS: u64 = 200;
 /// Seeds of `disk`.
 const DISKS: u64 = 4;
 
@@ -30,6 +32,8 @@ enum What {
     Loop(Mode),
     /// A day of work, and what grows in it.
     Day,
+    /// Chains of laundering.
+    Launder,
     /// The store on a disk that fails; one of so many trials.
     Disk(u64),
 }
@@ -91,6 +95,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--share" => options.what = What::Disk(number(value()?)?.max(1)),
             "once" => options.what = What::Loop(Mode::Once),
             "growth" => options.what = What::Day,
+            "launder" => options.what = What::Launder,
             "overspend" => options.what = What::Loop(Mode::Overspend),
             "disk" if options.what == What::Loop(Mode::Mixed) => options.what = What::Disk(1),
             "disk" => {}
@@ -110,6 +115,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             What::Loop(Mode::Overspend) => (RACES, options.effects),
             What::Disk(_) => (DISKS, options.effects),
             What::Day => (1, options.effects),
+            What::Launder => (CHAINS, options.effects),
         };
     }
     Ok(options)
@@ -124,6 +130,12 @@ fn go(options: &Options) -> Result<ExitCode, String> {
     let mode = match options.what {
         What::Loop(mode) => mode,
         What::Disk(share) => return disks(options, share),
+        What::Launder => {
+            let sum = sim::launder::run(options.first, options.seeds)?;
+            sum.reached.iter().chain(&sum.broken).for_each(|what| eprintln!("{what}"));
+            println!("{}", sum.json());
+            return Ok(ExitCode::SUCCESS);
+        }
         What::Day => {
             println!("{}", sim::day::day()?.json());
             return Ok(ExitCode::SUCCESS);

@@ -18,6 +18,7 @@ mod facts;
 mod ground;
 mod idle;
 mod inject;
+mod launder;
 mod recover;
 mod replay;
 mod search;
@@ -152,7 +153,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 18] = [
+const PROMISES: [(&str, Measure); 19] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -167,6 +168,7 @@ const PROMISES: [(&str, Measure); 18] = [
     ("simulate", ground::simulate),
     ("inject", inject::inject),
     ("prompts", inject::prompts),
+    ("launder", launder::launder),
     ("tests", suite::tests),
     ("tamper", tamper::tamper),
     ("lost-update", update::lost_update),
