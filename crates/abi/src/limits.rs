@@ -103,6 +103,8 @@ pub const SEEN_PATHS_MAX: usize = 4096;
 pub const ENDED_PROCESSES_MAX: usize = 256;
 /// Proposals waiting at once.
 pub const PROPOSALS_MAX: usize = 1024;
+/// Of one run: none fills the inbox alone, and nobody reads more than these.
+pub const PROPOSALS_RUN_MAX: usize = 32;
 /// Dispatches waiting in one agent's lane.
 pub const LANE_MAX: usize = 64;
 /// Tool calls taken from one model answer.

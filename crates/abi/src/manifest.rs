@@ -97,6 +97,11 @@ pub struct Kind {
     #[musli(default)]
     #[serde(default)]
     pub amount: Option<String>,
+    /// Money: the argument that names the standing order or the like that it changes; with it, a payee or an
+    /// amount that is not given stays what it is. Without it both are given.
+    #[musli(default)]
+    #[serde(default)]
+    pub changes: Option<String>,
     /// Arguments that name what is attached.
     #[musli(default)]
     #[serde(default)]
@@ -123,6 +128,7 @@ impl Kind {
             undo: None,
             audience: Audience::Others,
             amount: None,
+            changes: None,
             attachments: vec![],
             answer: None,
             template: String::new(),
@@ -241,15 +247,22 @@ impl Manifest {
         }
         let takes = |name: &String| kind.arguments().any(|known| known == name);
         let steers = |name: &String| kind.steering.contains(name);
-        let undo = kind.undo.as_ref();
-        if undo.is_some_and(|undo| self.kind(undo).is_none()) {
+        let by = kind.undo.as_ref().map(|undo| self.kind(undo));
+        if by.flatten().is_some_and(|by| matches!(by.class, Class::Money | Class::Account)) {
+            return Err(wrong(
+                kind,
+                "is undone by money or account data",
+                "nobody would be asked about that",
+            ));
+        }
+        if by.is_some_and(|by| by.is_none()) {
             return Err(wrong(
                 kind,
                 "is undone by a kind that is not there",
                 "undo names a kind of this mount",
             ));
         }
-        if !kind.attachments.iter().chain(&kind.amount).all(takes) {
+        if !kind.attachments.iter().chain(&kind.amount).chain(&kind.changes).all(takes) {
             return Err(wrong(kind, "has an amount or attachments it does not take", "name its arguments"));
         }
         match &kind.audience {
@@ -269,6 +282,12 @@ impl Manifest {
 fn lint_class(kind: &Kind) -> Result<(), Error> {
     let (steers, named) = (!kind.steering.is_empty(), matches!(kind.audience, Audience::Named(_)));
     match kind.class {
+        Class::Money | Class::Account if kind.recovery == Recovery::Repeat => {
+            Err(wrong(kind, "would be done again after a crash", "recovery: keyed, probe or opaque"))
+        }
+        Class::Pure if !kind.attachments.is_empty() => {
+            Err(wrong(kind, "is pure and attaches something", "what is attached is seen by others"))
+        }
         Class::Pure if kind.undo.is_some() || named => {
             Err(wrong(kind, "is pure and has a consequence", "pure has no undo and no audience"))
         }

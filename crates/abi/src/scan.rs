@@ -48,6 +48,11 @@ pub fn is_count(literal: &str) -> bool {
     digits > 0 && digits < 5 && !literal.chars().any(char::is_alphabetic)
 }
 
+/// Whether a text is in its compatibility form (NFKC) already; its case may be any.
+pub fn is_folded(text: &str) -> bool {
+    text.nfkc().eq(text.chars())
+}
+
 /// A text folded once, to look for many tokens in it.
 pub struct Folded(String);
 

@@ -619,6 +619,9 @@ fn effect(state: &mut State, record: &Record) {
     match &record.body {
         Entry::Intended { effect, mount, kind, args, recovery, proposal, reserved, rule, moves } => {
             let account = state.processes.get(&record.pid).map_or(ROOT_ACCOUNT, |process| process.account);
+            let living = state.processes.get(&record.pid).map(|process| &process.agent);
+            let agent = living.or_else(|| state.ended.get(&record.pid).map(|ended| &ended.agent));
+            let agent = agent.cloned().unwrap_or_default();
             let row = EffectRow {
                 pid: record.pid,
                 account,
@@ -632,6 +635,7 @@ fn effect(state: &mut State, record: &Record) {
                 seq: record.seq,
                 moves: *moves,
                 moves_day: state.at / UTC_DAY_US,
+                agent,
             };
             if proposal.is_none() && sink::counts(*rule) {
                 let run = state.processes.get(&record.pid).map(|process| process.run);

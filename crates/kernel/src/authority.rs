@@ -204,8 +204,7 @@ impl Kernel {
         if self.state.processes.contains_key(&row.pid) {
             return self.allow(row.pid, want, Rights::ASK, at);
         }
-        let ended = self.state.ended.get(&row.pid);
-        ended.map_or(Ok(()), |ended| self.agent_may(&ended.agent, want, Rights::ASK))
+        self.agent_may(&row.agent, want, Rights::ASK)
     }
 
     /// Whether policy denies it to no process of this agent, also when the one that asked has ended.
@@ -213,6 +212,27 @@ impl Kernel {
         if self.denies(agent, &want, right) {
             let message = format!("policy denies {right} on {}", want.about());
             return Err(Error::new(Code::Denied, message).hint("see /sys/policy.yaml"));
+        }
+        Ok(())
+    }
+
+    /// Whether a process may give this to another: what policy asks of it or denies it does not become free
+    /// by changing hands, and nobody comes to hold what policy does not give to agents of its name.
+    fn may_hand_on(&self, (from, to): (Pid, Pid), grant: &Grant) -> Result<(), Error> {
+        if from == WORKSPACE {
+            return Ok(());
+        }
+        let agent = |pid: Pid| self.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
+        let bound = |row: &&PolicyRow| row.deny.iter().chain(&row.ask).any(|rule| rule.meet(grant).is_some());
+        if self.policy_rows(agent(from)).any(|row| bound(&row)) {
+            let message =
+                format!("policy asks for {grant} or a part of it, or denies it: it is not handed on");
+            return Err(Error::new(Code::Denied, message).argument("need").hint("see /sys/policy.yaml"));
+        }
+        let gives = |row: &PolicyRow| row.allow.iter().any(|rule| rule.includes(grant));
+        if !self.policy_rows(agent(to)).any(gives) {
+            let message = format!("policy does not give {grant} to agents called {}", agent(to));
+            return Err(Error::new(Code::Denied, message).argument("need").hint("see /sys/policy.yaml"));
         }
         Ok(())
     }
@@ -343,6 +363,7 @@ impl Step<'_> {
         if let Some(lasts) = expires_us {
             grant.expires = Some(self.at.saturating_add(lasts));
         }
+        self.kernel.may_hand_on((from, to), &grant)?;
         let parent = self.kernel.parent_of(from, &grant).ok_or_else(|| {
             Error::new(Code::Denied, format!("no one capability of process {from} contains {grant}"))
                 .argument("need")

@@ -407,12 +407,16 @@ pub fn wait(step: &mut Step<'_>, by: Pid, on: Option<Pid>, proposal: Option<Prop
         return answer.ok_or_else(dead).into();
     }
     if let Some(proposal) = proposal {
-        let label = step.state().proposals.get(&proposal).map(|row| row.label);
-        match label {
-            Some(label) if !step.kernel.hides(by, label) => {
-                return Outcome::Later(WaitOn::Proposal(proposal));
+        let row = step.state().proposals.get(&proposal).map(|row| (row.pid, row.label));
+        if let Some((of, label)) = row.filter(|(_, label)| !step.kernel.hides(by, *label)) {
+            if by != WORKSPACE && !step.state().is_above(by, of) {
+                let message = format!("proposal {proposal} is not of process {by} or one below it");
+                return Outcome::Now(Err(Error::new(Code::Denied, message).argument("proposal")));
             }
-            _ => {}
+            if let Ok(path) = TreePath::parse(&format!("/proposals/{proposal}")) {
+                step.saw(by, &path, None, label);
+            }
+            return Outcome::Later(WaitOn::Proposal(proposal));
         }
         let ruled = step.state().ruled.get(&proposal).map(|ruled| ruled.word());
         let dead = || Error::new(Code::Dead, format!("there is no proposal {proposal}")).argument("proposal");

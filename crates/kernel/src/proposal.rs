@@ -165,7 +165,7 @@ pub fn hold_effect(
 ) -> Result<Answer, Error> {
     let values: Vec<&String> = sink::steering_values(&intent.kind, fields).collect();
     let kind = (intent.mount.as_str(), intent.kind.name.as_str());
-    let steering = values.iter().map(|value| sink::approval(kind, value)).collect();
+    let steering = sink::steering(&intent.kind, fields).map(|named| sink::approval(kind, named)).collect();
     let named: Vec<&str> = values.iter().map(|value| value.as_str()).take(8).collect();
     let mut about: String = named.join(", ").chars().take(200).collect();
     if values.len() > named.len() || named.join(", ").len() > about.len() {
@@ -231,6 +231,12 @@ struct Held {
 }
 
 fn hold(step: &mut Step<'_>, held: Held, rule: Rule) -> Result<Answer, Error> {
+    let run = step.state().processes.get(&held.intent.pid).map(|process| process.run);
+    let rows = step.state().proposals.values();
+    if rows.filter(|row| Some(row.run) == run).count() >= limits::PROPOSALS_RUN_MAX {
+        let message = format!("{} proposals of this run wait already", limits::PROPOSALS_RUN_MAX);
+        return Err(Error::new(Code::Exhausted, message).hint("wait until the operator has decided some"));
+    }
     if step.state().proposals.len() >= limits::PROPOSALS_MAX {
         return Err(Error::new(Code::Exhausted, format!("{} proposals wait already", limits::PROPOSALS_MAX))
             .hint("skep inbox"));

@@ -76,15 +76,22 @@ pub fn is_steering(path: &TreePath) -> bool {
     STEERING_DIRS.iter().any(inside) || path.names().any(|name| STEERING_NAMES.contains(&name))
 }
 
-/// The name under which a steering value counts as approved for a kind of a mount.
-pub fn approval((mount, kind): (&str, &str), value: &str) -> Hash {
+/// The name under which a value counts as approved for an argument of a kind of a mount.
+pub fn approval((mount, kind): (&str, &str), (name, value): (&String, &String)) -> Hash {
     let value = abi::scan::fold(value);
-    Hash::of_fields("approved", &[mount.as_bytes(), kind.as_bytes(), value.as_bytes()])
+    let fields = [mount.as_bytes(), kind.as_bytes(), name.as_bytes(), value.as_bytes()];
+    Hash::of_fields("approved", &fields)
 }
 
-/// The values of the arguments that steer.
+/// The arguments that steer, each with its name.
+pub fn steering<'a>(kind: &'a Kind, fields: &'a Fields) -> impl Iterator<Item = (&'a String, &'a String)> {
+    let of = |name: &'a String| fields.get(name).into_iter().flatten().map(move |value| (name, value));
+    kind.steering.iter().flat_map(of)
+}
+
+/// Their values.
 pub fn steering_values<'a>(kind: &'a Kind, fields: &'a Fields) -> impl Iterator<Item = &'a String> {
-    kind.steering.iter().filter_map(|name| fields.get(name)).flatten()
+    steering(kind, fields).map(|(_, value)| value)
 }
 
 /// The amount that an effect moves, as it was written.
@@ -98,6 +105,12 @@ pub fn amount_text<'a>(question: &Question<'a>) -> Option<&'a String> {
 fn amounts_of<'a>(question: &Question<'a>) -> Option<&'a [String]> {
     let name = question.kind.amount.as_ref()?;
     question.fields.get(name).map(Vec::as_slice)
+}
+
+/// Whether it changes something that stands, so that what is not given stays what it is.
+fn changes_something(question: &Question<'_>) -> bool {
+    let name = question.kind.changes.as_ref();
+    name.and_then(|name| question.fields.get(name)).is_some_and(|values| !values.is_empty())
 }
 
 /// What is asked of the table.
@@ -172,9 +185,6 @@ impl Kernel {
         if let Some(verdict) = self.always(question, label, vouched)? {
             return Ok(verdict);
         }
-        if dial == Autonomy::Autonomous && question.kind.class == Class::Reversible {
-            return Ok(Verdict::Apply(Rule::Autonomous));
-        }
         if self.has(rule::TRUSTED) && label.integrity >= Integrity::Workspace {
             return Ok(Verdict::Apply(Rule::Trusted));
         }
@@ -205,13 +215,14 @@ impl Kernel {
         }
         if question.kind.class == Class::Money
             && self.has(rule::MONEY)
-            && !(self.payee_stands(vouched) && self.amount_stands(question, vouched))
+            && !(self.payee_stands(question, vouched) && self.amount_stands(question, vouched))
         {
             return Ok(Some(Verdict::Ask(Rule::Money)));
         }
-        // A URL that was quoted carries nothing of what was read; one that was composed may.
-        let quoted = question.kind.class == Class::Get && vouched.quoted;
-        if quoted || question.is_private() || !self.has(rule::READERS) {
+        // Which of many quoted URLs is fetched, and when, can tell what was read. One that the operator named
+        // cannot.
+        let asked_for = question.kind.class == Class::Get && vouched.words == [true];
+        if asked_for || question.is_private() || !self.has(rule::READERS) {
             return Ok(None);
         }
         let Readers::Only(readers) = &label.readers else { return Ok(None) };
@@ -220,7 +231,9 @@ impl Kernel {
             readers.iter().any(|reader| abi::scan::fold(reader) == who)
         };
         let mut audience = question.audience().peekable();
-        let reaches = audience.peek().is_some() && audience.all(known);
+        // Whoever it is addressed to, others may see it: no list of readers holds them all.
+        let listed = matches!(question.kind.audience, Audience::Named(_));
+        let reaches = listed && audience.peek().is_some() && audience.all(known);
         Ok((!reaches).then_some(Verdict::Ask(Rule::Readers)))
     }
 
@@ -246,6 +259,11 @@ impl Kernel {
                 Some(Rule::External) if !money => return Verdict::Ask(Rule::External),
                 Some(_) => {}
             }
+        }
+        // The dial: what can be taken back goes to whom somebody vouched for, whatever it holds and however
+        // often.
+        if self.autonomy() == Autonomy::Autonomous && question.kind.class == Class::Reversible {
+            return Verdict::Apply(Rule::Autonomous);
         }
         if self.has(rule::PAYLOAD) && vouched.leads_elsewhere {
             return Verdict::Ask(Rule::Payload);
@@ -286,14 +304,20 @@ impl Kernel {
     }
 
     /// Money: the payee is vouched for, or none is given and it stays who it is.
-    fn payee_stands(&self, vouched: &Vouched) -> bool {
-        self.voucher(vouched).is_some()
+    fn payee_stands(&self, question: &Question<'_>, vouched: &Vouched) -> bool {
+        match self.voucher(vouched) {
+            None => false,
+            Some(Rule::External) => changes_something(question),
+            Some(_) => true,
+        }
     }
 
     /// Money: the amount stands in the operator's words, lies within what may move at the mount today, or is
     /// not given and stays what it is.
     fn amount_stands(&self, question: &Question<'_>, vouched: &Vouched) -> bool {
-        let Some(text) = amount_text(question) else { return amounts_of(question).is_none() };
+        let Some(text) = amount_text(question) else {
+            return amounts_of(question).is_none() && changes_something(question);
+        };
         if vouched.amount {
             return true;
         }

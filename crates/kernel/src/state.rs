@@ -297,6 +297,9 @@ pub struct EffectRow {
     /// The UTC day on which that was counted.
     #[musli(default)]
     pub moves_day: u64,
+    /// The agent that asked for it, also when its process has ended.
+    #[musli(default)]
+    pub agent: String,
 }
 
 /// Something that waits for an operator.

@@ -107,6 +107,10 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
             Err(Error::new(Code::Denied, "only an operator asks why").hint("trace shows your own records"))
         }
         Call::Why(_) => Ok(vec![]),
+        // What a child comes to know later would stream by without being seen.
+        Call::Trace { follow: true, .. } if pid != WORKSPACE => {
+            Err(Error::new(Code::Denied, "only an operator follows the log").hint("trace it again"))
+        }
         Call::Wait { .. } | Call::Grant { .. } | Call::Revoke { .. } | Call::Trace { .. } => Ok(vec![]),
     }
 }

@@ -85,7 +85,7 @@ impl Kernel {
     /// The answers to `plan_vouch`, in its order.
     pub(crate) fn vouched(&self, question: &Question<'_>, facts: &mut Found) -> Result<Vouched, Error> {
         let values: Vec<&String> = sink::steering_values(question.kind, question.fields).collect();
-        let approved = self.approved_of(question, &values);
+        let approved = self.approved_of(question);
         let standing = values.iter().map(|value| self.stands(question, value)).collect();
         let none = || vec![false; values.len()];
         let (words, directory) = (none(), none());
@@ -121,6 +121,12 @@ impl Kernel {
             vouched.quoted = facts.holds()?;
         }
         vouched.leads_elsewhere = payload || rest.contains(&false);
+        let disguised = values.iter().enumerate().filter(|(_, value)| !is_plain(value));
+        for (ix, _) in disguised {
+            for row in [&mut vouched.words, &mut vouched.directory, &mut vouched.standing] {
+                row.get_mut(ix).into_iter().for_each(|named| *named = false);
+            }
+        }
         Ok(vouched)
     }
 
@@ -152,14 +158,12 @@ impl Kernel {
         rows.filter(|row| row.directory).map(|row| row.pattern.clone()).collect()
     }
 
-    fn approved_of(&self, question: &Question<'_>, values: &[&String]) -> Vec<bool> {
+    fn approved_of(&self, question: &Question<'_>) -> Vec<bool> {
         let process = self.state.processes.get(&question.pid);
         let run = process.and_then(|process| self.state.runs.get(&process.run));
         let kind = (question.mount, question.kind.name.as_str());
-        values
-            .iter()
-            .map(|value| run.is_some_and(|run| run.approved.contains(&approval(kind, value))))
-            .collect()
+        let approved = |named| run.is_some_and(|run| run.approved.contains(&approval(kind, named)));
+        sink::steering(question.kind, question.fields).map(approved).collect()
     }
 
     /// Whether a standing rule of the operator's names this value.
@@ -184,6 +188,12 @@ impl Kernel {
         let all: BTreeSet<VersionId> = turn.chain(client).copied().collect();
         all.into_iter().rev().take(limits::QUOTED_VERSIONS_MAX).collect()
     }
+}
+
+/// Whether a value is what it looks like. Tokens are compared folded, but the other side is handed the value
+/// as it is: in full width or with blanks around it, it can be somebody else.
+fn is_plain(value: &str) -> bool {
+    value.trim() == value && abi::scan::is_folded(value) && !value.chars().any(abi::scan::is_hidden)
 }
 
 fn payload_of<'a>(question: &'a Question<'_>) -> impl Iterator<Item = &'a String> {

@@ -8,7 +8,7 @@ use abi::{
     manifest::Manifest,
     money::Nano,
     path::Pattern,
-    record::{Entry, Freeze},
+    record::{Entry, Freeze, TimerFor},
 };
 use alloc::{string::String, string::ToString, vec, vec::Vec};
 
@@ -83,6 +83,13 @@ pub fn restored(step: &mut Step<'_>) {
     }
     for effect in effects {
         effect::copied(step, effect);
+    }
+    // What would begin by itself does not: restarts, and the dispatches of a lane.
+    let timers = step.state().timers.iter();
+    let begins = |purpose: &TimerFor| matches!(purpose, TimerFor::Restart(_) | TimerFor::Lane(_));
+    let gone: Vec<_> = timers.filter(|(_, row)| begins(&row.purpose)).map(|(id, _)| *id).collect();
+    for timer in gone {
+        step.emit(Entry::TimerGone { timer });
     }
     proposal::forked(step);
 }

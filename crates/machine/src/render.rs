@@ -128,6 +128,7 @@ impl Page<'_, '_> {
                 let mut text = String::new();
                 for (path, ours, head) in self.batch.conflicts(view)? {
                     let base = ours.parents.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+                    let path = on_one_line(path.as_str());
                     text.push_str(&format!("{} {path} {base} {} {}\n", ours.id, head.id, ours.actor));
                 }
                 Ok(json!({ "text": text }))
@@ -388,4 +389,9 @@ fn shorten(value: &mut Value) {
         }
     }
     *value = json!({ "truncated": true });
+}
+/// A name may hold any character; in a file of lines it begins none.
+fn on_one_line(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    name.chars().map(shown).collect()
 }

@@ -6,7 +6,7 @@ fn kind(name: &str, class: Class) -> Kind {
     Kind {
         steering: vec!["to".into()],
         payload: vec!["body".into()],
-        ..Kind::new(name, class, Recovery::Repeat)
+        ..Kind::new(name, class, Recovery::Keyed)
     }
 }
 
@@ -44,6 +44,9 @@ fn what_contradicts_itself_is_refused() {
         ),
         (of(vec![kind("a", Class::Money)]), "how much or to whom"),
         (of(vec![Kind { steering: vec![], ..kind("a", Class::Account) }]), "says to what"),
+        (of(vec![Kind { recovery: Recovery::Repeat, ..kind("a", Class::Account) }]), "after a crash"),
+        (of(vec![Kind { attachments: vec!["body".into()], ..kind("a", Class::Pure) }]), "attaches something"),
+        (of(vec![kind("a", Class::Account), Kind { undo: Some("a".into()), ..send() }]), "money or account"),
         (of(vec![Kind { steering: vec![], ..kind("a", Class::Get) }]), "one URL"),
         (brings(Integrity::Operator, false), "the operator's"),
         (brings(Integrity::External, true), "directory and external"),

@@ -597,12 +597,15 @@ fn kinds(recovery: Recovery) -> Vec<Kind> {
         answer: Some(Integrity::Workspace),
         ..Kind::new(name, class, recovery)
     };
+    // Money twice is not money once.
+    let once = if recovery == Recovery::Repeat { Recovery::Keyed } else { recovery };
     let named = Audience::Named(strings(&["to"]));
     let undo = Some(String::from("undraft"));
     vec![
         Kind {
             attachments: strings(&["file"]),
             payload: strings(&["body", "file"]),
+            audience: Audience::Named(strings(&["to", "cc"])),
             template: "Send to {to}\n".into(),
             ..kind("mail.send", Class::ExternalIrreversible, &["to", "cc"])
         },
@@ -623,9 +626,10 @@ fn kinds(recovery: Recovery) -> Vec<Kind> {
         Kind {
             amount: Some("amount".into()),
             payload: strings(&["amount", "body"]),
+            recovery: once,
             ..kind("pay", Class::Money, &["to"])
         },
-        kind("password", Class::Account, &["value"]),
+        Kind { recovery: once, ..kind("password", Class::Account, &["value"]) },
         Kind { payload: vec![], answer: None, ..kind("fetch", Class::Get, &["url"]) },
         kind("look", Class::Pure, &[]),
     ]

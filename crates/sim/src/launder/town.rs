@@ -61,7 +61,7 @@ fn manifest() -> Manifest {
         steering: names(steering),
         payload: names(payload),
         answer: Some(Integrity::Workspace),
-        ..Kind::new(name, class, Recovery::Repeat)
+        ..Kind::new(name, class, Recovery::Keyed)
     };
     let kinds = vec![
         kind("mail.send", Class::ExternalIrreversible, &["to"], &["body"]),
