@@ -142,6 +142,8 @@ pub enum Lookup {
         text: Hash,
         /// At most `VOUCHED_MAX`.
         literals: Vec<String>,
+        /// How these are looked for.
+        how: Match,
         /// At most `VOUCHED_MAX`.
         urls: Vec<String>,
     },
@@ -205,6 +207,8 @@ pub enum Haystack {
 pub enum Match {
     /// As a whole token ([`crate::scan::has_token`]).
     Token,
+    /// As a whole token that nobody writes by chance ([`crate::scan::Folded::has_quoted`]).
+    Quoted,
     /// As bytes, anywhere.
     Bytes,
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use abi::{
     Content, Error, Pid, VersionId, WORKSPACE,
-    fact::{Fact, Facts, Lookup},
+    fact::{Fact, Facts, Lookup, Match},
     label::Integrity,
     limits,
     manifest::Class,
@@ -67,7 +67,9 @@ impl Kernel {
         if let Some(words) = self.own_words(question.pid) {
             let literals: Vec<String> = values.iter().chain(&attachments).chain(&amounts).cloned().collect();
             let urls = if question.kind.class == Class::Get { vec![] } else { urls.clone() };
-            lookups.push(Lookup::Tokens { text: words.hash, literals, urls });
+            // Any word of a task would do for a password.
+            let how = if question.kind.class == Class::Account { Match::Quoted } else { Match::Token };
+            lookups.push(Lookup::Tokens { text: words.hash, literals, how, urls });
         }
         let patterns = self.directories(question.mount);
         if !patterns.is_empty() && !values.is_empty() {

@@ -52,7 +52,9 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         }
         Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
         Lookup::Surplus { rules, now, seen } => Fact::Surplus(retain::surplus(db, rules, *now, seen)?),
-        Lookup::Tokens { text, literals, urls } => Fact::Named(named::tokens(db, text, (literals, urls))?),
+        Lookup::Tokens { text, literals, how, urls } => {
+            Fact::Named(named::tokens(db, text, (literals, *how), urls)?)
+        }
         Lookup::Directory { mount, patterns, literals } => {
             Fact::Listed(named::directory(db, mount, patterns, literals)?)
         }
@@ -108,6 +110,7 @@ fn holds(db: &Db, text: &Haystack, literal: &str, how: Match) -> Result<bool, Tr
     let Some(bytes) = text_of(db, &hash)? else { return Ok(false) };
     Ok(match how {
         Match::Token => scan::has_token(&String::from_utf8_lossy(&bytes), literal),
+        Match::Quoted => scan::Folded::of(&String::from_utf8_lossy(&bytes)).has_quoted(literal),
         Match::Bytes => scan::has_text(&bytes, literal.as_bytes()),
     })
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use abi::{
     EffectId, Hash, LabelId, VersionId,
-    fact::Deed,
+    fact::{Deed, Match},
     limits,
     path::{Pattern, TreePath},
     record::Entry,
@@ -25,11 +25,15 @@ use std::collections::{BTreeSet, btree_map::BTreeMap};
 pub(crate) fn tokens(
     db: &Db,
     text: &Hash,
-    (literals, urls): (&[String], &[String]),
+    (literals, how): (&[String], Match),
+    urls: &[String],
 ) -> Result<Vec<bool>, Trouble> {
     let Some(bytes) = text_of(db, text)? else { return Ok(vec![false; literals.len() + urls.len()]) };
     let text = Folded::of(&String::from_utf8_lossy(&bytes));
-    let literals = literals.iter().map(|literal| text.has_token(literal));
+    let literals = literals.iter().map(|literal| match how {
+        Match::Quoted => text.has_quoted(literal),
+        Match::Token | Match::Bytes => text.has_token(literal),
+    });
     Ok(literals.chain(urls.iter().map(|url| text.has_url(url))).collect())
 }
 

@@ -172,9 +172,12 @@ impl World {
                 Fact::Below(Ok(rows.map(|(at, (dir, head))| (at.clone(), *dir, head.clone())).collect()))
             }
             Lookup::Match { text, literal, how } => Fact::Holds(self.holds(text, literal, *how)),
-            Lookup::Tokens { text, literals, urls } => {
+            Lookup::Tokens { text, literals, how, urls } => {
                 let text = Folded::of(&self.text(text));
-                let literals = literals.iter().map(|literal| text.has_token(literal));
+                let literals = literals.iter().map(|literal| match how {
+                    Match::Quoted => text.has_quoted(literal),
+                    Match::Token | Match::Bytes => text.has_token(literal),
+                });
                 Fact::Named(literals.chain(urls.iter().map(|url| text.has_url(url))).collect())
             }
             Lookup::Directory { mount, patterns, literals } => {
@@ -350,6 +353,7 @@ impl World {
         match how {
             Match::Bytes => abi::scan::has_text(&bytes, literal.as_bytes()),
             Match::Token => abi::scan::has_token(&String::from_utf8_lossy(&bytes), literal),
+            Match::Quoted => Folded::of(&String::from_utf8_lossy(&bytes)).has_quoted(literal),
         }
     }
 

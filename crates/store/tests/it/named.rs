@@ -144,7 +144,8 @@ fn tokens_of_a_text() {
     ];
     for (text, literals, urls, want) in rows {
         let own = |all: &[&str]| all.iter().map(ToString::to_string).collect();
-        let lookup = Lookup::Tokens { text, literals: own(literals), urls: own(urls) };
+        let how = abi::fact::Match::Token;
+        let lookup = Lookup::Tokens { text, literals: own(literals), how, urls: own(urls) };
         assert_eq!(shelf.ask(lookup), Fact::Named(want.to_vec()), "{literals:?}");
     }
 }
