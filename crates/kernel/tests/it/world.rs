@@ -173,12 +173,7 @@ impl World {
             }
             Lookup::Match { text, literal, how } => Fact::Holds(self.holds(text, literal, *how)),
             Lookup::Tokens { text, literals, how, urls } => {
-                let text = Folded::of(&self.text(text));
-                let literals = literals.iter().map(|literal| match how {
-                    Match::Quoted => text.has_quoted(literal),
-                    Match::Token | Match::Bytes => text.has_token(literal),
-                });
-                Fact::Named(literals.chain(urls.iter().map(|url| text.has_url(url))).collect())
+                Fact::Named(self.tokens(text, (literals, *how), urls))
             }
             Lookup::Directory { mount, patterns, literals } => {
                 let of = |literal: &String| self.listing(mount, patterns, literal);
@@ -326,6 +321,15 @@ impl World {
 
     fn text(&self, hash: &Hash) -> String {
         self.blobs.get(hash).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    }
+
+    fn tokens(&self, text: &Hash, (literals, how): (&[String], Match), urls: &[String]) -> Vec<bool> {
+        let text = Folded::of(&self.text(text));
+        let literals = literals.iter().map(|literal| match how {
+            Match::Quoted => text.has_quoted(literal),
+            Match::Token | Match::Bytes => text.has_token(literal),
+        });
+        literals.chain(urls.iter().map(|url| text.has_url(url))).collect()
     }
 
     fn listing(&self, mount: &str, patterns: &[Pattern], literal: &str) -> BTreeSet<LabelId> {
