@@ -14,6 +14,7 @@ pub mod agent;
 pub mod answer;
 pub mod call;
 pub mod cap;
+pub mod channel;
 pub mod control;
 pub mod effect;
 pub mod error;

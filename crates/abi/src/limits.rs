@@ -171,6 +171,16 @@ pub const SENDS_MAX: u32 = 5;
 pub const ENDORSED_BITS_MESSAGE: u32 = 64;
 /// And all of a run together.
 pub const ENDORSED_BITS_RUN: u32 = 256;
+/// Bytes of a channel's schema; it is read by people.
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// Arrays and objects of a schema in one another.
+pub const SCHEMA_DEPTH_MAX: u32 = 8;
+/// Values of one enumeration: each is compared with each.
+pub const SCHEMA_CHOICES_MAX: usize = 1024;
+/// Items of an array that a schema can ask for.
+pub const SCHEMA_ITEMS_MAX: u32 = 4096;
+/// Bytes of one message of a typed channel.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Standing rules, operators and money rows of a policy.
 pub const POLICY_ROWS_MAX: usize = 256;
 /// Bytes of a standing rule's value: a long address or identifier, not a text.

@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    progress, role, sink,
+    channel, progress, role, sink,
     state::{
         Account, EffectRow, Ended, Loaded, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
         ROOT_ACCOUNT, Ruled, Run, Stage, State, Timer, Turn,
@@ -191,12 +191,14 @@ fn process(state: &mut State, record: &Record) {
             } else if let Some(ended) = state.ended.get_mut(&record.pid) {
                 ended.label = *joined;
             }
+            channel::notice(state, record.pid, *joined, record.seq);
         }
         Entry::Steered { pid, item, joined } => {
             if let Some(process) = state.processes.get_mut(pid) {
                 process.turn.pending.push(*item);
                 process.label = *joined;
             }
+            channel::notice(state, *pid, *joined, record.seq);
         }
         Entry::Frozen { pids, why } => {
             for pid in pids {
@@ -332,7 +334,9 @@ fn spawned(state: &mut State, record: &Record) {
     let turn = first_turn(pending);
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
-        state.runs.insert(*run, Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0 });
+        state
+            .runs
+            .insert(*run, Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0, external: None });
     }
     let process = Process {
         parent: *parent,
@@ -358,6 +362,7 @@ fn spawned(state: &mut State, record: &Record) {
         by: by.clone(),
     };
     state.processes.insert(*pid, process);
+    channel::notice(state, *pid, *label, record.seq);
 }
 
 fn exited(state: &mut State, pid: Pid, record: &Record) {

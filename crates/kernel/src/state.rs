@@ -128,6 +128,9 @@ pub struct Run {
     /// Bits of choice that endorsing channels let through.
     #[musli(default)]
     pub bits: u32,
+    /// The record by which it first read what is external.
+    #[musli(default)]
+    pub external: Option<Seq>,
 }
 
 /// A living process.

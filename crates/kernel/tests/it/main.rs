@@ -4,6 +4,7 @@ mod algebra;
 mod approver;
 mod bounds;
 mod chance;
+mod channel;
 mod ledger;
 mod rules;
 mod script;
