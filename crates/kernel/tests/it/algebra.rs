@@ -45,6 +45,19 @@ fn label() -> impl Strategy<Value = Label> {
     bare.prop_map(|label| Label { sources: Default::default(), ..label.clone() }.join(&label))
 }
 
+/// A label with so many sources that a join of a few collapses: items of some mounts, and many principals.
+fn crowded() -> impl Strategy<Value = Label> {
+    let source = prop_oneof![
+        (0..3_u8, 0..60_u8).prop_map(|(mount, item)| format!("mount:m{mount}/{item}")),
+        (0..90_u8).prop_map(|agent| format!("agent:a{agent}")),
+    ];
+    let sources = prop::collection::btree_set(source, 0..64);
+    sources.prop_map(|sources| {
+        let label = Label { integrity: Integrity::External, sources, readers: Readers::Any };
+        Label { sources: Default::default(), ..label.clone() }.join(&label)
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -65,5 +78,17 @@ proptest! {
         prop_assert!(a.flows_to(&a.join(&b)) && b.flows_to(&a.join(&b)));
         prop_assert!(!(a.flows_to(&c) && b.flows_to(&c)) || a.join(&b).flows_to(&c));
         prop_assert!(a.join(&b).integrity <= a.integrity);
+    }
+
+    /// Beyond 64 sources a join names mounts, then many: it stays idempotent, commutative and monotone.
+    #[test]
+    fn joins_collapse_and_lose_nothing(a in crowded(), b in crowded(), c in crowded()) {
+        let ab = a.join(&b);
+        prop_assert_eq!(&ab, &b.join(&a));
+        prop_assert_eq!(&ab.join(&ab), &ab);
+        prop_assert!(ab.sources.len() <= abi::limits::LABEL_SOURCES_MAX);
+        prop_assert!(a.flows_to(&ab) && b.flows_to(&ab));
+        let abc = ab.join(&c);
+        prop_assert!(ab.flows_to(&abc) && c.flows_to(&abc) && a.flows_to(&abc));
     }
 }

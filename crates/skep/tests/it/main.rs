@@ -14,6 +14,7 @@ mod effects;
 mod files;
 mod hostile;
 mod kill;
+mod labels;
 mod large;
 mod leave;
 mod minutes;
