@@ -212,17 +212,16 @@ fn replaced(text: &[u8], find: &[u8], put: &[u8]) -> Result<Vec<u8>, Error> {
     if find.is_empty() {
         return bad("there is nothing to find", "give the text to replace");
     }
-    let mut places = text.windows(find.len()).enumerate().filter(|(_, window)| *window == find);
-    match (places.next(), places.next()) {
-        (None, _) => bad("the text to find is not in the file", "read the file again and copy it exactly"),
-        (Some(_), Some(_)) => {
-            bad("the text to find is in the file more than once", "give more of what is around it")
-        }
-        (Some((at, _)), None) => {
-            let (before, after) = (text.get(..at), text.get(at + find.len()..));
-            Ok([before.unwrap_or_default(), put, after.unwrap_or_default()].concat())
-        }
+    let missing = "the text to find is not in the file";
+    let Some(at) = scan::find_text(text, find) else {
+        return bad(missing, "read the file again and copy it exactly");
+    };
+    // One that overlaps the first is a second place too.
+    if scan::has_text(text.get(at + 1..).unwrap_or_default(), find) {
+        return bad("the text to find is in the file more than once", "give more of what is around it");
     }
+    let (before, after) = (text.get(..at), text.get(at + find.len()..));
+    Ok([before.unwrap_or_default(), put, after.unwrap_or_default()].concat())
 }
 
 /// Entries of a directory, as far as a view shows them.

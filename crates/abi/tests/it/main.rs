@@ -120,3 +120,36 @@ proptest! {
         prop_assert!(!wire::nearest_hint(&unknown, &["read", "write"]).is_empty());
     }
 }
+
+/// Seconds that all of the scanner takes over a text.
+#[allow(clippy::disallowed_methods)] // seam: measures
+fn scanned(text: &str) -> f64 {
+    let begun = std::time::Instant::now();
+    let folded = scan::Folded::of(text);
+    let half = text.get(..text.len() / 2).unwrap_or("a");
+    let found =
+        (scan::links(text), scan::has_markup(text), scan::quotes_url(text, half), folded.has_url(half));
+    let tokens =
+        ["a", "@", "a@a", "1", half].map(|literal| (folded.has_token(literal), folded.has_quoted(literal)));
+    let bytes = scan::has_text(text.as_bytes(), format!("{half}z").as_bytes());
+    std::hint::black_box((found, tokens, bytes));
+    begun.elapsed().as_secs_f64()
+}
+
+#[test]
+fn scanning_takes_time_as_the_text_is_long() {
+    let parts = [
+        "@", ".", ":", "/", "a.", "@a", "a@", "www.", "<", "\u{200b}", "\u{301}", "a\u{301}", "a:", ":a",
+        "1:", "a/", "//", "'", "\"a\"", "a", "1", "1 ", "1,", "。", "a。", "例。", "-", "+a:", "%2", "\\",
+        "&", "a@a.", "@a/",
+    ];
+    for part in parts {
+        let of = |bytes: usize, times: usize| {
+            let text = part.repeat(bytes / part.len());
+            (0..times).map(|_| scanned(&text)).fold(f64::MAX, f64::min)
+        };
+        // Sixteen times the text: as much time again, with much to spare; its square would be 256 times.
+        let (short, long) = (of(4 * 1024, 3), of(64 * 1024, 1));
+        assert!(long < short * 64.0 + 0.02, "{part:?}: {short} s, sixteen times as much {long} s");
+    }
+}

@@ -38,3 +38,16 @@ fn a_patch_needs_its_text_exactly_once() {
         assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned), "{find:?} in {text:?}");
     }
 }
+
+#[test]
+#[allow(clippy::disallowed_methods)] // seam: measures
+fn a_patch_is_found_in_one_pass() {
+    let text = "a".repeat(1024 * 1024);
+    let find = format!("{}b", "a".repeat(60 * 1024));
+    let begun = std::time::Instant::now();
+    let got = replaced(text.as_bytes(), find.as_bytes(), b"x").map_err(|error| error.message);
+    let took = begun.elapsed();
+    assert_eq!(got, Err("the text to find is not in the file".to_owned()));
+    // Byte by byte it would be sixty thousand million steps.
+    assert!(took.as_millis() < 500, "{took:?}");
+}
