@@ -108,24 +108,28 @@ fn a_label_outlives_names_copies_merges_crashes_and_copies_of_the_workspace() {
     assert!(kept.iter().all(|label| label.starts_with("external ")), "{kept:?}");
     assert!(kept[1].ends_with("readers=anna,tom"), "{kept:?}");
 
-    // A backup restored beside it keeps every label; what is exported and imported arrives external.
+    leaves(&hive, &mut client, (&names, &kept));
+}
+
+/// A backup restored beside it keeps every label; what is exported and imported arrives external.
+fn leaves(hive: &Hive, client: &mut Client, (names, kept): (&[&str; 4], &[String; 4])) {
     let file = hive.around().join("copy.skep");
     hive.cli(&["backup", file.to_str().unwrap()]).fine();
     hive.cli(&["restore", file.to_str().unwrap(), "--as", "copy"]).fine();
     let listed = hive.cli(&["-w", "copy", "ls", "/data", "--json"]).fine().out;
-    for (name, label) in names.iter().zip(&kept) {
+    for (name, label) in names.iter().zip(kept) {
         let row = listed.lines().find(|row| row.contains(name)).unwrap_or(&listed);
         assert!(row.contains(label.as_str()), "{name} {label}: {row}");
     }
     client.ok("write", json!({"path": "/data/mine/typed.md", "text": "typed\n", "origin": "argument"}));
-    assert!(label(&mut client, "/data/mine", "typed.md").starts_with("operator "));
+    assert!(label(client, "/data/mine", "typed.md").starts_with("operator "));
     let out = hive.around().join("out");
     hive.cli(&["export", "--all", out.to_str().unwrap()]).fine();
     hive.cli(&["import", out.join("tree/data").to_str().unwrap(), "--to", "/data/back"]).fine();
-    let back = ["renamed.md", "pin.md", "plan.md"].map(|name| label(&mut client, "/data/back", name));
+    let back = ["renamed.md", "pin.md", "plan.md"].map(|name| label(client, "/data/back", name));
     assert!(back.iter().all(|label| label.starts_with("external ")), "{back:?}");
     assert!(
-        label(&mut client, "/data/back/mine", "typed.md").starts_with("external "),
+        label(client, "/data/back/mine", "typed.md").starts_with("external "),
         "also what was typed once"
     );
 }
