@@ -6,7 +6,7 @@ use crate::{
     agent::{Parsed, Policy},
     call::{At, Part, Sought, Subject, Undo},
     path::{Pattern, TreePath},
-    tree::{Retain, UndoRow, Version},
+    tree::{Home, Retain, UndoRow, Version},
 };
 use alloc::{boxed::Box, collections::BTreeSet, string::String, vec, vec::Vec};
 
@@ -25,7 +25,7 @@ pub enum Lookup {
         /// Which.
         version: VersionId,
     },
-    /// Labels of the heads of all entries of a directory → `Fact::Labels`.
+    /// Labels of the heads and of the names of all entries of a directory → `Fact::Labels`.
     Names {
         /// Which directory.
         path: TreePath,
@@ -42,7 +42,7 @@ pub enum Lookup {
         /// Labels that the asker must not see.
         below: BTreeSet<LabelId>,
     },
-    /// Labels of what a `history` shows of a file, diverged versions too → `Fact::Labels`.
+    /// Labels of what a `history` shows of a file, diverged versions and names too → `Fact::Labels`.
     Past {
         /// Which.
         path: TreePath,
@@ -361,6 +361,12 @@ pub struct Conflict {
     pub dir: FileId,
     /// Whether it could stand there: that directory stands and the name is the file's or free.
     pub free: bool,
+    /// Labels of the names it has and had.
+    pub named: BTreeSet<LabelId>,
+    /// Those, and of the names of the directories above.
+    pub told: BTreeSet<LabelId>,
+    /// That directory, if it stands.
+    pub home: Option<Box<Home>>,
 }
 
 /// An effect that ended.
@@ -402,6 +408,8 @@ pub struct Place {
     pub blocked: bool,
     /// The head, if there is one that is not gone.
     pub head: Option<Version>,
+    /// The last of `dirs`, in which the name stands or would; none of the root.
+    pub home: Option<Home>,
 }
 
 /// An answer.
@@ -431,7 +439,8 @@ pub enum Fact {
     Filled(Content),
     /// To `Agent`.
     Agent(Parsed),
-    /// To `Conflicts`, `Operation` and `Search`: path, version, label.
+    /// To `Conflicts`, `Operation` and `Search`: path, version, label; a version with names of other labels
+    /// more than once.
     Hits(Vec<(TreePath, VersionId, LabelId)>),
     /// To `Conflict`: none means there is no such version.
     Conflict(Option<Conflict>),

@@ -4,7 +4,7 @@ use crate::{
     Content, FileId, LabelId, Micros, OpId, Pid, Seq, VersionId,
     path::{Pattern, TreePath},
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,15 @@ pub struct Change {
     #[musli(default)]
     #[serde(default)]
     pub scratch: bool,
+}
+
+impl Change {
+    /// Whether all it changes is who may read a directory, in an operation of that time: what stands there is
+    /// as old as it was.
+    pub fn only_marks(&self, at: Micros) -> bool {
+        let same = self.node == Node::Dir && self.moved_from.is_none() && !self.parents.is_empty();
+        same && self.mtime != at
+    }
 }
 
 /// Three contents to be merged into one.
@@ -136,6 +145,17 @@ pub struct Version {
     pub path: TreePath,
 }
 
+/// A directory that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// In which directory; the root in itself.
+    pub dir: FileId,
+    /// Where.
+    pub path: TreePath,
+    /// Its head, whose readers are those of every name that stands in it, and of every one that does not.
+    pub head: Version,
+}
+
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -184,4 +204,10 @@ pub struct UndoRow {
     pub label: LabelId,
     /// Where it stood before, if what is to be undone moved it.
     pub moved_from: Option<(TreePath, FileId)>,
+    /// Labels of the names it has and had.
+    pub named: BTreeSet<LabelId>,
+    /// Those, and of the names of the directories above.
+    pub told: BTreeSet<LabelId>,
+    /// The directories of `dir` and `moved_from`, as far as they stand.
+    pub homes: Vec<Home>,
 }

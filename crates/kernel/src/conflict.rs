@@ -75,10 +75,16 @@ pub fn stale(
         let merge = Merge { path, base: from.content, ours: draft.content, theirs: head.content };
         match merged(step, &merge) {
             Merged::Asked => return Ok(Answer::DONE),
-            Merged::Clean(content) => return Ok(together(step, draft, (head, dir), (base, content))),
+            Merged::Clean(content) => {
+                step.told_all_of(draft.pid, draft.path, head);
+                return Ok(together(step, draft, (head, dir), (base, content)));
+            }
             Merged::No => {}
         }
     }
+    // That it has moved on, and whether both go together, tells of what stands there now; but only once it is
+    // told, since the text was written before.
+    step.told_all_of(draft.pid, draft.path, head);
     let Draft { path, message, .. } = *draft;
     let ours = beside(step, draft, (head, dir), base);
     let version = ours.version;
@@ -168,7 +174,7 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         return Err(Facts::mismatch());
     };
     let Some(Fact::Conflict(conflict)) = facts.any() else { return Err(Facts::mismatch()) };
-    let Conflict { version: ours, open, head, path: stands, dir, free } =
+    let Conflict { version: ours, open, head, path: stands, dir, free, named, told, home } =
         conflict.filter(|found| is_meant(step, pid, path, found)).ok_or_else(|| {
             Error::new(Code::NotFound, format!("version {version} is no diverged version of {path}"))
                 .argument("version")
@@ -191,12 +197,10 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
     step.kernel.may_touch(pid, &stands, head.label)?;
     if stands != *path {
         step.saw(pid, &stands, Some(head.id), head.label);
+        step.told_names(pid, &stands, &told);
     }
-    if base.is_some_and(|base| base != head.id) {
-        return Err(
-            Error::new(Code::Stale, format!("{stands} is at version {} now", head.id)).argument("base")
-        );
-    }
+    home.iter().for_each(|home| step.told_of_home(pid, home));
+    files::stale_if(step, pid, *base, (&head, &stands))?;
     let gone = head.node == Node::Gone;
     if gone && *take != Take::Theirs && !free {
         return Err(Error::new(Code::Exists, format!("something else stands at {stands} now"))
@@ -215,13 +219,17 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
         }
         Take::Text(content) => (Node::File, *content, if gone { ours.mode } else { head.mode }, joined),
     };
+    // What was gone is named again by this.
+    let label = named.iter().filter(|_| gone).fold(label, |all, name| all.join(&step.kernel.meaning(*name)));
     files::not_steering(step, pid, &label, core::iter::once(&stands))?;
     let label = step.intern(&label);
     let draft = Draft { pid, path: &stands, node, content, mode, label, message: *message };
     let mut change = files::change(step, &draft, head.file, dir);
     change.parents = vec![head.id, ours.id];
     let version = change.version;
-    let operation = files::wrote(step, vec![change], *message, None);
+    let mut changes = vec![change];
+    step.mark(pid, &mut changes, home.as_deref().filter(|_| gone != (node == Node::Gone)));
+    let operation = files::wrote(step, changes, *message, None);
     match node {
         Node::Gone => step.forget(pid, &stands),
         _ => step.remember(pid, &stands, version),

@@ -1,4 +1,4 @@
-//! The tree: list, read, write, move, remove, history, undo, and what mounts deliver.
+//! The tree: list, read, write, move, remove, history, undo.
 //!
 //! Base of a write: the version it names; else what its process last saw; else the head. A current base
 //! commits; what becomes of a stale one is told in `conflict`. `Stale` means that nothing was written.
@@ -15,14 +15,14 @@ use crate::{
 use abi::{
     Code, Content, Error, FileId, LabelId, Micros, OpId, Pid, VersionId, WORKSPACE,
     answer::Answer,
-    call::{At, Call, Origin, Undo, Write},
+    call::{At, Call, Origin, Sought, Undo, Write},
     cap::Rights,
     fact::{Edit, Fact, Facts, Lookup, Place, Query},
-    label::{Integrity, Label},
+    label::Label,
     limits,
     path::{self, Pattern, TreePath},
     record::{Entry, Rule},
-    tree::{Change, Node, Version},
+    tree::{Change, Home, Node, Version},
 };
 use alloc::{format, vec, vec::Vec};
 
@@ -88,7 +88,8 @@ pub fn plan_history(
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
     kernel.allow(pid, Want::Path(path), Rights::READ, at)?;
-    Ok(vec![Lookup::Past { path: path.clone(), before, limit, view: kernel.view(pid, at) }])
+    let here = Lookup::Path { path: path.clone(), at: None };
+    Ok(vec![here, Lookup::Past { path: path.clone(), before, limit, view: kernel.view(pid, at) }])
 }
 
 /// Questions of `write`.
@@ -150,7 +151,7 @@ pub fn plan_write(
     }
 }
 
-fn fits(content: &Content) -> Result<(), Error> {
+pub fn fits(content: &Content) -> Result<(), Error> {
     if content.bytes > limits::FILE_BYTES_MAX {
         let message = format!("{} bytes; a file holds at most 16 GiB", content.bytes);
         return Err(Error::new(Code::TooLarge, message).argument("text").hint("split it into smaller files"));
@@ -204,8 +205,11 @@ pub fn list(
     let Some(Fact::Labels(_, labels)) = facts.any() else { return Err(Facts::mismatch()) };
     let head = seen_head(step, pid, path, (place, facts))?;
     if head.node != Node::Dir {
+        step.told_all_of(pid, path, &head);
         return Err(Error::invalid("path", format!("{path} is not a directory")).hint("read it"));
     }
+    // It tells as well which names are not there.
+    step.learned_of(pid, path, (Some(head.id), head.label));
     #[cfg(feature = "plant")]
     let labels = if crate::plant::is(crate::plant::LIST_KEEPS_LABEL) { Default::default() } else { labels };
     // The names of what lies below its ceiling are left out of the answer.
@@ -217,14 +221,15 @@ pub fn list(
     Ok(Answer::Query(Query::List { path: path.clone(), at, view }))
 }
 
-/// The head of what stands there, if the process may know of it.
+/// The head of what stands there, if the process may know of it. Whether it does, it is told.
 pub fn seen_head(
-    step: &Step<'_>,
+    step: &mut Step<'_>,
     pid: Pid,
     path: &TreePath,
     (place, facts): (Place, &mut Found),
 ) -> Result<Version, Error> {
     let hidden = facts.hidden();
+    step.told_of(pid, path, &place);
     let head = place.head.filter(|head| !step.kernel.hides(pid, head.label));
     head.ok_or_else(|| step.kernel.missing(pid, path, hidden))
 }
@@ -238,7 +243,9 @@ pub fn read(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Re
             seen_head(step, pid, path, (place, facts))?
         }
         Some(id) => {
-            let here = facts.place()?.head;
+            let place = facts.place()?;
+            step.told_of(pid, path, &place);
+            let here = place.head;
             let none =
                 || Error::new(Code::NotFound, format!("{path} has no version {id}")).argument("version");
             let Some(Fact::Version(found)) = facts.any() else { return Err(Facts::mismatch()) };
@@ -253,6 +260,7 @@ pub fn read(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Re
         }
     };
     if head.node == Node::Dir {
+        step.told_all_of(pid, path, &head);
         return Err(Error::invalid("path", format!("{path} is a directory")).hint("list it"));
     }
     step.saw(pid, path, Some(head.id), head.label);
@@ -262,13 +270,26 @@ pub fn read(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Re
     Ok(Answer::Query(Query::Read { path: path.clone(), at: *at, version: *version, part: *part }))
 }
 
+/// Where a search looks: it tells which names are not there.
+pub fn searched(step: &mut Step<'_>, pid: Pid, sought: &Sought, facts: &mut Found) -> Result<(), Error> {
+    let path = sought.path.clone().unwrap_or_else(TreePath::root);
+    let place = facts.place()?;
+    step.told_of(pid, &path, &place);
+    if let Some(head) = &place.head {
+        step.learned_of(pid, &path, (Some(head.id), head.label));
+    }
+    Ok(())
+}
+
 /// `search`, and the versions of an operation: the caller has seen every hit.
 pub fn found(step: &mut Step<'_>, pid: Pid, query: Query, facts: &mut Found) -> Result<Answer, Error> {
     let Some(Fact::Hits(hits)) = facts.any() else { return Err(Facts::mismatch()) };
     #[cfg(feature = "plant")]
     let hits = if crate::plant::is(crate::plant::SEARCH_KEEPS_LABEL) { Default::default() } else { hits };
     for (path, version, label) in hits {
-        step.saw(pid, &path, Some(version), label);
+        if !step.kernel.hides(pid, label) {
+            step.saw(pid, &path, Some(version), label);
+        }
     }
     Ok(Answer::Query(query))
 }
@@ -337,10 +358,14 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         return policy::write(step, call, facts);
     }
     let place = facts.place()?;
+    step.told_of(pid, path, &place);
+    // Whether it holds what shall be replaced is told by every answer; else only that something stands there.
     if let Some(head) = &place.head {
         step.kernel.may_touch(pid, path, head.label)?;
-        // Whether it is the same, goes together, or holds what shall be replaced, is told by every answer.
-        step.learned_of(pid, path, (Some(head.id), head.label));
+        match write {
+            Write::Patch { .. } => step.told_all_of(pid, path, head),
+            _ => step.learned_of(pid, path, (Some(head.id), head.label)),
+        }
     }
     let mut label = step.label_for(pid, *origin);
     let joins = |version: &Version| {
@@ -476,9 +501,10 @@ pub fn put(
             .hint("read its history, or write it anew without a base"));
         }
         step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at)?;
-        return create(step, draft, &place.dirs);
+        return create(step, draft, (&place.dirs, place.home.as_ref()));
     };
     if (head.node == Node::Dir) != (draft.node == Node::Dir) {
+        step.told_all_of(pid, path, &head);
         return Err(Error::new(Code::Exists, format!("{path} is a {} already", head.node.word())));
     }
     let same = head.node == draft.node && head.content == draft.content && head.mode == draft.mode;
@@ -486,6 +512,7 @@ pub fn put(
     let readers = |label| step.kernel.meaning(label).readers;
     let narrower = same && readers(head.label).meet(&readers(draft.label)) != readers(head.label);
     if same && !narrower {
+        step.told_all_of(pid, path, &head);
         step.remember(pid, path, head.id);
         return Ok(Answer::Same { version: head.id, unchanged: true });
     }
@@ -507,7 +534,11 @@ pub fn put(
 }
 
 /// A new file, with the directories that are missing above it.
-fn create(step: &mut Step<'_>, draft: &Draft<'_>, dirs: &[FileId]) -> Result<Answer, Error> {
+fn create(
+    step: &mut Step<'_>,
+    draft: &Draft<'_>,
+    (dirs, home): (&[FileId], Option<&Home>),
+) -> Result<Answer, Error> {
     let mut changes = Vec::new();
     let mut dir = dirs.last().copied().unwrap_or(abi::ROOT);
     let mut file = step.state().next.file;
@@ -533,6 +564,7 @@ fn create(step: &mut Step<'_>, draft: &Draft<'_>, dirs: &[FileId]) -> Result<Ans
     row.version = version.next();
     let version = row.version;
     changes.push(row);
+    step.mark(draft.pid, &mut changes, home);
     let operation = wrote(step, changes, draft.message, None);
     step.remember(draft.pid, draft.path, version);
     Ok(Answer::Wrote { operation, version, path: draft.path.clone() })
@@ -577,15 +609,18 @@ pub fn rename(
     let here = facts.place()?;
     let there = facts.place()?;
     let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
+    step.told_of(pid, from, &here);
     let head = here
         .head
         .ok_or_else(|| Error::new(Code::NotFound, format!("{from} does not exist")).argument("from"))?;
     let below = below?;
     may_touch_all(step, pid, &below)?;
     step.learned_of(pid, from, (Some(head.id), head.label));
-    stale_if(base, &head, from)?;
+    stale_if(step, pid, base, (&head, from))?;
+    step.told_of(pid, to, &there);
     if let Some(there) = &there.head {
         step.kernel.may_touch(pid, to, there.label)?;
+        step.told_all_of(pid, to, there);
         return Err(Error::new(Code::Exists, format!("{to} exists")).argument("to"));
     }
     let missing = there.dirs.len() < to.names().count();
@@ -620,7 +655,9 @@ pub fn rename(
     row.moved_from = Some(from.clone());
     row.parents = vec![head.id];
     let version = row.version;
-    let operation = wrote(step, vec![row], None, None);
+    let mut changes = vec![row];
+    step.mark(pid, &mut changes, here.home.iter().chain(&there.home));
+    let operation = wrote(step, changes, None, None);
     below.iter().for_each(|(path, ..)| step.forget(pid, path));
     step.remember(pid, to, version);
     Ok(Answer::Wrote { operation, version, path: to.clone() })
@@ -652,9 +689,16 @@ fn may_touch_all(step: &Step<'_>, pid: Pid, below: &[(TreePath, FileId, Version)
     }
 }
 
-fn stale_if(base: Option<VersionId>, head: &Version, path: &TreePath) -> Result<(), Error> {
+/// Refuses what was decided on another version, and tells which one stands.
+pub fn stale_if(
+    step: &mut Step<'_>,
+    pid: Pid,
+    base: Option<VersionId>,
+    (head, path): (&Version, &TreePath),
+) -> Result<(), Error> {
     match base {
         Some(base) if base != head.id => {
+            step.told_all_of(pid, path, head);
             Err(Error::new(Code::Stale, format!("{path} is at version {} now; nothing was done", head.id))
                 .argument("base")
                 .hint("read it again"))
@@ -666,12 +710,15 @@ fn stale_if(base: Option<VersionId>, head: &Version, path: &TreePath) -> Result<
 /// `remove`: a version that says gone, for it and with `tree` for all below it.
 pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Remove { path, base, tree } = call else { return Err(Facts::mismatch()) };
-    let head = facts.head(path)?;
+    let place = facts.place()?;
+    step.told_of(pid, path, &place);
+    let gone = || Error::new(Code::NotFound, format!("{path} does not exist"));
+    let head = place.head.ok_or_else(gone)?;
     let Some(Fact::Below(below)) = facts.any() else { return Err(Facts::mismatch()) };
     let below = below?;
     may_touch_all(step, pid, &below)?;
     step.learned_of(pid, path, (Some(head.id), head.label));
-    stale_if(*base, &head, path)?;
+    stale_if(step, pid, *base, (&head, path))?;
     if below.len() > 1 && !tree {
         return Err(Error::invalid("path", format!("{path} is not empty"))
             .hint("remove what is in it, or all of it: tree, skep rm -r"));
@@ -705,51 +752,9 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
         changes.push(row);
         step.forget(pid, at);
     }
+    step.mark(pid, &mut changes, &place.home);
     let operation = wrote(step, changes, None, None);
     Ok(Answer::Wrote { operation, version, path: path.clone() })
-}
-
-/// Where a mount's delivery stands in the tree.
-fn delivered(mount: &str, path: &TreePath) -> Result<TreePath, Error> {
-    TreePath::parse(&format!("/integrations/{mount}{path}"))
-}
-
-/// Questions of a delivery.
-pub fn plan_arrival(kernel: &Kernel, mount: &str, path: &TreePath) -> Result<Vec<Lookup>, Error> {
-    if !kernel.state.mounts.contains_key(mount) {
-        return Err(Error::new(Code::Dead, format!("{mount} is not mounted")));
-    }
-    Ok(vec![Lookup::Path { path: delivered(mount, path)?, at: None }])
-}
-
-/// A mount delivered a file: external, with the mount as its source. The same bytes again change nothing.
-pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Content, facts: Facts) {
-    let inside = path;
-    let (Facts::Found(facts), Ok(path)) = (facts, delivered(mount, path)) else { return };
-    let Ok(place) = Found::of(facts).place() else { return };
-    step.act_as(WORKSPACE, format!("mount:{mount}"));
-    let label = delivered_label(step, mount, inside);
-    let label = step.intern(&label);
-    let draft = Draft {
-        pid: WORKSPACE,
-        path: &path,
-        node: Node::File,
-        content,
-        mode: FILE_MODE,
-        label,
-        message: None,
-    };
-    if let Err(error) = fits(&content).and_then(|()| put(step, &draft, place, (None, None)).map(|_| ())) {
-        step.alarm(format!("{mount} delivered {path}, which could not be kept: {error}"));
-    }
-}
-
-/// The label of what a mount delivers: as its manifest says, external where that says nothing.
-fn delivered_label(step: &Step<'_>, mount: &str, inside: &TreePath) -> Label {
-    let row = step.state().mounts.get(mount).and_then(|row| row.manifest.brings(inside.as_str()));
-    let integrity = row.map(|row| row.integrity).unwrap_or_default().min(Integrity::Workspace);
-    let readers = row.map(|row| row.readers.clone()).unwrap_or_default();
-    Label { readers, ..Label::new(integrity, format!("mount:{mount}")) }
 }
 
 /// Directories every workspace begins with.

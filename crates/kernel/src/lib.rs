@@ -10,9 +10,10 @@
 //! - [`Kernel::snapshot`] and [`Kernel::restore`] shorten the replay.
 //!
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
-//! street), `authority`, `role` and `twin` (who may), `label`, `sink` and `channel` (what flows where),
-//! `account` (how much), `policy` (as it is changed), `files`, `conflict`, `undo`, `retain` (the tree),
-//! `process`, `turn`, `effect`, `proposal` (what), `wake` (after a crash), `render` (what can be read of it).
+//! street), `authority`, `role` and `twin` (who may), `label`, `name`, `sink` and `channel` (what flows
+//! where), `account` (how much), `policy` (as it is changed), `files`, `arrival`, `conflict`, `undo`,
+//! `retain` (the tree), `process`, `turn`, `effect`, `proposal` (what), `wake` (after a crash), `render`
+//! (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
 #![no_std]
@@ -24,12 +25,14 @@ extern crate alloc;
 
 mod account;
 mod apply;
+mod arrival;
 mod authority;
 pub mod channel;
 mod conflict;
 mod effect;
 mod files;
 mod label;
+mod name;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod policy;

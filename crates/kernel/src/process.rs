@@ -59,7 +59,8 @@ pub fn plan_spawn(
 /// What an agent is born from: its own file, and the standing intent that every agent reads.
 fn born_from(agent: &str) -> Vec<Lookup> {
     let standing = TreePath::parse(STANDING).map(|path| Lookup::Path { path, at: None });
-    [Ok(Lookup::Agent { name: agent.to_string() }), standing].into_iter().flatten().collect()
+    let file = crate::name::of_agent(agent).map(|path| Lookup::Path { path, at: None });
+    [Ok(Lookup::Agent { name: agent.to_string() }), standing, file].into_iter().flatten().collect()
 }
 
 /// Questions of a timer.
@@ -99,7 +100,7 @@ struct Birth {
 /// The call `spawn`.
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Spawn { text, post, budget, ceiling, .. } = call else { return Err(Facts::mismatch()) };
-    let from = agent_of(facts).map_err(|error| of_file(pid, error))?;
+    let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
     let mut birth = birth(step, pid, from, *text, (post.clone(), *budget));
     birth.ceiling = birth.ceiling.max(*ceiling);
     born(step, pid, birth)
@@ -109,7 +110,7 @@ pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found)
 fn born(step: &mut Step<'_>, by: Pid, birth: Birth) -> Result<Answer, Error> {
     let (name, label) = (birth.def.name.clone(), birth.def.label);
     let (pid, withheld) = spawn(step, birth)?;
-    let path = TreePath::parse(&format!("/agents/{name}/AGENT.md"));
+    let path = crate::name::of_agent(&name);
     if let (Ok(path), false) = (path, withheld.is_empty()) {
         step.saw(by, &path, None, label);
     }
@@ -129,10 +130,13 @@ fn of_file(by: Pid, error: Error) -> Error {
 /// An agent's definition, and the standing intent if there is any.
 type Origins = (AgentDef, Option<Version>);
 
-fn agent_of(facts: &mut Found) -> Result<Origins, Error> {
+/// Who asks is told whether there is such an agent.
+fn agent_of(step: &mut Step<'_>, by: Pid, facts: &mut Found) -> Result<Origins, Error> {
     match facts.any() {
         Some(Fact::Agent(parsed)) => {
             let standing = facts.place()?.head.filter(|head| head.node == Node::File);
+            let home = facts.place().ok().and_then(|place| place.home);
+            home.iter().for_each(|home| step.told_of_home(by, home));
             Ok((parsed?, standing))
         }
         _ => Err(Facts::mismatch()),
@@ -325,7 +329,7 @@ pub fn dispatch(
 ) -> Result<Answer, Error> {
     let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
     let Some(busy) = busy.map(|(busy, _)| *busy) else {
-        let from = agent_of(facts).map_err(|error| of_file(pid, error))?;
+        let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
         let mut birth = birth(step, pid, from, text, (vec![], None));
         birth.lane = true;
         return born(step, pid, birth);
@@ -677,7 +681,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
 
 fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     let Some(ended) = step.state().ended.get(&pid).cloned() else { return };
-    let begun = agent_of(facts).and_then(|(def, standing)| {
+    let begun = agent_of(step, WORKSPACE, facts).and_then(|(def, standing)| {
         let birth = Birth {
             parent: WORKSPACE,
             def,
@@ -710,7 +714,7 @@ fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
     let parent = queued.from;
     let lives = parent == WORKSPACE || step.state().processes.contains_key(&parent);
     let gone = || Error::new(Code::Dead, format!("process {parent}, which dispatched it, has ended"));
-    let from = if lives { agent_of(facts) } else { Err(gone()) };
+    let from = if lives { agent_of(step, parent, facts) } else { Err(gone()) };
     let begun = from.and_then(|(def, standing)| {
         let birth = Birth {
             parent,

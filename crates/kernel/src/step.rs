@@ -1,7 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, effect, files, label, process, proposal, render, role, state::Client, state::State, turn, wake,
+    Kernel, arrival, effect, files, label, process, proposal, render, role, state::Client, state::State,
+    turn, wake,
 };
 use abi::{
     Code, Content, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -37,7 +38,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
             turn::plan_tool(kernel, (*pid, *step, *index), name, call.as_ref(), at)
         }
         Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
-        Body::Arrived { mount, path, .. } => files::plan_arrival(kernel, mount, path),
+        Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
         Body::Genesis { .. }
         | Body::Woke { .. }
@@ -100,7 +101,8 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
             if render::is_rendered(&path) {
                 return Err(Error::invalid("path", "what is rendered is not indexed").hint("read it"));
             }
-            Ok(vec![Lookup::Search { sought: sought.clone(), view: kernel.searched(pid, at) }])
+            let top = Lookup::Path { path, at: sought.at };
+            Ok(vec![top, Lookup::Search { sought: sought.clone(), view: kernel.searched(pid, at) }])
         }
         Call::Operation { op, .. } => Ok(vec![Lookup::Operation { op: *op, view: kernel.view(pid, at) }]),
         Call::Why(_) if pid != WORKSPACE => {
@@ -207,7 +209,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::Armed { effect } => effect::armed(step, effect),
         Body::EffectEnded { effect, outcome } => effect::ended(step, effect, outcome),
         Body::EffectProbed { effect, found } => effect::probed(step, effect, found),
-        Body::Arrived { mount, path, content } => files::arrived(step, mount, path, *content, facts),
+        Body::Arrived { mount, path, content } => arrival::arrived(step, mount, path, *content, facts),
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));
@@ -433,7 +435,8 @@ impl Step<'_> {
             Call::Search(sought) => {
                 let query =
                     Query::Search { sought: sought.clone(), view: self.kernel.searched(pid, self.at) };
-                files::found(self, pid, query, facts).into()
+                let looked = files::searched(self, pid, sought, facts);
+                looked.and_then(|()| files::found(self, pid, query, facts)).into()
             }
             Call::Operation { op, limit } => {
                 let view = self.kernel.view(pid, self.at);
@@ -441,8 +444,11 @@ impl Step<'_> {
             }
             Call::Why(subject) => Outcome::Now(Ok(Answer::Query(Query::Why { subject: *subject }))),
             Call::History { path, before, limit } => {
+                if let Ok(place) = facts.place() {
+                    self.told_of(pid, path, &place);
+                }
                 if let Some(Fact::Labels(_, labels)) = facts.any() {
-                    labels.into_iter().for_each(|label| self.saw(pid, path, None, label));
+                    self.told_names(pid, path, &labels);
                 }
                 let (path, before, limit) = (path.clone(), *before, *limit);
                 let view = self.kernel.view(pid, self.at);
@@ -543,11 +549,6 @@ impl Found {
             Some(Fact::Place(place)) => Ok(place),
             _ => Err(Facts::mismatch()),
         }
-    }
-
-    /// The next, the head of a place that must stand.
-    pub fn head(&mut self, what: &dyn core::fmt::Display) -> Result<Version, Error> {
-        self.place()?.head.ok_or_else(|| Error::new(Code::NotFound, format!("{what} does not exist")))
     }
 
     /// The next, whether something holds.

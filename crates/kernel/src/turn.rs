@@ -265,7 +265,7 @@ fn answered(step: &mut Step<'_>, pid: Pid, (answer, tools, stop): (Content, u32,
 }
 
 /// "Done" is the kernel's verdict, from what stands in the tree. It tells of what stands there: whoever hears
-/// it may be among the same readers only.
+/// it has heard of that, and bears its label.
 fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) -> Verdict {
     if post.is_empty() {
         return Verdict::Unverified;
@@ -274,10 +274,12 @@ fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) 
     let mut facts = Found::of(facts);
     let mut all = true;
     for post in post {
+        let Ok(place) = facts.place() else { return Verdict::Failed };
+        step.told_of(pid, post.path(), &place);
         // What lies below the ceiling is not there: who is told the verdict would learn of it.
-        let head = facts.head(post.path()).ok().filter(|head| !step.kernel.hides(pid, head.label));
+        let head = place.head.filter(|head| !step.kernel.hides(pid, head.label));
         if let Some(head) = &head {
-            step.learned_of(pid, post.path(), (Some(head.id), head.label));
+            step.told_all_of(pid, post.path(), head);
         }
         all &= head.is_some();
         if matches!(post, Postcondition::Contains(..)) {

@@ -17,7 +17,7 @@ use abi::{
     fact::{Fact, Facts},
     label::Label,
     path::TreePath,
-    tree::{Change, Merge, Node, UndoRow},
+    tree::{Change, Home, Merge, Node, UndoRow},
 };
 use alloc::{format, vec, vec::Vec};
 
@@ -66,6 +66,8 @@ pub fn take_back(
         if let Some(before) = &row.before {
             step.saw(pid, &before.path, Some(before.id), before.label);
         }
+        step.told_names(pid, &row.path, &row.told);
+        row.homes.iter().for_each(|home| step.told_of_home(pid, home));
     }
     for row in &rows {
         #[cfg(feature = "plant")]
@@ -132,6 +134,8 @@ struct Back {
     left: Vec<TreePath>,
     merged: Vec<TreePath>,
     diverged: Vec<TreePath>,
+    /// Directories in which a name comes or goes.
+    homes: Vec<Home>,
 }
 
 impl Back {
@@ -140,8 +144,15 @@ impl Back {
         let label = self.label(step, row);
         let old = row.moved_from.as_ref().map(|(path, _)| path);
         files::not_steering(step, pid, &label, core::iter::once(&row.path).chain(old))?;
+        // What comes back to a name, or leaves one, is named again by this.
+        let named = row.moved_from.is_some() || row.head_content.is_none();
+        let names = row.named.iter().filter(|_| named && row.before.is_some());
+        let label = names.fold(label, |all, name| all.join(&step.kernel.meaning(*name)));
         let label = step.intern(&label);
         let change = restoring(step, pid, row, label);
+        if named || row.before.is_none() {
+            self.homes.extend(row.homes.iter().cloned());
+        }
         self.restored.push(change.path.clone());
         self.changes.push(change);
         Ok(())
@@ -216,7 +227,8 @@ impl Back {
                 step.remember(pid, &change.path, change.version);
             }
         }
-        let changes = core::mem::take(&mut self.changes);
+        let mut changes = core::mem::take(&mut self.changes);
+        step.mark(pid, &mut changes, &self.homes);
         let operation = (!changes.is_empty()).then(|| files::wrote(step, changes, message, Some(undo)));
         let Self { restored, left, merged, diverged, .. } = self;
         Ok(Answer::Undone { operation, restored, left, merged, diverged })

@@ -6,7 +6,7 @@
 
 use crate::render::{Page, label};
 use abi::{
-    LabelId,
+    FileId, LabelId,
     call::Sought,
     fact::{Fact, View},
     label::{Integrity, Label},
@@ -27,8 +27,15 @@ impl Page<'_, '_> {
     /// The hits as the kernel hears of them.
     pub(crate) fn sighted(&mut self, sought: &Sought, view: &View) -> Result<Fact, Trouble> {
         let hits = &self.found(sought, view)?.hits;
+        let files: Vec<FileId> = hits.iter().map(|hit| hit.version.file).collect();
         let seen = |hit: &Hit| (hit.path.clone(), hit.version.id, hit.version.label);
-        Ok(Fact::Hits(hits.iter().map(seen).collect()))
+        let mut all: Vec<_> = hits.iter().map(seen).collect();
+        // Their paths are text as well, of whoever chose the names.
+        if let Some((path, version, _)) = all.first().cloned() {
+            let names = self.batch.named(files, sought.at)?;
+            all.extend(names.into_iter().map(|label| (path.clone(), version, label)));
+        }
+        Ok(Fact::Hits(all))
     }
 
     /// The hits as the caller reads them; no more than fit one message.

@@ -288,8 +288,10 @@ fn file(row: &Row) -> Option<Said> {
 
 /// The first path of an operation, and how many more.
 pub fn changed(changes: &[Change]) -> String {
-    let first = changes.first().map(|change| change.path.as_str()).unwrap_or_default();
-    match changes.len() {
+    let Some(first) = changes.first() else { return String::new() };
+    let own = changes.iter().filter(|change| !change.only_marks(first.mtime)).count();
+    let first = first.path.as_str();
+    match own {
         0 | 1 => first.to_owned(),
         more => format!("{first} and {} more", more - 1),
     }

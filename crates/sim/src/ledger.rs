@@ -214,15 +214,18 @@ impl Ledger {
         let Entry::Tool { name, code: None, about, .. } = &record.body else { return };
         let seen = match name.as_str() {
             "list" => self.files.labels_below(about),
-            "read" => self.files.label_of(about).into_iter().collect(),
-            "history" if about.starts_with("op:") => self.of_operation(record.pid, about),
+            "read" => self.files.label_of(about).into_iter().map(|id| [id, id]).collect(),
+            "history" if about.starts_with("op:") => {
+                self.of_operation(record.pid, about).into_iter().map(|id| [id, id]).collect()
+            }
             _ => return,
         };
         let Some(process) = self.processes.get(&record.pid) else { return };
         let (label, ceiling) = (self.meaning(process.label), process.ceiling);
         // What lies below its ceiling was left out of what it was told.
-        let seen = seen.into_iter().map(|id| self.meaning(id)).filter(|seen| seen.integrity >= ceiling);
-        let lacking = seen.into_iter().find(|seen| label.join(seen) != label);
+        let seen = seen.into_iter().map(|both| both.map(|id| self.meaning(id)));
+        let shown = seen.filter(|both| both.iter().all(|one| one.integrity >= ceiling));
+        let lacking = shown.flatten().find(|seen| label.join(seen) != label);
         if let Some(seen) = lacking {
             let what = format!("process {} did {name} {about} ({seen}) and is {label}", record.pid);
             self.findings.push(finding("seen-is-joined", what));

@@ -12,12 +12,12 @@ use crate::{
     lookup::{self, Listing},
     mention, retain,
     schema::Db,
-    tree,
+    tree::{self, Names},
     version::{self, Shown},
     why::{self, Reasons},
 };
 use abi::{
-    Content, Error, Hash, OpId, Pid, Seq, VersionId,
+    Content, Error, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
     call::{At, Part, Subject},
     fact::{Fact, Lookup, View},
     path::TreePath,
@@ -83,10 +83,27 @@ impl<'a> Batch<'a> {
     pub fn search(&mut self, ask: &Ask<'_>, until: &mut dyn FnMut() -> bool) -> Result<Found, Trouble> {
         let Workspace { db, index, options, .. } = &mut *self.workspace;
         let tree = (&*db, self.head);
-        match lookup::moment(db, ask.sought.at)? {
+        let mut found = match lookup::moment(db, ask.sought.at)? {
             Some(at) => index::walk::find(tree, Some(at), ask),
             None => index.find(tree, options, ask, until),
+        }?;
+        let hits = std::mem::take(&mut found.hits);
+        for hit in hits {
+            let shown = Names::shown(ask.sought.at);
+            if !tree::hides_path(db, &ask.view.below, (hit.version.file, shown))? {
+                found.hits.push(hit);
+            }
         }
+        Ok(found)
+    }
+
+    /// Labels of the names by which hits of a search at a moment are shown, directories above them too.
+    pub fn named(
+        &mut self,
+        files: impl IntoIterator<Item = FileId>,
+        at: Option<At>,
+    ) -> Result<BTreeSet<LabelId>, Trouble> {
+        tree::named(self.db(), files, Names::shown(at))
     }
 
     /// Entries of a directory by name: those that the view matches, or that lead to what it could match, and

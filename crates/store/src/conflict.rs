@@ -4,7 +4,7 @@
 use crate::{
     Trouble,
     schema::{Db, Flow},
-    tree::{self, When},
+    tree::{self, Names, When},
     version::{self, Shown, number, select_version},
 };
 use abi::{
@@ -46,7 +46,10 @@ pub(crate) fn get(db: &Db, id: VersionId) -> Result<Option<Conflict>, Trouble> {
     let stands = tree::path_below(db, dir, &name)?;
     let free = stands.is_some() && tree::occupant(db, dir, &name)?.is_none_or(|other| other == version.file);
     let path = stands.unwrap_or_else(|| head.path.clone());
-    Ok(Some(Conflict { version, open, head, path, dir, free }))
+    let named = tree::named(db, [version.file], Names::Own)?;
+    let told = tree::named(db, [version.file], Names::Above)?;
+    let home = tree::home_of(db, dir)?.map(Box::new);
+    Ok(Some(Conflict { version, open, head, path, dir, free, named, told, home }))
 }
 
 /// The open conflicts that a view shows, oldest first: the diverged version and the head beside it.
@@ -56,7 +59,8 @@ pub(crate) fn open(db: &Db, view: &View) -> Result<Vec<(TreePath, Version, Versi
     // Filtered before the limit, newest first: nobody hides another's conflicts behind many of its own.
     db.each(sql, [], |row| {
         let version = version::read(row).map_err(|error| Trouble::of(&db.file, error))?;
-        if !view.shows_version(version.path.as_str(), version.label) {
+        let shown = view.shows_version(version.path.as_str(), version.label);
+        if !shown || tree::hides_path(db, &view.below, (version.file, Names::Above))? {
             return Ok(Flow::Go);
         }
         let path = tree::path_of(db, version.file)?.unwrap_or_else(|| version.path.clone());
@@ -76,6 +80,11 @@ pub(crate) fn operation(db: &Db, op: OpId, view: &View, limit: u32) -> Result<Sh
     let mut shown = Shown::default();
     db.each(sql, [op.0.cast_signed()], |row| {
         let version = version::read(row).map_err(|error| Trouble::of(&db.file, error))?;
+        let hides = tree::hides_path(db, &view.below, (version.file, Names::Above))?;
+        if hides && view.shows(version.path.as_str()) {
+            shown.below = shown.below.saturating_add(1);
+            return Ok(Flow::Go);
+        }
         Ok(shown.take(version, view, limit))
     })?;
     Ok(shown.said())

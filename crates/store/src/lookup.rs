@@ -5,7 +5,8 @@
 use crate::{
     Trouble, blob, chain, conflict, named, retain,
     schema::{Db, Flow},
-    tree, undo, version,
+    tree::{self, Names},
+    undo, version,
 };
 use abi::{
     Code, Content, Error, Hash, LabelId, Seq, VersionId,
@@ -29,7 +30,7 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Names { path, at } => names(db, path, moment(db, *at)?)?,
         Lookup::Hidden { path, at, below } => Fact::Count(hidden(db, path, moment(db, *at)?, below)?),
         Lookup::Past { path, before, limit, view } => {
-            past(&tree::history(db, path, (*before, *limit), view)?.versions)
+            past(db, &tree::history(db, path, (*before, *limit), view)?.versions)?
         }
         Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
         Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
@@ -44,11 +45,11 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Conflict { version } => Fact::Conflict(conflict::get(db, *version)?),
         Lookup::Conflicts { view } => {
             let open = conflict::open(db, view)?;
-            Fact::Hits(open.into_iter().map(|(path, ours, _)| (path, ours.id, ours.label)).collect())
+            hits(db, open.into_iter().map(|(path, ours, _)| (path, ours)).collect())?
         }
         Lookup::Operation { op, view } => {
             let shown = conflict::operation(db, *op, view, limits::LISTING_MAX)?;
-            Fact::Hits(shown.versions.into_iter().map(|row| (row.path, row.id, row.label)).collect())
+            hits(db, shown.versions.into_iter().map(|row| (row.path.clone(), row)).collect())?
         }
         Lookup::Purge { path } => Fact::Purge(retain::doomed(db, path)?),
         Lookup::Surplus { rules, now, seen } => Fact::Surplus(retain::surplus(db, rules, *now, seen)?),
@@ -82,19 +83,42 @@ fn names(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Fact, Trouble> {
     }
 }
 
-fn past(rows: &[Version]) -> Fact {
-    Fact::Labels(rows.len() as u64, rows.iter().map(|row| row.label).collect())
+fn past(db: &Db, rows: &[Version]) -> Result<Fact, Trouble> {
+    let mut labels: BTreeSet<LabelId> = rows.iter().map(|row| row.label).collect();
+    labels.extend(tree::named(db, rows.iter().map(|row| row.file), Names::Above)?);
+    Ok(Fact::Labels(rows.len() as u64, labels))
 }
 
-/// Entries of a directory that bear one of the labels. One that bears such a label itself is not there.
+/// Versions that are shown with their paths, which are text as well: that of whoever chose the names.
+fn hits(db: &Db, shown: Vec<(TreePath, Version)>) -> Result<Fact, Trouble> {
+    let mut names = tree::named(db, shown.iter().map(|(_, row)| row.file), Names::Above)?;
+    shown.iter().for_each(|(_, row)| _ = names.remove(&row.label));
+    let first = shown.first().map(|(path, row)| (path.clone(), row.id));
+    let mut all: Vec<_> = shown.into_iter().map(|(path, row)| (path, row.id, row.label)).collect();
+    if let Some((path, id)) = first {
+        all.extend(names.into_iter().map(|label| (path.clone(), id, label)));
+    }
+    Ok(Fact::Hits(all))
+}
+
+/// Entries of a directory that bear one of the labels, or names of one. One that bears such a label itself is
+/// not there.
 fn hidden(db: &Db, path: &TreePath, at: Option<Seq>, below: &BTreeSet<LabelId>) -> Result<u64, Trouble> {
     let dir = tree::place(db, path, at)?.head;
     let mut count = 0;
     if let Some(dir) = dir.filter(|dir| dir.node == Node::Dir && !below.contains(&dir.label)) {
-        tree::children(db, dir.file, at, |_, version| {
-            count += u64::from(below.contains(&version.label));
-            Flow::Go
+        let mut trouble = Ok(());
+        tree::children(db, dir.file, at, |_, version| match tree::hides(db, below, &version, at) {
+            Ok(hides) => {
+                count += u64::from(hides);
+                Flow::Go
+            }
+            Err(error) => {
+                trouble = Err(error);
+                Flow::Stop
+            }
         })?;
+        trouble?;
     }
     Ok(count)
 }
@@ -237,18 +261,23 @@ pub struct Listing {
 pub(crate) fn list(db: &Db, path: &TreePath, at: Option<At>, view: &View) -> Result<Listing, Trouble> {
     let at = moment(db, at)?;
     let mut all = Listing::default();
+    let mut trouble = Ok(());
+    // What cannot be known is hidden, and the answer an error.
+    let mut known =
+        |hides: Result<bool, Trouble>| hides.map_err(|error| trouble = Err(error)).unwrap_or(true);
     let Some(dir) = tree::place(db, path, at)?.head.filter(|head| head.node == Node::Dir) else {
         return Ok(all);
     };
     tree::children(db, dir.file, at, |name, version| {
         let shown = path.join(&name).is_ok_and(|path| visible(&path, version.node, &view.shown));
-        match (shown, view.below.contains(&version.label)) {
+        match (shown, shown && known(tree::hides(db, &view.below, &version, at))) {
             (true, false) => all.entries.push(entry(name, version)),
             (true, true) => all.below += 1,
             (false, _) => {}
         }
         if all.entries.len() < limits::LISTING_MAX as usize { Flow::Go } else { Flow::Stop }
     })?;
+    trouble?;
     Ok(all)
 }
 

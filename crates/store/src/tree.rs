@@ -15,11 +15,12 @@ use crate::{
 };
 use abi::{
     Content, FileId, LabelId, OpId, ROOT, Seq, VersionId,
+    call::At,
     fact::{Place, View},
     limits,
     path::TreePath,
     record::{Entry, Record},
-    tree::{Change, Node, Version},
+    tree::{Change, Home, Node, Version},
 };
 use rusqlite::{Row, params};
 use std::collections::BTreeSet;
@@ -173,12 +174,13 @@ fn pass(db: &Db, dir: FileId, name: &str) -> Result<Option<(FileId, Node)>, Trou
 
 /// What stands at a path.
 pub(crate) fn place(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Place, Trouble> {
-    let mut place = Place { dirs: vec![ROOT], blocked: false, head: None };
+    let mut place = Place { dirs: vec![ROOT], ..Place::default() };
     let Some(parent) = path.parent() else {
         place.head = head(db, ROOT, at)?;
         return Ok(place);
     };
     let mut dir = ROOT;
+    let mut above = TreePath::root();
     for name in parent.names() {
         let found = match at {
             None => pass(db, dir, name)?,
@@ -188,13 +190,126 @@ pub(crate) fn place(db: &Db, path: &TreePath, at: Option<Seq>) -> Result<Place, 
             Some((file, Node::Dir)) => dir = file,
             found => {
                 place.blocked = found.is_some_and(|(_, node)| node != Node::Gone);
+                place.home = home(db, &place.dirs, above, at)?;
                 return Ok(place);
             }
         }
         place.dirs.push(dir);
+        above = above.join(name).map_err(|_| db.corrupt("a path is no path"))?;
     }
+    place.home = home(db, &place.dirs, above, at)?;
     place.head = step(db, dir, path.name(), at)?.filter(|version| version.node != Node::Gone);
     Ok(place)
+}
+
+/// The last of these directories.
+fn home(db: &Db, dirs: &[FileId], path: TreePath, at: Option<Seq>) -> Result<Option<Home>, Trouble> {
+    let (dir, file) = match dirs {
+        [.., dir, file] => (*dir, *file),
+        _ => (ROOT, ROOT),
+    };
+    Ok(head(db, file, at)?.map(|head| Home { dir, path, head }))
+}
+
+/// A directory, if it stands.
+pub(crate) fn home_of(db: &Db, file: FileId) -> Result<Option<Home>, Trouble> {
+    let Some(head) = head(db, file, None)?.filter(|head| head.node == Node::Dir) else { return Ok(None) };
+    let Some(path) = path_of(db, file)? else { return Ok(None) };
+    let dir = if file == ROOT { Some(ROOT) } else { spot(db, file, When::Now)?.map(|(dir, _)| dir) };
+    Ok(dir.map(|dir| Home { dir, path, head }))
+}
+
+/// Labels of the names that these files have and had. A name's label is that of the version by which the
+/// file came to it: whoever writes the file later did not choose its name.
+pub(crate) fn named(
+    db: &Db,
+    files: impl IntoIterator<Item = FileId>,
+    which: Names,
+) -> Result<BTreeSet<LabelId>, Trouble> {
+    let (mut labels, mut known) = (BTreeSet::new(), BTreeSet::from([ROOT]));
+    let mut todo: Vec<FileId> = files.into_iter().collect();
+    while let Some(file) = todo.pop() {
+        if !known.insert(file) {
+            continue;
+        }
+        // Of most files the first version gave the name, so the first that is looked at is it.
+        let sql = match which {
+            Names::Now => {
+                "SELECT e.parent, n.label FROM entries e JOIN versions n ON n.id = (SELECT m.id
+                 FROM versions m WHERE m.file = e.file AND m.diverged = 0 AND m.seq >= e.from_seq
+                 ORDER BY m.id LIMIT 1) WHERE e.file = ? AND e.to_seq IS NULL"
+            }
+            Names::Own | Names::Above => {
+                "SELECT e.parent, n.label FROM entries e JOIN versions n ON n.id = (SELECT m.id
+                 FROM versions m WHERE m.file = e.file AND m.diverged = 0 AND m.seq >= e.from_seq
+                 ORDER BY m.id LIMIT 1) WHERE e.file = ?"
+            }
+        };
+        let read = |row: &Row<'_>| Ok((FileId(number(row, 0)?), LabelId(row.get(1)?)));
+        for (parent, label) in db.all(sql, [file.0.cast_signed()], read)? {
+            labels.insert(label);
+            if which != Names::Own {
+                todo.push(parent);
+            }
+        }
+    }
+    Ok(labels)
+}
+
+/// Whether a head, or its name, bears one of the labels that are hidden from who asks.
+pub(crate) fn hides(
+    db: &Db,
+    below: &BTreeSet<LabelId>,
+    version: &Version,
+    at: Option<Seq>,
+) -> Result<bool, Trouble> {
+    if below.is_empty() || below.contains(&version.label) {
+        return Ok(!below.is_empty());
+    }
+    let file = version.file.0.cast_signed();
+    let read = |row: &Row<'_>| row.get(0).map(LabelId);
+    let label = match at {
+        None => {
+            let sql = "SELECT n.label FROM entries e JOIN versions n ON n.id = (SELECT m.id FROM versions m
+                       WHERE m.file = e.file AND m.diverged = 0 AND m.seq >= e.from_seq ORDER BY m.id LIMIT 1)
+                       WHERE e.file = ? AND e.to_seq IS NULL";
+            db.one(sql, [file], read)?
+        }
+        Some(at) => {
+            let sql = "SELECT n.label FROM entries e JOIN versions n ON n.id = (SELECT m.id FROM versions m
+                       WHERE m.file = e.file AND m.diverged = 0 AND m.seq >= e.from_seq ORDER BY m.id LIMIT 1)
+                       WHERE e.file = ?1 AND e.from_seq <= ?2 AND (e.to_seq IS NULL OR e.to_seq > ?2)";
+            db.one(sql, [file, bound(at)], read)?
+        }
+    };
+    Ok(label.is_some_and(|label| below.contains(&label)))
+}
+
+/// Whether the path of a file says a name that is hidden from who asks.
+pub(crate) fn hides_path(
+    db: &Db,
+    below: &BTreeSet<LabelId>,
+    (file, which): (FileId, Names),
+) -> Result<bool, Trouble> {
+    Ok(!below.is_empty() && !named(db, [file], which)?.is_disjoint(below))
+}
+
+/// Whose names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// The file's own, that it has and had.
+    Own,
+    /// Those of the directories above, too: all that its paths say.
+    Above,
+    /// Those of its path as it is now.
+    Now,
+}
+
+impl Names {
+    /// Those that are shown with what was found at a moment.
+    pub fn shown(at: Option<At>) -> Self {
+        if at.is_some() { Self::Above } else { Self::Now }
+    }
 }
 
 /// The directories above a file and their names, the file's own first, up to the root; none when one of them
@@ -259,22 +374,34 @@ pub(crate) fn children(
     }
 }
 
-/// How many entries a directory has, and the labels of their heads.
+/// How many entries a directory has, and the labels of their heads and of their names ([`named`]).
 pub(crate) fn labels(db: &Db, dir: FileId, at: Option<Seq>) -> Result<(u64, BTreeSet<LabelId>), Trouble> {
     let (mut count, mut labels) = (0_u64, BTreeSet::new());
-    if at.is_some() {
-        children(db, dir, at, |_, version| {
-            count += 1;
-            labels.insert(version.label);
-            Flow::Go
-        })?;
-        return Ok((count, labels));
-    }
-    let sql = "SELECT v.label, count(*) FROM entries e JOIN heads h ON h.file = e.file
-               JOIN versions v ON v.id = h.version WHERE e.parent = ? AND e.to_seq IS NULL GROUP BY v.label";
-    for (label, of) in db.all(sql, [dir.0.cast_signed()], |row| Ok((row.get(0)?, number(row, 1)?)))? {
+    let dir = dir.0.cast_signed();
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, number(row, 2)?));
+    let rows: Vec<(u32, u32, u64)> = match at {
+        None => {
+            let sql = "SELECT v.label, n.label, count(*) FROM entries e JOIN heads h ON h.file = e.file
+                       JOIN versions v ON v.id = h.version
+                       JOIN versions n ON n.id = (SELECT m.id FROM versions m WHERE m.file = e.file
+                       AND m.diverged = 0 AND m.seq >= e.from_seq ORDER BY m.id LIMIT 1)
+                       WHERE e.parent = ? AND e.to_seq IS NULL GROUP BY v.label, n.label";
+            db.all(sql, [dir], read)?
+        }
+        Some(at) => {
+            let sql = "SELECT v.label, n.label, count(*) FROM entries e
+                       JOIN versions v ON v.id = (SELECT w.id FROM versions w WHERE w.file = e.file
+                       AND w.diverged = 0 AND w.seq <= ?2 ORDER BY w.id DESC LIMIT 1)
+                       JOIN versions n ON n.id = (SELECT m.id FROM versions m WHERE m.file = e.file
+                       AND m.diverged = 0 AND m.seq >= e.from_seq ORDER BY m.id LIMIT 1)
+                       WHERE e.parent = ?1 AND e.from_seq <= ?2 AND (e.to_seq IS NULL OR e.to_seq > ?2)
+                       GROUP BY v.label, n.label";
+            db.all(sql, [dir, bound(at)], read)?
+        }
+    };
+    for (head, name, of) in rows {
         count = count.saturating_add(of);
-        labels.insert(LabelId(label));
+        labels.extend([LabelId(head), LabelId(name)]);
     }
     Ok((count, labels))
 }

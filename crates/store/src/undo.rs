@@ -14,7 +14,7 @@
 use crate::{
     Trouble, conflict,
     schema::{Db, Flow},
-    tree::{self, When},
+    tree::{self, Names, When},
     version::{self, number, select_version},
 };
 use abi::{
@@ -68,7 +68,13 @@ pub(crate) fn rows(db: &Db, undo: &Undo) -> Result<Option<Vec<UndoRow>>, Trouble
         let (untouched, made) = (untouched && !lost, made.filter(|_| !lost));
         let keeps = matches!(undo, Undo::Version(_));
         let spot = if keeps { Spot::Last } else { Spot::OfBefore };
-        plans.push(plan(db, (head, untouched), before, made, spot)?);
+        // A directory that got another label only is as it was.
+        let is_dir = |version: &Version| version.node == Node::Dir && version.mode == head.mode;
+        let relabelled = is_dir(&head) && before.as_ref().is_some_and(is_dir);
+        let plan = plan(db, (head, untouched), before, made, spot)?;
+        if !relabelled || plan.row.moved_from.is_some() {
+            plans.push(plan);
+        }
     }
     leave(&mut plans);
     Ok(Some(plans.into_iter().map(|plan| plan.row).collect()))
@@ -84,15 +90,21 @@ fn operation(db: &Db, op: OpId) -> Result<Option<Vec<Found>>, Trouble> {
     let mut all = Vec::new();
     for (file, first) in &files {
         if let Some(head) = tree::head(db, *file, None)? {
-            let untouched = head.op == op;
             let sql = select_version!(
                 " FROM versions v WHERE v.file = ? AND v.op = ? AND v.diverged = 0 ORDER BY v.id DESC LIMIT 1"
             );
             let made = db.one(sql, [file.0.cast_signed(), op.0.cast_signed()], version::read)?;
+            let untouched = head.op == op || made.as_ref().is_some_and(|made| is_same_dir(made, &head));
             all.push((head, untouched, tree::earlier(db, *file, *first)?, made));
         }
     }
     Ok((!files.is_empty()).then_some(all))
+}
+
+/// Whether all that came to a directory since is another label.
+fn is_same_dir(made: &Version, head: &Version) -> bool {
+    let both = made.node == Node::Dir && head.node == Node::Dir;
+    both && made.mode == head.mode && made.path == head.path
 }
 
 fn process(db: &Db, pid: Pid) -> Result<Option<Vec<Found>>, Trouble> {
@@ -173,6 +185,12 @@ fn plan(
     let made_content = made.as_ref().filter(|made| of_file(made) && now.is_some()).map(|made| made.content);
     let head_content = (head.node == Node::File).then_some((head.content, head.mode));
     let (made, made_label) = made.map_or((head.id, head.label), |made| (made.id, made.label));
+    let named = tree::named(db, [head.file], Names::Own)?;
+    let told = tree::named(db, [head.file], Names::Above)?;
+    let mut homes = Vec::new();
+    for dir in [Some(dir), moved_from.as_ref().map(|(_, dir)| *dir).filter(|old| *old != dir)] {
+        homes.extend(dir.map(|dir| tree::home_of(db, dir)).transpose()?.flatten());
+    }
     let row = UndoRow {
         path,
         file,
@@ -186,6 +204,9 @@ fn plan(
         before,
         label,
         moved_from,
+        named,
+        told,
+        homes,
     };
     Ok(Plan { row, node, needs, holds })
 }

@@ -159,7 +159,8 @@ impl Words {
     }
 
     fn search(&self) -> Call {
-        let (path, author, label, since, until, at) = (None, None, None, None, None, None);
+        let path = self.key("path").map(|path| TreePath::parse(path).unwrap());
+        let (author, label, since, until, at) = (None, None, None, None, None);
         Call::Search(Sought { query: self.at(1).into(), path, author, label, since, until, at, limit: 20 })
     }
 

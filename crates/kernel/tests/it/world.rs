@@ -5,11 +5,11 @@ use abi::{
     Code, Content, EffectId, Error, FileId, Hash, LabelId, ProposalId, Seq, VersionId,
     agent::{AgentDef, Parsed, Policy},
     call::{At, Undo},
-    fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Put, Query},
+    fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Put, Query, View},
     path::{Pattern, TreePath},
     record::{Entry, Record},
     scan::Folded,
-    tree::{Change, Node, UndoRow, Version},
+    tree::{Change, Home, Node, UndoRow, Version},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +31,8 @@ pub struct World {
     /// The tree after each record that changed it.
     before: Vec<(Seq, Heads)>,
     files: BTreeMap<FileId, Vec<Past>>,
+    /// The names each file came to: when, in which directory, by a version of which label.
+    names: BTreeMap<FileId, Vec<(Seq, FileId, LabelId)>>,
     versions: BTreeMap<VersionId, Version>,
     pub blobs: BTreeMap<Hash, Vec<u8>>,
     pub agents: BTreeMap<String, AgentDef>,
@@ -126,6 +128,11 @@ impl World {
                 self.heads.insert(TreePath::parse(&format!("{}{rest}", change.path)).unwrap(), row);
             }
         }
+        let stood = self.heads.get(&change.path).is_some_and(|(_, head)| head.file == change.file);
+        if change.node != Node::Gone && (!stood || moved_from.is_some()) {
+            let row = (version.seq, change.dir, version.label);
+            self.names.entry(change.file).or_default().push(row);
+        }
         let past = Past { version: version.clone(), dir: change.dir, moved_from };
         self.files.entry(change.file).or_default().push(past);
         if change.node == Node::Gone {
@@ -147,26 +154,9 @@ impl World {
         match lookup {
             Lookup::Path { path, at } => Fact::Place(self.place(path, moment(at))),
             Lookup::Version { version } => Fact::Version(self.versions.get(version).cloned()),
-            Lookup::Names { path, at } => {
-                let heads = self.as_of(moment(at));
-                let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path));
-                let labels: Vec<LabelId> = rows.map(|(_, (_, head))| head.label).collect();
-                Fact::Labels(labels.len() as u64, labels.into_iter().collect())
-            }
-            Lookup::Hidden { path, at, below } => {
-                let dir = self.place(path, moment(at)).head.filter(|dir| !below.contains(&dir.label));
-                let heads = self.as_of(moment(at));
-                let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path) && dir.is_some());
-                Fact::Count(rows.filter(|(_, (_, head))| below.contains(&head.label)).count() as u64)
-            }
-            Lookup::Past { path, view, .. } => {
-                let stood = self.versions.values().rev().find(|version| version.path == *path);
-                let file = stood.map(|version| version.file);
-                let past = self.versions.values().filter(|version| Some(version.file) == file);
-                let past = past.filter(|version| view.shows_version(version.path.as_str(), version.label));
-                let labels: Vec<LabelId> = past.map(|version| version.label).collect();
-                Fact::Labels(labels.len() as u64, labels.into_iter().collect())
-            }
+            Lookup::Names { path, at } => self.names_in(path, at),
+            Lookup::Hidden { path, at, below } => self.hidden(path, at, below),
+            Lookup::Past { path, view, .. } => self.past(path, view),
             Lookup::Below { path } => {
                 let rows = self.heads.iter().filter(|(at, _)| at.is_below(path));
                 Fact::Below(Ok(rows.map(|(at, (dir, head))| (at.clone(), *dir, head.clone())).collect()))
@@ -200,16 +190,58 @@ impl World {
                 Fact::Holds(version.is_some_and(|version| self.blobs.contains_key(&version.content.hash)))
             }
             Lookup::Conflict { version } => Fact::Conflict(self.conflict(*version)),
-            Lookup::Conflicts { view } => Fact::Hits(self.hits(view, &|version| self.is_open(version))),
-            Lookup::Operation { op, view } => Fact::Hits(self.hits(view, &|version| version.op == *op)),
-            Lookup::Search { sought, view } => Fact::Hits(self.hits(view, &|version| {
-                let stands = self.heads.values().any(|(_, head)| head.id == version.id);
-                let bytes = self.blobs.get(&version.content.hash).map_or(&[][..], Vec::as_slice);
-                stands && abi::scan::has_text(bytes, sought.query.as_bytes())
-            })),
+            Lookup::Conflicts { view } => {
+                let named = |file| self.named(file, true);
+                Fact::Hits(self.hits(view, &named, &|version| self.is_open(version)))
+            }
+            Lookup::Operation { op, view } => {
+                let named = |file| self.named(file, true);
+                Fact::Hits(self.hits(view, &named, &|version| version.op == *op))
+            }
+            Lookup::Search { sought, view } => {
+                Fact::Hits(self.hits(view, &|file| self.named_now(file), &|version| {
+                    let stands = self.heads.values().any(|(_, head)| head.id == version.id);
+                    let bytes = self.blobs.get(&version.content.hash).map_or(&[][..], Vec::as_slice);
+                    stands && abi::scan::has_text(bytes, sought.query.as_bytes())
+                }))
+            }
             Lookup::Purge { path } => Fact::Purge(Ok(self.doomed(path))),
             Lookup::Surplus { rules, .. } => Fact::Surplus(self.surplus(rules)),
         }
+    }
+
+    fn names_in(&self, path: &TreePath, at: &Option<At>) -> Fact {
+        let heads = self.as_of(moment(at));
+        let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path));
+        let rows: Vec<&Version> = rows.map(|(_, (_, head))| head).collect();
+        let until = moment(at).unwrap_or(Seq(u64::MAX));
+        let name = |head: &&Version| {
+            let mut rows = self.names.get(&head.file).into_iter().flatten();
+            rows.rfind(|(seq, ..)| *seq <= until).map(|(.., label)| *label)
+        };
+        let labels = rows.iter().map(|head| head.label).chain(rows.iter().filter_map(name));
+        Fact::Labels(rows.len() as u64, labels.collect())
+    }
+
+    fn hidden(&self, path: &TreePath, at: &Option<At>, below: &BTreeSet<LabelId>) -> Fact {
+        let dir = self.place(path, moment(at)).head.filter(|dir| !below.contains(&dir.label));
+        let heads = self.as_of(moment(at));
+        let rows = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path) && dir.is_some());
+        let name = |head: &Version| self.names.get(&head.file)?.last().map(|(.., label)| *label);
+        let hides = |head: &Version| {
+            below.contains(&head.label) || name(head).is_some_and(|name| below.contains(&name))
+        };
+        Fact::Count(rows.filter(|(_, (_, head))| hides(head)).count() as u64)
+    }
+
+    fn past(&self, path: &TreePath, view: &View) -> Fact {
+        let stood = self.versions.values().rev().find(|version| version.path == *path);
+        let file = stood.map(|version| version.file);
+        let past = self.versions.values().filter(|version| Some(version.file) == file);
+        let past = past.filter(|version| view.shows_version(version.path.as_str(), version.label));
+        let labels: Vec<LabelId> = past.map(|version| version.label).collect();
+        let names = file.map(|file| self.named(file, true)).unwrap_or_default();
+        Fact::Labels(labels.len() as u64, labels.into_iter().chain(names).collect())
     }
 
     /// A draft of that name, or an error where nobody made one.
@@ -237,20 +269,56 @@ impl World {
         let path = stands.map_or(last.version.path.clone(), |(path, _)| path.clone());
         let free = stands.is_some() || !self.heads.contains_key(&path);
         let (open, head, dir) = (self.is_open(&version), last.version.clone(), last.dir);
-        Some(Conflict { version, open, head, path, dir, free })
+        let (named, told) = (self.named(version.file, false), self.named(version.file, true));
+        let home = self.home_of(dir).map(Box::new);
+        Some(Conflict { version, open, head, path, dir, free, named, told, home })
+    }
+
+    /// Labels of the name that a file has, and of those of the directories above it.
+    fn named_now(&self, file: FileId) -> BTreeSet<LabelId> {
+        let last = self.names.get(&file).and_then(|rows| rows.last());
+        let above = last.filter(|(_, dir, _)| *dir != abi::ROOT);
+        let above = above.map(|(_, dir, _)| self.named_now(*dir)).unwrap_or_default();
+        last.map(|(.., label)| *label).into_iter().chain(above).collect()
+    }
+
+    /// Labels of the names that a file had, and of those of the directories above it.
+    fn named(&self, file: FileId, with_above: bool) -> BTreeSet<LabelId> {
+        let rows: Vec<_> = self.names.get(&file).into_iter().flatten().collect();
+        let above = rows.iter().filter(|(_, dir, _)| with_above && *dir != abi::ROOT);
+        let above: BTreeSet<LabelId> = above.flat_map(|(_, dir, _)| self.named(*dir, true)).collect();
+        rows.into_iter().map(|(.., label)| *label).chain(above).collect()
+    }
+
+    fn home_of(&self, file: FileId) -> Option<Home> {
+        if file == abi::ROOT {
+            return Some(Home { dir: abi::ROOT, path: TreePath::root(), head: self.root() });
+        }
+        let (path, (dir, head)) = self.heads.iter().find(|(_, (_, head))| head.file == file)?;
+        Some(Home { dir: *dir, path: path.clone(), head: head.clone() })
+    }
+
+    /// The root directory is made by nobody: its first version is not in the log.
+    fn root(&self) -> Version {
+        self.heads.get(&TreePath::root()).map_or_else(root, |(_, head)| head.clone())
     }
 
     fn hits(
         &self,
-        view: &abi::fact::View,
+        view: &View,
+        named: &dyn Fn(FileId) -> BTreeSet<LabelId>,
         wanted: &dyn Fn(&Version) -> bool,
     ) -> Vec<(TreePath, VersionId, LabelId)> {
         let shows = |version: &&Version| view.shows_version(version.path.as_str(), version.label);
-        let shown = self.versions.values().filter(shows);
-        shown
-            .filter(|version| !view.below.contains(&version.label) && wanted(version))
-            .map(|row| (row.path.clone(), row.id, row.label))
-            .collect()
+        let rows = self.versions.values().filter(shows).filter(|version| wanted(version));
+        let rows: Vec<&Version> = rows.filter(|row| named(row.file).is_disjoint(&view.below)).collect();
+        let names: BTreeSet<LabelId> = rows.iter().flat_map(|row| named(row.file)).collect();
+        let own = rows.iter().map(|row| (row.path.clone(), row.id, row.label));
+        let first = rows.first().map(|row| (row.path.clone(), row.id));
+        let more = first
+            .into_iter()
+            .flat_map(|(path, id)| names.iter().map(move |label| (path.clone(), id, *label)));
+        own.chain(more.collect::<Vec<_>>()).collect()
     }
 
     fn doomed(&self, path: &TreePath) -> Option<Doomed> {
@@ -294,9 +362,17 @@ impl World {
             next = dir.parent();
             above.push(dir);
         }
+        let home = |path: &TreePath| {
+            let (dir, head) = heads.get(path).cloned().unwrap_or_else(|| (abi::ROOT, root()));
+            Some(Home { dir, path: path.clone(), head })
+        };
+        place.home = home(&TreePath::root());
         for dir in above.iter().rev() {
             match heads.get(dir).map(|(_, head)| head) {
-                Some(head) if head.node == Node::Dir => place.dirs.push(head.file),
+                Some(head) if head.node == Node::Dir => {
+                    place.dirs.push(head.file);
+                    place.home = home(dir);
+                }
                 Some(_) => {
                     place.blocked = true;
                     return place;
@@ -307,7 +383,8 @@ impl World {
         place.head = heads.get(path).map(|(_, head)| head.clone());
         if path.as_str() == "/" {
             place.dirs.clear();
-            place.head = Some(root());
+            place.home = None;
+            place.head = Some(heads.get(path).map_or_else(root, |(_, head)| head.clone()));
         }
         place
     }
@@ -399,15 +476,26 @@ impl World {
         let now = file.last()?;
         let before = first_mine.checked_sub(1).map(|ix| file[ix].version.clone());
         let stands = self.heads.iter().find(|(_, (_, head))| head.id == now.version.id);
+        let dir = stands.map_or(now.dir, |(_, (dir, _))| *dir);
+        let moved_from = file[first_mine..=last_mine].iter().find_map(|past| past.moved_from.clone());
+        let is_dir = |version: &Version| version.node == Node::Dir && version.mode == now.version.mode;
+        if is_dir(&now.version) && before.as_ref().is_some_and(is_dir) && moved_from.is_none() {
+            return None;
+        }
+        let old = moved_from.as_ref().map(|(_, dir): &(TreePath, FileId)| *dir).filter(|old| *old != dir);
+        let homes = [Some(dir), old].into_iter().flatten().filter_map(|dir| self.home_of(dir)).collect();
         Some(UndoRow {
+            named: self.named(now.version.file, false),
+            told: self.named(now.version.file, true),
+            homes,
             path: stands.map_or(now.version.path.clone(), |(path, _)| path.clone()),
             file: now.version.file,
-            dir: stands.map_or(now.dir, |(_, (dir, _))| *dir),
+            dir,
             head: now.version.id,
             untouched: last_mine + 1 == file.len(),
             before: before.filter(|version| version.node != Node::Gone),
             label: now.version.label,
-            moved_from: file[first_mine..=last_mine].iter().find_map(|past| past.moved_from.clone()),
+            moved_from,
             made: file[last_mine].version.id,
             made_label: file[last_mine].version.label,
             made_content: (file[last_mine].version.node == Node::File)

@@ -261,7 +261,9 @@ fn plain(operation: &Operation) -> String {
             (None, Node::File) => format!("write {path}"),
         }
     };
-    let did = match operation.changes.as_slice() {
+    let own: Vec<&Change> =
+        operation.changes.iter().filter(|change| !change.only_marks(operation.at)).collect();
+    let did = match own.as_slice() {
         [] => "change nothing".to_owned(),
         [one] => of(one),
         // The directories above a new file come with it.

@@ -19,6 +19,8 @@ struct File {
     head: VersionId,
     node: Node,
     label: LabelId,
+    /// Label of the version by which it came to its name.
+    named: LabelId,
 }
 
 /// The tree.
@@ -97,12 +99,18 @@ impl Files {
         for parent in change.parents.iter().skip(1) {
             self.open.remove(parent);
         }
+        // Whoever writes a file later did not choose its name.
+        let stood = self.files.get(&change.file).filter(|file| {
+            file.node != Node::Gone && change.moved_from.is_none() && file.name == change.path.name()
+        });
+        let stood = stood.map(|file| file.named);
         let file = File {
             dir: change.dir,
             name: change.path.name().to_owned(),
             head: change.version,
             node: change.node,
             label: change.label,
+            named: stood.unwrap_or(change.label),
         };
         self.files.insert(change.file, file);
     }
@@ -133,7 +141,9 @@ impl Files {
         let wrong = |change: &&Change| {
             let head = self.files.get(&change.file).map(|file| file.head);
             let others = head.is_some_and(|head| self.made_by.get(&head) != Some(of));
-            others && !change.diverged && change.parents.len() < 2
+            // Who may read a directory is no content of it.
+            let marks = change.only_marks(record.at);
+            others && !marks && !change.diverged && change.parents.len() < 2
         };
         let change = changes.iter().find(wrong)?;
         let what = format!("record {}: version {} of {}", record.seq, change.version, change.path);
@@ -199,11 +209,11 @@ impl Files {
         self.at(path).and_then(|id| self.files.get(&id)).map(|file| file.label)
     }
 
-    /// Labels of all heads in a directory.
-    pub fn labels_below(&self, path: &str) -> BTreeSet<LabelId> {
+    /// Labels of all heads in a directory, each with that of its name.
+    pub fn labels_below(&self, path: &str) -> BTreeSet<[LabelId; 2]> {
         let Some(dir) = self.at(path) else { return BTreeSet::new() };
         let inside = self.files.values().filter(|file| file.dir == dir && file.node != Node::Gone);
-        inside.map(|file| file.label).collect()
+        inside.map(|file| [file.label, file.named]).collect()
     }
 
     /// Every path that stands, with its head and kind.

@@ -73,7 +73,8 @@ fn compare(story: &mut Story, path: &TreePath, at: Option<Seq>) {
         let own = state.entries.iter().filter(|((parent, _), _)| *parent == dir.file);
         own.map(|((_, name), file)| (name.clone(), state.heads[file].clone())).collect()
     });
-    let labels: BTreeSet<_> = inside.iter().map(|(_, head)| head.label).collect();
+    let own = inside.iter().map(|(_, head)| head.label);
+    let labels: BTreeSet<_> = own.chain(inside.iter().map(|(_, head)| state.names[&head.file])).collect();
     let at = at.map(At::Seq);
     let names = story.ask(Lookup::Names { path: path.clone(), at });
     assert_eq!(names, Fact::Labels(inside.len() as u64, labels), "{path} {at:?}");

@@ -25,7 +25,11 @@ fn a_walk_stops_at_what_is_no_directory() {
     for (text, dirs, blocked) in rows {
         let Fact::Place(got) = story.ask(Lookup::Path { path: path(text), at: None }) else { panic!() };
         let dirs = dirs.iter().map(|dir| FileId(*dir)).collect();
-        assert_eq!(got, Place { dirs, blocked: *blocked, head: got.head.clone() }, "{text}");
+        assert_eq!(
+            got,
+            Place { dirs, blocked: *blocked, head: got.head.clone(), home: got.home.clone() },
+            "{text}"
+        );
     }
 }
 

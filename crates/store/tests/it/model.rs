@@ -1,11 +1,11 @@
 //! The tree as it should be, held in memory without any index: one whole copy after each record.
 
 use abi::{
-    FileId, ROOT, Seq, VersionId,
+    FileId, LabelId, ROOT, Seq, VersionId,
     fact::Place,
     path::TreePath,
     record::{Entry, Record},
-    tree::{Change, Node, Version},
+    tree::{Change, Home, Node, Version},
 };
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub struct State {
     pub entries: BTreeMap<(FileId, String), FileId>,
     /// File to its head.
     pub heads: BTreeMap<FileId, Version>,
+    /// File to the label of the version by which it came to its name.
+    pub names: BTreeMap<FileId, LabelId>,
 }
 
 /// All moments, and all versions.
@@ -28,7 +30,7 @@ pub struct Model {
 impl Model {
     pub fn new(root: Version) -> Self {
         let heads = BTreeMap::from([(ROOT, root.clone())]);
-        let first = State { entries: BTreeMap::new(), heads };
+        let first = State { entries: BTreeMap::new(), heads, names: BTreeMap::new() };
         Self { past: vec![first], versions: BTreeMap::from([(root.id, root)]) }
     }
 
@@ -87,21 +89,26 @@ impl State {
         let stands = self.entries.values().any(|file| *file == change.file);
         if change.node != Node::Gone && change.file != ROOT && !stands {
             let place = (change.dir, change.path.name().to_owned());
+            self.names.insert(change.file, change.label);
             assert_eq!(self.entries.insert(place, change.file), None, "{} was taken", change.path);
         }
     }
 
     pub fn place(&self, path: &TreePath) -> Place {
-        let mut place = Place { dirs: vec![ROOT], blocked: false, head: self.heads.get(&ROOT).cloned() };
+        let mut place = Place { dirs: vec![ROOT], head: self.heads.get(&ROOT).cloned(), ..Place::default() };
+        let mut above = TreePath::root();
         for (ix, name) in path.names().enumerate() {
             place.head = None;
             let dir = place.dirs[ix];
+            let in_dir = ix.checked_sub(1).map_or(ROOT, |ix| place.dirs[ix]);
+            place.home = Some(Home { dir: in_dir, path: above.clone(), head: self.heads[&dir].clone() });
             let Some(file) = self.entries.get(&(dir, name.to_owned())) else { return place };
             let head = self.heads[file].clone();
             if ix + 1 == path.names().count() {
                 place.head = Some(head);
             } else if head.node == Node::Dir {
                 place.dirs.push(*file);
+                above = above.join(name).unwrap();
             } else {
                 place.blocked = true;
                 return place;

@@ -100,6 +100,9 @@ fn a_row_says_head_and_before_and_the_move() {
         head_content: Some((new.content, new.mode)),
         label: new.label,
         moved_from: Some((old.path.clone(), versions[&VersionId(1)].file)),
+        named: [old.label, new.label].into(),
+        told: [old.label, new.label, versions[&VersionId(1)].label].into(),
+        homes: rows[0].homes.clone(),
         before: Some(old),
     };
     assert_eq!(rows, [want]);

@@ -130,7 +130,7 @@ fn version(ix: u64) -> Version {
 pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
     match lookup {
         Lookup::Path { .. } => {
-            Fact::Place(Place { dirs: vec![ROOT, DIR], blocked: false, head: Some(version(ix)) })
+            Fact::Place(Place { dirs: vec![ROOT, DIR], head: Some(version(ix)), ..Place::default() })
         }
         Lookup::Version { .. } => Fact::Version(Some(version(ix))),
         Lookup::Names { .. } | Lookup::Past { .. } => Fact::Labels(1, [label(ix)].into()),
