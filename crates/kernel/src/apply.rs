@@ -7,7 +7,7 @@ use crate::{
     channel, progress, role, sink,
     state::{
         Account, EffectRow, Ended, Loaded, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
-        ROOT_ACCOUNT, Ruled, Run, Stage, State, Timer, Turn,
+        ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Timer, Turn,
     },
 };
 use abi::{
@@ -125,6 +125,7 @@ fn workspace(state: &mut State, body: &Entry) {
     match body {
         Entry::Genesis { id, lacks, .. } => {
             state.id = *id;
+            state.shape = SHAPE;
             state.lacks.clone_from(lacks);
             state.next.file = abi::ROOT;
         }

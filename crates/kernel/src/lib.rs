@@ -121,6 +121,9 @@ impl Kernel {
     pub fn restore(bytes: &[u8]) -> Result<Self, Error> {
         let state: state::State = musli::wire::from_slice(bytes)
             .map_err(|_| Error::new(abi::Code::Unavailable, "the snapshot cannot be read"))?;
+        if state.shape != state::SHAPE {
+            return Err(Error::new(abi::Code::Unavailable, "the snapshot is of another version"));
+        }
         let index = authority::Index::of(&state);
         Ok(Self { state, volatile: state::Volatile::default(), index })
     }

@@ -63,7 +63,14 @@ pub struct State {
     /// Money that moved, and on which UTC day, at mounts that are taken away: it counts when they come back.
     #[musli(default)]
     pub moved: BTreeMap<String, (Nano, u64)>,
+    /// What `apply` made of the log when this was written; see `SHAPE`.
+    #[musli(default)]
+    pub shape: u32,
 }
+
+/// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
+/// shape is not taken: the log is replayed, and everything derived is there.
+pub const SHAPE: u32 = 1;
 
 /// The last id of each kind that was given away.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
