@@ -399,11 +399,9 @@ impl Chain<'_> {
 
     /// Text to an agent's session: a new one, or one that runs.
     fn send(&mut self, hop: Hop, spot: Spot, at: &str) -> Result<Spot, String> {
-        // The session that runs may be who knows it: it writes it down before it ends.
+        // Who knows it may be the session that runs, or a child of it: what ends with it is written down first.
         let spot = match (&spot, self.lane) {
-            (Spot::Known(pid, _), Some(lane)) if *pid == lane => {
-                self.settle_anew(spot, &format!("{at}.lane"))?
-            }
+            (Spot::Known(..), Some(_)) => self.settle_anew(spot, &format!("{at}.lane"))?,
             _ => spot,
         };
         let (pid, came) = self.take(&spot)?;
