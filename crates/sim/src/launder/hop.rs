@@ -399,7 +399,8 @@ impl Chain<'_> {
 
     /// Text to an agent's session: a new one, or one that runs.
     fn send(&mut self, hop: Hop, spot: Spot, at: &str) -> Result<Spot, String> {
-        // Who knows it may be the session that runs, or a child of it: what ends with it is written down first.
+        // Who knows it may be the session that runs, or a child of it: what ends with it is written down
+        // first.
         let spot = match (&spot, self.lane) {
             (Spot::Known(..), Some(_)) => self.settle_anew(spot, &format!("{at}.lane"))?,
             _ => spot,
