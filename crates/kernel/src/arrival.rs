@@ -7,13 +7,13 @@ use crate::{
     step::{Found, Step},
 };
 use abi::{
-    Code, Content, Error, WORKSPACE,
+    Code, Content, Error, LabelId, WORKSPACE,
     fact::{Facts, Lookup},
     label::{Integrity, Label},
     path::TreePath,
     tree::Node,
 };
-use alloc::{format, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 /// Where a mount's delivery stands in the tree.
 fn delivered(mount: &str, path: &TreePath) -> Result<TreePath, Error> {
@@ -58,4 +58,15 @@ fn delivered_label(step: &Step<'_>, mount: &str, inside: &TreePath) -> Label {
     let integrity = row.map(|row| row.integrity).unwrap_or_default().min(Integrity::Workspace);
     let readers = row.map(|row| row.readers.clone()).unwrap_or_default();
     Label { readers, ..Label::new(integrity, format!("mount:{mount}")) }
+}
+
+/// The label of a directory that is made for a delivery. Only where the manifest limits the readers of the
+/// directory itself does it have fewer than anybody: a private file beside others makes none of them private.
+pub fn dir_label(step: &mut Step<'_>, path: &TreePath, label: LabelId) -> LabelId {
+    let Some(mount) = step.actor.strip_prefix("mount:").map(String::from) else { return label };
+    let inside = path.as_str().strip_prefix(&format!("/integrations/{mount}")).unwrap_or_default();
+    let row = step.state().mounts.get(&mount).and_then(|row| row.manifest.brings(inside));
+    let readers = row.map(|row| row.readers.clone()).unwrap_or_default();
+    let label = Label { readers, ..step.kernel.meaning(label) };
+    step.intern(&label)
 }

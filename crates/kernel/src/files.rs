@@ -553,8 +553,9 @@ fn create(
         }
         file = file.next();
         version = version.next();
+        let (node, label) = (Node::Dir, crate::arrival::dir_label(step, &above, draft.label));
         let missing =
-            Draft { path: &above, node: Node::Dir, content: Content::default(), mode: DIR_MODE, ..*draft };
+            Draft { path: &above, node, content: Content::default(), mode: DIR_MODE, label, ..*draft };
         let mut row = change(step, &missing, file, dir);
         row.version = version;
         changes.push(row);
