@@ -46,12 +46,13 @@ impl Claimed<Usage> {
     /// The usage to charge, and whether the claim was too low to believe. Below half of our own count, ours
     /// is charged; absurdly high claims are charged as they are: the provider will bill them.
     pub fn check(&self, counted: &Usage) -> (Usage, bool) {
-        let said_in = self.0.tokens_in.saturating_add(self.0.tokens_cached);
+        let cached = self.0.tokens_cached.saturating_add(self.0.tokens_written);
+        let said_in = self.0.tokens_in.saturating_add(cached);
         let low_in = said_in < counted.tokens_in / 2;
         let low_out = self.0.tokens_out < counted.tokens_out / 2;
         let mut usage = self.0;
         if low_in {
-            usage.tokens_in = counted.tokens_in.saturating_sub(self.0.tokens_cached);
+            usage.tokens_in = counted.tokens_in.saturating_sub(cached);
         }
         if low_out {
             usage.tokens_out = counted.tokens_out;
@@ -98,6 +99,8 @@ pub enum ModelOutcome {
         message: Content,
         /// Whether trying again can help.
         again: bool,
+        /// The other side said not to come back before so long.
+        after_us: Option<u64>,
     },
 }
 

@@ -109,6 +109,8 @@ pub const PROPOSALS_RUN_MAX: usize = 32;
 pub const LANE_MAX: usize = 64;
 /// Tool calls taken from one model answer.
 pub const TOOLS_PER_STEP_MAX: u32 = 64;
+/// How long a provider may have a failed call wait: longer, and an operator should know that nothing happens.
+pub const RETRY_AFTER_US_MAX: u64 = 15 * 60 * 1_000_000;
 /// Steps of one turn; a turn that needs more is a loop.
 pub const STEPS_MAX: u32 = 1000;
 /// Postconditions of one task.

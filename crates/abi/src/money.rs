@@ -59,12 +59,21 @@ pub enum Resource {
     Calls,
     /// Effects other than model calls.
     Effects,
+    /// Input tokens written to the provider's cache.
+    TokensWritten,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::TokensIn, Self::TokensOut, Self::TokensCached, Self::Money, Self::Calls, Self::Effects];
+    pub const ALL: [Self; 7] = [
+        Self::TokensIn,
+        Self::TokensOut,
+        Self::TokensCached,
+        Self::TokensWritten,
+        Self::Money,
+        Self::Calls,
+        Self::Effects,
+    ];
 
     /// The word, as printed.
     pub fn word(self) -> &'static str {
@@ -75,6 +84,7 @@ impl Resource {
             Self::Money => "money",
             Self::Calls => "calls",
             Self::Effects => "effects",
+            Self::TokensWritten => "tokens_written",
         }
     }
 }
@@ -94,6 +104,10 @@ pub struct Amounts {
     pub calls: i64,
     /// Other effects.
     pub effects: i64,
+    /// Input tokens written to a provider's cache.
+    #[musli(default)]
+    #[serde(default)]
+    pub tokens_written: i64,
 }
 
 impl Amounts {
@@ -106,6 +120,7 @@ impl Amounts {
             Resource::Money => self.money.0,
             Resource::Calls => self.calls,
             Resource::Effects => self.effects,
+            Resource::TokensWritten => self.tokens_written,
         }
     }
 
@@ -117,6 +132,7 @@ impl Amounts {
             money: Nano(with(self.money.0, other.money.0)),
             calls: with(self.calls, other.calls),
             effects: with(self.effects, other.effects),
+            tokens_written: with(self.tokens_written, other.tokens_written),
         }
     }
 
@@ -140,6 +156,10 @@ pub struct Usage {
     pub tokens_out: u64,
     /// Input tokens that were cached.
     pub tokens_cached: u64,
+    /// Input tokens that were written to the provider's cache; not in `tokens_in`.
+    #[musli(default)]
+    #[serde(default)]
+    pub tokens_written: u64,
 }
 
 /// A row of the price file: nano-units for one token of each kind.
@@ -151,6 +171,10 @@ pub struct Price {
     pub token_out: Nano,
     /// One cached input token.
     pub token_cached: Nano,
+    /// One input token that is written to the provider's cache.
+    #[musli(default)]
+    #[serde(default)]
+    pub token_written: Nano,
 }
 
 impl Price {
@@ -158,12 +182,14 @@ impl Price {
     pub fn amounts(&self, usage: &Usage) -> Amounts {
         let clamp = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
         let (tokens_in, tokens_out) = (clamp(usage.tokens_in), clamp(usage.tokens_out));
-        let tokens_cached = clamp(usage.tokens_cached);
+        let (tokens_cached, tokens_written) = (clamp(usage.tokens_cached), clamp(usage.tokens_written));
         let money = tokens_in
             .saturating_mul(self.token_in.0)
             .saturating_add(tokens_out.saturating_mul(self.token_out.0))
-            .saturating_add(tokens_cached.saturating_mul(self.token_cached.0));
-        Amounts { tokens_in, tokens_out, tokens_cached, money: Nano(money), calls: 1, effects: 0 }
+            .saturating_add(tokens_cached.saturating_mul(self.token_cached.0))
+            .saturating_add(tokens_written.saturating_mul(self.token_written.0));
+        let (money, calls, effects) = (Nano(money), 1, 0);
+        Amounts { tokens_in, tokens_out, tokens_cached, money, calls, effects, tokens_written }
     }
 }
 

@@ -17,11 +17,16 @@ use abi::{
 };
 use std::path::Path;
 
+mod forward;
 mod maildir;
 mod outbox;
 mod ram;
 mod rehearse;
 mod scripted;
+mod secret;
+
+pub use forward::{Forward, Piece, Provider, Wire};
+pub use secret::Secret;
 
 /// What a model is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub struct RawUsage {
     pub tokens_out: i64,
     /// Input tokens that were cached.
     pub tokens_cached: i64,
+    /// Input tokens that were written to its cache.
+    pub tokens_written: i64,
 }
 
 /// A model's answer.
@@ -70,12 +77,14 @@ pub struct Said {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelError {
     /// One sentence.
     pub message: String,
     /// Whether trying again can help.
     pub again: bool,
+    /// The other side said not to come back before so long (`Retry-After`, RFC 9110, section 10.2.3).
+    pub after_us: Option<u64>,
 }
 
 /// What the receiver of a stream answers to each piece of it.
@@ -90,7 +99,12 @@ pub enum Flow {
 /// Something that answers prompts.
 pub trait Model: Send + Sync {
     /// One call. `stream` gets the text piece by piece, also empty pieces as a sign of life.
-    fn call(&self, prompt: &Prompt, stream: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError>;
+    fn call(
+        &self,
+        prompt: &Prompt,
+        secret: Option<&Secret<'_>>,
+        stream: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError>;
 }
 
 /// A file that a mount brings.

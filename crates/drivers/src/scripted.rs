@@ -11,7 +11,7 @@
 //! Never here: randomness, memory of a conversation (all a rule sees is the prompt; only `times` is
 //! counted, in the model itself), an answer that could be taken for a real model's.
 
-use crate::{Flow, Model, ModelError, Prompt, RawUsage, Said, ToolCall};
+use crate::{Flow, Model, ModelError, Prompt, RawUsage, Said, Secret, ToolCall};
 use abi::{effect::Role, event::Stop, limits, money::Nano, money::Price};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -27,7 +27,8 @@ use rules::{Misbehave, Rule, Rules, Then};
 
 /// What it costs: an invented list price of about a small model's, so that rehearsals fill a real ledger.
 /// $1.00 for a million input tokens, $5.00 for a million output tokens, $0.10 for a million cached ones.
-pub const PRICE: Price = Price { token_in: Nano(1000), token_out: Nano(5000), token_cached: Nano(100) };
+pub const PRICE: Price =
+    Price { token_in: Nano(1000), token_out: Nano(5000), token_cached: Nano(100), token_written: Nano(0) };
 
 /// How every text begins.
 const MARK: &str = "[scripted] ";
@@ -191,8 +192,13 @@ impl Scripted {
 }
 
 impl Model for Scripted {
-    fn call(&self, prompt: &Prompt, stream: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
-        let rules = self.rules().map_err(|message| ModelError { message, again: false })?;
+    fn call(
+        &self,
+        prompt: &Prompt,
+        _: Option<&Secret<'_>>,
+        stream: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
+        let rules = self.rules().map_err(|message| ModelError { message, again: false, after_us: None })?;
         let (then, caught) = self.choose(&rules, &Seen::of(prompt)).unwrap_or_else(|| {
             let say = Some("I have no rule for this.".to_owned());
             (Then { say, stop: Some(Stop::End), ..Then::default() }, Captures::new())
@@ -261,6 +267,7 @@ fn usage(prompt: &Prompt, said: &Said) -> RawUsage {
         tokens_in: tokens(bytes(&prompt.items)).saturating_sub(tokens_cached),
         tokens_out: tokens(said.text.len() + asked),
         tokens_cached,
+        tokens_written: 0,
     }
 }
 
@@ -274,7 +281,7 @@ fn misbehave(
 ) -> Result<Said, ModelError> {
     let failed = |again| {
         let why = then.say.clone().unwrap_or_else(|| "the rules say that this call fails".to_owned());
-        Err(ModelError { message: format!("{MARK}{}", pattern::fill(&why, caught)), again })
+        Err(ModelError { message: format!("{MARK}{}", pattern::fill(&why, caught)), again, after_us: None })
     };
     match kind {
         Misbehave::Fail => failed(false),

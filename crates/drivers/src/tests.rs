@@ -33,7 +33,12 @@ fn drivers_and_models_are_made_by_name() {
 
 #[test]
 fn the_scripted_model_costs_a_dollar_and_five_a_million() {
-    let usage = abi::money::Usage { tokens_in: 1_000_000, tokens_out: 1_000_000, tokens_cached: 1_000_000 };
+    let usage = abi::money::Usage {
+        tokens_in: 1_000_000,
+        tokens_out: 1_000_000,
+        tokens_cached: 1_000_000,
+        tokens_written: 0,
+    };
     let rows = prices();
     let costs: BTreeMap<&str, String> =
         rows.iter().map(|(name, price)| (name.as_str(), price.amounts(&usage).money.to_string())).collect();

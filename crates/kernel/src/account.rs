@@ -72,12 +72,12 @@ pub fn price(state: &State, model: &str) -> Option<Price> {
 /// What a model call reserves before it starts: all its input, and a first step of output.
 pub fn first_reservation(price: &Price, input_bytes: u64, out: u64) -> Amounts {
     let tokens_in = input_bytes.div_ceil(abi::limits::RESERVE_BYTES_PER_TOKEN);
-    price.amounts(&Usage { tokens_in, tokens_out: out, tokens_cached: 0 })
+    price.amounts(&Usage { tokens_in, tokens_out: out, ..Usage::default() })
 }
 
 /// What a top-up of output reserves.
 pub fn top_up(price: &Price, tokens: u64) -> Amounts {
-    let mut amounts = price.amounts(&Usage { tokens_in: 0, tokens_out: tokens, tokens_cached: 0 });
+    let mut amounts = price.amounts(&Usage { tokens_out: tokens, ..Usage::default() });
     amounts.calls = 0;
     amounts
 }

@@ -232,7 +232,7 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 answered(step, row.pid, (answer, tools, stop), facts);
             }
         }
-        ModelOutcome::Failed { message, again } => {
+        ModelOutcome::Failed { message, again, after_us } => {
             let charged = Amounts { calls: 1, ..Amounts::default() };
             step.emit(Entry::ModelFailed { effect: *effect, message: *message, again: *again, charged });
             let clients = step.kernel.volatile.clients.iter();
@@ -245,7 +245,7 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 step.reply(reply, Err(error));
             }
             if row.step > 0 {
-                failed(step, row.pid, *again);
+                failed(step, row.pid, *again, after_us.unwrap_or(0));
             }
         }
     }
@@ -289,14 +289,16 @@ fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) 
     if all { Verdict::Done } else { Verdict::Failed }
 }
 
-fn failed(step: &mut Step<'_>, pid: Pid, again: bool) {
+/// A failed call is made again after a pause: ours, or the longer one that the other side asked for.
+fn failed(step: &mut Step<'_>, pid: Pid, again: bool, after_us: u64) {
     let Some(process) = step.state().processes.get(&pid) else { return };
     let failures = process.turn.failures;
     if !again || failures >= limits::MODEL_FAILURES_MAX {
         return fault(step, pid, format!("the model failed {failures} time(s); its words are in the log"));
     }
     if process.frozen.is_none() {
-        step.set_timer(TimerFor::Pause(pid), RETRY_US.saturating_mul(1 << (2 * failures.min(8))));
+        let pause = RETRY_US.saturating_mul(1 << (2 * failures.min(8)));
+        step.set_timer(TimerFor::Pause(pid), pause.max(after_us.min(limits::RETRY_AFTER_US_MAX)));
     }
 }
 

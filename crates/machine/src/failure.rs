@@ -192,7 +192,7 @@ fn tamed(cell: &Cell, mut input: Input) -> Option<Input> {
             let words = error.message.clone().into_bytes();
             let message = abi::Content::of(&words);
             input.blobs = vec![words];
-            let outcome = ModelOutcome::Failed { message, again: false };
+            let outcome = ModelOutcome::Failed { message, again: false, after_us: None };
             Some(Body::ModelEnded { effect: *effect, attempt: *attempt, outcome })
         }
         _ => None,

@@ -14,7 +14,7 @@ use abi::{
     money::Usage,
     tree::Merge,
 };
-use drivers::{Flow, Model, Mount, Prompt, Said};
+use drivers::{Flow, Model, ModelError, Mount, Prompt, Said, Secret};
 use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -95,7 +95,11 @@ pub fn tokens(bytes: u64) -> u64 {
 }
 
 /// Calls a model. `stream` hears each piece with the output tokens counted so far, and may end it.
-pub fn run_model(job: &ModelJob, model: &dyn Model, stream: &mut dyn FnMut(u64, &str) -> Flow) -> Ended {
+pub fn run_model(
+    job: &ModelJob,
+    (model, secret): (&dyn Model, Option<&Secret<'_>>),
+    stream: &mut dyn FnMut(u64, &str) -> Flow,
+) -> Ended {
     let mut bytes = 0_u64;
     let mut ended = false;
     let mut receive = |piece: &str| {
@@ -108,28 +112,30 @@ pub fn run_model(job: &ModelJob, model: &dyn Model, stream: &mut dyn FnMut(u64, 
         }
         Flow::Go
     };
-    let called = catch_unwind(AssertUnwindSafe(|| model.call(&job.prompt, &mut receive)));
+    let called = catch_unwind(AssertUnwindSafe(|| model.call(&job.prompt, secret, &mut receive)));
     let outcome = match called {
         Ok(Ok(said)) => return answered(job, said, ended, bytes),
-        Ok(Err(error)) => (error.message, error.again),
-        Err(_) => ("the model's driver panicked".to_owned(), false),
+        Ok(Err(error)) => error,
+        Err(_) => ModelError { message: "the model's driver panicked".to_owned(), ..ModelError::default() },
     };
-    failed(job, &outcome.0, outcome.1)
+    failed(job, &outcome)
 }
 
 /// A model call that cannot be made at all.
-pub fn failed(job: &ModelJob, message: &str, again: bool) -> Ended {
-    ended_badly(job.effect, job.attempt, message, again)
+pub fn failed(job: &ModelJob, error: &ModelError) -> Ended {
+    ended_badly(job.effect, job.attempt, error)
 }
 
 /// A model call whose worker panicked.
 pub(crate) fn lost(effect: EffectId, attempt: u32) -> Ended {
-    ended_badly(effect, attempt, "the call failed on our side", false)
+    let message = "the call failed on our side".to_owned();
+    ended_badly(effect, attempt, &ModelError { message, ..ModelError::default() })
 }
 
-fn ended_badly(effect: EffectId, attempt: u32, message: &str, again: bool) -> Ended {
-    let bytes = tool::cut(message, MESSAGE_BYTES_MAX).as_bytes().to_vec();
-    let outcome = ModelOutcome::Failed { message: Content::of(&bytes), again };
+fn ended_badly(effect: EffectId, attempt: u32, error: &ModelError) -> Ended {
+    let bytes = tool::cut(&error.message, MESSAGE_BYTES_MAX).as_bytes().to_vec();
+    let (again, after_us) = (error.again, error.after_us);
+    let outcome = ModelOutcome::Failed { message: Content::of(&bytes), again, after_us };
     (Body::ModelEnded { effect, attempt, outcome }, vec![bytes])
 }
 
@@ -140,13 +146,14 @@ fn answered(job: &ModelJob, said: Said, ended: bool, streamed: u64) -> Ended {
     let counted = Usage {
         tokens_in: tokens(tokens_in),
         tokens_out: tokens(text_bytes.saturating_add(spoken)),
-        tokens_cached: 0,
+        ..Usage::default()
     };
     let count = |said: i64| u64::try_from(said).unwrap_or(0);
     let claimed = Usage {
         tokens_in: count(said.usage.tokens_in),
         tokens_out: count(said.usage.tokens_out),
         tokens_cached: count(said.usage.tokens_cached),
+        tokens_written: count(said.usage.tokens_written),
     };
     let (bytes, tools, cut) = canonical(said.text, said.tools);
     let stop = match (ended, cut) {

@@ -12,7 +12,7 @@ use crate::{
     spawn,
 };
 use abi::{Code, Error, Micros, ReplyTo, control::Control, event::Body, limits};
-use drivers::{Flow, Model};
+use drivers::{Flow, Model, ModelError};
 use serde_json::json;
 use std::{
     collections::VecDeque,
@@ -167,7 +167,9 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
         Work::Model(job, gauge) => {
             let ended = match node.model(&job.prompt.model) {
                 Ok(model) => call(node, cell, generation, &job, &*model, &gauge),
-                Err(error) => job::failed(&job, &error.message, false),
+                Err(error) => {
+                    job::failed(&job, &ModelError { message: error.message, ..ModelError::default() })
+                }
             };
             let mut gauges = guard(&cell.gauges);
             if gauges.get(&job.effect).is_some_and(|held| Arc::ptr_eq(held, &gauge)) {
@@ -215,7 +217,7 @@ fn call(
         }
         gauge.pass(tokens_out, end - now)
     };
-    job::run_model(job, model, &mut stream)
+    job::run_model(job, (model, None), &mut stream)
 }
 
 /// What has been streamed and not been shown.

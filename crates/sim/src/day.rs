@@ -18,7 +18,7 @@ use abi::{
     money::{Nano, Price},
     path::TreePath,
 };
-use drivers::{Flow, Model, ModelError, Prompt, RawUsage, Said, ToolCall};
+use drivers::{Flow, Model, ModelError, Prompt, RawUsage, Said, Secret, ToolCall};
 use machine::{
     clock::{Clock, Given},
     job,
@@ -137,13 +137,18 @@ fn note(of: u64) -> String {
 struct Clerk;
 
 impl Model for Clerk {
-    fn call(&self, prompt: &Prompt, _: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
+    fn call(
+        &self,
+        prompt: &Prompt,
+        _: Option<&Secret<'_>>,
+        _: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
         let said = prompt.items.iter().filter(|(role, _)| *role == Role::Assistant).count();
         let task = prompt.items.iter().find(|(role, _)| *role == Role::User);
         let task = task.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
         let words: Vec<u64> = task.split(' ').filter_map(|word| word.parse().ok()).collect();
         let [agent, nth] = words[..] else {
-            return Err(ModelError { message: format!("no task: {task:.80}"), again: false });
+            return Err(ModelError { message: format!("no task: {task:.80}"), ..ModelError::default() });
         };
         let path = format!("/data/a{agent}.md");
         let arguments = match said {
@@ -153,7 +158,7 @@ impl Model for Clerk {
         let name = ["read", "write"].get(said).copied();
         let tools = name.map(|name| ToolCall { name: name.to_owned(), arguments: arguments.to_string() });
         let stop = if tools.is_some() { Stop::Tools } else { Stop::End };
-        let usage = RawUsage { tokens_in: 100, tokens_out: 20, tokens_cached: 0 };
+        let usage = RawUsage { tokens_in: 100, tokens_out: 20, tokens_cached: 0, tokens_written: 0 };
         Ok(Said { text: "So be it.".to_owned(), tools: tools.into_iter().collect(), stop, usage })
     }
 }
@@ -297,7 +302,7 @@ impl Office {
         for out in tray.0 {
             match out {
                 Out::Model(job) => {
-                    let (body, blobs) = job::run_model(&job, &Clerk, &mut |_, _| Flow::Go);
+                    let (body, blobs) = job::run_model(&job, (&Clerk, None), &mut |_, _| Flow::Go);
                     self.push(body, blobs);
                 }
                 Out::Next(input) => self.inbox.push_back(input),

@@ -7,7 +7,7 @@
 
 use crate::{chance::Chance, known::Known, known::RECEIVERS, world::SITES};
 use abi::event::Stop;
-use drivers::{Flow, Model, ModelError, Prompt, RawUsage, Said, ToolCall};
+use drivers::{Flow, Model, ModelError, Prompt, RawUsage, Said, Secret, ToolCall};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of one piece of a stream.
@@ -30,9 +30,15 @@ impl Mind {
 }
 
 impl Model for Mind {
-    fn call(&self, prompt: &Prompt, stream: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
+    fn call(
+        &self,
+        prompt: &Prompt,
+        _: Option<&Secret<'_>>,
+        stream: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |message: &str, again| Err(ModelError { message: message.to_owned(), again });
+        let failed =
+            |message: &str, again| Err(ModelError { message: message.to_owned(), again, after_us: None });
         match chance.below(100) {
             0..4 => return failed("overloaded", true),
             4 => return failed("no such model", false),
@@ -70,11 +76,20 @@ fn claim(chance: &mut Chance, input: usize, out: usize) -> RawUsage {
     let (tokens_in, tokens_out) = (tokens(input), tokens(out));
     match chance.below(200) {
         0..20 => RawUsage::default(),
-        20..30 => RawUsage { tokens_in: -tokens_in, tokens_out: i64::MIN, tokens_cached: -1 },
-        30..50 => RawUsage { tokens_in: tokens_in * 3, tokens_out: tokens_out * 3, tokens_cached: tokens_in },
-        50 => RawUsage { tokens_in: i64::MAX, tokens_out: i64::MAX, tokens_cached: i64::MAX },
-        51..54 => RawUsage { tokens_in, tokens_out: 20_000, tokens_cached: 0 },
-        _ => RawUsage { tokens_in, tokens_out, tokens_cached: 0 },
+        20..30 => {
+            RawUsage { tokens_in: -tokens_in, tokens_out: i64::MIN, tokens_cached: -1, tokens_written: 0 }
+        }
+        30..50 => RawUsage {
+            tokens_in: tokens_in * 3,
+            tokens_out: tokens_out * 3,
+            tokens_cached: tokens_in,
+            tokens_written: 0,
+        },
+        50 => {
+            RawUsage { tokens_in: i64::MAX, tokens_out: i64::MAX, tokens_cached: i64::MAX, tokens_written: 0 }
+        }
+        51..54 => RawUsage { tokens_in, tokens_out: 20_000, tokens_cached: 0, tokens_written: 0 },
+        _ => RawUsage { tokens_in, tokens_out, tokens_cached: 0, tokens_written: 0 },
     }
 }
 

@@ -29,7 +29,7 @@ fn prompt(items: &[(Role, &str)]) -> Prompt {
 
 fn call(model: &Scripted, prompt: &Prompt) -> Result<Said, ModelError> {
     let mut streamed = String::new();
-    let said = model.call(prompt, &mut |delta| {
+    let said = model.call(prompt, None, &mut |delta| {
         assert!(delta.len() <= DELTA_BYTES);
         streamed.push_str(delta);
         Flow::Go
@@ -278,7 +278,8 @@ fn one(model: &Scripted, task: &str) -> Result<Said, ModelError> {
 #[test]
 fn failures_are_errors_and_may_pass() {
     let (_home, model) = shipped("misbehave.json");
-    let failed = |message: &str, again| Err(ModelError { message: message.to_owned(), again });
+    let failed =
+        |message: &str, again| Err(ModelError { message: message.to_owned(), again, after_us: None });
     assert_eq!(one(&model, "fail"), failed("[scripted] the provider refuses this request", false));
     assert_eq!(one(&model, "flaky"), failed("[scripted] the provider is overloaded", true));
     assert_eq!(one(&model, "flaky").unwrap().text, "[scripted] It went well the second time.");
@@ -289,7 +290,7 @@ fn endless_text_ends_when_it_is_stopped_or_at_ten_megabytes() {
     let (_home, model) = shipped("misbehave.json");
     let asked = prompt(&[(Role::User, "endless")]);
     let mut bytes = 0;
-    let said = model.call(&asked, &mut |delta| {
+    let said = model.call(&asked, None, &mut |delta| {
         bytes += delta.len();
         if bytes > 1000 { Flow::Stop } else { Flow::Go }
     });
@@ -304,7 +305,7 @@ fn endless_text_ends_when_it_is_stopped_or_at_ten_megabytes() {
 fn a_silent_model_gives_signs_of_life_and_can_be_stopped() {
     let (_home, model) = shipped("misbehave.json");
     let mut beats = 0;
-    let said = model.call(&prompt(&[(Role::User, "silent")]), &mut |delta| {
+    let said = model.call(&prompt(&[(Role::User, "silent")]), None, &mut |delta| {
         beats += u32::from(delta.is_empty());
         if beats == 5 { Flow::Stop } else { Flow::Go }
     });
@@ -322,7 +323,7 @@ fn broken_answers_are_passed_on_as_they_are() {
     let unknown = one(&model, "unknown").unwrap();
     assert_eq!(unknown.text, "[scripted] calls launch");
     let liar = one(&model, "liar").unwrap();
-    assert_eq!(liar.usage, RawUsage { tokens_in: -1000, tokens_out: -1, tokens_cached: 0 });
+    assert_eq!(liar.usage, RawUsage { tokens_in: -1000, tokens_out: -1, ..RawUsage::default() });
 }
 
 #[test]
@@ -330,7 +331,7 @@ fn it_stops_when_told_and_keeps_to_its_length() {
     let (_home, model) =
         model(r#"{"rules":[{"then":{"say":"one two three four five","tools":[{"name":"read"}]}}]}"#);
     let mut asked = prompt(&[(Role::User, "x")]);
-    let said = model.call(&asked, &mut |_| Flow::Stop).unwrap();
+    let said = model.call(&asked, None, &mut |_| Flow::Stop).unwrap();
     assert_eq!((said.text.as_str(), said.tools.len(), said.stop), ("[scripted] one t", 0, Stop::Cut));
     asked.max_out = 5;
     let said = call(&model, &asked).unwrap();

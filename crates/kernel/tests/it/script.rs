@@ -146,7 +146,8 @@ impl Run {
     fn nonsense(&mut self, kind: u64) {
         let effect = Hash::of(&kind.to_le_bytes());
         let (usage, content) = (Claimed::new(Usage::default()), self.world.put(b"nonsense"));
-        let counted = Usage { tokens_in: u64::MAX, tokens_out: u64::MAX, tokens_cached: u64::MAX };
+        let counted =
+            Usage { tokens_in: u64::MAX, tokens_out: u64::MAX, tokens_cached: u64::MAX, tokens_written: 0 };
         let said =
             ModelOutcome::Answered { answer: content, tools: u32::MAX, stop: Stop::End, usage, counted };
         let (pid, call) = (Pid(kind % 9), Words::of("read /data/a").call(&mut self.world));
@@ -209,8 +210,7 @@ impl Run {
             "unsay" => self.unsay(words),
             "dial" | "standing" | "money" | "operator" => self.rule(verb, words),
             "price" => {
-                let nano = |ix| Nano(words.get(ix).parse().unwrap_or(1000));
-                let price = Price { token_in: nano(2), token_out: nano(3), token_cached: nano(4) };
+                let price = price(words);
                 self.step(Body::Priced { model: words.at(1).into(), price });
             }
             "mount" => self.mount(words),
@@ -431,7 +431,8 @@ impl Run {
         self.models.remove(ix.unwrap());
         if words.at(at) == "fails" {
             let message = self.world.put(b"overloaded");
-            let outcome = ModelOutcome::Failed { message, again: words.get(at + 1).is_empty() };
+            let outcome =
+                ModelOutcome::Failed { message, again: words.get(at + 1).is_empty(), after_us: None };
             return self.step(Body::ModelEnded { effect, attempt, outcome });
         }
         let mut parts = rest.split(" ; ");
@@ -450,9 +451,10 @@ impl Run {
             tokens_in: number("in", 10),
             tokens_out: number("out", 5),
             tokens_cached: number("cached", 0),
+            tokens_written: number("written", 0),
         };
         let counted =
-            Usage { tokens_in: number("countin", 10), tokens_out: number("countout", 5), tokens_cached: 0 };
+            Usage { tokens_in: number("countin", 10), tokens_out: number("countout", 5), ..Usage::default() };
         let usage = Claimed::new(usage);
         let outcome = ModelOutcome::Answered { answer, tools, stop, usage, counted };
         self.step(Body::ModelEnded { effect, attempt, outcome });
@@ -650,4 +652,10 @@ fn brings() -> Vec<Brings> {
         brings("/secret/**", only(&[]), false),
         brings("/own/**", Readers::Any, false),
     ]
+}
+
+/// `price MODEL IN OUT CACHED WRITTEN`: nano-units a token.
+fn price(words: &Words) -> Price {
+    let nano = |ix| Nano(words.get(ix).parse().unwrap_or(1000));
+    Price { token_in: nano(2), token_out: nano(3), token_cached: nano(4), token_written: nano(5) }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use abi::{Pid, effect::Role};
-use drivers::{ModelError, RawUsage, ToolCall};
+use drivers::{ModelError, RawUsage, Secret, ToolCall};
 
 /// A model that streams pieces and then claims.
 struct Says {
@@ -12,7 +12,12 @@ struct Says {
 }
 
 impl Model for Says {
-    fn call(&self, _: &Prompt, stream: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
+    fn call(
+        &self,
+        _: &Prompt,
+        _: Option<&Secret<'_>>,
+        stream: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
         let mut text = String::new();
         for piece in &self.pieces {
             text.push_str(piece);
@@ -27,7 +32,12 @@ impl Model for Says {
 struct Panics;
 
 impl Model for Panics {
-    fn call(&self, _: &Prompt, _: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
+    fn call(
+        &self,
+        _: &Prompt,
+        _: Option<&Secret<'_>>,
+        _: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
         panic!("a driver's bug")
     }
 }
@@ -39,7 +49,7 @@ fn job(max_out: u64) -> ModelJob {
 }
 
 fn outcome(model: &dyn Model, max_out: u64) -> (Vec<u8>, u32, Stop, Usage, bool) {
-    let (body, blobs) = run_model(&job(max_out), model, &mut |_, _| Flow::Go);
+    let (body, blobs) = run_model(&job(max_out), (model, None), &mut |_, _| Flow::Go);
     let Body::ModelEnded { outcome: ModelOutcome::Answered { answer, tools, stop, usage, counted }, .. } =
         body
     else {
@@ -52,12 +62,12 @@ fn outcome(model: &dyn Model, max_out: u64) -> (Vec<u8>, u32, Stop, Usage, bool)
 
 #[test]
 fn negative_usage_is_nothing_and_our_count_is_charged() {
-    let usage = RawUsage { tokens_in: -5, tokens_out: i64::MIN, tokens_cached: -1 };
+    let usage = RawUsage { tokens_in: -5, tokens_out: i64::MIN, tokens_cached: -1, tokens_written: 0 };
     let model = Says { pieces: vec!["eight by".into()], tools: vec![], usage };
     let (bytes, tools, stop, charged, disbelieved) = outcome(&model, 100);
     assert_eq!(bytes, br#"{"text":"eight by","tools":[]}"#);
     assert_eq!((tools, stop, disbelieved), (0, Stop::End, true));
-    assert_eq!(charged, Usage { tokens_in: 3, tokens_out: 2, tokens_cached: 0 });
+    assert_eq!(charged, Usage { tokens_in: 3, tokens_out: 2, tokens_cached: 0, tokens_written: 0 });
 }
 
 #[test]
@@ -83,7 +93,7 @@ fn tool_calls_are_bounded() {
 
 #[test]
 fn a_driver_that_panics_has_failed() {
-    let (body, _) = run_model(&job(10), &Panics, &mut |_, _| Flow::Go);
+    let (body, _) = run_model(&job(10), (&Panics, None), &mut |_, _| Flow::Go);
     let Body::ModelEnded { outcome: ModelOutcome::Failed { again, .. }, .. } = body else { panic!("failed") };
     assert!(!again);
     let effect = EffectJob {

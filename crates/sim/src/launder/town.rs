@@ -17,7 +17,7 @@ use abi::{
     path::TreePath,
     wire,
 };
-use drivers::{Delivery, Flow, Model, ModelError, Mount, Prompt, RawUsage, Said, ToolCall};
+use drivers::{Delivery, Flow, Model, ModelError, Mount, Prompt, RawUsage, Said, Secret, ToolCall};
 use machine::{
     clock::{Clock, Given},
     job::{self, ModelJob},
@@ -100,7 +100,12 @@ impl Mount for Desk {
 struct Saying(Said);
 
 impl Model for Saying {
-    fn call(&self, _: &Prompt, _: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
+    fn call(
+        &self,
+        _: &Prompt,
+        _: Option<&Secret<'_>>,
+        _: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
         Ok(self.0.clone())
     }
 }
@@ -317,9 +322,9 @@ impl Town {
         let stop = if tool.is_some() { Stop::Tools } else { Stop::End };
         let tools = tool
             .map(|(name, arguments)| ToolCall { name: name.to_owned(), arguments: arguments.to_string() });
-        let usage = RawUsage { tokens_in: 1, tokens_out: 1, tokens_cached: 0 };
+        let usage = RawUsage { tokens_in: 1, tokens_out: 1, tokens_cached: 0, tokens_written: 0 };
         let said = Said { text: text.to_owned(), tools: tools.into_iter().collect(), stop, usage };
-        let (body, blobs) = job::run_model(&job, &Saying(said), &mut |_, _| Flow::Go);
+        let (body, blobs) = job::run_model(&job, (&Saying(said), None), &mut |_, _| Flow::Go);
         self.push(body, blobs);
         self.work()
     }

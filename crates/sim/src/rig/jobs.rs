@@ -7,7 +7,7 @@ use abi::{
     event::{Body, ModelOutcome, Probed},
     limits,
 };
-use drivers::{Flow, Model, ModelError, Mount, Prompt, RawUsage, Said};
+use drivers::{Flow, Model, ModelError, Mount, Prompt, RawUsage, Said, Secret};
 use machine::{
     clock::Clock,
     job::{self, EffectJob, MergeJob, ModelJob},
@@ -36,8 +36,13 @@ pub enum Job {
 struct Brief;
 
 impl Model for Brief {
-    fn call(&self, _: &Prompt, _: &mut dyn FnMut(&str) -> Flow) -> Result<Said, ModelError> {
-        let usage = RawUsage { tokens_in: 1, tokens_out: 1, tokens_cached: 0 };
+    fn call(
+        &self,
+        _: &Prompt,
+        _: Option<&Secret<'_>>,
+        _: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Said, ModelError> {
+        let usage = RawUsage { tokens_in: 1, tokens_out: 1, tokens_cached: 0, tokens_written: 0 };
         Ok(Said { text: "done".to_owned(), tools: Vec::new(), stop: abi::event::Stop::End, usage })
     }
 }
@@ -163,8 +168,9 @@ impl Rig {
         let model: &dyn Model = if self.calm { &Brief } else { &mind };
         let generation = self.generation;
         let mut asked = 0;
-        let ended =
-            job::run_model(job, model, &mut |tokens, _| self.stream(generation, job, tokens, &mut asked));
+        let ended = job::run_model(job, (model, None), &mut |tokens, _| {
+            self.stream(generation, job, tokens, &mut asked)
+        });
         self.gauges.remove(&job.effect);
         let (Body::ModelEnded { effect, attempt, outcome }, _) = &ended else { return ended };
         if let ModelOutcome::Answered { usage, counted, .. } = outcome {

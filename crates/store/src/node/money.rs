@@ -45,6 +45,7 @@ impl Node {
                 token_in: Nano(row.get(1)?),
                 token_out: Nano(row.get(2)?),
                 token_cached: Nano(row.get(3)?),
+                token_written: Nano(0),
             };
             Ok((row.get(0)?, price))
         })
@@ -54,7 +55,7 @@ impl Node {
     pub fn set_price(&mut self, model: &str, price: Price) -> Result<(), Trouble> {
         let sql = "INSERT OR REPLACE INTO price (model, token_in, token_out, token_cached)
             VALUES (?1, ?2, ?3, ?4)";
-        let Price { token_in, token_out, token_cached } = price;
+        let Price { token_in, token_out, token_cached, .. } = price;
         self.db.run(sql, params![model, token_in.0, token_out.0, token_cached.0]).map(drop)
     }
 

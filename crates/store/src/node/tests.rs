@@ -52,7 +52,12 @@ fn a_home_is_made_for_its_user_alone() {
 fn everything_is_there_again_after_a_reopen() {
     let home = TempDir::new().unwrap();
     let mut node = open(&home);
-    let price = |nano| Price { token_in: Nano(nano), token_out: Nano(2 * nano), token_cached: Nano(1) };
+    let price = |nano| Price {
+        token_in: Nano(nano),
+        token_out: Nano(2 * nano),
+        token_cached: Nano(1),
+        ..Price::default()
+    };
     node.add_operator(u32::MAX, "root").unwrap();
     node.add_operator(1000, "ada").unwrap();
     node.add_operator(1000, "ada lovelace").unwrap();
