@@ -31,6 +31,7 @@ pub mod path;
 pub mod query;
 pub mod record;
 pub mod scan;
+pub mod schema;
 pub mod tree;
 pub mod wire;
 
