@@ -357,6 +357,7 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     let _ = writeln!(text, "state {state}\nwhy {}\nlabel {label}\nmodel {}", escaped(&why), process.model);
     let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", process.turn.step, used.calls, used.tokens_in);
     let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
+    let _ = writeln!(text, "tokens_written {}", used.tokens_written);
     let _ = writeln!(text, "money {}\nlimit {limit}\nstarted {}", used.money, process.started);
     let _ = writeln!(text, "age_us {}\ntask {}", at.saturating_sub(process.started), process.task.hash);
     text
@@ -382,6 +383,7 @@ fn ended(kernel: &Kernel, pid: Pid, row: &Ended) -> String {
         writeln!(text, "state {state}\nexit {exit}\nverdict {}\nlabel {label}", verdict_word(row.verdict));
     let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", row.step, used.calls, used.tokens_in);
     let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
+    let _ = writeln!(text, "tokens_written {}", used.tokens_written);
     let _ = writeln!(text, "money {}\nstarted {}\nended {}", used.money, row.started, row.at);
     let _ = writeln!(text, "result {result}\ntask {}", row.task.hash);
     text

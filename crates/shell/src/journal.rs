@@ -296,7 +296,8 @@ impl Bill {
     fn charge(&mut self, charged: &abi::money::Amounts) {
         let count = |amount: i64| u64::try_from(amount).unwrap_or(0);
         self.calls += 1;
-        self.tokens_in += count(charged.tokens_in) + count(charged.tokens_cached);
+        let cache = count(charged.tokens_cached) + count(charged.tokens_written);
+        self.tokens_in += count(charged.tokens_in) + cache;
         self.tokens_out += count(charged.tokens_out);
         self.money = abi::money::Nano(self.money.0.saturating_add(charged.money.0));
     }

@@ -379,7 +379,8 @@ impl Line {
     /// Its text, aligned and escaped.
     pub fn print(&self, ink: Ink) -> String {
         let tokens = self.charged.map(|charged| {
-            format!("{}+{}", charged.tokens_in.saturating_add(charged.tokens_cached), charged.tokens_out)
+            let cache = charged.tokens_cached.saturating_add(charged.tokens_written);
+            format!("{}+{}", charged.tokens_in.saturating_add(cache), charged.tokens_out)
         });
         let cells = [
             figures::time(self.at),

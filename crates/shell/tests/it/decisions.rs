@@ -463,12 +463,12 @@ fn what_raised_a_label_and_what_was_decided() {
         &["why", "label", "7"],
         rows.clone(),
         &expect![[r#"
-        | TIME      SAW                                        ITS LABEL            LABEL AFTER
-        | 14:02:11  began, by operator:anna                    label:1              label:1
-        | 14:02:11  /integrations/mail/inbox/07.md version 40  external mount:mail  external mount:mail
-        | exit 0
-        ! hint: skep why 7 shows who wrote what it saw; skep why label:N one label
-    "#]],
+            | TIME              SAW                                        ITS LABEL            LABEL AFTER
+            | 2026-11-20 14:02  began, by operator:anna                    label:1              label:1
+            | 2026-11-20 14:02  /integrations/mail/inbox/07.md version 40  external mount:mail  external mount:mail
+            | exit 0
+            ! hint: skep why 7 shows who wrote what it saw; skep why label:N one label
+        "#]],
     );
     check(
         &["why", "label", "8"],

@@ -343,7 +343,10 @@ fn lie_and_undo(night: &Night, log: &[Value], client: &mut Client) {
 fn close(night: &Night, logs: &[Vec<Value>; 2]) {
     let all: Vec<&Value> = logs.iter().flat_map(|log| charges(log, None)).collect();
     assert_eq!(night.says("cost"), shown(sum(&all, "money")));
-    let tokens = ["tokens_in", "tokens_out", "tokens_cached"].iter().map(|key| sum(&all, key)).sum::<i64>();
+    let tokens = ["tokens_in", "tokens_out", "tokens_cached", "tokens_written"]
+        .iter()
+        .map(|key| sum(&all, key))
+        .sum::<i64>();
     assert_eq!(i64::try_from(night.number("tokens")).unwrap(), tokens);
     assert_eq!(night.number("all_calls"), all.len() as u64);
     assert_eq!(night.number("records"), logs.iter().map(|log| log.len() as u64).sum::<u64>());
