@@ -30,6 +30,7 @@ pub mod page;
 pub mod path;
 pub mod query;
 pub mod record;
+pub mod result;
 pub mod scan;
 pub mod schema;
 pub mod tree;

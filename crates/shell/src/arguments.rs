@@ -8,7 +8,7 @@ use crate::{
     session::{Desk, Format, Ink, Session},
 };
 use abi::Micros;
-use clap::{Parser, ValueEnum, error::ErrorKind};
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use std::{io::Write, path::PathBuf};
 
 /// An operating system for AI agents: every file versioned, every cent counted, every step in the log.
@@ -49,6 +49,11 @@ enum Colour {
     Never,
     /// Always
     Always,
+}
+
+/// All of the command line, as clap has it: what manual and completions are made of.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// What a command line is run in.
@@ -144,7 +149,6 @@ fn refuse(session: &mut Session, error: &clap::Error) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_table_of_commands_is_sound_and_every_one_has_help() {

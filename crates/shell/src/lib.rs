@@ -20,6 +20,7 @@ mod figures;
 mod journal;
 mod leave;
 mod lines;
+pub mod manual;
 mod matter;
 mod moment;
 mod pager;

@@ -1,7 +1,7 @@
 //! What CI runs, in its order: cheap before dear, and the test runner's own closing line last. Each step is
 //! one program; the first that fails ends the run and is named.
 
-use crate::tidy;
+use crate::{faces, tidy};
 use std::{
     fs,
     path::Path,
@@ -17,10 +17,12 @@ const NIGHTLY_DISKS: &str = "100";
 /// Of the nightly run: ten minutes a target, ten seconds and a gigabyte an input.
 const FUZZ_BOUNDS: [&str; 3] = ["-max_total_time=600", "-timeout=10", "-rss_limit_mb=1024"];
 
-/// Format, lints, tidy, planted bugs, doc tests, then every other test. Arguments go to the test runner.
+/// Format, tidy, what is generated, lints, planted bugs, doc tests, then every other test. Arguments go to
+/// the test runner.
 pub fn test(root: &Path, args: &[String]) -> Result<(), String> {
     cargo(root, &["fmt", "--all", "--check"])?;
     tidy::run(root)?;
+    faces::check(root)?;
     cargo(root, &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"])?;
     let nextest = quiet(root, &["nextest", "--version"]);
     let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };

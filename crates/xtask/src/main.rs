@@ -2,6 +2,7 @@
 //!
 //!     cargo xtask test                          everything that CI runs, in its order
 //!     cargo xtask tidy                          the house rules; one violation a line
+//!     cargo xtask gen [--check]                 manual, JSON schema and clients from the tables
 //!     cargo xtask spec [NAME…] [--json]         measure the promises of SPEC.md
 //!     cargo xtask sim [--seeds N] [--seed S] [--plant N]     the proving ground
 //!     cargo xtask torture                       hours of it, and cargo-deny where it is installed
@@ -11,6 +12,7 @@
 #![allow(clippy::disallowed_methods)] // it measures time and runs cargo and the daemon
 
 mod check;
+mod faces;
 mod rust;
 mod spec;
 mod tidy;
@@ -20,14 +22,17 @@ use std::{env, path::PathBuf, process::ExitCode};
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let rest = args.get(1..).unwrap_or(&[]);
-    let result = match args.first().map(String::as_str) {
-        Some("test") => check::test(&root(), rest),
-        Some("tidy") => tidy::run(&root()),
-        Some("spec") => spec::run(&root(), rest),
-        Some("sim") => check::sim(&root(), rest),
-        Some("torture") => check::torture(&root()),
-        _ => Err("hint: test | tidy | spec [NAME] [--json] | sim [--seeds N] | torture".to_owned()),
-    };
+    let result =
+        match args.first().map(String::as_str) {
+            Some("test") => check::test(&root(), rest),
+            Some("tidy") => tidy::run(&root()),
+            Some("gen") => faces::run(&root(), rest),
+            Some("spec") => spec::run(&root(), rest),
+            Some("sim") => check::sim(&root(), rest),
+            Some("torture") => check::torture(&root()),
+            _ => Err("hint: test | tidy | gen [--check] | spec [NAME] [--json] | sim [--seeds N] | torture"
+                .to_owned()),
+        };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

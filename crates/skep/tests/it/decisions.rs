@@ -45,7 +45,7 @@ fn rules() -> Value {
 }
 
 /// A daemon with a mailbox that holds one mail, an outbox, and the agent.
-fn desk() -> (Hive, Client, PathBuf) {
+pub fn desk() -> (Hive, Client, PathBuf) {
     let hive = Hive::new();
     let mut client = hive.client();
     let (mailbox, outbox) = (hive.around().join("mail"), hive.around().join("outbox"));
@@ -63,7 +63,7 @@ fn desk() -> (Hive, Client, PathBuf) {
     (hive, client, outbox)
 }
 
-fn spawn(client: &mut Client, task: &str) -> u64 {
+pub fn spawn(client: &mut Client, task: &str) -> u64 {
     let answer = client.ok("spawn", json!({"agent": "clerk", "text": task, "origin": "argument"}));
     answer["pid"].as_u64().unwrap()
 }

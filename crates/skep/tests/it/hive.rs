@@ -7,11 +7,12 @@
 //!          └─ daemon.err   what a daemon said that `start` started
 //! ```
 
+use abi::result::{Field, Form, Holds, There, forms};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, kill_process},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
@@ -297,6 +298,7 @@ impl Client {
         loop {
             let answer = self.line()?;
             if answer["id"] == id {
+                fits(method, &answer["result"]);
                 return Some(answer);
             }
         }
@@ -348,6 +350,36 @@ impl Client {
             records.extend(fresh.iter().cloned());
         }
     }
+}
+
+/// Every answer that any of these tests asks for has one of the forms of the table, whole.
+#[track_caller]
+fn fits(method: &str, result: &Value) {
+    let fits = |form: &Form| result.as_object().is_some_and(|map| has_fields(form.fields, map));
+    assert!(result.is_null() || forms(method).any(fits), "{method} answers in no known form: {result}");
+}
+
+fn has_fields(fields: &[Field], map: &Map<String, Value>) -> bool {
+    let holds = |holds: Holds, value: &Value| match holds {
+        Holds::Text => value.is_string(),
+        Holds::Number => value.is_u64(),
+        Holds::Flag => value.is_boolean(),
+        Holds::Texts => value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
+        Holds::Numbers => value.as_array().is_some_and(|all| all.iter().all(Value::is_u64)),
+        Holds::Logged => value.is_object() || value.is_string(),
+        Holds::LoggedRows => value.as_array().is_some_and(|all| all.iter().all(Value::is_object)),
+        Holds::Pairs => value.as_array().is_some_and(|all| all.iter().all(Value::is_array)),
+        Holds::Rows(fields) => value.as_array().is_some_and(|all| {
+            all.iter().all(|row| row.as_object().is_some_and(|map| has_fields(fields, map)))
+        }),
+    };
+    let known = map.keys().all(|key| fields.iter().any(|field| field.name == key));
+    known
+        && fields.iter().all(|field| match map.get(field.name) {
+            None => field.there == There::Sometimes,
+            Some(Value::Null) => field.there == There::OrNull,
+            Some(value) => holds(field.holds, value),
+        })
 }
 
 /// A request as a line.

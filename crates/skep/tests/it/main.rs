@@ -17,6 +17,7 @@ mod kill;
 mod labels;
 mod large;
 mod leave;
+mod manual;
 mod minutes;
 mod planner;
 mod policy;

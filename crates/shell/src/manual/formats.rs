@@ -1,0 +1,98 @@
+//! Section 6: files of the tree that have a format of ours. A test gives every example to a real daemon, and
+//! asks it for the keys it knows.
+
+use super::Page;
+
+/// A format.
+pub struct Format {
+    /// The page.
+    pub name: &'static str,
+    /// Which file.
+    pub file: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// How it is read.
+    pub text: &'static str,
+    /// Keys at its top, with what each means.
+    pub keys: &'static [(&'static str, &'static str)],
+    /// One that is valid.
+    pub example: &'static str,
+}
+
+/// What is so in all of them.
+const ALL: &str = "Unknown keys are errors that name the nearest known one; keys that begin with x- are yours. Money \
+                   is decimal text, never a float.";
+
+/// Every one.
+pub const FORMATS: [Format; 3] = [
+    Format {
+        name: "agent",
+        file: "/agents/NAME/AGENT.md",
+        about: "who an agent is",
+        text: "Front matter between two lines ---, then the prompt. It asks, policy grants.",
+        keys: &[
+            ("name", "the agent's name, as the directory's"),
+            ("description", "one sentence, for people"),
+            ("model", "a tier, or provider/name"),
+            ("tools", "calls that the model is offered"),
+            (
+                "needs",
+                "what it asks for: read PATH, write PATH, ask KIND, apply KIND, model NAME, spawn AGENT",
+            ),
+            ("budget", "run and day: it can only lower what budget(6) gives"),
+            ("restart", "no, on-failure[:5] or always"),
+        ],
+        example: "---\nname: triage\ndescription: Sorts new mail.\nmodel: scripted\ntools: [read, write, propose]\n\
+                  needs: [read /data/**, write /data/triage/**, ask mail.send]\nbudget: {run: 0.50, day: 2.00}\n\
+                  restart: \"no\"\n---\nYou sort mail.\n",
+    },
+    Format {
+        name: "policy",
+        file: "/sys/policy.yaml",
+        about: "what agents and operators may do",
+        text: "Deny, then ask, then allow; no rule means no. docs/how/write-a-policy.md explains it.",
+        keys: &[
+            ("format", "1"),
+            (
+                "autonomy",
+                "manual: every effect asks; bounded: by the rules; autonomous: what can be undone applies",
+            ),
+            ("agents", "for each name, or \"*\": lists of needs under deny, ask and allow"),
+            (
+                "operators",
+                "for each name: role (admin, member), sees (paths), decides (kinds); none: all are admins",
+            ),
+            ("standing", "receivers that are vouched for in every run: [MOUNT] KIND RECEIVER"),
+            ("money", "for each mount: what may move in a day to those vouched for"),
+        ],
+        example: "format: 1\nautonomy: bounded\nagents:\n  \"*\": {deny: [read /**/.env], ask: [], \
+                  allow: [read /data/**, ask any, model any]}\n  triage: {allow: [write /data/triage/**]}\n\
+                  operators: {}\nstanding: [mail.send anna@tiles.example]\nmoney: {bank: {day: 250.00}}\n",
+    },
+    Format {
+        name: "budget",
+        file: "/sys/budget.yaml",
+        about: "what may be spent",
+        text: "A limit holds before a call is made, not after. An agent's own file can only lower it.",
+        keys: &[
+            ("format", "1"),
+            ("workspace", "limits of all agents together: run, day"),
+            ("agents", "\"*\": limits of each agent alone; an AGENT.md can lower its own"),
+        ],
+        example: "format: 1\nworkspace: {day: 10.00}\nagents:\n  \"*\": {run: 0.50, day: 2.00}\n",
+    },
+];
+
+/// All of them.
+pub fn pages() -> Vec<Page> {
+    FORMATS.iter().map(page).collect()
+}
+
+fn page(format: &Format) -> Page {
+    let mut page = Page::new(format.name, 6, format.about);
+    page.part("FILE").text(format.file);
+    page.part("DESCRIPTION").text(format.text).text(ALL);
+    page.part("KEYS").items(format.keys.iter().copied());
+    page.part("EXAMPLE").lines(format.example);
+    page
+}
