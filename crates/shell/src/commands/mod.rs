@@ -7,6 +7,7 @@ mod backup;
 mod blame;
 mod budget;
 mod cat;
+mod completions;
 mod decide;
 mod diff;
 mod doctor;
@@ -19,6 +20,7 @@ mod inbox;
 mod log;
 mod logs;
 mod ls;
+mod man;
 mod mount;
 mod policy;
 mod ps;
@@ -87,6 +89,8 @@ pub enum Command {
     Import(import::Import),
     Status(status::Status),
     Doctor(doctor::Doctor),
+    Man(man::Man),
+    Completions(completions::Completions),
     Up(up::Up),
     Down(down::Down),
     Demo(demo::Demo),
@@ -135,6 +139,8 @@ impl Command {
             Self::Import(import) => import.run(session),
             Self::Status(status) => status.run(session),
             Self::Doctor(doctor) => doctor.run(session),
+            Self::Man(man) => man.run(session),
+            Self::Completions(completions) => completions.run(session),
             Self::Up(up) => up.run(session),
             Self::Down(down) => down.run(session),
             Self::Demo(demo) => demo.run(session),

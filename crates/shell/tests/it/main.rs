@@ -3,5 +3,6 @@
 
 mod decisions;
 mod door;
+mod manual;
 mod transcripts;
 mod versions;

@@ -72,3 +72,28 @@ fn every_format_that_the_manual_shows_is_taken_and_every_key_is_known() {
         assert_eq!(keys, known, "{}: left is the manual, right what the daemon knows", format.file);
     }
 }
+
+/// What bash offers behind these words, once it has read the script.
+fn offered(hive: &Hive, words: &str) -> Vec<String> {
+    let ask = format!(
+        "source <({} completions bash) || exit 1\n\
+         COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))\n\
+         _skep skep \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        crate::hive::SKEP
+    );
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "-c", &ask]).env("SKEP_HOME", hive.home());
+    let ran = crate::hive::run(&mut bash).fine();
+    assert!(ran.err.is_empty(), "{ran:?}");
+    ran.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_reads_the_completions_and_completes() {
+    let hive = Hive::bare();
+    assert_eq!(offered(&hive, "skep end"), ["endorse"]);
+    assert_eq!(offered(&hive, "skep run --det"), ["--detach"]);
+    assert_eq!(offered(&hive, "skep completions z"), ["zsh"]);
+    assert!(!hive.home().exists(), "completing makes nothing");
+}
