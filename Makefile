@@ -6,16 +6,22 @@ SHELL := /bin/bash
 CARGO_BIN := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
 export PATH := $(PATH):$(CARGO_BIN)
 
-.PHONY: demo test setup
+.PHONY: demo test setup clients
 
 demo: setup
 	cargo build --release --locked -p skep
 	"$${CARGO_TARGET_DIR:-target}/release/skep" demo
 
-test: setup
+test: setup clients
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked \
 	  || echo 'cargo-nextest could not be installed; plain cargo test is used instead' >&2
 	cargo run -q --locked -p xtask -- test
+
+# The clients in other languages are tested in them.
+clients:
+	@command -v python3 >/dev/null && command -v node >/dev/null || { \
+	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	  $$root apt-get update -qq && $$root apt-get install -y -qq python3 nodejs; }
 
 # A Rust toolchain is the one thing that is asked for; the C compiler builds the SQLite that is compiled in.
 setup:

@@ -2,13 +2,16 @@
 //! no Rust at hand: the manual, the JSON schema, the clients' methods.
 //!
 //! ```text
-//! man/man1 … man6          shell::manual             sdk/schema/skep.json   `schema`
+//! man/man1 … man6              shell::manual         sdk/python/skep/calls.py           `python`
+//! sdk/schema/skep.json         `schema`              sdk/typescript/calls.*             `script`
 //! ```
 //! `--check`, a part of `make test`, writes nothing and names the first file that differs, lacks or is too
 //! many. Folders that are ours whole hold nothing else; beside what is written by hand only the named files
 //! are ours.
 
+mod python;
 mod schema;
+mod script;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -29,8 +32,26 @@ fn files() -> BTreeMap<String, String> {
     let pages = shell::manual::pages();
     let mut files: BTreeMap<String, String> =
         pages.iter().map(|page| (format!("man/{}", page.file()), page.roff())).collect();
-    files.insert("sdk/schema/skep.json".to_owned(), schema::text());
+    for (path, text) in [
+        ("sdk/schema/skep.json", schema::text()),
+        ("sdk/python/skep/calls.py", python::text()),
+        ("sdk/typescript/calls.mjs", script::code()),
+        ("sdk/typescript/calls.d.mts", script::types()),
+    ] {
+        files.insert(path.to_owned(), text);
+    }
     files
+}
+
+/// A word of the tables as the name of a type: `timed_out` → `TimedOut`.
+fn title(word: &str) -> String {
+    let part = |part: &str| part.get(..1).unwrap_or("").to_uppercase() + part.get(1..).unwrap_or("");
+    word.split('_').map(part).collect()
+}
+
+/// A meaning as a sentence of a comment.
+fn sentence(meaning: &str) -> String {
+    meaning.get(..1).unwrap_or("").to_uppercase() + meaning.get(1..).unwrap_or("") + "."
 }
 
 fn write(root: &Path) -> Result<(), String> {

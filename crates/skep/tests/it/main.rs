@@ -22,6 +22,7 @@ mod minutes;
 mod planner;
 mod policy;
 mod purge;
+mod sdk;
 mod search;
 mod truth;
 mod update;
