@@ -31,6 +31,8 @@ mod strace;
 mod table;
 mod upload;
 
+pub use arguments::command;
+
 use arguments::World;
 use session::{Desk, Ink};
 use std::{

@@ -4,10 +4,12 @@
 //!
 //! layers: `rust` (which bytes are code) → `shape` (files, lines, functions) and `words` (what may not stand
 //! anywhere) · `map` (ARCHITECTURE.md against the crates) · `licence` · `books` (the documents)
+//! · `printed` (command lines in texts)
 
 mod books;
 mod licence;
 mod map;
+mod printed;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -106,6 +108,7 @@ impl Tree {
         found.extend(map::check(self));
         found.extend(licence::check(self));
         found.extend(books::check(self));
+        found.extend(printed::check(self));
         found.sort();
         found
     }

@@ -51,6 +51,6 @@ fn show(session: &mut Session) -> Outcome {
     if rules.is_empty() {
         session.note("no rule: every version is kept for ever");
     }
-    session.hint("skep retain PATTERN last N|days N|all");
+    session.hint("skep retain PATTERN all · skep retain PATTERN last N · skep retain PATTERN days N");
     Ok(Exit::Fine)
 }

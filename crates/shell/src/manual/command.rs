@@ -8,8 +8,11 @@ use clap::{Arg, Command};
 const ENVIRONMENT: [(&str, &str); 5] = [
     ("SKEP_HOME", "the state directory, with the socket in it"),
     ("SKEP_WORKSPACE", "the workspace that is meant when none is named"),
-    ("XDG_STATE_HOME", "without SKEP_HOME, the state lies in skep below it; else in ~/.local/state/skep"),
-    ("XDG_RUNTIME_DIR", "without SKEP_HOME, the socket is skep/sock below it"),
+    (
+        "XDG_STATE_HOME",
+        "without SKEP_HOME, the state lies in its directory skep; else in ~/.local/state/skep",
+    ),
+    ("XDG_RUNTIME_DIR", "without SKEP_HOME, the socket is its skep/sock"),
     ("NO_COLOR", "set to anything: no colour"),
 ];
 
