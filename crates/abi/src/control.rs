@@ -12,7 +12,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 14] = [
+pub const WORDS: [(&str, &str, &str); 15] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -34,6 +34,7 @@ pub const WORDS: [(&str, &str, &str); 14] = [
     ("/sys/ctl", "backup FILE", "write all of this workspace to a new host file, while it goes on"),
     ("/sys/ctl", "restore NAME FILE", "make a workspace of a backup: all in it frozen, nothing mounted"),
     ("/sys/ctl", "checkpoint FILE", "append a signed checkpoint of the log to a file on the host"),
+    ("/sys/ctl", "provider NAME", "ask a provider of /sys/models.yaml which models it has"),
     ("/sys/ctl", "down", "let running effects end, put every workspace to sleep, stop the daemon"),
     ("/proc/PID/ctl", "freeze", "no new step, no new effect"),
     ("/proc/PID/ctl", "thaw", "go on"),
@@ -109,6 +110,35 @@ pub enum Control {
         /// Absolute.
         file: String,
     },
+    /// Keep, lend or destroy a secret. Its value never comes here: the door holds it beside the event.
+    Secret {
+        /// Its name.
+        name: String,
+        /// Which of the three.
+        act: SecretAct,
+    },
+    /// Ask a provider which models it has.
+    Provider {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What happens to a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretAct {
+    /// It is sealed and kept by the node.
+    Keep,
+    /// It serves the runs that this connection starts, as long as the connection is open.
+    Lend,
+    /// It is destroyed.
+    Forget,
+}
+
+/// The name of the secret that a path stands for: `/sys/secrets/NAME`.
+pub fn secret_of(path: &TreePath) -> Option<&str> {
+    path.as_str().strip_prefix("/sys/secrets/")
 }
 
 /// Whether writes to this path are words, not bytes.
@@ -174,6 +204,7 @@ fn system(words: &[&str]) -> Result<Control, Error> {
             argument: rest.join(" "),
         }),
         ["down"] => Ok(Control::Down),
+        ["provider", name] => Ok(Control::Provider { name: crate::wire::word("name", name)? }),
         ["purge", path, reason @ ..] if !reason.is_empty() => {
             Ok(Control::Purge { path: TreePath::parse(path)?, reason: reason.join(" ") })
         }

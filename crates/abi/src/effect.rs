@@ -49,6 +49,8 @@ pub struct ModelCall {
     pub attempt: u32,
     /// For which process.
     pub pid: Pid,
+    /// The process at the root of its run; itself for a bare call.
+    pub run: Pid,
     /// Which model.
     pub model: String,
     /// The whole context, in order.

@@ -5,6 +5,7 @@ use crate::{
     agent::Policy,
     call::Call,
     manifest::Manifest,
+    model::Models,
     money::{Nano, Price, Usage},
     path::TreePath,
     tree::Merge,
@@ -278,6 +279,13 @@ pub enum Body {
         /// What it was; a word.
         what: String,
     },
+    /// `/sys/models.yaml` and the dated price table were read.
+    ModelsLoaded {
+        /// Hash of both.
+        digest: Hash,
+        /// What they say.
+        models: Models,
+    },
 }
 
 impl Body {
@@ -304,6 +312,7 @@ impl Body {
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",
+            Self::ModelsLoaded { .. } => "models-loaded",
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     Code, Content, EffectId, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
     agent::{Parsed, Policy},
     call::{At, Part, Sought, Subject, Undo},
+    model::Models,
     path::{Pattern, TreePath},
     tree::{Home, Retain, UndoRow, Version},
 };
@@ -182,6 +183,11 @@ pub enum Lookup {
         /// Which.
         hash: Hash,
     },
+    /// What `/sys/models.yaml` comes to when it is changed so → `Fact::Models`.
+    Models {
+        /// What it shall hold.
+        put: Put,
+    },
 }
 
 /// What a file of policy shall hold.
@@ -300,6 +306,13 @@ pub enum Query {
     },
     /// The node's workspaces, one a line: name, awake or asleep, seq.
     Workspaces,
+    /// Providers, whether their secrets are kept, tiers and prices.
+    Models {
+        /// Tiers and prices, as the kernel has them.
+        lines: Vec<String>,
+    },
+    /// The node's secrets, by name.
+    Secrets,
     /// Content by its name.
     Blob {
         /// Which.
@@ -454,6 +467,8 @@ pub enum Fact {
     Policy(Result<(Hash, Box<Policy>), Error>),
     /// To `Bytes`; none when there is no such blob or it is too large.
     Bytes(Option<Vec<u8>>),
+    /// To `Models`: digest and what the file says; or what is wrong with it, and on which line.
+    Models(Result<(Hash, Box<Models>), Error>),
 }
 
 /// The answers to one plan, in its order; or that there was none to answer, since authority was missing.

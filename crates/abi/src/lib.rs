@@ -25,6 +25,7 @@ pub mod ids;
 pub mod label;
 pub mod limits;
 pub mod manifest;
+pub mod model;
 pub mod money;
 pub mod page;
 pub mod path;

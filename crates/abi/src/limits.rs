@@ -185,6 +185,10 @@ pub const SCHEMA_ITEMS_MAX: u32 = 4096;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Standing rules, operators and money rows of a policy.
 pub const POLICY_ROWS_MAX: usize = 256;
+/// Models of one tier: each that fails costs its retries before the next is asked.
+pub const TIER_MODELS_MAX: usize = 8;
+/// Bytes of a secret's value: longer than any provider's key, and one header of a request.
+pub const SECRET_BYTES_MAX: usize = 4096;
 /// Bytes of a standing rule's value: a long address or identifier, not a text.
 pub const STANDING_BYTES_MAX: usize = 1024;
 /// Proposals decided at once: each asks for three lookups at most.
@@ -236,7 +240,7 @@ pub const RESERVE_AGAIN_BYTES: u64 = 2 * RESERVE_BYTES;
 /// The latest format of `workspace.db` this program knows; what is newer is refused.
 pub const WORKSPACE_FORMAT: u32 = 2;
 /// The same of `node.db`.
-pub const NODE_FORMAT: u32 = 2;
+pub const NODE_FORMAT: u32 = 3;
 /// Workspaces that one look at the health of all opens.
 pub const HEALTH_ROWS_MAX: usize = 256;
 /// Bytes of files whose every page that look checks, all together: a fraction of a second of reading.

@@ -63,8 +63,13 @@ fn check_lease(state: &State, amounts: &Amounts) -> Result<(), Reached> {
     Ok(())
 }
 
-/// The price row of a model: by its whole name, else by what stands before the first `/`.
+/// The price row of a model: as `/sys/models.yaml` and the dated table have it; else, of a workspace that is
+/// older than these, by its whole name or by what stands before the first `/`.
 pub fn price(state: &State, model: &str) -> Option<Price> {
+    let loaded = state.models.as_ref().and_then(|loaded| loaded.models.price(model));
+    if loaded.is_some() {
+        return loaded;
+    }
     let family = model.split('/').next().unwrap_or(model);
     state.prices.get(model).or_else(|| state.prices.get(family)).copied()
 }

@@ -6,8 +6,8 @@ use crate::{
     account::UTC_DAY_US,
     channel, progress, role, sink,
     state::{
-        Account, EffectRow, Ended, Loaded, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
-        ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Timer, Turn,
+        Account, EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal,
+        Queued, ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Timer, Turn,
     },
 };
 use abi::{
@@ -36,27 +36,18 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
     }
     match &record.body {
         Entry::Refused { .. }
+        | Entry::SecretSet { .. }
         | Entry::ClockJumped { .. }
         | Entry::Quarantined { .. }
         | Entry::Stalled { .. }
         | Entry::Purged { .. }
         | Entry::Thinned { .. } => {}
-        Entry::Endorsed { run, bits } => {
-            if let Some(run) = state.runs.get_mut(run) {
-                run.bits = run.bits.saturating_add(*bits);
-            }
-        }
-        Entry::Forked => state.runs.values_mut().for_each(|run| run.approved.clear()),
-        Entry::RetainSet { rule } => {
-            state.retain.retain(|old| old.pattern != rule.pattern);
-            if rule.keep != Keep::All {
-                state.retain.push(rule.clone());
-            }
-        }
+        Entry::Endorsed { .. } | Entry::Forked | Entry::RetainSet { .. } => marks(state, &record.body),
         Entry::Genesis { .. }
         | Entry::Woke { .. }
         | Entry::Leased { .. }
         | Entry::PolicyLoaded { .. }
+        | Entry::ModelsLoaded { .. }
         | Entry::Priced { .. }
         | Entry::Mounted { .. }
         | Entry::Unmounted { .. } => workspace(state, &record.body),
@@ -82,6 +73,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::ModelAnswered { .. }
         | Entry::ModelFailed { .. }
         | Entry::ModelLost { .. } => model(state, &record.body),
+        Entry::FellBack { from, .. } => fell_back(state, record.pid, from),
         Entry::Tool { seen, .. } => {
             tool(state, record);
             knows(kernel, record.pid, seen);
@@ -95,6 +87,32 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             effect(state, record);
         }
         Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
+    }
+}
+
+fn marks(state: &mut State, body: &Entry) {
+    match body {
+        Entry::Endorsed { run, bits } => {
+            if let Some(run) = state.runs.get_mut(run) {
+                run.bits = run.bits.saturating_add(*bits);
+            }
+        }
+        Entry::Forked => state.runs.values_mut().for_each(|run| run.approved.clear()),
+        Entry::RetainSet { rule } => {
+            state.retain.retain(|old| old.pattern != rule.pattern);
+            if rule.keep != Keep::All {
+                state.retain.push(rule.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What is given up is not asked again by this turn, and the next begins with all its tries.
+fn fell_back(state: &mut State, pid: Pid, from: &str) {
+    if let Some(process) = state.processes.get_mut(&pid) {
+        process.turn.failures = 0;
+        process.turn.given_up.push(from.to_string());
     }
 }
 
@@ -136,6 +154,10 @@ fn workspace(state: &mut State, body: &Entry) {
         Entry::Leased { lease } => state.lease = *lease,
         Entry::PolicyLoaded { digest, policy } => {
             state.policy = Some(Loaded { digest: *digest, policy: policy.clone() });
+        }
+        Entry::ModelsLoaded { digest, models } => {
+            state.models = Some(LoadedModels { digest: *digest, models: models.clone() });
+            state.processes.values_mut().for_each(|process| process.turn.given_up.clear());
         }
         Entry::Priced { model, price } => {
             state.prices.insert(model.clone(), *price);
@@ -297,7 +319,7 @@ fn account(state: &mut State, body: &Entry) {
 
 fn first_turn(pending: Vec<Item>) -> Turn {
     let (step, attempt, failures, lost, prev, items, phase) = (0, 0, 0, 0, None, vec![], Phase::Ready);
-    Turn { step, attempt, failures, lost, prev, items, pending, phase }
+    Turn { step, attempt, failures, lost, prev, items, pending, phase, given_up: vec![] }
 }
 
 fn spawned(state: &mut State, record: &Record) {

@@ -11,9 +11,9 @@
 //!
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
 //! street), `authority`, `role` and `twin` (who may), `label`, `name`, `sink` and `channel` (what flows
-//! where), `account` (how much), `policy` (as it is changed), `files`, `arrival`, `conflict`, `undo`,
-//! `retain` (the tree), `process`, `turn`, `effect`, `proposal` (what), `wake` (after a crash), `render`
-//! (what can be read of it).
+//! where), `account` (how much), `model` (of whom), `policy` (as it is changed), `files`, `arrival`,
+//! `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `effect`, `control`, `proposal` (what), `wake`
+//! (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
 #![no_std]
@@ -29,9 +29,11 @@ mod arrival;
 mod authority;
 pub mod channel;
 mod conflict;
+mod control;
 mod effect;
 mod files;
 mod label;
+mod model;
 mod name;
 #[cfg(feature = "plant")]
 pub mod plant;
@@ -94,6 +96,11 @@ impl Kernel {
     /// A kernel before its genesis record.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether these models are in force.
+    pub fn has_models(&self, digest: &Hash) -> bool {
+        self.state.models.as_ref().is_some_and(|loaded| loaded.digest == *digest)
     }
 
     /// What has to be known to decide this event; or that it is refused.

@@ -1,9 +1,10 @@
-//! Policy while it changes: `/sys/policy.yaml` and `/sys/budget.yaml` are files that an operator writes
-//! whole.
+//! Policy while it changes: `/sys/policy.yaml`, `/sys/budget.yaml` and `/sys/models.yaml` are files that an
+//! operator writes whole.
 //!
 //! ```text
 //! write ─▶ both files parse together, as the machine says (`Fact::Policy`) ─▶ Wrote + PolicyLoaded, at once
 //!       └▶ they do not: the error with its line; nothing is written
+//! (models.yaml parses by itself: Fact::Models, Wrote + ModelsLoaded)
 //! check ─▶ the same, but what it would change is answered and nothing is written
 //! ```
 //! What policy denies or asks is looked up at every call, so it is in force with the next one, also for those
@@ -14,7 +15,7 @@
 use crate::{
     Kernel,
     files::{self, Draft},
-    role,
+    model, role,
     state::ROOT_ACCOUNT,
     step::{Found, Step},
 };
@@ -25,19 +26,22 @@ use abi::{
     call::{Call, Undo, Write},
     fact::{Fact, Facts, Lookup, Put},
     limits,
+    model::Models,
     money::Limit,
     path::TreePath,
     record::Entry,
     tree::{Node, Version},
 };
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 mod lines;
 
 pub use lines::{difference, lines};
 
-/// The two files.
-const FILES: [&str; 2] = ["/sys/policy.yaml", "/sys/budget.yaml"];
+/// The files.
+const FILES: [&str; 3] = ["/sys/policy.yaml", "/sys/budget.yaml", MODELS];
+/// Of them the one that stands for itself.
+const MODELS: &str = "/sys/models.yaml";
 
 /// Whether a write of this path is an edit of policy: the first one, at birth, is a write like any other, and
 /// the machine loads it.
@@ -54,14 +58,17 @@ pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Erro
     if pid != WORKSPACE {
         return Err(error("an agent never changes policy").hint("ask an operator"));
     }
-    Err(error("policy and budget are written whole, and nothing else stands in /sys")
+    Err(error("policy, budget and models are written whole, and nothing else stands in /sys")
         .hint("skep policy set FILE shows what it changes"))
 }
 
 /// Questions of an edit.
 pub fn plan(path: &TreePath, write: &Write) -> Result<Vec<Lookup>, Error> {
     let here = Lookup::Path { path: path.clone(), at: None };
-    let read = |put| Lookup::Policy { path: path.clone(), put };
+    let read = |put| match path.as_str() {
+        MODELS => Lookup::Models { put },
+        _ => Lookup::Policy { path: path.clone(), put },
+    };
     match write {
         Write::Whole { content, .. } | Write::Check(content) => {
             if content.bytes > limits::ARGUMENT_BYTES_MAX {
@@ -107,12 +114,9 @@ pub fn write(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answ
             (version.content, version.mode)
         }
     };
-    let Some(Fact::Policy(found)) = facts.any() else { return Err(Facts::mismatch()) };
-    let (digest, policy) = found?;
-    role::stays_admin(&policy, &step.actor)?;
+    let said = Said::of(facts.any(), &step.actor)?;
     if let Write::Check(_) = write {
-        let old = step.state().policy.as_ref().map(|loaded| &loaded.policy);
-        let text: String = difference(old, &policy).iter().map(|line| format!("{line}\n")).collect();
+        let text: String = said.difference(step).iter().map(|line| format!("{line}\n")).collect();
         return Ok(Answer::Text { text });
     }
     if let Some(head) = head.filter(|head| base.is_some_and(|base| base != head.id)) {
@@ -126,11 +130,51 @@ pub fn write(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answ
     let label = step.intern(&label);
     let draft = Draft { pid: WORKSPACE, path, node: Node::File, content, mode, label, message: *message };
     let answer = files::put(step, &draft, place, (None, None))?;
-    let stands = |loaded: &crate::state::Loaded| loaded.digest == digest && loaded.policy == *policy;
-    if !step.state().policy.as_ref().is_some_and(stands) {
-        load(step, digest, *policy);
-    }
+    said.load(step);
     Ok(answer)
+}
+
+/// What the edited file says.
+enum Said {
+    Policy(Hash, Box<Policy>),
+    Models(Hash, Box<Models>),
+}
+
+impl Said {
+    fn of(fact: Option<Fact>, actor: &str) -> Result<Self, Error> {
+        match fact {
+            Some(Fact::Policy(found)) => {
+                let (digest, policy) = found?;
+                role::stays_admin(&policy, actor)?;
+                Ok(Self::Policy(digest, policy))
+            }
+            Some(Fact::Models(found)) => found.map(|(digest, models)| Self::Models(digest, models)),
+            _ => Err(Facts::mismatch()),
+        }
+    }
+
+    fn difference(&self, step: &Step<'_>) -> Vec<String> {
+        let state = step.state();
+        match self {
+            Self::Policy(_, new) => difference(state.policy.as_ref().map(|loaded| &loaded.policy), new),
+            Self::Models(_, new) => {
+                model::difference(state.models.as_ref().map(|loaded| &loaded.models), new)
+            }
+        }
+    }
+
+    fn load(self, step: &mut Step<'_>) {
+        match self {
+            Self::Policy(digest, policy) => {
+                let stands =
+                    |loaded: &crate::state::Loaded| loaded.digest == digest && loaded.policy == *policy;
+                if !step.state().policy.as_ref().is_some_and(stands) {
+                    load(step, digest, *policy);
+                }
+            }
+            Self::Models(digest, models) => model::load(step, digest, *models),
+        }
+    }
 }
 
 /// The version of this file that shall stand again.

@@ -17,13 +17,12 @@ use abi::{
     answer::Answer,
     call::{Call, Lane, Signal, Text},
     cap::{Grant, Object, Rights},
-    control::Control,
     effect::{Effect, Item, Role},
     fact::{Fact, Facts, Lookup},
     label::Integrity,
     limits,
     money::{Nano, Window},
-    path::{Pattern, TreePath},
+    path::TreePath,
     record::{Entry, Exit, Freeze, TimerFor, WaitOn},
     tree::{Node, Version},
 };
@@ -282,8 +281,7 @@ type Endowed = (Vec<(CapId, Grant)>, Vec<String>);
 /// What the agent gets of what it asks for, each inside one capability of the spawner; and what it does not
 /// get.
 fn endow(kernel: &Kernel, (spawner, by): (Pid, &str), def: &AgentDef, at: Micros) -> Result<Endowed, Error> {
-    let model = Pattern::word(&def.model).map(|name| Grant::new(Object::Model(name), Rights::USE));
-    let needs: Vec<Grant> = def.needs.iter().cloned().chain(model).collect();
+    let needs: Vec<Grant> = def.needs.iter().cloned().chain(crate::model::needs(kernel, def)).collect();
     let mut given: Vec<(CapId, Grant)> = Vec::new();
     let mut withheld = Vec::new();
     for need in &needs {
@@ -491,79 +489,6 @@ fn interrupt(step: &mut Step<'_>, pid: Pid) {
     let stated = step.state().processes.get(&pid).is_some_and(|process| !process.post.is_empty());
     let verdict = if stated { Verdict::Failed } else { Verdict::Unverified };
     exit(step, pid, (Exit::Killed(String::from("interrupt")), verdict), None);
-}
-
-/// The authority for words written to a control file.
-pub fn plan_control(
-    kernel: &Kernel,
-    pid: Pid,
-    path: &TreePath,
-    word: &Control,
-    at: Micros,
-) -> Result<Vec<Lookup>, Error> {
-    match word {
-        Control::Signal { pid: target, .. } => may_signal(kernel, pid, *target),
-        Control::Mount { .. }
-        | Control::Unmount { .. }
-        | Control::Workspace { .. }
-        | Control::Budget { .. }
-        | Control::Down => kernel.allow(pid, Want::Admin(path), Rights::USE, at).map(|()| vec![]),
-        Control::Purge { .. }
-        | Control::Retain(_)
-        | Control::Backup { .. }
-        | Control::Restore { .. }
-        | Control::Checkpoint { .. }
-            if pid != WORKSPACE =>
-        {
-            Err(Error::new(Code::Denied, "only an operator says this word"))
-        }
-        Control::Purge { path, .. } => {
-            crate::files::may_change(kernel, pid, path)?;
-            Ok(vec![Lookup::Purge { path: path.clone() }])
-        }
-        Control::Retain(_)
-        | Control::Backup { .. }
-        | Control::Restore { .. }
-        | Control::Checkpoint { .. } => Ok(vec![]),
-    }
-}
-
-/// Carries out control words; those about the host are the machine's.
-pub fn control(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found) -> Outcome {
-    match word {
-        Control::Signal { pid, signal: kind } => signal(step, by, *pid, *kind).into(),
-        Control::Budget { account, window, amount } => {
-            step.set_limit(account, *window, *amount).map(|()| Answer::DONE).into()
-        }
-        Control::Mount { name, driver, .. } => match may_mount(step.state(), name, driver) {
-            Ok(()) => Outcome::Control(word.clone()),
-            Err(error) => Outcome::Now(Err(error)),
-        },
-        Control::Unmount { name } => {
-            if !step.state().mounts.contains_key(name) {
-                return Outcome::Now(Err(Error::new(Code::NotFound, format!("{name} is not mounted"))));
-            }
-            step.emit(Entry::Unmounted { mount: name.clone() });
-            Outcome::Control(word.clone())
-        }
-        Control::Purge { path, reason } => crate::retain::purge(step, path, reason, facts),
-        Control::Retain(rule) => crate::retain::rule(step, rule).into(),
-        Control::Workspace { .. } | Control::Down => Outcome::Control(word.clone()),
-        Control::Backup { .. } | Control::Restore { .. } | Control::Checkpoint { .. } => {
-            Outcome::Control(word.clone())
-        }
-    }
-}
-
-fn may_mount(state: &State, name: &str, driver: &str) -> Result<(), Error> {
-    if state.mounts.contains_key(name) {
-        return Err(Error::new(Code::Exists, format!("{name} is mounted already")).argument("name"));
-    }
-    // A workspace that lacks a rule is for showing what the rule is worth: it may not reach anything real.
-    if !state.lacks.is_empty() && !["ram", "maildir", "outbox", "rehearse"].contains(&driver) {
-        return Err(Error::new(Code::Denied, format!("a workspace that lacks a rule cannot mount {driver}")));
-    }
-    Ok(())
 }
 
 /// Ends a process: what it started first; then all it held is taken back.

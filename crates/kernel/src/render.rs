@@ -35,17 +35,19 @@ const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "toke
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 13] = [
+const OF_SYS: [&str; 15] = [
     "budget",
     "conflicts",
     "ctl",
     "health",
     "key",
+    "models",
     "mounts",
     "policy",
     "principals",
     "retain",
     "rules",
+    SECRETS,
     "status",
     "version",
     "workspaces",
@@ -53,6 +55,8 @@ const OF_SYS: [&str; 13] = [
 
 /// Content by its name, for whoever takes everything along. It has no label, so it is an operator's.
 const BLOBS: &str = "blobs";
+/// Names of the node's secrets; a value is never read.
+const SECRETS: &str = "secrets";
 
 /// Whether the path is rendered and not stored.
 pub fn is_rendered(path: &TreePath) -> bool {
@@ -91,13 +95,15 @@ fn thing<'a>(kernel: &Kernel, by: Pid, path: &'a TreePath) -> Result<Thing<'a>, 
             Ok(dirs(kernel, by, rows))
         }
         ["sys"] => {
-            let mut names = files(&["budget.yaml", "policy.yaml"], &OF_SYS);
+            let mut names = files(&["budget.yaml", "models.yaml", "policy.yaml"], &OF_SYS);
             names.insert(0, Name { name: BLOBS.to_string(), node: "dir" });
             Ok(Thing::Dir(names, 0))
         }
         // Their names are in the log; a list of them all would be longer than a reply may be.
         ["sys", BLOBS] => Ok(Thing::Dir(vec![], 0)),
         ["sys", BLOBS, hash] => hash.parse().map(Thing::Blob).map_err(|()| missing()),
+        ["sys", SECRETS, _] => Err(Error::new(Code::Denied, "a secret is never read")
+            .hint("skep cat /sys/secrets shows which there are; write another value over it, or remove it")),
         ["proc", pid, rest @ ..] => {
             let pid = pid.parse().map(Pid).map_err(|_| missing())?;
             let label = label_of(kernel, pid).ok_or_else(missing)?;
@@ -203,6 +209,8 @@ pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Q
         ["sys", BLOBS, hash] => hash.parse().ok().map(|hash| Query::Blob { hash }),
         ["sys", "conflicts"] => Some(Query::Conflicts { view: kernel.view(pid, at) }),
         ["sys", "key"] => Some(Query::Key),
+        ["sys", "models"] => Some(Query::Models { lines: crate::model::lines(kernel) }),
+        ["sys", SECRETS] => Some(Query::Secrets),
         _ => None,
     }
 }
@@ -540,6 +548,10 @@ fn status(kernel: &Kernel, at: Micros) -> String {
     let _ = writeln!(text, "running {running}\nfrozen {frozen}\nproposals {}", state.proposals.len());
     let _ = writeln!(text, "in_doubt {in_doubt}\nmoney_today {}\nmoney_limit {limit}", Nano(today));
     let _ = writeln!(text, "day {}\npolicy {policy}\nlacks {lacks}", at / UTC_DAY_US);
-    let _ = writeln!(text, "models {}", state.prices.keys().cloned().collect::<Vec<_>>().join(" "));
+    let models = state
+        .models
+        .as_ref()
+        .map_or_else(Vec::new, |loaded| loaded.models.tiers.iter().map(|tier| tier.name.clone()).collect());
+    let _ = writeln!(text, "models {}", models.join(" "));
     text
 }

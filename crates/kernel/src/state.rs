@@ -11,6 +11,7 @@ use abi::{
     effect::Item,
     label::{Integrity, Label},
     manifest::{Manifest, Recovery},
+    model::Models,
     money::{AccountName, Amounts, Limit, Nano, Price},
     path::TreePath,
     record::{Exit, Freeze, Rule, TimerFor, WaitOn},
@@ -66,6 +67,9 @@ pub struct State {
     /// What `apply` made of the log when this was written; see `SHAPE`.
     #[musli(default)]
     pub shape: u32,
+    /// Tiers and prices.
+    #[musli(default)]
+    pub models: Option<LoadedModels>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
@@ -91,6 +95,14 @@ pub struct Counters {
 pub struct Loaded {
     pub digest: Hash,
     pub policy: Policy,
+}
+
+/// The models in force.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct LoadedModels {
+    /// Of `/sys/models.yaml` and the dated table.
+    pub digest: Hash,
+    pub models: Models,
 }
 
 /// An integration.
@@ -191,6 +203,9 @@ pub struct Turn {
     /// What the next request adds.
     pub pending: Vec<Item>,
     pub phase: Phase,
+    /// Models of its tier that failed for good.
+    #[musli(default)]
+    pub given_up: Vec<String>,
 }
 
 /// Where a turn stands; every crash resumes here.

@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, effect, files, label, process, proposal, render, role, state::Client, state::State,
-    turn, wake,
+    Kernel, arrival, control, effect, files, label, process, proposal, render, role, state::Client,
+    state::State, turn, wake,
 };
 use abi::{
     Code, Content, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -45,6 +45,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::Restored
         | Body::Leased { .. }
         | Body::PolicyLoaded { .. }
+        | Body::ModelsLoaded { .. }
         | Body::Priced { .. }
         | Body::Mounted { .. }
         | Body::ControlEnded { .. }
@@ -93,7 +94,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
         Call::Decide { .. } => proposal::plan_decide(kernel, pid, call),
         Call::Revert { effect } => effect::plan_revert(pid, effect),
-        Call::Control { path, word } => process::plan_control(kernel, pid, path, word, at),
+        Call::Control { path, word } => control::plan(kernel, pid, path, word, at),
         Call::Complete { model, .. } => turn::plan_complete(kernel, pid, model, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
         Call::Search(sought) => {
@@ -179,6 +180,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::PolicyLoaded { digest, policy } => {
             crate::policy::load(step, *digest, policy.clone());
         }
+        Body::ModelsLoaded { digest, models } => crate::model::load(step, *digest, models.clone()),
         Body::Priced { model, price } => {
             if step.state().prices.get(model) != Some(price) {
                 step.emit(Entry::Priced { model: model.clone(), price: *price });
@@ -469,7 +471,7 @@ impl Step<'_> {
                 given.map(|cap| Answer::Granted { cap }).into()
             }
             Call::Revoke { cap } => self.revoke(pid, *cap).map(|revoked| Answer::Revoked { revoked }).into(),
-            Call::Control { word, .. } => process::control(self, pid, word, facts),
+            Call::Control { word, .. } => control::carry_out(self, pid, word, facts),
             Call::Trace { from, limit, pid: of, follow } => {
                 let pids = process::visible(self.state(), pid, *of);
                 self.saw_processes(pid, pids.as_ref());

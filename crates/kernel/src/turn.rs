@@ -10,9 +10,7 @@
 //! seen.
 
 use crate::{
-    Kernel, account,
-    authority::Want,
-    process,
+    Kernel, account, model, process,
     state::{Client, Phase, Process, ROOT_ACCOUNT},
     step::{self, Found, Outcome, Step},
 };
@@ -21,7 +19,6 @@ use abi::{
     agent::{Postcondition, Verdict},
     answer::{Answer, error_json},
     call::Call,
-    cap::Rights,
     effect::{Effect, Item, ModelCall, Role},
     event::{ModelOutcome, Stop},
     fact::{Facts, Haystack, Lookup, Match, Query},
@@ -58,11 +55,9 @@ fn next_model(step: &mut Step<'_>, pid: Pid) {
     if number > limits::STEPS_MAX {
         return fault(step, pid, format!("{} steps and no end", limits::STEPS_MAX));
     }
-    if let Err(error) = step.kernel.allow(pid, Want::Model(&process.model), Rights::USE, step.at) {
-        return fault(step, pid, error.message);
-    }
-    let Some(price) = account::price(step.state(), &process.model) else {
-        return fault(step, pid, format!("model {} has no price, so no limit could hold it", process.model));
+    let (model, price) = match model::choose(step.kernel, pid, &process.model, step.at) {
+        Ok(chosen) => chosen,
+        Err(error) => return fault(step, pid, error.message),
     };
     let mut items = process.turn.items.clone();
     let keep = u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -77,7 +72,7 @@ fn next_model(step: &mut Step<'_>, pid: Pid) {
         pid,
         number,
         attempt: process.turn.attempt + 1,
-        model: process.model.clone(),
+        model,
         prev: process.turn.prev,
         keep,
         add: process.turn.pending.clone(),
@@ -114,6 +109,7 @@ fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
     let effect = model_effect(step, &request);
     let Request { pid, number, attempt, model, prev, keep, add, items, tools, reserved, .. } = request;
     let (reserved_out, max_out) = (request.reserved_out, request.max_out);
+    let run = step.state().processes.get(&pid).map_or(pid, |process| process.run);
     step.emit(Entry::ModelIntended {
         effect,
         attempt,
@@ -130,6 +126,7 @@ fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
         effect,
         attempt,
         pid,
+        run,
         model,
         items,
         tools,
@@ -245,7 +242,7 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 step.reply(reply, Err(error));
             }
             if row.step > 0 {
-                failed(step, row.pid, *again, after_us.unwrap_or(0));
+                failed(step, (row.pid, &row.model), *again, after_us.unwrap_or(0));
             }
         }
     }
@@ -289,11 +286,15 @@ fn verdict(step: &mut Step<'_>, pid: Pid, post: &[Postcondition], facts: Facts) 
     if all { Verdict::Done } else { Verdict::Failed }
 }
 
-/// A failed call is made again after a pause: ours, or the longer one that the other side asked for.
-fn failed(step: &mut Step<'_>, pid: Pid, again: bool, after_us: u64) {
+/// A failed call is made again after a pause: ours, or the longer one that the other side asked for. What
+/// does not help, or not any more, is left to the next model of the tier.
+fn failed(step: &mut Step<'_>, (pid, model): (Pid, &str), again: bool, after_us: u64) {
     let Some(process) = step.state().processes.get(&pid) else { return };
     let failures = process.turn.failures;
     if !again || failures >= limits::MODEL_FAILURES_MAX {
+        if model::fall_back(step, pid, model) {
+            return proceed(step, pid);
+        }
         return fault(step, pid, format!("the model failed {failures} time(s); its words are in the log"));
     }
     if process.frozen.is_none() {
@@ -515,17 +516,15 @@ pub fn pause_is_over(step: &mut Step<'_>, pid: Pid) {
 
 /// Authority for a bare model call.
 pub fn plan_complete(kernel: &Kernel, pid: Pid, model: &str, at: Micros) -> Result<Vec<Lookup>, Error> {
-    kernel.allow(pid, Want::Model(model), Rights::USE, at)?;
-    Ok(vec![])
+    model::choose(kernel, pid, model, at).map(|_| vec![])
 }
 
 /// The call `complete`.
 pub fn complete(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
     let Call::Complete { model, text, max_out } = call else { return Outcome::Now(Err(Facts::mismatch())) };
-    let Some(price) = account::price(step.state(), model) else {
-        let error =
-            Error::new(Code::Denied, format!("model {model} has no price, so no limit could hold it"));
-        return Outcome::Now(Err(error.argument("model").hint("skep status lists the models with prices")));
+    let (model, price) = match model::choose(step.kernel, pid, model, step.at) {
+        Ok(chosen) => chosen,
+        Err(error) => return Outcome::Now(Err(error)),
     };
     let items = vec![Item { role: Role::User, content: text.content }];
     let reserved_out = limits::OUTPUT_STEP_TOKENS.min(*max_out);
@@ -538,7 +537,7 @@ pub fn complete(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
         pid,
         number: 0,
         attempt: 1,
-        model: model.clone(),
+        model,
         prev: None,
         keep: 0,
         add: items.clone(),

@@ -116,11 +116,9 @@ fn check_tools(tools: &[String]) -> Result<(), Error> {
     }
 }
 
-/// A model is `NAME` or `PROVIDER/NAME`.
+/// A model is a tier, or `PROVIDER/NAME`.
 fn check_model(model: &str) -> Result<(), Error> {
-    let (provider, name) = model.split_once('/').unwrap_or((model, "default"));
-    wire::word("model", provider)?;
-    wire::word("model", name).map(drop)
+    abi::model::name("model", model).map(drop)
 }
 
 fn restart(text: Option<&str>) -> Result<Restart, Error> {

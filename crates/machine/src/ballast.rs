@@ -256,7 +256,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::ControlEnded { .. } | Body::Left { .. } | Body::Quarantined { .. } => true,
         // A room begins with these.
         Body::Genesis { .. } | Body::Restored | Body::Woke { .. } | Body::Leased { .. } => true,
-        Body::Priced { .. } | Body::PolicyLoaded { .. } => true,
+        Body::Priced { .. } | Body::PolicyLoaded { .. } | Body::ModelsLoaded { .. } => true,
         // These are still true when there is room again.
         Body::ModelProgress { .. } | Body::ModelEnded { .. } => false,
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
@@ -278,6 +278,7 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
             Control::Retain(_) | Control::Checkpoint { .. } => false,
             Control::Backup { .. } | Control::Restore { .. } => false,
             Control::Signal { signal, .. } => stops(*signal),
+            Control::Secret { .. } | Control::Provider { .. } => false,
             Control::Mount { .. } | Control::Workspace { .. } | Control::Budget { .. } => false,
         },
         Call::Write { .. } | Call::Move { .. } | Call::Remove { .. } => false,

@@ -12,6 +12,7 @@ use crate::{
     guard::guard,
     journal,
     lease::Lent,
+    models::Provider,
     turn::{Input, Room},
     upload::Begun,
 };
@@ -201,6 +202,8 @@ pub(crate) struct Cell {
     pub state: Mutex<State>,
     pub desk: Mutex<Desk>,
     pub mounts: Mutex<Mounts>,
+    /// Whom its models are asked of.
+    pub providers: Mutex<Arc<[Provider]>>,
     pub gauges: Mutex<BTreeMap<EffectId, Arc<Gauge>>>,
     pub away: Mutex<Away>,
     /// Chunks that uploads under way hold, whether it is awake or not.
@@ -215,6 +218,7 @@ impl Cell {
             state: Mutex::new(State { birth, ..State::default() }),
             desk: Mutex::default(),
             mounts: Mutex::default(),
+            providers: Mutex::new(Arc::new([])),
             gauges: Mutex::default(),
             away: Mutex::default(),
             pins: Pins::default(),
@@ -296,7 +300,7 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::ModelProgress { .. } => true,
         Body::Arrived { .. } | Body::Quarantined { .. } => true,
         Body::Genesis { .. } | Body::Woke { .. } | Body::Leased { .. } | Body::Restored => false,
-        Body::PolicyLoaded { .. } | Body::Priced { .. } => false,
+        Body::PolicyLoaded { .. } | Body::ModelsLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
     }

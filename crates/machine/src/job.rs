@@ -35,6 +35,8 @@ pub struct ModelJob {
     pub attempt: u32,
     /// For which process.
     pub pid: abi::Pid,
+    /// The root of its run.
+    pub run: abi::Pid,
     /// The whole context.
     pub prompt: Prompt,
     /// Output tokens reserved at the start.

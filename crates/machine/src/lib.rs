@@ -34,6 +34,7 @@ mod journal;
 mod lease;
 mod leave;
 mod merge;
+pub mod models;
 mod mounts;
 mod node;
 pub mod policy;

@@ -62,6 +62,9 @@ pub(crate) fn control(
         }
         Control::Backup { file } => leave::backup(node, cell, &file),
         Control::Restore { name, file } => leave::restore(node, &name, &file),
+        Control::Secret { .. } | Control::Provider { .. } => {
+            Err(Error::new(Code::Unavailable, "no secret is kept in this version"))
+        }
         // The kernel carries these out itself and never sends them here.
         Control::Budget { .. } | Control::Signal { .. } | Control::Purge { .. } | Control::Retain(_) => {
             Err(Error::new(Code::Unavailable, "this word is the kernel's"))

@@ -32,7 +32,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::BTreeMap;
 use tree::Node;
 
-mod tree;
+pub(crate) mod tree;
 
 const POLICY: &str = "policy.yaml";
 const BUDGET: &str = "budget.yaml";
@@ -70,7 +70,7 @@ fn rules(file: &Node, all: &mut Policy) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_format(file: &Node, format: Option<&Node>) -> Result<(), Error> {
+pub(crate) fn is_format(file: &Node, format: Option<&Node>) -> Result<(), Error> {
     let hint = "use a newer skep, or write format: 1";
     let Some(format) = format else {
         return Err(file.mark.error("it says no format").hint("write format: 1"));
@@ -84,7 +84,7 @@ fn is_format(file: &Node, format: Option<&Node>) -> Result<(), Error> {
 }
 
 /// A table, checked for its size.
-fn rows_of<'a>(node: &'a Node, what: &str) -> Result<&'a [(Node, Node)], Error> {
+pub(crate) fn rows_of<'a>(node: &'a Node, what: &str) -> Result<&'a [(Node, Node)], Error> {
     let rows = node.map(what)?;
     match rows.get(limits::POLICY_ROWS_MAX) {
         Some((key, _)) => Err(key.mark.wrap(&too_many(what))),
@@ -93,7 +93,7 @@ fn rows_of<'a>(node: &'a Node, what: &str) -> Result<&'a [(Node, Node)], Error> 
 }
 
 /// A list, checked for its size.
-fn items_of<'a>(node: &'a Node, what: &str) -> Result<&'a [Node], Error> {
+pub(crate) fn items_of<'a>(node: &'a Node, what: &str) -> Result<&'a [Node], Error> {
     let items = node.list(what)?;
     match items.get(limits::POLICY_ROWS_MAX) {
         Some(item) => Err(item.mark.wrap(&too_many(what))),
@@ -263,7 +263,7 @@ fn moneys(node: &Node) -> Result<Vec<MoneyRow>, Error> {
     Ok(rows)
 }
 
-fn nano(node: &Node) -> Result<Nano, Error> {
+pub(crate) fn nano(node: &Node) -> Result<Nano, Error> {
     node.text("an amount")?.parse().map_err(|error: Error| node.mark.wrap(&error))
 }
 

@@ -58,6 +58,7 @@ impl Post<'_> {
                 }
             }
             Out::Records(records) => self.show(&records),
+            Out::Providers(providers) => *guard(&self.cell.providers) = providers,
             Out::Model(job) => {
                 if guard(&self.cell.away).leave(Errand::Model(job.effect, job.attempt)) {
                     let gauge = Gauge::new(job.reserved_out);

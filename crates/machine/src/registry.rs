@@ -1,10 +1,7 @@
 //! `node.db` behind a lock: operators, workspaces with their marks, leases of money, and what killed whom.
 
 use crate::{guard::guard, sign::Signer};
-use abi::{
-    Hash, Micros, limits,
-    money::{Nano, Price},
-};
+use abi::{Hash, Micros, limits, money::Nano};
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -76,11 +73,6 @@ impl Registry {
                 node.add_operator(uid, &crate::users::name(uid))?;
             }
         }
-        for (model, price) in drivers::prices() {
-            if !node.prices()?.contains(&(model.clone(), price)) {
-                node.set_price(&model, price)?;
-            }
-        }
         let owner = node.operator(uid)?.unwrap_or_else(|| crate::users::name(uid));
         let (secret, signer) = (node.secret(), Signer::new(&node.signer(seeds.signer)?)?);
         Ok(Self { node: Mutex::new(node), secret, signer, owner })
@@ -103,11 +95,6 @@ impl Registry {
     /// Who runs the daemon.
     pub fn owner(&self) -> &str {
         &self.owner
-    }
-
-    /// The price table.
-    pub fn prices(&self) -> Result<Vec<(String, Price)>, Trouble> {
-        self.node().prices()
     }
 
     /// The operator of this user id.

@@ -32,6 +32,14 @@ pub trait Around: Send + Sync {
     fn workspaces(&self) -> String;
     /// What a look at its disk and its files comes to.
     fn health(&self) -> String;
+    /// The providers of a workspace, one a line, and whether their secrets are kept.
+    fn models(&self, _workspace: &str) -> String {
+        String::new()
+    }
+    /// The names of its secrets, one a line.
+    fn secrets(&self) -> String {
+        String::new()
+    }
     /// The public key of its checkpoints.
     fn key(&self) -> String;
 }
@@ -152,6 +160,12 @@ impl Page<'_, '_> {
             }
             Query::Health => Ok(json!({ "text": self.around.health() })),
             Query::Key => Ok(json!({ "text": format!("{}\n", self.around.key()) })),
+            Query::Models { lines } => {
+                let mut text = self.around.models(self.name);
+                lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
+                Ok(json!({ "text": text }))
+            }
+            Query::Secrets => Ok(json!({ "text": self.around.secrets() })),
             Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
             Query::Blob { hash } => {
                 let bytes = self.batch.blob(hash)?.unwrap_or_default();

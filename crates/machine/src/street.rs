@@ -5,7 +5,7 @@ use crate::{
     agents,
     clock::Clock,
     job::{EffectJob, MergeJob},
-    policy,
+    models, policy,
     render::{Around, Page},
     search::Kept,
     shipped, tool,
@@ -101,10 +101,18 @@ impl<'b> Street<'_, 'b> {
         if changes_policy(&decision.records) {
             self.load_policy()?;
         }
+        if decision.records.iter().any(|record| matches!(record.body, Entry::ModelsLoaded { .. }))
+            && let Ok(book) = models::at_head(&mut self.batch)?
+        {
+            self.later.push(Later::Out(Out::Providers(book.providers)));
+        }
         if self.follows && !decision.records.is_empty() {
             self.later.push(Later::Records(decision.records));
         }
-        for effect in decision.effects {
+        // A model call goes last: a reply may say whose key it is made with.
+        let (calls, others): (Vec<Effect>, Vec<Effect>) =
+            decision.effects.into_iter().partition(|effect| matches!(effect, Effect::Model(_)));
+        for effect in others.into_iter().chain(calls) {
             match effect {
                 Effect::Merge(merges) => {
                     let job = self.merges(input, merges)?;
@@ -171,7 +179,9 @@ impl<'b> Street<'_, 'b> {
             Call::Write { write: Write::Patch { find, put }, .. } => vec![*find, *put],
             // What may be refused, or is only looked at.
             Call::Write { write: Write::Check(content), .. } => vec![*content],
-            Call::Write { path, write: Write::Whole { content, .. }, .. } if is_policy(path) => {
+            Call::Write { path, write: Write::Whole { content, .. }, .. }
+                if is_policy(path) || path.as_str() == shipped::MODELS_PATH =>
+            {
                 vec![*content]
             }
             _ => return Ok(Vec::new()),
@@ -225,6 +235,10 @@ impl<'b> Street<'_, 'b> {
             Lookup::Agent { name } => self.agent(name).map(Fact::Agent),
             Lookup::Search { sought, view } => self.page().sighted(sought, view),
             Lookup::Policy { path, put } => self.edited(path, *put).map(Fact::Policy),
+            Lookup::Models { put } => Ok(Fact::Models(match self.shall(*put)? {
+                Ok(bytes) => models::read(Some(&bytes)).map(|book| (book.digest, Box::new(book.models))),
+                Err(error) => Err(error),
+            })),
             Lookup::Path { .. }
             | Lookup::Version { .. }
             | Lookup::Names { .. }
@@ -267,8 +281,8 @@ impl<'b> Street<'_, 'b> {
         }
     }
 
-    /// Policy and budget as they would stand, parsed.
-    fn edited(&mut self, path: &TreePath, put: Put) -> Result<Loading, Trouble> {
+    /// What a file shall hold.
+    fn shall(&mut self, put: Put) -> Result<Result<Vec<u8>, Error>, Trouble> {
         let hash = match put {
             Put::Bytes(hash) => Some(hash),
             Put::Version(id) => self.batch.version(id)?.map(|version| version.content.hash),
@@ -277,8 +291,14 @@ impl<'b> Street<'_, 'b> {
             Some(hash) => self.batch.blob(&hash)?,
             None => None,
         };
-        let Some(new) = new else {
-            return Ok(Err(Error::new(Code::NotFound, "the bytes are not kept").argument("version")));
+        Ok(new.ok_or_else(|| Error::new(Code::NotFound, "the bytes are not kept").argument("version")))
+    }
+
+    /// Policy and budget as they would stand, parsed.
+    fn edited(&mut self, path: &TreePath, put: Put) -> Result<Loading, Trouble> {
+        let new = match self.shall(put)? {
+            Ok(new) => new,
+            Err(error) => return Ok(Err(error)),
         };
         let other =
             if path.as_str() == shipped::POLICY_PATH { shipped::BUDGET_PATH } else { shipped::POLICY_PATH };

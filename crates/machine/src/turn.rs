@@ -9,6 +9,7 @@
 use crate::{
     clock::Clock,
     job::{EffectJob, MergeJob, ModelJob},
+    models::{self, Book, Provider},
     render::{self, Around},
     street::{self, Street},
 };
@@ -84,6 +85,8 @@ pub enum Out {
     },
     /// Records that are durable now, as JSON; only made when somebody follows.
     Records(Vec<(Record, Value)>),
+    /// Whom models are asked of from now on.
+    Providers(Arc<[Provider]>),
     /// Call a model.
     Model(ModelJob),
     /// Have a mount do it.
@@ -363,6 +366,7 @@ impl Room {
             effect: call.effect,
             attempt: call.attempt,
             pid: call.pid,
+            run: call.run,
             prompt: Prompt { model: call.model, items, tools: call.tools, max_out: call.max_out },
             reserved_out: call.reserved_out,
         })
@@ -377,6 +381,11 @@ impl Room {
     pub fn head(&mut self, path: &TreePath) -> Result<Option<Vec<u8>>, Trouble> {
         let mut batch = self.store.begin()?;
         street::head(&mut batch, path).map(|found| found.map(|(_, bytes)| bytes))
+    }
+
+    /// The models at the head of their file.
+    pub(crate) fn models_at_head(&mut self) -> Result<Result<Book, Error>, Trouble> {
+        models::at_head(&mut self.store.begin()?)
     }
 
     /// The policy at the heads of its files.

@@ -6,6 +6,7 @@
 
 use crate::{
     clock::Clock,
+    models::Book,
     render::Around,
     shipped,
     turn::{Failed, Failure, Input, Out, Room, Sink},
@@ -43,7 +44,7 @@ pub struct Setup {
     pub around: Arc<dyn Around>,
     /// For tokens.
     pub secret: [u8; 32],
-    /// The price table.
+    /// Prices beside those of the file: of a model that only a simulation has.
     pub prices: Vec<(String, Price)>,
     /// Money lent until it sleeps.
     pub lease: Nano,
@@ -108,7 +109,27 @@ impl Room {
         if !self.kernel.has_policy() {
             self.reload_policy(sink)?;
         }
-        Ok(())
+        self.load_models(sink)
+    }
+
+    /// Tiers and prices, if the kernel has others: the file is new, or the dated table is, or the workspace
+    /// is older than both. A file that does not parse leaves what stood.
+    fn load_models(&mut self, sink: &mut dyn Sink) -> Result<(), Failed> {
+        match self.models_at_head().map_err(|trouble| alone(Failure::Store(trouble)))? {
+            Ok(book) if self.kernel.has_models(&book.digest) => {
+                sink.durable(Out::Providers(book.providers));
+                Ok(())
+            }
+            Ok(Book { digest, models, .. }) => {
+                let body = Body::ModelsLoaded { digest, models };
+                let input = Input::now(&*self.clock.clone(), body, Vec::new());
+                self.begin(vec![input], sink)
+            }
+            Err(error) => {
+                sink.durable(Out::Alarm(format!("the models were not loaded, those before stand: {error}")));
+                Ok(())
+            }
+        }
     }
 
     /// Writes the shipped files that do not stand yet. Being born takes several transactions: it may have

@@ -11,6 +11,7 @@ use abi::{
     EffectId, LabelId, Micros, Pid, Seq,
     agent::Verdict,
     call::Ruling,
+    control::SecretAct,
     event::Stop,
     money::Amounts,
     record::{Entry, Exit, Freeze, WaitOn},
@@ -311,6 +312,20 @@ fn books(body: &Entry) -> Said {
         Entry::ClockJumped { by } => held("clock", format!("jumped by {} s", by / 1_000_000), "noted"),
         Entry::PolicyLoaded { digest, .. } => {
             good("policy", digest.to_string().chars().take(16).collect(), "")
+        }
+        Entry::ModelsLoaded { digest, .. } => {
+            good("models", digest.to_string().chars().take(16).collect(), "")
+        }
+        Entry::FellBack { from, to } => {
+            held("fallback", format!("{from} failed"), format!("goes on with {to}"))
+        }
+        Entry::SecretSet { name, act } => {
+            let act = match act {
+                SecretAct::Keep => "kept",
+                SecretAct::Lend => "lent to a connection",
+                SecretAct::Forget => "destroyed",
+            };
+            good("secret", name.clone(), act)
         }
         Entry::LimitSet { limit, .. } => good("limit", limit.to_string(), ""),
         Entry::Genesis { lacks, .. } if !lacks.is_empty() => {

@@ -311,7 +311,7 @@ impl Office {
                 }
                 Out::Reply { answer: Err(error), .. } => return Err(format!("refused: {error}")),
                 Out::Reply { .. } | Out::Extend { .. } | Out::Cut { .. } | Out::Alarm(_) => {}
-                Out::Follow { .. } | Out::Records(_) => {}
+                Out::Follow { .. } | Out::Records(_) | Out::Providers(_) => {}
                 Out::Dispatch(_)
                 | Out::Probe(_)
                 | Out::Control { .. }

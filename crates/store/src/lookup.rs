@@ -62,7 +62,11 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         Lookup::Quoted { words, versions, literal } => {
             Fact::Holds(named::quoted(db, words.as_ref(), versions, literal)?)
         }
-        Lookup::Fill { .. } | Lookup::Agent { .. } | Lookup::Search { .. } | Lookup::Policy { .. } => {
+        Lookup::Fill { .. }
+        | Lookup::Agent { .. }
+        | Lookup::Search { .. }
+        | Lookup::Policy { .. }
+        | Lookup::Models { .. } => {
             return Err(db.corrupt("the machine asked the store what only the machine can answer"));
         }
     })

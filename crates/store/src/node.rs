@@ -4,19 +4,21 @@
 //! node       one row: secret, budget of a day            (here)
 //! signer     one row: seed of the key for checkpoints    (signer; made when it is first asked for)
 //! operator   uid → name                                  (here)
-//! price      model → nano-units of a token               (money)
+//! secret     name → origin, when it was set, sealed bytes (secrets)
 //! lease      workspace → day, granted, from where        (money)
 //! spent      day → nano-units                            (money)
 //! workspace  name → directory, awake, next timer, id     (registry)
 //! kill       workspace, event → how often it killed      (poison)
 //! ```
 //!
-//! Every change is one transaction and durable when its method returns. The secret lies in it, so the file is
-//! closed to others. Never here: anything of a workspace's inside, a clock, a decision.
+//! Every change is one transaction and durable when its method returns. The node's own secret lies in it, so
+//! the file is closed to others; the secrets of providers are sealed under a key that lies elsewhere. Never
+//! here: anything of a workspace's inside, a clock, a decision.
 
 mod money;
 mod poison;
 mod registry;
+mod secrets;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ mod tests;
 pub use money::{BUDGET_DAY, Mark};
 pub use poison::Quarantine;
 pub use registry::{Awakeness, WorkspaceRow};
+pub use secrets::{Sealed, SecretRow};
 
 use crate::{
     Trouble,
@@ -49,11 +52,11 @@ CREATE TABLE node (
     budget_day INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE operator (uid INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
-CREATE TABLE price (
-    model TEXT PRIMARY KEY,
-    token_in INTEGER NOT NULL,
-    token_out INTEGER NOT NULL,
-    token_cached INTEGER NOT NULL
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY,
+    origin TEXT NOT NULL,
+    set_at INTEGER NOT NULL,
+    sealed BLOB NOT NULL
 ) STRICT;
 CREATE TABLE workspace (
     name TEXT PRIMARY KEY,
@@ -94,6 +97,20 @@ PRAGMA user_version = 2;
 COMMIT;
 ";
 
+/// From format 2: prices stand in a dated file and in each workspace's own, and secrets are kept.
+const FROM_2: &str = "
+BEGIN IMMEDIATE;
+DROP TABLE price;
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY,
+    origin TEXT NOT NULL,
+    set_at INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 3;
+COMMIT;
+";
+
 /// The open `node.db` of a home. One owner at a time; the machine keeps it behind a lock.
 pub struct Node {
     db: Db,
@@ -111,8 +128,11 @@ impl Node {
         make(&file)?;
         close(&file).map_err(|error| schema::refused(&file, &error))?;
         let connection = schema::connect(&file, KIND, FORMAT, options)?;
-        if schema::format(&file, &connection)? == 1 {
-            connection.execute_batch(FROM_1).map_err(|error| Trouble::of(&file, error))?;
+        let from = schema::format(&file, &connection)?;
+        for (format, change) in [(1, FROM_1), (2, FROM_2)] {
+            if from <= format {
+                connection.execute_batch(change).map_err(|error| Trouble::of(&file, error))?;
+            }
         }
         let mut node = Self { db: Db::new(file, connection), home: home.to_path_buf(), secret: seed };
         // The first row waits until the file is closed; a crash before it leaves a node still to be named.

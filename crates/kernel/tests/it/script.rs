@@ -24,6 +24,7 @@ use abi::{
     fact::Facts,
     label::{Integrity, Readers},
     manifest::{Audience, Brings, Class, Kind, Manifest, Recovery},
+    model::{Models, PriceRow, Tier},
     money::{Limit, Nano, Price, Resource, Usage, Window},
     path::{Pattern, TreePath},
     record::Record,
@@ -55,6 +56,8 @@ pub struct Run {
     mono: u64,
     replies: u64,
     policy: Policy,
+    /// Tiers and prices, until `models` loads them.
+    book: Models,
     models: Vec<ModelCall>,
     answers: BTreeMap<Hash, Vec<Asked>>,
     dispatched: VecDeque<EffectId>,
@@ -110,6 +113,7 @@ impl Run {
             mono: 0,
             replies: 0,
             policy: Policy::default(),
+            book: Models::default(),
             models: vec![],
             answers: BTreeMap::new(),
             dispatched: VecDeque::new(),
@@ -213,6 +217,7 @@ impl Run {
                 let price = price(words);
                 self.step(Body::Priced { model: words.at(1).into(), price });
             }
+            "tier" | "rate" | "models" | "book" => self.models_say(verb, words),
             "mount" => self.mount(words),
             "agent" => {
                 let def = words.agent();
@@ -356,6 +361,22 @@ impl Run {
             "standing" => self.policy.standing.clear(),
             "money" => self.policy.money.clear(),
             _ => self.policy.rows.retain(|row| row.agent != words.at(1)),
+        }
+    }
+
+    fn models_say(&mut self, verb: &str, words: &Words) {
+        let name = || words.at(1).to_owned();
+        match verb {
+            "tier" => {
+                let models = (2..).map(|ix| words.get(ix).to_owned()).take_while(|name| !name.is_empty());
+                self.book.tiers.push(Tier { name: name(), models: models.collect() });
+            }
+            "rate" => self.book.prices.push(PriceRow { model: name(), price: price(words) }),
+            "book" => _ = self.world.books.insert(name(), std::mem::take(&mut self.book)),
+            _ => {
+                let models = std::mem::take(&mut self.book);
+                self.step(Body::ModelsLoaded { digest: Hash::of(b"models"), models });
+            }
         }
     }
 

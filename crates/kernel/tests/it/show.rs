@@ -89,6 +89,12 @@ impl Show<'_> {
             Entry::Woke { lease } | Entry::Leased { lease } => format!("lease {lease}"),
             Entry::PolicyLoaded { policy, .. } => format!("{} rows", policy.rows.len()),
             Entry::Priced { model, .. } => model.clone(),
+            Entry::ModelsLoaded { models, .. } => {
+                let tiers = models.tiers.iter().map(|tier| format!("{} {:?}", tier.name, tier.models));
+                tiers.collect::<Vec<_>>().join(", ")
+            }
+            Entry::FellBack { from, to } => format!("{from} -> {to}"),
+            Entry::SecretSet { name, act } => format!("{name} {act:?}"),
             Entry::Mounted { mount, driver, .. } => format!("{mount} {driver}"),
             Entry::Unmounted { mount } => mount.clone(),
             Entry::Purged { path, files, upto, reason } => {

@@ -7,7 +7,7 @@ use abi::{
     agent::{AgentDef, Postcondition, Restart},
     call::{At, Call, Fields, Lane, Origin, Ruling, Sought, Take, Text, Undo, Write},
     cap::Grant,
-    control,
+    control::{self, Control, SecretAct},
     label::Integrity,
     path::TreePath,
 };
@@ -140,8 +140,19 @@ impl Words {
                 let path = self.path(1);
                 Call::Control { word: control::parse(&path, self.at(2)).unwrap(), path }
             }
+            "secret" => self.secret(),
             other => panic!("{other:?} is no call: {:?}", self.line),
         }
+    }
+
+    fn secret(&self) -> Call {
+        let act = match self.at(2) {
+            "lend" => SecretAct::Lend,
+            "forget" => SecretAct::Forget,
+            _ => SecretAct::Keep,
+        };
+        let (path, name) = (TreePath::parse(&format!("/sys/secrets/{}", self.at(1))), self.at(1).into());
+        Call::Control { path: path.unwrap(), word: Control::Secret { name, act } }
     }
 
     fn spawn(&self, world: &mut World) -> Call {

@@ -6,6 +6,7 @@ use abi::{
     agent::{AgentDef, Parsed, Policy},
     call::{At, Undo},
     fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Put, Query, View},
+    model::Models,
     path::{Pattern, TreePath},
     record::{Entry, Record},
     scan::Folded,
@@ -38,6 +39,8 @@ pub struct World {
     pub agents: BTreeMap<String, AgentDef>,
     /// What files of policy say, by their text.
     pub drafts: BTreeMap<String, Policy>,
+    /// What files of models say, by their text.
+    pub books: BTreeMap<String, Models>,
     /// Proposals that wait: the first of their group, and what is decided on.
     proposed: BTreeMap<ProposalId, (ProposalId, Hash)>,
     /// Effects: mount, kind, arguments, and how they ended.
@@ -183,6 +186,7 @@ impl World {
             }
             Lookup::Agent { name } => Fact::Agent(self.agent(name)),
             Lookup::Policy { path, put } => Fact::Policy(self.policy(path, *put)),
+            Lookup::Models { put } => Fact::Models(self.book(*put)),
             Lookup::Bytes { hash } => Fact::Bytes(self.blobs.get(hash).cloned()),
             Lookup::Deed { effect } => Fact::Deed(self.deeds.get(effect).and_then(|deed| self.deed(deed))),
             Lookup::Kept { version } => {
@@ -244,13 +248,24 @@ impl World {
         Fact::Labels(labels.len() as u64, labels.into_iter().chain(names).collect())
     }
 
-    /// A draft of that name, or an error where nobody made one.
-    fn policy(&self, path: &TreePath, put: Put) -> Result<(Hash, Box<Policy>), Error> {
+    fn shall(&self, put: Put) -> (Hash, String) {
         let hash = match put {
             Put::Bytes(hash) => hash,
             Put::Version(id) => self.versions.get(&id).map(|row| row.content.hash).unwrap_or(Hash([0; 32])),
         };
-        let text = self.text(&hash);
+        (hash, self.text(&hash))
+    }
+
+    fn book(&self, put: Put) -> Result<(Hash, Box<Models>), Error> {
+        let (hash, text) = self.shall(put);
+        let wrong = || Error::invalid("models.yaml", format!("models.yaml:1:1: no book {text:?}"));
+        let models = self.books.get(&text).ok_or_else(wrong)?;
+        Ok((hash, Box::new(models.clone())))
+    }
+
+    /// A draft of that name, or an error where nobody made one.
+    fn policy(&self, path: &TreePath, put: Put) -> Result<(Hash, Box<Policy>), Error> {
+        let (hash, text) = self.shall(put);
         let wrong = || Error::invalid("policy.yaml", format!("{}:1:1: no draft {text:?}", path.name()));
         let policy = self.drafts.get(&text).ok_or_else(wrong)?;
         Ok((hash, Box::new(policy.clone())))
@@ -546,7 +561,9 @@ impl World {
             | Query::Health
             | Query::Key
             | Query::Token { .. }
-            | Query::Blob { .. } => format!("{query:?}").into_bytes(),
+            | Query::Blob { .. }
+            | Query::Models { .. }
+            | Query::Secrets => format!("{query:?}").into_bytes(),
         }
     }
 

@@ -45,7 +45,7 @@ impl Model for Panics {
 fn job(max_out: u64) -> ModelJob {
     let items = vec![(Role::User, b"twelve bytes".to_vec())];
     let prompt = Prompt { model: "m".into(), items, tools: Vec::new(), max_out };
-    ModelJob { effect: Default::default(), attempt: 1, pid: Pid(1), prompt, reserved_out: 1024 }
+    ModelJob { effect: Default::default(), attempt: 1, pid: Pid(1), run: Pid(1), prompt, reserved_out: 1024 }
 }
 
 fn outcome(model: &dyn Model, max_out: u64) -> (Vec<u8>, u32, Stop, Usage, bool) {

@@ -24,7 +24,7 @@ const ALL: &str = "Unknown keys are errors that name the nearest known one; keys
                    is decimal text, never a float.";
 
 /// Every one.
-pub const FORMATS: [Format; 3] = [
+pub const FORMATS: [Format; 4] = [
     Format {
         name: "agent",
         file: "/agents/NAME/AGENT.md",
@@ -80,6 +80,30 @@ pub const FORMATS: [Format; 3] = [
             ("agents", "\"*\": limits of each agent alone; an AGENT.md can lower its own"),
         ],
         example: "format: 1\nworkspace: {day: 10.00}\nagents:\n  \"*\": {run: 0.50, day: 2.00}\n",
+    },
+    Format {
+        name: "models",
+        file: "/sys/models.yaml",
+        about: "whom models are asked of, and what they cost",
+        text: "A turn asks the first model of its tier that it may use and that has a price; what fails for good is \
+               given up and the next is asked. A secret's value never stands here. A workspace without the file has \
+               what the shipped one says.",
+        keys: &[
+            ("format", "1"),
+            (
+                "providers",
+                "for each name: url, which ends before /v1; wires (messages, responses, chat); secret",
+            ),
+            ("tiers", "for each name: [PROVIDER/NAME, ...], the first and its fallbacks"),
+            (
+                "prices",
+                "for each PROVIDER/NAME or PROVIDER/*: in, out, cached, written, in dollars per million tokens; \
+                 they count before the dated list that ships",
+            ),
+        ],
+        example: "format: 1\nproviders:\n  anthropic: {url: \"https://api.anthropic.com\", wires: [messages], \
+                  secret: anthropic}\n  local: {url: \"http://127.0.0.1:8080\", wires: [chat]}\ntiers:\n  \
+                  smart: [anthropic/claude-opus-5-5, local/qwen3]\nprices:\n  local/*: {in: 0, out: 0}\n",
     },
 ];
 

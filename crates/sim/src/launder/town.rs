@@ -371,7 +371,11 @@ impl Town {
                 Out::Timer { timer, after_us } => {
                     self.timers.insert((self.clock.mono().saturating_add(after_us), timer));
                 }
-                Out::Follow { .. } | Out::Records(_) | Out::Alarm(_) | Out::Upload { .. } => {}
+                Out::Follow { .. }
+                | Out::Records(_)
+                | Out::Providers(_)
+                | Out::Alarm(_)
+                | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } => {}
             }
         }

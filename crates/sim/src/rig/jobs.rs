@@ -87,7 +87,11 @@ impl Rig {
                 Out::Probe(job) => self.jobs.push(Job::Probe(job)),
                 Out::Next(input) => self.inbox.push_back(input),
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
-                Out::Follow { .. } | Out::Records(_) | Out::Alarm(_) | Out::Upload { .. } => {}
+                Out::Follow { .. }
+                | Out::Records(_)
+                | Out::Providers(_)
+                | Out::Alarm(_)
+                | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } | Out::Timer { .. } | Out::Merge(_) => {
                     self.report_finding([finding("gate", format!("{out:?} waited for a commit"))]);
                 }

@@ -1,4 +1,4 @@
-//! Money of the node: prices, the budget of a day, and the slices of it lent to workspaces.
+//! Money of the node: the budget of a day, and the slices of it lent to workspaces.
 //!
 //! ```text
 //! lease  ──▶ open (workspace, day, granted) ──▶ settle: what was spent goes to that day
@@ -15,10 +15,7 @@
 
 use super::{Node, Within, signed};
 use crate::Trouble;
-use abi::{
-    Seq,
-    money::{Nano, Price},
-};
+use abi::{Seq, money::Nano};
 use rusqlite::{OptionalExtension, params};
 
 /// A place in a workspace's log, and what the workspace has spent there, by its own count.
@@ -37,28 +34,6 @@ pub const BUDGET_DAY: Nano = Nano(5_000_000_000);
 const DAYS_KEPT: i64 = 366;
 
 impl Node {
-    /// All prices, by model.
-    pub fn prices(&self) -> Result<Vec<(String, Price)>, Trouble> {
-        let sql = "SELECT model, token_in, token_out, token_cached FROM price ORDER BY model";
-        self.db.all(sql, [], |row| {
-            let price = Price {
-                token_in: Nano(row.get(1)?),
-                token_out: Nano(row.get(2)?),
-                token_cached: Nano(row.get(3)?),
-                token_written: Nano(0),
-            };
-            Ok((row.get(0)?, price))
-        })
-    }
-
-    /// Sets what a model's tokens cost.
-    pub fn set_price(&mut self, model: &str, price: Price) -> Result<(), Trouble> {
-        let sql = "INSERT OR REPLACE INTO price (model, token_in, token_out, token_cached)
-            VALUES (?1, ?2, ?3, ?4)";
-        let Price { token_in, token_out, token_cached, .. } = price;
-        self.db.run(sql, params![model, token_in.0, token_out.0, token_cached.0]).map(drop)
-    }
-
     /// What all workspaces together may spend in a day.
     pub fn budget_day(&self) -> Result<Nano, Trouble> {
         let found = self.db.one("SELECT budget_day FROM node", [], |row| row.get(0).map(Nano))?;

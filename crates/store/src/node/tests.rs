@@ -2,11 +2,7 @@
 
 use super::*;
 use crate::schema::Durable;
-use abi::{
-    Hash, Seq,
-    limits::POISON_KILLS_MAX,
-    money::{Nano, Price},
-};
+use abi::{Hash, Seq, limits::POISON_KILLS_MAX, money::Nano};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -52,18 +48,15 @@ fn a_home_is_made_for_its_user_alone() {
 fn everything_is_there_again_after_a_reopen() {
     let home = TempDir::new().unwrap();
     let mut node = open(&home);
-    let price = |nano| Price {
-        token_in: Nano(nano),
-        token_out: Nano(2 * nano),
-        token_cached: Nano(1),
-        ..Price::default()
-    };
     node.add_operator(u32::MAX, "root").unwrap();
     node.add_operator(1000, "ada").unwrap();
     node.add_operator(1000, "ada lovelace").unwrap();
-    node.set_price("b", price(10)).unwrap();
-    node.set_price("a", price(20)).unwrap();
-    node.set_price("b", price(30)).unwrap();
+    let sealed = |byte, set| Sealed { origin: "https://a".to_owned(), set, bytes: vec![byte; 40] };
+    node.set_sealed("b", &sealed(1, 10)).unwrap();
+    node.set_sealed("a", &sealed(2, 20)).unwrap();
+    node.set_sealed("b", &sealed(3, 30)).unwrap();
+    node.set_sealed("c", &sealed(4, 40)).unwrap();
+    assert_eq!((node.forget_sealed("c"), node.forget_sealed("c")), (Ok(true), Ok(false)));
     node.set_budget_day(Nano(-1)).unwrap();
     assert_eq!(node.budget_day().unwrap(), Nano(0));
     node.set_budget_day(Nano(42)).unwrap();
@@ -74,7 +67,9 @@ fn everything_is_there_again_after_a_reopen() {
     assert_eq!(node.operators().unwrap(), operators);
     assert_eq!(node.operator(1000).unwrap().as_deref(), Some("ada lovelace"));
     assert_eq!(node.operator(1001).unwrap(), None);
-    assert_eq!(node.prices().unwrap(), [("a".to_owned(), price(20)), ("b".to_owned(), price(30))]);
+    let row = |name: &str, set| SecretRow { name: name.to_owned(), origin: "https://a".to_owned(), set };
+    assert_eq!(node.secrets().unwrap(), [row("a", 20), row("b", 30)]);
+    assert_eq!((node.sealed("b"), node.sealed("c")), (Ok(Some(sealed(3, 30))), Ok(None)));
     assert_eq!(node.budget_day().unwrap(), Nano(42));
 }
 
@@ -294,11 +289,11 @@ fn what_is_not_ours_is_refused_with_its_name() {
     assert_eq!(open(&home).secret(), SEED, "a creation that was cut off is finished");
 
     let set = |sql: &str| Connection::open(&file).unwrap().execute_batch(sql).unwrap();
-    set("PRAGMA user_version = 3");
-    assert_eq!(refusal(&home), Trouble::Newer { file: file.clone(), found: 3, known: 2 });
+    set("PRAGMA user_version = 4");
+    assert_eq!(refusal(&home), Trouble::Newer { file: file.clone(), found: 4, known: 3 });
     set("PRAGMA user_version = 0");
     assert_eq!(refusal(&home), Trouble::corrupt(&file, "there is no format 0"));
-    set("PRAGMA user_version = 2; PRAGMA application_id = 1");
+    set("PRAGMA user_version = 3; PRAGMA application_id = 1");
     assert_eq!(refusal(&home), Trouble::corrupt(&file, "it was not made by this program"));
     set(&format!("PRAGMA application_id = {KIND}"));
     assert_eq!(open(&home).secret(), SEED);
@@ -320,6 +315,7 @@ fn a_file_of_format_1_learns_ids_and_a_copy_has_its_originals() {
     drop(node);
     let set = |sql: &str| Connection::open(home.path().join("node.db")).unwrap().execute_batch(sql).unwrap();
     set("DROP INDEX workspace_id; ALTER TABLE workspace DROP COLUMN id; PRAGMA user_version = 1");
+    set(PRICES);
 
     let mut node = open(&home);
     assert_eq!(node.workspaces().unwrap(), [asleep("a"), asleep("b")]);
@@ -337,6 +333,32 @@ fn a_file_of_format_1_learns_ids_and_a_copy_has_its_originals() {
     assert_eq!(node.workspaces().unwrap(), [a, asleep("b"), copy]);
     assert_eq!(node.of_id([1; 16]).unwrap().as_deref(), Some("a"));
     assert_eq!(node.of_id([2; 16]).unwrap(), None);
+}
+
+/// The tables of format 2 that are no more.
+const PRICES: &str = "DROP TABLE secret;
+    CREATE TABLE price (model TEXT PRIMARY KEY, token_in INTEGER NOT NULL, token_out INTEGER NOT NULL,
+        token_cached INTEGER NOT NULL) STRICT;
+    INSERT INTO price VALUES ('scripted', 1, 2, 3)";
+
+#[test]
+fn a_file_of_format_2_keeps_what_it_had_and_learns_secrets() {
+    let home = TempDir::new().unwrap();
+    let mut node = open(&home);
+    node.register("a", "/w/a").unwrap();
+    node.add_operator(1000, "ada").unwrap();
+    drop(node);
+    let set = |sql: &str| Connection::open(home.path().join("node.db")).unwrap().execute_batch(sql).unwrap();
+    set(PRICES);
+    set("PRAGMA user_version = 2");
+
+    let mut node = open(&home);
+    assert_eq!((node.workspaces().unwrap(), node.secrets().unwrap()), (vec![asleep("a")], vec![]));
+    assert_eq!(node.operator(1000).unwrap().as_deref(), Some("ada"));
+    let sealed = Sealed { origin: String::new(), set: 1, bytes: vec![7; 40] };
+    node.set_sealed("x", &sealed).unwrap();
+    drop(node);
+    assert_eq!(open(&home).sealed("x"), Ok(Some(sealed)));
 }
 
 /// The plan is what is held; the time is printed (`--nocapture`): a shared machine cannot promise one.

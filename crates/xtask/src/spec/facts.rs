@@ -144,6 +144,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Fill { .. } => Fact::Filled(Content::of(b"filled")),
         Lookup::Agent { name } => Fact::Agent(Err(abi::Error::new(abi::Code::NotFound, name.clone()))),
         Lookup::Policy { path, .. } => Fact::Policy(Err(abi::Error::invalid(path.as_str(), "not parsed"))),
+        Lookup::Models { .. } => Fact::Models(Err(abi::Error::invalid("models.yaml", "not parsed"))),
         Lookup::Bytes { .. } => Fact::Bytes(None),
         Lookup::Deed { .. } => Fact::Deed(None),
         Lookup::Kept { .. } => Fact::Holds(true),
