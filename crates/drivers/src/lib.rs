@@ -8,7 +8,7 @@
 //!
 //! Never here: the store, the kernel, a decision. A driver does not know who asks or why; whether an effect
 //! may happen was decided before it arrives here. What a driver reads outside is data, and every byte of it
-//! is bounded. None of these drivers opens a connection.
+//! is bounded. Only `provider` opens connections.
 #![forbid(unsafe_code)]
 
 use abi::event::{Probed, Stop};
@@ -20,12 +20,14 @@ use std::path::Path;
 mod forward;
 mod maildir;
 mod outbox;
+mod provider;
 mod ram;
 mod rehearse;
 mod scripted;
 mod secret;
 
 pub use forward::{Forward, Piece, Provider, Wire};
+pub use provider::{fuzz, provider};
 pub use secret::Secret;
 
 /// What a model is asked.
