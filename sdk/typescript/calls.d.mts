@@ -488,6 +488,8 @@ export interface SpawnParams {
   budget?: string;
   /** What lies below it is invisible: external (default: nothing is), workspace, operator. */
   ceiling?: string;
+  /** Values of inputs that its AGENT.md declares. */
+  inputs?: Record<string, Value>;
 }
 
 export type SpawnResult = Spawned | Held;
@@ -524,6 +526,8 @@ export interface DispatchParams {
   origin?: string;
   /** Follow_up (default), steer, interrupt. */
   mode?: string;
+  /** Values of inputs that its AGENT.md declares. */
+  inputs?: Record<string, Value>;
 }
 
 export type DispatchResult = Queued | Held | Done;

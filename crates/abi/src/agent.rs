@@ -34,6 +34,21 @@ pub struct AgentDef {
     pub version: VersionId,
     /// Flow label of that version.
     pub label: LabelId,
+    /// What the file asks for and cannot have here, in words.
+    pub withheld: Vec<String>,
+    /// Skills it names; the prompt lists them.
+    pub skills: Vec<Skill>,
+    /// The task with the inputs that were given, when any were.
+    pub task: Option<Content>,
+}
+
+/// A skill that an agent names.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Skill {
+    /// Its name.
+    pub name: String,
+    /// Label of its `SKILL.md`: an agent that is told of it knows that it stands there.
+    pub label: LabelId,
 }
 
 /// Restart policy of an agent.

@@ -83,6 +83,7 @@ const BASE: Param = may("base", Shape::Number, "the version this change was made
 const ORIGIN: Param =
     may("origin", Shape::Word, "typed, argument, pipe or file; only the first two are words of an operator");
 const TEXT: Param = must("text", Shape::Value, "the text");
+const INPUTS: Param = may("inputs", Shape::Fields, "values of inputs that its AGENT.md declares");
 const LIMIT: Param = may("limit", Shape::Number, "at most so many");
 
 /// Every call there will be. The number is its place for ever.
@@ -189,6 +190,7 @@ pub const CALLS: [Spec; 24] = [
                 Shape::Word,
                 "what lies below it is invisible: external (default: nothing is), workspace, operator",
             ),
+            INPUTS,
         ],
     ),
     served(
@@ -217,6 +219,7 @@ pub const CALLS: [Spec; 24] = [
             TEXT,
             ORIGIN,
             may("mode", Shape::Word, "follow_up (default), steer, interrupt"),
+            INPUTS,
         ],
     ),
     later(14, "send", "a message to a channel"),
@@ -579,6 +582,10 @@ pub enum Call {
         #[musli(default)]
         #[serde(default)]
         ceiling: Integrity,
+        /// Values of the inputs that it declares, as they were given.
+        #[musli(default)]
+        #[serde(default)]
+        inputs: Fields,
     },
     /// Until something ends.
     Wait {
@@ -604,6 +611,10 @@ pub enum Call {
         text: Text,
         /// How.
         lane: Lane,
+        /// Values of the inputs that it declares, as they were given.
+        #[musli(default)]
+        #[serde(default)]
+        inputs: Fields,
     },
     /// One model call.
     Complete {

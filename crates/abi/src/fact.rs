@@ -4,7 +4,7 @@
 use crate::{
     Code, Content, EffectId, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
     agent::{Parsed, Policy},
-    call::{At, Part, Sought, Subject, Undo},
+    call::{At, Fields, Part, Sought, Subject, Undo},
     model::Models,
     path::{Pattern, TreePath},
     tree::{Home, Retain, UndoRow, Version},
@@ -92,6 +92,8 @@ pub enum Lookup {
     Agent {
         /// Which.
         name: String,
+        /// What it shall do; none where that was settled before.
+        task: Option<Task>,
     },
     /// A diverged version and what stands where it was meant to stand → `Fact::Conflict`.
     Conflict {
@@ -188,6 +190,15 @@ pub enum Lookup {
         /// What it shall hold.
         put: Put,
     },
+}
+
+/// A task for an agent: the machine checks its inputs and appends them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The text.
+    pub text: Hash,
+    /// Inputs as they were given.
+    pub inputs: Fields,
 }
 
 /// What a file of policy shall hold.

@@ -260,3 +260,9 @@ const _: () = assert!(REPEATS_NOTE < REPEATS_BACKOFF && REPEATS_BACKOFF < REPEAT
 const _: () = assert!(REPEATS_FREEZE <= IDLE_CALLS_FREEZE, "the narrow signal fires first");
 const _: () = assert!(GROUP_MAX * 3 <= LOOKUPS_MAX, "a group is decided by one event");
 const _: () = assert!(LANE_MAX < INBOX_EVENTS_MAX, "a lane is bounded tighter than the door");
+
+/// Inputs that an AGENT.md may declare: more than a person would fill in.
+pub const INPUTS_MAX: usize = 32;
+
+/// Skills that an AGENT.md may name: each is a line of every prompt of it.
+pub const SKILLS_MAX: usize = 64;

@@ -332,7 +332,8 @@ impl Args {
         if ceiling == Integrity::System {
             return Err(Error::invalid("ceiling", "ceiling is external, workspace or operator"));
         }
-        Ok(Call::Spawn { agent: self.name("agent")?, text: self.text()?, post, budget, ceiling })
+        let inputs = self.inputs()?;
+        Ok(Call::Spawn { agent: self.name("agent")?, text: self.text()?, post, budget, ceiling, inputs })
     }
 
     fn wait(&mut self) -> Result<Call, Error> {
@@ -355,7 +356,19 @@ impl Args {
                     .hint("follow_up, steer, interrupt"));
             }
         };
-        Ok(Call::Dispatch { agent: self.name("agent")?, text: self.text()?, lane })
+        let inputs = self.inputs()?;
+        Ok(Call::Dispatch { agent: self.name("agent")?, text: self.text()?, lane, inputs })
+    }
+
+    fn inputs(&mut self) -> Result<Fields, Error> {
+        if !self.map.contains_key("inputs") {
+            return Ok(Fields::new());
+        }
+        let inputs = self.fields("inputs")?;
+        match inputs.iter().find(|(_, values)| values.len() != 1) {
+            Some((name, _)) => Err(Error::invalid("inputs", format!("input {name} takes one value"))),
+            None => Ok(inputs),
+        }
     }
 
     fn decide(&mut self) -> Result<Call, Error> {

@@ -15,10 +15,10 @@ use abi::{
     CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, WORKSPACE,
     agent::{AgentDef, Postcondition, Restart, Verdict},
     answer::Answer,
-    call::{Call, Lane, Signal, Text},
+    call::{Call, Signal, Text},
     cap::{Grant, Object, Rights},
-    effect::{Effect, Item, Role},
-    fact::{Fact, Facts, Lookup},
+    effect::Effect,
+    fact::{Fact, Facts, Lookup, Task},
     label::Integrity,
     limits,
     money::{Nano, Window},
@@ -28,8 +28,14 @@ use abi::{
 };
 use alloc::{collections::BTreeSet, format, string::String, string::ToString, vec, vec::Vec};
 
+mod lane;
+
+pub use lane::{dispatch, steer};
+
 /// Standing intent.
 const STANDING: &str = "/AGENTS.md";
+/// The argument of `spawn` and `dispatch` that an error of a task names.
+const INPUTS: &str = "inputs";
 /// The first restart waits so long; each further one twice as long, at most five minutes.
 const RESTART_US: u64 = 1_000_000;
 const RESTART_US_MAX: u64 = 300_000_000;
@@ -43,6 +49,7 @@ pub fn plan_spawn(
     kernel: &Kernel,
     pid: Pid,
     (agent, post): (&str, &[Postcondition]),
+    task: Task,
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
     if !kernel.has_policy() {
@@ -52,14 +59,14 @@ pub fn plan_spawn(
     kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)?;
     // A verdict tells what stands in a file: only those who may read it can ask for one.
     post.iter().try_for_each(|post| kernel.allow(pid, Want::Path(post.path()), Rights::READ, at))?;
-    Ok(born_from(agent))
+    Ok(born_from(agent, Some(task)))
 }
 
 /// What an agent is born from: its own file, and the standing intent that every agent reads.
-fn born_from(agent: &str) -> Vec<Lookup> {
+fn born_from(agent: &str, task: Option<Task>) -> Vec<Lookup> {
     let standing = TreePath::parse(STANDING).map(|path| Lookup::Path { path, at: None });
     let file = crate::name::of_agent(agent).map(|path| Lookup::Path { path, at: None });
-    [Ok(Lookup::Agent { name: agent.to_string() }), standing, file].into_iter().flatten().collect()
+    [Ok(Lookup::Agent { name: agent.to_string(), task }), standing, file].into_iter().flatten().collect()
 }
 
 /// Questions of a timer.
@@ -73,7 +80,7 @@ pub fn plan_timer(kernel: &Kernel, timer: TimerId, at: Micros) -> Vec<Lookup> {
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),
         Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_)) | None => None,
     };
-    agent.map(|agent| born_from(&agent)).unwrap_or_default()
+    agent.map(|agent| born_from(&agent, None)).unwrap_or_default()
 }
 
 /// What a process is born with.
@@ -100,9 +107,15 @@ struct Birth {
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
     let Call::Spawn { text, post, budget, ceiling, .. } = call else { return Err(Facts::mismatch()) };
     let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
-    let mut birth = birth(step, pid, from, *text, (post.clone(), *budget));
+    let text = with_inputs(*text, &from.0);
+    let mut birth = birth(step, pid, from, text, (post.clone(), *budget));
     birth.ceiling = birth.ceiling.max(*ceiling);
     born(step, pid, birth)
+}
+
+/// The task with its inputs: they are as much the caller's words as its text.
+fn with_inputs(text: Text, def: &AgentDef) -> Text {
+    Text { content: def.task.unwrap_or(text.content), ..text }
 }
 
 /// Spawns and tells who asked for it, who has seen by the answer what the agent's file asks for.
@@ -120,6 +133,11 @@ fn born(step: &mut Step<'_>, by: Pid, birth: Birth) -> Result<Answer, Error> {
 fn of_file(by: Pid, error: Error) -> Error {
     if by == WORKSPACE || error.code == Code::NotFound {
         return error;
+    }
+    if error.argument == INPUTS {
+        return Error::new(error.code, "the inputs are not what the agent takes")
+            .argument(INPUTS)
+            .hint("its AGENT.md declares them; an operator can read it");
     }
     Error::new(error.code, "the agent's AGENT.md is not right, so it cannot be started")
         .argument("agent")
@@ -183,6 +201,9 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     if let Some(standing) = &birth.standing {
         label = label.join(&step.kernel.meaning(standing.label));
     }
+    for skill in &def.skills {
+        label = label.join(&step.kernel.meaning(skill.label));
+    }
     if label.integrity < birth.ceiling && step.kernel.has(sink::rule::CEILING) {
         let (is, ceiling) = (label.integrity.word(), birth.ceiling.word());
         return Err(Error::new(
@@ -192,7 +213,8 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         .argument("ceiling")
         .hint("a task that was made under an external label cannot run above it"));
     }
-    let (grants, withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
+    let (grants, mut withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
+    withheld.extend(def.withheld.iter().cloned());
     let account = open_accounts(step, &birth, pid);
     let label = step.intern(&label);
     step.emit(Entry::Spawned {
@@ -316,64 +338,6 @@ fn can_be_asked(grant: &Grant) -> bool {
         Object::Fs(_) => Rights::WRITING.contains(grant.rights),
         Object::Model(_) | Object::Spawn(_) | Object::Admin(_) => false,
     }
-}
-
-/// The call `dispatch`: one lane an agent.
-pub fn dispatch(
-    step: &mut Step<'_>,
-    pid: Pid,
-    (agent, text, lane): (&str, Text, Lane),
-    facts: &mut Found,
-) -> Result<Answer, Error> {
-    let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
-    let Some(busy) = busy.map(|(busy, _)| *busy) else {
-        let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
-        let mut birth = birth(step, pid, from, text, (vec![], None));
-        birth.lane = true;
-        return born(step, pid, birth);
-    };
-    let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
-    if lane == Lane::Steer && step.kernel.hides_label(busy, &label) {
-        let (is, ceiling) = (label.integrity.word(), step.kernel.ceiling(busy).word());
-        let message = format!("the text is {is}, below the ceiling of process {busy}, {ceiling}");
-        return Err(Error::new(Code::Denied, message)
-            .argument("text")
-            .hint("it can wait for the process's end: mode follow_up"));
-    }
-    if lane == Lane::Interrupt {
-        may_signal(step.kernel, pid, busy)?;
-    }
-    if lane == Lane::Steer {
-        let pending = step.state().processes.get(&busy).map_or(0, |process| process.turn.pending.len());
-        if pending >= limits::LANE_MAX {
-            return Err(Error::new(
-                Code::Busy,
-                format!("{pending} items wait for the next step of {agent} already"),
-            ));
-        }
-        steer(step, busy, text.content, &label);
-        return Ok(Answer::DONE);
-    }
-    let waiting = step.state().lanes.get(agent).map_or(0, Vec::len);
-    if waiting >= limits::LANE_MAX {
-        return Err(Error::new(Code::Busy, format!("{waiting} dispatches wait for {agent} already")));
-    }
-    let label = step.intern(&label);
-    let agent = agent.to_string();
-    step.emit(Entry::Queued { agent, text: text.content, origin: text.origin, label, lane });
-    if lane == Lane::Interrupt {
-        interrupt(step, busy);
-        return Ok(Answer::Queued { queued: 1 });
-    }
-    Ok(Answer::Queued { queued: u32::try_from(waiting + 1).unwrap_or(u32::MAX) })
-}
-
-/// Words join a running turn; its label joins theirs.
-pub fn steer(step: &mut Step<'_>, pid: Pid, content: Content, label: &abi::label::Label) {
-    let Some(process) = step.state().processes.get(&pid) else { return };
-    let joined = step.kernel.meaning(process.label).join(label);
-    let joined = step.intern(&joined);
-    step.emit(Entry::Steered { pid, item: Item { role: Role::User, content }, joined });
 }
 
 /// Whoever is told how a process ended has seen what it made. Of one that ended below the ceiling of who asks
@@ -599,7 +563,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
         TimerFor::Wait(pid) => turn::wait_is_over(step, pid),
         TimerFor::Pause(pid) => turn::pause_is_over(step, pid),
         TimerFor::Restart(pid) => restart(step, pid, &mut facts),
-        TimerFor::Lane(agent) => next_in_lane(step, &agent, &mut facts),
+        TimerFor::Lane(agent) => lane::next(step, &agent, &mut facts),
         TimerFor::Thin => crate::retain::thin(step, &mut facts),
     }
 }
@@ -626,43 +590,6 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     });
     if let Err(error) = begun {
         step.alarm(format!("{} cannot be restarted: {error}", ended.agent));
-    }
-}
-
-fn next_in_lane(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
-    let busy = step.state().processes.values().any(|process| process.lane && process.agent == agent);
-    let Some(queued) = step.state().lanes.get(agent).and_then(|queue| queue.first()).cloned() else { return };
-    if busy {
-        return;
-    }
-    step.emit(Entry::Dequeued { agent: agent.to_string() });
-    let parent = queued.from;
-    let lives = parent == WORKSPACE || step.state().processes.contains_key(&parent);
-    let gone = || Error::new(Code::Dead, format!("process {parent}, which dispatched it, has ended"));
-    let from = if lives { agent_of(step, parent, facts) } else { Err(gone()) };
-    let begun = from.and_then(|(def, standing)| {
-        let birth = Birth {
-            parent,
-            def,
-            standing,
-            task: queued.text,
-            label: queued.label,
-            own_words: parent == WORKSPACE && queued.origin.is_own_words(),
-            post: vec![],
-            budget: None,
-            restarts: 0,
-            lane: true,
-            ceiling: ceiling_of(step.state(), parent),
-            sends: 0,
-            by: queued.by,
-        };
-        spawn(step, birth)
-    });
-    if let Err(error) = begun {
-        step.alarm(format!("a dispatch to {agent} could not begin: {error}"));
-        if step.state().lanes.contains_key(agent) {
-            step.set_timer(TimerFor::Lane(agent.to_string()), 0);
-        }
     }
 }
 

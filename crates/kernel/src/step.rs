@@ -11,7 +11,7 @@ use abi::{
     control::Control,
     effect::{Alarm, Decision, Effect},
     event::{Body, Caller, Event},
-    fact::{Fact, Facts, Lookup, Place, Query},
+    fact::{Fact, Facts, Lookup, Place, Query, Task},
     limits,
     path::TreePath,
     record::{Entry, Record, Seen, WaitOn},
@@ -89,8 +89,14 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::History { path, before, limit } => {
             files::plan_history(kernel, pid, (path, *before, *limit), at)
         }
-        Call::Spawn { agent, post, .. } => process::plan_spawn(kernel, pid, (agent, post), at),
-        Call::Dispatch { agent, .. } => process::plan_spawn(kernel, pid, (agent, &[]), at),
+        Call::Spawn { agent, text, post, inputs, .. } => {
+            let task = Task { text: text.content.hash, inputs: inputs.clone() };
+            process::plan_spawn(kernel, pid, (agent, post), task, at)
+        }
+        Call::Dispatch { agent, text, inputs, .. } => {
+            let task = Task { text: text.content.hash, inputs: inputs.clone() };
+            process::plan_spawn(kernel, pid, (agent, &[]), task, at)
+        }
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
         Call::Decide { .. } => proposal::plan_decide(kernel, pid, call),
         Call::Revert { effect } => effect::plan_revert(pid, effect),
@@ -457,7 +463,7 @@ impl Step<'_> {
                 Outcome::Now(Ok(Answer::Query(Query::History { path, before, limit, view })))
             }
             Call::Spawn { .. } => process::spawn_call(self, pid, call, facts).into(),
-            Call::Dispatch { agent, text, lane } => {
+            Call::Dispatch { agent, text, lane, .. } => {
                 process::dispatch(self, pid, (agent, *text, *lane), facts).into()
             }
             Call::Wait { pid: on, proposal, .. } => process::wait(self, pid, *on, *proposal),

@@ -13,7 +13,7 @@ use crate::{
 };
 use abi::{
     Code, Content, Error, Hash,
-    agent::{Parsed, Policy},
+    agent::Policy,
     answer::Answer,
     call::{Call, Write},
     effect::{Decision, Effect},
@@ -232,7 +232,9 @@ impl<'b> Street<'_, 'b> {
                 let bytes = self.page().filled(query)?;
                 Ok(Fact::Filled(self.batch.put_blob(&bytes)?))
             }
-            Lookup::Agent { name } => self.agent(name).map(Fact::Agent),
+            Lookup::Agent { name, task } => {
+                agents::find(&mut self.batch, (name, task.as_ref()), self.clock.wall()).map(Fact::Agent)
+            }
             Lookup::Search { sought, view } => self.page().sighted(sought, view),
             Lookup::Policy { path, put } => self.edited(path, *put).map(Fact::Policy),
             Lookup::Models { put } => Ok(Fact::Models(match self.shall(*put)? {
@@ -258,26 +260,6 @@ impl<'b> Street<'_, 'b> {
             | Lookup::Directory { .. }
             | Lookup::Quoted { .. }
             | Lookup::Deed { .. } => self.batch.answer(lookup),
-        }
-    }
-
-    /// `/agents/NAME/AGENT.md` at its head, parsed; its prompt is put into the blob table.
-    fn agent(&mut self, name: &str) -> Result<Parsed, Trouble> {
-        let path = match TreePath::parse(&format!("/agents/{name}/AGENT.md")) {
-            Ok(path) => path,
-            Err(error) => return Ok(Err(error.argument("agent"))),
-        };
-        let Some((version, bytes)) = head(&mut self.batch, &path)? else {
-            return Ok(Err(Error::new(Code::NotFound, format!("there is no agent {name}"))
-                .argument("agent")
-                .hint("list /agents shows those there are")));
-        };
-        match agents::parse(name, &bytes, &version) {
-            Ok((def, prompt)) => {
-                self.batch.put_blob(&prompt)?;
-                Ok(Ok(def))
-            }
-            Err(error) => Ok(Err(error)),
         }
     }
 

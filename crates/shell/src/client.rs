@@ -26,7 +26,9 @@ const PIPELINE_MAX: usize = 64;
 pub enum Note {
     /// A record of the log.
     Record(Value),
-    /// Something this version does not know, or a preview.
+    /// What a model of this process is just saying.
+    Preview(u64, String),
+    /// Something this version does not know.
     Other,
 }
 
@@ -235,6 +237,12 @@ fn parse(line: &[u8]) -> Result<Got, Fail> {
     let mut message: Value = serde_json::from_slice(line)
         .map_err(|_| Fail::new("the daemon sent a line that is not JSON").hint("skep version"))?;
     if let Some(method) = message.get("method").and_then(Value::as_str) {
+        if method == "preview" {
+            let params = message.get("params");
+            let pid = params.and_then(|params| params.get("pid")?.as_u64()).unwrap_or_default();
+            let text = params.and_then(|params| params.get("text")?.as_str()).unwrap_or_default();
+            return Ok(Got::Note(Note::Preview(pid, text.to_owned())));
+        }
         let is_record = method == "record";
         let record = message.get_mut("params").and_then(|params| params.get_mut("record"));
         return Ok(Got::Note(match record {

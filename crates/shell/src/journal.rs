@@ -91,9 +91,29 @@ pub fn read(
     after: Seq,
     each: &mut dyn FnMut(Row) -> Result<(), Fail>,
 ) -> Result<Seq, Fail> {
+    pages(session, (after, json!({"limit": PAGE})), each)
+}
+
+/// The records of a process and those below it, to their present end.
+pub fn of(
+    session: &mut Session,
+    pid: Pid,
+    each: &mut dyn FnMut(Row) -> Result<(), Fail>,
+) -> Result<Seq, Fail> {
+    pages(session, (Seq(0), json!({"limit": PAGE, "pid": pid})), each)
+}
+
+fn pages(
+    session: &mut Session,
+    (after, mut params): (Seq, Value),
+    each: &mut dyn FnMut(Row) -> Result<(), Fail>,
+) -> Result<Seq, Fail> {
     let mut at = after;
     loop {
-        let answer = session.call("trace", json!({"from": at.0, "limit": PAGE}))?;
+        if let Some(map) = params.as_object_mut() {
+            map.insert("from".into(), json!(at.0));
+        }
+        let answer = session.call("trace", params.clone())?;
         let (last, count) = page(answer, at, each)?;
         if count == 0 || last == at {
             return Ok(at);
@@ -123,7 +143,7 @@ fn page(answer: Value, at: Seq, each: &mut dyn FnMut(Row) -> Result<(), Fail>) -
     for raw in records {
         let seq = raw.get("seq").and_then(Value::as_u64).unwrap_or_default();
         last = last.max(Seq(seq));
-        if let Some(row) = Row::parse(raw) {
+        if let Some(row) = Row::parse(raw).filter(|_| Seq(seq) > at) {
             each(row)?;
         }
     }
@@ -135,6 +155,8 @@ fn page(answer: Value, at: Seq, each: &mut dyn FnMut(Row) -> Result<(), Fail>) -
 pub enum Heard {
     /// The next record.
     Row(Box<Row>),
+    /// What a model of this process is just saying.
+    Preview(Pid, String),
     /// The other stream can be read.
     Woken,
     /// The time is over.
@@ -171,6 +193,7 @@ impl Follower {
             }
             match self.client.next(until, wake)? {
                 Got::Note(Note::Record(raw)) => self.take(raw),
+                Got::Note(Note::Preview(pid, text)) => return Ok(Heard::Preview(Pid(pid), text)),
                 Got::TimedOut => return Ok(Heard::Late),
                 Got::Woken => return Ok(Heard::Woken),
                 Got::Note(Note::Other) | Got::Reply(..) => {}
@@ -242,6 +265,8 @@ pub struct Bill {
     pub calls: u64,
     /// Input tokens, cached ones too.
     pub tokens_in: u64,
+    /// Those of them that a cache had.
+    pub tokens_cached: u64,
     /// Output tokens.
     pub tokens_out: u64,
     /// At list price.
@@ -298,6 +323,7 @@ impl Bill {
         self.calls += 1;
         let cache = count(charged.tokens_cached) + count(charged.tokens_written);
         self.tokens_in += count(charged.tokens_in) + cache;
+        self.tokens_cached += count(charged.tokens_cached);
         self.tokens_out += count(charged.tokens_out);
         self.money = abi::money::Nano(self.money.0.saturating_add(charged.money.0));
     }

@@ -30,6 +30,7 @@ mod session;
 mod strace;
 mod table;
 mod upload;
+mod watch;
 
 pub use arguments::command;
 

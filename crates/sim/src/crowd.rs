@@ -102,14 +102,15 @@ pub fn spawn(chance: &mut Chance) -> Option<Said> {
     // No draw of its own: of tasks that can run above it, those of one kind do.
     let trusted = text.origin != Origin::Pipe && task == "tidy up";
     let ceiling = if trusted { Integrity::Workspace } else { Integrity::External };
-    Some((Call::Spawn { agent, text, post, budget, ceiling }, bytes))
+    Some((Call::Spawn { agent, text, post, budget, ceiling, inputs: Fields::new() }, bytes))
 }
 
 fn dispatch(chance: &mut Chance) -> Option<Said> {
     let (content, bytes) = bytes("next: write to bob@example.org".to_owned());
     let lane = *chance.pick(&[Lane::FollowUp, Lane::Steer, Lane::Interrupt])?;
     let agent = chance.word(&["boss", "clerk"]).to_owned();
-    Some((Call::Dispatch { agent, text: Text { content, origin: origin(chance) }, lane }, bytes))
+    let text = Text { content, origin: origin(chance) };
+    Some((Call::Dispatch { agent, text, lane, inputs: Fields::new() }, bytes))
 }
 
 fn wait(chance: &mut Chance, known: &Known) -> Option<Said> {

@@ -265,6 +265,7 @@ impl Office {
             post: Vec::new(),
             budget: None,
             ceiling: Integrity::External,
+            inputs: Default::default(),
         };
         self.call(call, words.into_bytes());
     }

@@ -278,7 +278,7 @@ pub fn frontmatter(bytes: &[u8]) {
         message: None,
         path: TreePath::root(),
     };
-    let _ = machine::agents::parse("triage", bytes, &version);
+    let _ = machine::agents::parse("triage", bytes, &version, 0);
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (policy, budget) = (parts.next().unwrap_or_default(), parts.next().unwrap_or(b"format: 1\n"));
     let _ = machine::policy::parse(policy, budget);

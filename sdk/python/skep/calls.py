@@ -672,6 +672,7 @@ class Calls:
         post: Optional[Sequence[Mapping[str, str]]] = None,
         budget: Optional[str] = None,
         ceiling: Optional[str] = None,
+        inputs: Optional[Mapping[str, Value]] = None,
     ) -> SpawnResult:
         """Start an agent on a task.
 
@@ -681,6 +682,7 @@ class Calls:
         :param post: what must be so when it is done
         :param budget: money for this run; can only lower
         :param ceiling: what lies below it is invisible: external (default: nothing is), workspace, operator
+        :param inputs: values of inputs that its AGENT.md declares
         """
         result: SpawnResult = self.call(
             "spawn",
@@ -691,6 +693,7 @@ class Calls:
                 "post": post,
                 "budget": budget,
                 "ceiling": ceiling,
+                "inputs": inputs,
             },
         )
         return result
@@ -744,6 +747,7 @@ class Calls:
         *,
         origin: Optional[str] = None,
         mode: Optional[str] = None,
+        inputs: Optional[Mapping[str, Value]] = None,
     ) -> DispatchResult:
         """Text to an agent's session.
 
@@ -751,6 +755,7 @@ class Calls:
         :param text: the text
         :param origin: typed, argument, pipe or file; only the first two are words of an operator
         :param mode: follow_up (default), steer, interrupt
+        :param inputs: values of inputs that its AGENT.md declares
         """
         result: DispatchResult = self.call(
             "dispatch",
@@ -759,6 +764,7 @@ class Calls:
                 "text": text,
                 "origin": origin,
                 "mode": mode,
+                "inputs": inputs,
             },
         )
         return result

@@ -107,6 +107,7 @@ impl Words {
                     Some("interrupt") => Lane::Interrupt,
                     Some(other) => panic!("{other} is no lane"),
                 },
+                inputs: Fields::new(),
             },
             "complete" => Call::Complete {
                 model: self.at(1).into(),
@@ -166,6 +167,7 @@ impl Words {
                 Some("workspace") => Integrity::Workspace,
                 Some(_) => Integrity::Operator,
             },
+            inputs: Fields::new(),
         }
     }
 
@@ -264,6 +266,9 @@ impl Words {
             prompt: Content::default(),
             version: VersionId(0),
             label: abi::LabelId(0),
+            withheld: Vec::new(),
+            skills: Vec::new(),
+            task: None,
         }
     }
 }

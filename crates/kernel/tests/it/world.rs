@@ -184,7 +184,7 @@ impl World {
                 let text = self.fill(query);
                 Fact::Filled(self.put(text.as_slice()))
             }
-            Lookup::Agent { name } => Fact::Agent(self.agent(name)),
+            Lookup::Agent { name, .. } => Fact::Agent(self.agent(name)),
             Lookup::Policy { path, put } => Fact::Policy(self.policy(path, *put)),
             Lookup::Models { put } => Fact::Models(self.book(*put)),
             Lookup::Bytes { hash } => Fact::Bytes(self.blobs.get(hash).cloned()),

@@ -1,13 +1,16 @@
 //! Rows: front matter and what comes of it.
 
-use super::*;
-use abi::{FileId, LabelId, OpId, Pid, Seq, VersionId, cap::Grant, path::TreePath, tree::Node};
+use super::{input::given, *};
+use abi::{FileId, LabelId, OpId, Pid, Seq, VersionId, call::Fields, tree::Node as Kind};
+
+/// Saturday, 2026-11-28, 05:40 UTC.
+const NOW: Micros = 1_795_844_400_000_000;
 
 fn version() -> Version {
     Version {
         id: VersionId(7),
         file: FileId(3),
-        node: Node::File,
+        node: Kind::File,
         content: Content::default(),
         mode: 0o644,
         mtime: 0,
@@ -23,32 +26,44 @@ fn version() -> Version {
     }
 }
 
+fn sheet(front: &str) -> Result<Sheet, Error> {
+    parse("x", format!("---\n{front}\n---\nbody").as_bytes(), &version(), NOW)
+}
+
 #[test]
 fn the_shipped_helper_parses() {
-    let (def, prompt) = parse("helper", crate::shipped::HELPER, &version()).unwrap();
-    assert_eq!((def.name.as_str(), def.model.as_str(), def.tools.len()), ("helper", "scripted", 9));
+    let sheet = parse("helper", crate::shipped::HELPER, &version(), NOW).unwrap();
+    let (prompt, def) = (sheet.prompt(), sheet.def);
+    assert_eq!((def.name.as_str(), def.model.as_str(), def.tools.len()), ("helper", "scripted", 10));
     assert_eq!((def.version, def.label, def.prompt), (VersionId(7), LabelId(2), Content::of(&prompt)));
-    assert!(prompt.starts_with(b"You do one task"));
+    assert!(prompt.starts_with(b"You do one task") && def.withheld.is_empty());
 }
 
 #[test]
 fn every_key_counts() {
     let text = b"---\r\nname: x\nmodel: m.1\ntools: [read]\nneeds: [read /a/**, ask any]\n\
-        budget: {run: 0.50}\nrestart: on-failure:3\ndescription: d\nx-own: [1]\n---\nbody\n---\n";
-    let (def, prompt) = parse("x", text, &version()).unwrap();
+        budget: {run: 0.50}\nrestart: on-failure:3\ndescription: d\nx-own: [1]\nskills: [pdf]\n---\nbody\n---\n";
+    let sheet = parse("x", text, &version(), NOW).unwrap();
     let want = AgentDef {
         name: "x".into(),
         model: "m.1".into(),
         tools: vec!["read".into()],
-        needs: vec![Grant::parse("read /a/**").unwrap(), Grant::parse("ask *").unwrap()],
+        needs: ["read /a/**", "ask *", "read /skills/pdf/**"].map(|need| Grant::parse(need).unwrap()).into(),
         budget_run: Some(Nano(500_000_000)),
         budget_day: None,
         restart: Restart::OnFailure(3),
         prompt: Content::of(b"body\n---\n"),
         version: VersionId(7),
         label: LabelId(2),
+        withheld: vec![],
+        skills: vec![],
+        task: None,
     };
-    assert_eq!((def, prompt.as_slice()), (want, b"body\n---\n".as_slice()));
+    assert_eq!(
+        (sheet.prompt().as_slice(), &sheet.skills),
+        (b"body\n---\n".as_slice(), &vec!["pdf".to_owned()])
+    );
+    assert_eq!(sheet.def, want);
 }
 
 #[test]
@@ -58,19 +73,117 @@ fn mistakes_are_named() {
         ("", "does not open", "start it with"),
         ("name: x\n", "does not open", "start it with"),
         ("---\nname: x\n", "does not end", "end it with"),
-        ("---\nmodel: m\n---\n", "name", ""),
-        ("---\nname: y\nmodel: m\n---\n", "names itself", "must agree"),
-        ("---\nname: x\nmodel: m\ntool: [read]\n---\n", "no key \"tool\"", "did you mean tools?"),
+        ("---\nmodel: m\n---\n", "says no name", "write name: x"),
+        ("---\nname: y\nmodel: m\n---\n", "AGENT.md:2:7: the AGENT.md of \"x\" names itself", "must agree"),
+        (
+            "---\nname: x\nmodel: m\ntool: [read]\n---\n",
+            "AGENT.md:4:1: AGENT.md has no key \"tool\"",
+            "did you mean tools?",
+        ),
         ("---\nname: x\nmodel: m\ntools: [raed]\n---\n", "no tool \"raed\"", "did you mean read?"),
+        ("---\nname: x\nmodel: m\ntools: Read, Bsah\n---\n", "no tool \"Bsah\"", "did you mean Bash?"),
         ("---\nname: x\nmodel: m\nneeds: [eat /x]\n---\n", "is not a need", "read PATH"),
         ("---\nname: x\nmodel: m\nbudget: {runn: 1}\n---\n", "no key \"runn\"", "did you mean run?"),
         ("---\nname: x\nmodel: m\nbudget: {run: .5}\n---\n", "is not an amount", "0.05"),
         ("---\nname: x\nmodel: m\nrestart: daily\n---\n", "restart is", "on-failure:5"),
         ("---\nname: x\nmodel: \"a b\"\n---\n", "is not a name", "letters"),
+        ("---\nname: x\nmodel: a//b\n---\n", "is not the name of a model", "letters"),
+        ("---\nname: x\nskills: [../x]\n---\n", "is not a name", "letters"),
+        ("---\nname: x\ninputs: [a]\n---\n", "inputs is no map", "key: value"),
+        ("---\nname: x\ninputs: {a: dat}\n---\n", "\"dat\" is no type", "did you mean date?"),
+        ("---\nname: x\ninputs: {a: {}}\n---\n", "input a has no type", "text number"),
+        ("---\nname: x\ninputs: {a: {typ: text}}\n---\n", "no key \"typ\"", "did you mean type?"),
+        ("---\nname: x\ninputs: {a: {type: enum}}\n---\n", "an enum lists", "values: [low"),
+        ("---\nname: x\ninputs: {a: {type: date, values: [b]}}\n---\n", "has no values", "type: enum"),
+        ("---\nname: x\ninputs: {a: {values: []}}\n---\n", "one value to 32", "[low, high]"),
+        (
+            "---\nname: x\ninputs: {a: {type: date, default: soon}}\n---\n",
+            "default of input a is not a date",
+            "yesterday",
+        ),
         (long.as_str(), "larger than 16 KiB", ""),
     ] {
-        let error = parse("x", text.as_bytes(), &version()).unwrap_err();
+        let error = parse("x", text.as_bytes(), &version(), NOW).unwrap_err();
         assert!(error.message.contains(message), "{text:.80?}: {error}");
         assert!(error.hint.contains(hint), "{text:.80?}: hint {:?}", error.hint);
     }
+}
+
+/// Front matter, tools, needs, what is withheld.
+type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
+#[test]
+fn a_subagent_file_is_an_agent_and_is_granted_nothing_for_what_it_is_not() {
+    let data = ["read /AGENTS.md", "read /data/**", "write /data/**"];
+    let rows: [Row<'_>; 6] = [
+        (
+            "tools: Read, Grep, Glob, Bash",
+            &["read", "search", "list"],
+            &data[..2],
+            &["tool Bash: there is none of its kind here"],
+        ),
+        (
+            "tools: [Edit, \"Bash(git diff:*, git log:*)\", mcp__x__y]\nmodel: haiku",
+            &["write"],
+            &data[2..],
+            &[
+                "tool Bash(git diff:*, git log:*): there is none of its kind here",
+                "tool mcp__x__y: there is none of its kind here",
+            ],
+        ),
+        ("color: red", &["list", "read", "search", "write"], &data, &["key color: it means nothing here"]),
+        (
+            "disallowedTools: Write, Grep\npermissionMode: bypassPermissions\nhooks: {a: [b]}",
+            &["read"],
+            &data[..2],
+            &["key permissionMode: it means nothing here", "key hooks: it means nothing here"],
+        ),
+        // Ours says its needs, or has none.
+        ("tools: [read, write]", &["read", "write"], &[], &[]),
+        ("needs: [read /x]", &[], &["read /x"], &[]),
+    ];
+    for (front, tools, needs, withheld) in rows {
+        let def = sheet(&format!("name: x\ndescription: d\n{front}")).unwrap().def;
+        let needs: Vec<Grant> = needs.iter().map(|need| Grant::parse(need).unwrap()).collect();
+        let all = (def.tools.as_slice(), def.needs.as_slice(), def.withheld.as_slice());
+        let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(all, (&*owned(tools), needs.as_slice(), &*owned(withheld)), "{front}");
+        assert_eq!(def.model, if front.contains("haiku") { "fast" } else { "smart" });
+    }
+}
+
+#[test]
+fn values_are_checked_and_become_canonical() {
+    let front = "name: x\ninputs:\n  since: {type: date, default: yesterday}\n  to: text\n  n: {type: integer, \
+                 default: 3}\n  f: {type: number, default: 0.10}\n  go: {type: boolean, default: no}\n  \
+                 at: {type: path, default: /data}\n  how: {values: [fast, slow], default: fast}";
+    let sheet = sheet(front).unwrap();
+    let want =
+        concat!(r#"{"at":"/data","f":0.10,"go":false,"how":"fast","#, r#""n":3,"since":"2026-11-27"}"#);
+    assert!(String::from_utf8(sheet.prompt()).unwrap().ends_with(&format!("these hold: {want}\n")));
+    let fields = |rows: &[(&str, &str)]| -> Fields {
+        rows.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])).collect()
+    };
+    let of = |rows: &[(&str, &str)]| given("x", &sheet.inputs, &fields(rows), NOW);
+    let block = of(&[("to", "a\"b\n"), ("since", "3 days ago"), ("go", "YES"), ("n", "+7"), ("f", "-0.50")]);
+    let want = r#"{"f":-0.50,"go":true,"n":7,"since":"2026-11-25","to":"a\"b\n"}"#;
+    assert_eq!(block.unwrap().as_deref(), Some(want));
+    for (rows, message, hint) in [
+        (&[][..], "needs the input to, a text", "--input to=VALUE"),
+        (&[("to", ""), ("sinc", "today")][..], "no input \"sinc\"", "did you mean since?"),
+        (&[("to", ""), ("since", "soon")][..], "input since is not a date", "yesterday"),
+        (&[("to", ""), ("n", "1.5")][..], "is not a whole number", "digits"),
+        (&[("to", ""), ("f", "1e9")][..], "is not a number", "0.50"),
+        (&[("to", ""), ("f", "007")][..], "is not a number", "0.50"),
+        (&[("to", ""), ("go", "maybe")][..], "neither true nor false", "yes"),
+        (&[("to", ""), ("at", "data")][..], "is not a path", ""),
+        (&[("to", ""), ("how", "slw")][..], "none of its values", "did you mean slow?"),
+        (&[("to", "x".repeat(5000).as_str())][..], "longer than 4 KiB", "a file"),
+    ] {
+        let error = of(rows).unwrap_err();
+        assert!(error.message.contains(message) && error.argument == "inputs", "{rows:.80?}: {error:?}");
+        assert!(error.hint.contains(hint), "{rows:.80?}: hint {:?}", error.hint);
+    }
+    assert_eq!(given("x", &[], &fields(&[]), NOW).unwrap(), None);
+    assert!(given("x", &[], &fields(&[("a", "")]), NOW).unwrap_err().hint.contains("declares none"));
 }

@@ -79,6 +79,32 @@ impl Node {
         }
     }
 
+    /// Its words: a list of them, or one text with commas between; a comma in brackets divides nothing.
+    pub fn words(&self, what: &str) -> Result<Vec<(Mark, &str)>, Error> {
+        let text = match &self.value {
+            Value::Text(text) => text,
+            _ => {
+                let items = self.list(what)?.iter();
+                return items.map(|item| Ok((item.mark, item.text(what)?))).collect();
+            }
+        };
+        let mut depth = 0_u32;
+        let parts = text.split(|c: char| {
+            depth = match c {
+                '(' => depth.saturating_add(1),
+                ')' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            c == ',' && depth == 0
+        });
+        Ok(parts.map(str::trim).filter(|word| !word.is_empty()).map(|word| (self.mark, word)).collect())
+    }
+
+    /// Whether it is one text.
+    pub fn is_text(&self) -> bool {
+        matches!(self.value, Value::Text(_))
+    }
+
     /// Its items; none of what is left empty.
     pub fn list(&self, what: &str) -> Result<&[Self], Error> {
         match &self.value {

@@ -1,6 +1,7 @@
 //! The daemon in process on a real socket and real files: hostile clients, damaged files, poison.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
 
+mod agents;
 mod bench;
 mod client;
 mod damage;

@@ -1,6 +1,7 @@
 //! The one table of commands; each is a file of this folder, and its help is the comment on its arguments.
 
 mod allow;
+mod attach;
 mod audit;
 mod autonomy;
 mod backup;
@@ -52,6 +53,7 @@ use crate::{demo, fail::Outcome, session::Session};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Run(run::Run),
+    Attach(attach::Attach),
     Ps(ps::Ps),
     Logs(logs::Logs),
     Trace(trace::Trace),
@@ -102,6 +104,7 @@ impl Command {
     pub fn run(self, session: &mut Session) -> Outcome {
         match self {
             Self::Run(run) => run.run(session),
+            Self::Attach(attach) => attach.run(session),
             Self::Ps(ps) => ps.run(session),
             Self::Logs(logs) => logs.run(session),
             Self::Trace(trace) => trace.run(session),

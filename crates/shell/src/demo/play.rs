@@ -116,7 +116,7 @@ pub fn until<T>(
                     .err()
                     .unwrap_or_else(late));
             }
-            Heard::Woken => {}
+            Heard::Woken | Heard::Preview(..) => {}
         }
     }
 }

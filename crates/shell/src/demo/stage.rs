@@ -184,7 +184,7 @@ fn delivered(session: &mut Session) -> Result<usize, Fail> {
                 paths.extend(new.filter(is_mail).map(str::to_owned));
             }
             Heard::Late => break,
-            Heard::Woken => {}
+            Heard::Woken | Heard::Preview(..) => {}
         }
     }
     expect(paths.len() == wanted, &format!("{wanted} deliveries"), &format!("{}", paths.len()))?;

@@ -95,7 +95,7 @@ fn unknown_words_are_usage_errors_with_hints() {
 
 #[test]
 fn wrong_values_are_usage_errors_with_hints() {
-    let rows: [(&[&str], Expect); 4] = [
+    let rows: [(&[&str], Expect); 5] = [
         (
             &["-w", "../x", "ps"],
             expect![[r#"
@@ -118,6 +118,14 @@ fn wrong_values_are_usage_errors_with_hints() {
             | exit 2
             ! error: invalid value 'week' for '<WINDOW>' [possible values: run, day]
             ! hint: skep --help
+        "#]],
+        ),
+        (
+            &["run", "x", "y", "-i", "since"],
+            expect![[r#"
+            | exit 2
+            ! error: --input "since" has no value
+            ! hint: --input since=yesterday
         "#]],
         ),
         (
@@ -323,20 +331,36 @@ fn run_waits_and_sums_up() {
         ("trace", "1", json!({"records": records.split_off(1), "next": 7})),
     ];
     rows.push(("trace", "7", json!({"records": [], "next": 7, "then": [last]})));
-    let (printed, asked) =
-        transcript(&["run", "triage", "Sort", "--post-exists", "/data/x", "--budget", "0.05"], rows);
+    let (printed, asked) = transcript(
+        &[
+            "run",
+            "triage",
+            "Sort",
+            "--post-exists",
+            "/data/x",
+            "--budget",
+            "0.05",
+            "--input",
+            "since=last monday",
+            "-i",
+            "to=a=b",
+            "--ceiling",
+            "workspace",
+        ],
+        rows,
+    );
     expect![[r#"
         | All sorted.\u{7}
-        | unverified · 1 model call · 1,204 tokens in, 86 out · $0.0017 · 0 paths changed
+        | unverified · 1 model call · 1,204 tokens in (4 cached), 86 out · $0.0017 · 6 ms · 0 paths changed
         | exit 0
-        ! not granted by policy: write /sys/**
+        ! withheld: write /sys/**
         ! pid 7; Ctrl-C interrupts it
-        !   spawn     triage "Sort\u{1b}[2J the mail"  pid 7
-        !   model     scripted/demo step 1  1 tool call  $0.0017
-        !   saw       /integrations/mail/inbox/07.md  label changed
-        !   tool      read /integrations/mail/inbox/07.md  ok
-        !   propose   mail.send at outbox  held as 3, rule 6
-        !   exit      7 exited 0  unverified
+        !   spawn    triage "Sort\u{1b}[2J the mail"                     pid 7
+        !   model    scripted/demo step 1                                1 tool call  $0.0017
+        !   saw      /integrations/mail/inbox/07.md                      label changed
+        !   tool     read /integrations/mail/inbox/07.md                 ok
+        !   propose  mail.send at outbox                                 held as 3, rule 6
+        !   exit     7 exited 0                                          unverified
         ! held for you: proposal 3, mail.send at outbox
         ! hint: skep inbox 3, skep why 3, skep approve 3, skep reject 3
     "#]]
@@ -344,8 +368,67 @@ fn run_waits_and_sums_up() {
     let spawn = asked.iter().find(|(method, _)| method == "spawn").map(|(_, params)| params.clone());
     let want = json!({"agent": "triage", "text": "Sort", "origin": "argument",
         "post": [{"exists": "/data/x"}],
-        "budget": "0.05", "workspace": "home"});
+        "budget": "0.05", "ceiling": "workspace", "workspace": "home",
+        "inputs": {"since": "last monday", "to": "a=b"}});
     assert_eq!(spawn, Some(want));
+}
+
+#[test]
+fn attach_shows_the_last_lines_and_ends_as_run_does() {
+    let end =
+        json!({"pid": 7, "exit": {"exited": 0}, "verdict": "unverified", "result": null, "text": "Sorted."});
+    let rows = |ended: bool| -> Rows {
+        let mut records = night();
+        let last = if ended { vec![] } else { vec![records.pop().expect("an end")] };
+        vec![
+            ("read", "/proc/7/status", text(if ended { "pid 7\nexit exited 0\n" } else { "pid 7\n" })),
+            ("read", "/sys/status", text(if ended { "seq 8\n" } else { "seq 7\n" })),
+            ("trace", "7", json!({"records": records, "next": 8, "then": last})),
+            ("list", "/proposals", json!({"entries": []})),
+            ("wait", "7", end.clone()),
+        ]
+    };
+    check(
+        &["attach", "7", "--watch"],
+        rows(false),
+        &expect![[r#"
+        | Sorted.
+        | unverified · 1 model call · 1,204 tokens in (4 cached), 86 out · $0.0017 · 7 ms · 0 paths changed
+        | exit 0
+        !   spawn    triage "Sort\u{1b}[2J the mail"                     pid 7
+        !   model    scripted/demo step 1                                1 tool call  $0.0017
+        !   saw      /integrations/mail/inbox/07.md                      label changed
+        !   tool     read /integrations/mail/inbox/07.md                 ok
+        !   propose  mail.send at outbox                                 held as 3, rule 6
+        ! pid 7; Ctrl-C leaves it as it is
+        !   exit     7 exited 0                                          unverified
+    "#]],
+    );
+    check(
+        &["attach", "7"],
+        rows(true),
+        &expect![[r#"
+        | Sorted.
+        | unverified · 1 model call · 1,204 tokens in (4 cached), 86 out · $0.0017 · 7 ms · 0 paths changed
+        | exit 0
+        !   spawn    triage "Sort\u{1b}[2J the mail"                     pid 7
+        !   model    scripted/demo step 1                                1 tool call  $0.0017
+        !   saw      /integrations/mail/inbox/07.md                      label changed
+        !   tool     read /integrations/mail/inbox/07.md                 ok
+        !   propose  mail.send at outbox                                 held as 3, rule 6
+        !   exit     7 exited 0                                          unverified
+    "#]],
+    );
+    let missing =
+        json!({"code": -33002, "message": "there is no process 9", "data": {"code": "NotFound", "hint": ""}});
+    check(
+        &["attach", "9"],
+        vec![("read", "/sys/status", text("seq 8\n")), ("read", "/proc/9/status", missing)],
+        &expect![[r#"
+            | exit 1
+            ! error: there is no process 9
+        "#]],
+    );
 }
 
 #[test]

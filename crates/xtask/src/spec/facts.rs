@@ -142,7 +142,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Edit { .. } => Fact::Edited(Ok(Content::of(b"edited"))),
         Lookup::Undo { .. } => Fact::Undo(None),
         Lookup::Fill { .. } => Fact::Filled(Content::of(b"filled")),
-        Lookup::Agent { name } => Fact::Agent(Err(abi::Error::new(abi::Code::NotFound, name.clone()))),
+        Lookup::Agent { name, .. } => Fact::Agent(Err(abi::Error::new(abi::Code::NotFound, name.clone()))),
         Lookup::Policy { path, .. } => Fact::Policy(Err(abi::Error::invalid(path.as_str(), "not parsed"))),
         Lookup::Models { .. } => Fact::Models(Err(abi::Error::invalid("models.yaml", "not parsed"))),
         Lookup::Bytes { .. } => Fact::Bytes(None),

@@ -1,0 +1,121 @@
+//! Lanes: one an agent. A dispatch begins a turn, waits for the one that runs, joins it, or ends it and goes
+//! first.
+
+use super::{
+    Birth, INPUTS, agent_of, birth, born, ceiling_of, interrupt, may_signal, of_file, spawn, with_inputs,
+};
+use crate::step::{Found, Step};
+use abi::{
+    Code, Content, Error, Pid, WORKSPACE,
+    answer::Answer,
+    call::{Lane, Text},
+    effect::{Item, Role},
+    fact::Fact,
+    limits,
+    record::{Entry, TimerFor},
+};
+use alloc::{format, string::ToString, vec, vec::Vec};
+
+/// The call `dispatch`: one lane an agent.
+pub fn dispatch(
+    step: &mut Step<'_>,
+    pid: Pid,
+    (agent, text, lane): (&str, Text, Lane),
+    facts: &mut Found,
+) -> Result<Answer, Error> {
+    let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
+    let Some(busy) = busy.map(|(busy, _)| *busy) else {
+        let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
+        let text = with_inputs(text, &from.0);
+        let mut birth = birth(step, pid, from, text, (vec![], None));
+        birth.lane = true;
+        return born(step, pid, birth);
+    };
+    let text = match facts.any() {
+        // Words that join a turn are no task: its inputs were settled when it began.
+        Some(Fact::Agent(_)) if lane == Lane::Steer => text,
+        Some(Fact::Agent(Ok(def))) => with_inputs(text, &def),
+        Some(Fact::Agent(Err(error))) if error.argument == INPUTS => return Err(of_file(pid, error)),
+        _ => text,
+    };
+    let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
+    if lane == Lane::Steer && step.kernel.hides_label(busy, &label) {
+        let (is, ceiling) = (label.integrity.word(), step.kernel.ceiling(busy).word());
+        let message = format!("the text is {is}, below the ceiling of process {busy}, {ceiling}");
+        return Err(Error::new(Code::Denied, message)
+            .argument("text")
+            .hint("it can wait for the process's end: mode follow_up"));
+    }
+    if lane == Lane::Interrupt {
+        may_signal(step.kernel, pid, busy)?;
+    }
+    if lane == Lane::Steer {
+        let pending = step.state().processes.get(&busy).map_or(0, |process| process.turn.pending.len());
+        if pending >= limits::LANE_MAX {
+            return Err(Error::new(
+                Code::Busy,
+                format!("{pending} items wait for the next step of {agent} already"),
+            ));
+        }
+        steer(step, busy, text.content, &label);
+        return Ok(Answer::DONE);
+    }
+    let waiting = step.state().lanes.get(agent).map_or(0, Vec::len);
+    if waiting >= limits::LANE_MAX {
+        return Err(Error::new(Code::Busy, format!("{waiting} dispatches wait for {agent} already")));
+    }
+    let label = step.intern(&label);
+    let agent = agent.to_string();
+    step.emit(Entry::Queued { agent, text: text.content, origin: text.origin, label, lane });
+    if lane == Lane::Interrupt {
+        interrupt(step, busy);
+        return Ok(Answer::Queued { queued: 1 });
+    }
+    Ok(Answer::Queued { queued: u32::try_from(waiting + 1).unwrap_or(u32::MAX) })
+}
+
+/// Words join a running turn; its label joins theirs.
+pub fn steer(step: &mut Step<'_>, pid: Pid, content: Content, label: &abi::label::Label) {
+    let Some(process) = step.state().processes.get(&pid) else { return };
+    let joined = step.kernel.meaning(process.label).join(label);
+    let joined = step.intern(&joined);
+    step.emit(Entry::Steered { pid, item: Item { role: Role::User, content }, joined });
+}
+
+/// The next dispatch of a lane begins, if nobody has it.
+pub fn next(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
+    let busy = step.state().processes.values().any(|process| process.lane && process.agent == agent);
+    let Some(queued) = step.state().lanes.get(agent).and_then(|queue| queue.first()).cloned() else { return };
+    if busy {
+        return;
+    }
+    step.emit(Entry::Dequeued { agent: agent.to_string() });
+    let parent = queued.from;
+    let lives = parent == WORKSPACE || step.state().processes.contains_key(&parent);
+    let gone = || Error::new(Code::Dead, format!("process {parent}, which dispatched it, has ended"));
+    let from = if lives { agent_of(step, parent, facts) } else { Err(gone()) };
+    let begun = from.and_then(|(def, standing)| {
+        let birth = Birth {
+            parent,
+            def,
+            standing,
+            task: queued.text,
+            label: queued.label,
+            own_words: parent == WORKSPACE && queued.origin.is_own_words(),
+            post: vec![],
+            budget: None,
+            restarts: 0,
+            lane: true,
+            ceiling: ceiling_of(step.state(), parent),
+            sends: 0,
+            by: queued.by,
+        };
+        spawn(step, birth)
+    });
+    if let Err(error) = begun {
+        step.alarm(format!("a dispatch to {agent} could not begin: {error}"));
+        if step.state().lanes.contains_key(agent) {
+            step.set_timer(TimerFor::Lane(agent.to_string()), 0);
+        }
+    }
+}
