@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO_BIN := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
 export PATH := $(PATH):$(CARGO_BIN)
 
-.PHONY: demo test setup clients
+.PHONY: demo test setup node clients
 
 demo: setup
 	cargo build --release --locked -p skep
@@ -32,3 +32,9 @@ setup:
 	  $$root apt-get update -qq && $$root apt-get install -y -qq build-essential; }
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+# A model server that is not ours speaks to the tests (crates/drivers/tests/aimock); nothing that ships needs it.
+node:
+	@{ command -v node && command -v npm; } >/dev/null || { \
+	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	  $$root apt-get update -qq && $$root apt-get install -y -qq nodejs npm; }

@@ -10,6 +10,7 @@
 //! | frontmatter | AGENT.md; or policy.yaml, a NUL, budget.yaml       | the machine's parsers              |
 //! | manifest    | a manifest as JSON, or as the log keeps it         | its decoders, the lint             |
 //! | shown       | a kind and its arguments as JSON, a NUL between    | the rendering of what is asked     |
+//! | messages, chat, responses | an answer of the format, streamed or whole | the reader of that format |
 //!
 //! `cargo xtask torture` lets libFuzzer run them (fuzz/); the tests run them over the corpus and over changes
 //! of it drawn from a seed. Never here: what a right answer is, beyond what must hold of any.
@@ -27,6 +28,7 @@ use abi::{
     tree::{Node, Version},
     wire,
 };
+use drivers::Wire;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use std::{fs, io, path::Path, sync::OnceLock};
@@ -37,7 +39,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("log", log),
     ("database", database),
     ("wire", line),
@@ -45,6 +47,9 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("frontmatter", frontmatter),
     ("manifest", manifest),
     ("shown", shown),
+    ("messages", messages),
+    ("chat", chat),
+    ("responses", responses),
 ];
 
 /// Records and rows that are asked for.
@@ -323,6 +328,28 @@ pub fn shown(bytes: &[u8]) {
     // In quotes at the template, or on a line of its own.
     let told = text.matches('"').count() / 2 + text.lines().count();
     assert!(told >= values + empty, "{values} values, {told} shown: {text:?}");
+}
+
+/// An answer in the Messages format.
+pub fn messages(bytes: &[u8]) {
+    answer(Wire::Messages, bytes);
+}
+
+/// An answer in the chat format.
+pub fn chat(bytes: &[u8]) {
+    answer(Wire::Chat, bytes);
+}
+
+/// An answer in the Responses format.
+pub fn responses(bytes: &[u8]) {
+    answer(Wire::Responses, bytes);
+}
+
+/// However the stream is cut into reads it says the same, and the end that we would write to it is no error.
+fn answer(wire: Wire, bytes: &[u8]) {
+    if let Err(why) = drivers::fuzz::answer(wire, bytes) {
+        panic!("{wire}: {why}");
+    }
 }
 
 /// A change of some bytes: what a fuzzer without eyes would try. `other` is something to take pieces from.

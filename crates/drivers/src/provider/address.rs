@@ -50,7 +50,7 @@ impl Address {
         };
         let authority = uri.authority().ok_or_else(|| bad("it names no host"))?;
         if authority.as_str().contains('@') {
-            return Err(bad("it holds a user; a key is given with skep secret"));
+            return Err(bad("it holds a user; a key is given apart from it"));
         }
         if uri.query().is_some() {
             return Err(bad("it has a query"));
