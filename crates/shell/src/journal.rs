@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Records asked for at a time.
-const PAGE: u32 = 2000;
+pub const PAGE: u32 = 2000;
 
 /// A record with the texts it names.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,7 +132,12 @@ pub fn all(session: &mut Session) -> Result<Vec<Row>, Fail> {
     Ok(rows)
 }
 
-fn page(answer: Value, at: Seq, each: &mut dyn FnMut(Row) -> Result<(), Fail>) -> Result<(Seq, usize), Fail> {
+/// The records of one answer of `trace`; answers the last place and how many.
+pub fn page(
+    answer: Value,
+    at: Seq,
+    each: &mut dyn FnMut(Row) -> Result<(), Fail>,
+) -> Result<(Seq, usize), Fail> {
     let mut answer = answer;
     let records = match answer.get_mut("records").map(Value::take) {
         Some(Value::Array(records)) => records,

@@ -23,6 +23,8 @@ mod lines;
 pub mod manual;
 mod matter;
 mod moment;
+#[cfg(feature = "otel")]
+mod otel;
 mod pager;
 mod past;
 mod rules;

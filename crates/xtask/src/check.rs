@@ -29,11 +29,20 @@ pub fn test(root: &Path, args: &[String]) -> Result<(), String> {
     // The daemon that tests start must be the one that stands in the tree.
     cargo(root, &["build", "--locked", "-p", "skep"])?;
     cargo(root, &[runner, &["--locked", "-p", "sim", "-p", "machine", "--features", "plant"]].concat())?;
+    otel(root, runner)?;
     if nextest {
         cargo(root, &["test", "--workspace", "--doc", "--locked", "--quiet"])?;
     }
     let extra: Vec<&str> = args.iter().map(String::as_str).collect();
     cargo(root, &[runner, &["--workspace", "--locked"], &extra[..]].concat())
+}
+
+/// What only builds with the feature `otel` have. Before the other tests, which start the daemon as it ships.
+fn otel(root: &Path, runner: &[&str]) -> Result<(), String> {
+    let with = ["--locked", "-p", "shell", "-p", "skep", "--features", "otel"];
+    let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+    cargo(root, &[&["clippy"][..], &with, &lints].concat())?;
+    cargo(root, &[runner, &with, &["otel"]].concat())
 }
 
 /// Runs the proving ground with the arguments it was given.

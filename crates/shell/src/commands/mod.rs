@@ -23,6 +23,8 @@ mod logs;
 mod ls;
 mod man;
 mod mount;
+#[cfg(feature = "otel")]
+mod otel;
 mod policy;
 mod ps;
 mod purge;
@@ -91,6 +93,8 @@ pub enum Command {
     Import(import::Import),
     Status(status::Status),
     Doctor(doctor::Doctor),
+    #[cfg(feature = "otel")]
+    Otel(otel::Otel),
     Man(man::Man),
     Completions(completions::Completions),
     Up(up::Up),
@@ -142,6 +146,8 @@ impl Command {
             Self::Import(import) => import.run(session),
             Self::Status(status) => status.run(session),
             Self::Doctor(doctor) => doctor.run(session),
+            #[cfg(feature = "otel")]
+            Self::Otel(otel) => otel.run(session),
             Self::Man(man) => man.run(session),
             Self::Completions(completions) => completions.run(session),
             Self::Up(up) => up.run(session),

@@ -19,6 +19,8 @@ mod large;
 mod leave;
 mod manual;
 mod minutes;
+#[cfg(feature = "otel")]
+mod otel;
 mod planner;
 mod policy;
 mod purge;

@@ -13,8 +13,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Crates whose texts a user may see.
 const SHIPPED: [&str; 8] = ["abi", "audit", "drivers", "kernel", "machine", "shell", "skep", "store"];
-/// Texts that begin so and are no commands, but what keys are derived for.
-const NOT_COMMANDS: [&str; 2] = ["process token", "event"];
+/// Texts that begin so and are not asked about: what keys are derived for, and what only builds with a
+/// feature have.
+const NOT_COMMANDS: [&str; 3] = ["process token", "event", "otel"];
 /// Ways to write one line, at most.
 const WAYS_MAX: usize = 64;
 
