@@ -67,7 +67,7 @@ pub struct Forward {
     pub max_out: u64,
 }
 
-/// What comes back, in order.
+/// What comes back, in order. Empty `Bytes` are a sign of life; they may come before the head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// Once, first: status and the content type. An error status is passed on like any other.
@@ -100,9 +100,14 @@ pub trait Provider: Send + Sync {
         stream: &mut dyn FnMut(&str) -> Flow,
     ) -> Result<Said, ModelError>;
 
-    /// Passes a request on. `sink` answers `Stop` to have the stream ended as the provider's own length stop:
-    /// the driver then brings the closing events as a last `Bytes` and returns. `Said`: what was said, as
-    /// far as it was said. `Err` before `Head`: nothing was answered, and the caller answers itself.
+    /// Passes a request on; blocks until the answer is whole. `sink` answers `Stop` to have the stream ended
+    /// as the provider's own length stop: the driver then brings the closing events as a last `Bytes` and
+    /// returns; they follow on all that went to the sink, the piece it stopped at too. An answer that is no
+    /// stream comes as one piece. `Said`: what was said, as far as it was said.
+    ///
+    /// `Err` before `Head`: nothing was answered, and the caller answers itself. `Err` after it, with a last
+    /// piece: an error of the provider was passed on. Without one: the stream broke off, and the client sees
+    /// that best if its connection does.
     fn forward(
         &self,
         request: &Forward,

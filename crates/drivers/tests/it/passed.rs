@@ -180,7 +180,10 @@ fn a_stream_that_is_stopped_before_it_says_anything_is_still_a_whole_one() {
         let events = data(&String::from_utf8(got).unwrap());
         match wire {
             Wire::Messages => assert_eq!(events[0]["message"]["model"], "m-1"),
-            Wire::Chat => assert_eq!(events[0]["model"], "m-1"),
+            Wire::Chat => {
+                assert_eq!(events[0]["model"], "m-1");
+                assert_eq!(events[0]["choices"][0]["delta"]["role"], "assistant");
+            }
             Wire::Responses => assert_eq!(events[0]["response"]["model"], "m-1"),
         }
     }

@@ -292,13 +292,16 @@ impl Reader for Reading {
 
     fn close(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
+        // Clients want to know whose words they are, even if there are none.
+        let delta =
+            if self.choices.is_empty() { json!({ "role": "assistant", "content": "" }) } else { json!({}) };
         if self.choices.is_empty() {
             self.choices.insert(0, false);
         }
         for (at, _) in self.choices.iter().filter(|(_, ended)| !**ended) {
             let mut chunk = self.frame.clone();
             chunk["choices"] =
-                json!([{ "index": at, "delta": {}, "logprobs": null, "finish_reason": "length" }]);
+                json!([{ "index": at, "delta": delta, "logprobs": null, "finish_reason": "length" }]);
             out.extend(sse::event("", &chunk));
         }
         if !self.asked.hides_usage {
