@@ -107,6 +107,8 @@ impl Export {
                     let waits = !self.waiting.is_empty();
                     deadline = deadline.or(waits.then(|| Deadline::after(LINGER)));
                 }
+                // What is said early is not in the log yet.
+                Heard::Preview(..) => {}
                 Heard::Woken | Heard::Late => {
                     self.flush(session, at)?;
                     deadline = None;
