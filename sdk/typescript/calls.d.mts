@@ -490,6 +490,8 @@ export interface SpawnParams {
   ceiling?: string;
   /** Values of inputs that its AGENT.md declares. */
   inputs?: Record<string, Value>;
+  /** Turn (default), or client: a program that shows its token acts for it. */
+  kind?: string;
 }
 
 export type SpawnResult = Spawned | Held;

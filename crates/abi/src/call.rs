@@ -3,6 +3,7 @@
 use crate::{
     CapId, Code, Content, EffectId, Error, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq, VersionId,
     agent::Postcondition, cap::Grant, control::Control, label::Integrity, money::Nano, path::TreePath,
+    request::Request,
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -191,6 +192,7 @@ pub const CALLS: [Spec; 24] = [
                 "what lies below it is invisible: external (default: nothing is), workspace, operator",
             ),
             INPUTS,
+            may("kind", Shape::Word, "turn (default), or client: a program that shows its token acts for it"),
         ],
     ),
     served(
@@ -307,6 +309,17 @@ pub fn unavailable(spec: &Spec) -> Error {
         format!("call {} ({}) is not served by this version", spec.name, spec.number),
     )
     .hint(format!("served: {}", served.join(" ")))
+}
+
+/// Who thinks for a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessKind {
+    /// Its turn: the model and tools loop.
+    #[default]
+    Turn,
+    /// A program outside that shows its token; there is no turn.
+    Client,
 }
 
 /// Where a text came from; decides whether it counts as an operator's own words.
@@ -586,6 +599,10 @@ pub enum Call {
         #[musli(default)]
         #[serde(default)]
         inputs: Fields,
+        /// A turn, or a client's place.
+        #[musli(default)]
+        #[serde(default)]
+        kind: ProcessKind,
     },
     /// Until something ends.
     Wait {
@@ -624,6 +641,10 @@ pub enum Call {
         text: Text,
         /// Output tokens at most.
         max_out: u64,
+        /// A program's own request, through the model endpoint; `text` is its first piece then.
+        #[musli(default)]
+        #[serde(default)]
+        request: Option<Request>,
     },
     /// An effect.
     Propose {

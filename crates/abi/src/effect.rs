@@ -2,7 +2,7 @@
 
 use crate::{
     Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId, answer::Answer, control::Control, record::Record,
-    tree::Merge,
+    request::Asked, tree::Merge,
 };
 use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -61,6 +61,8 @@ pub struct ModelCall {
     pub reserved_out: u64,
     /// Output tokens at most.
     pub max_out: u64,
+    /// Who asks, if it is a program's own request.
+    pub asked: Option<(Asked, ReplyTo)>,
 }
 
 /// What to do. Carried out by the machine, one arm each.

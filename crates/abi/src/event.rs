@@ -93,6 +93,8 @@ pub enum ModelOutcome {
         usage: Claimed<Usage>,
         /// What we counted.
         counted: Usage,
+        /// The answer to a program as it came, packed, in pieces.
+        body: Vec<Content>,
     },
     /// With none.
     Failed {
@@ -102,6 +104,8 @@ pub enum ModelOutcome {
         again: bool,
         /// The other side said not to come back before so long.
         after_us: Option<u64>,
+        /// What we counted before it failed: a provider charges what it began to say.
+        counted: Usage,
     },
 }
 

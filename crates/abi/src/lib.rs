@@ -31,6 +31,7 @@ pub mod page;
 pub mod path;
 pub mod query;
 pub mod record;
+pub mod request;
 pub mod result;
 pub mod scan;
 pub mod schema;

@@ -111,6 +111,22 @@ pub const LANE_MAX: usize = 64;
 pub const TOOLS_PER_STEP_MAX: u32 = 64;
 /// How long a provider may have a failed call wait: longer, and an operator should know that nothing happens.
 pub const RETRY_AFTER_US_MAX: u64 = 15 * 60 * 1_000_000;
+/// Bytes of a piece of a program's request that goes on in the next piece: an inline blob.
+pub const PIECE_BYTES: usize = BLOB_INLINE_BYTES_MAX as usize;
+/// Bytes of a program's request: what the largest providers take.
+pub const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Pieces of a program's request: messages, and what of them is longer than a piece.
+pub const REQUEST_PIECES_MAX: usize = 16 * 1024;
+/// Bytes that an image in a request weighs: 3,000 tokens, more than any provider counts for one it takes.
+pub const IMAGE_WEIGHT_BYTES: u64 = 3_000 * RESERVE_BYTES_PER_TOKEN;
+/// Output tokens of a program's call that names no limit: what the largest models can say.
+pub const REQUEST_OUT_MAX: u64 = 131_072;
+/// Bytes of an answer as it came, before it is packed to be kept; beyond them the stream is ended.
+pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Programs connected to the model endpoint at once.
+pub const PROGRAMS_MAX: usize = 256;
+/// Bytes of the requests of all programs that are read at once.
+pub const REQUESTS_BYTES_MAX: usize = 8 * REQUEST_BYTES_MAX;
 /// Steps of one turn; a turn that needs more is a loop.
 pub const STEPS_MAX: u32 = 1000;
 /// Postconditions of one task.

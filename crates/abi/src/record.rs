@@ -9,7 +9,7 @@ use crate::{
     AccountId, CapId, Code, Content, EffectId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq,
     TimerId, VersionId,
     agent::{Policy, Postcondition, Restart, Verdict},
-    call::{Lane, Origin, Ruling, Undo},
+    call::{Lane, Origin, ProcessKind, Ruling, Undo},
     cap::Cap,
     control::SecretAct,
     effect::Item,
@@ -19,6 +19,7 @@ use crate::{
     model::Models,
     money::{AccountName, Amounts, Limit, Nano, Price, Usage},
     path::TreePath,
+    request::Asked,
     tree::{Change, Retain},
 };
 use alloc::{string::String, vec::Vec};
@@ -247,6 +248,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "String::is_empty")]
         by: String,
+        /// Who thinks for it.
+        #[musli(default)]
+        #[serde(default)]
+        kind: ProcessKind,
     },
     /// A capability was derived.
     Granted {
@@ -311,6 +316,10 @@ pub enum Entry {
         reserved_out: u64,
         /// Output tokens at most.
         max_out: u64,
+        /// A program's own request: its pieces are the items.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Asked>,
     },
     /// More was reserved while the answer streams.
     ModelExtended {
@@ -337,6 +346,10 @@ pub enum Entry {
         charged: Amounts,
         /// Whether the provider's claim was too low to believe.
         disbelieved: bool,
+        /// The answer to a program as it came, packed, in pieces.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        body: Vec<Content>,
     },
     /// A model call failed.
     ModelFailed {

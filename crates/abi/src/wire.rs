@@ -8,8 +8,8 @@ use crate::{
     CapId, Content, Error, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
     agent::Postcondition,
     call::{
-        self, At, Call, Fields, Lane, Origin, Part, Ruling, Shape, Sought, Spec, Subject, Take, Text, Undo,
-        Write,
+        self, At, Call, Fields, Lane, Origin, Part, ProcessKind, Ruling, Shape, Sought, Spec, Subject, Take,
+        Text, Undo, Write,
     },
     cap::Grant,
     control,
@@ -171,6 +171,7 @@ impl Args {
                 model: self.model()?,
                 text: self.text()?,
                 max_out: self.number("max_out")?.unwrap_or(limits::OUTPUT_STEP_TOKENS),
+                request: None,
             }),
             "propose" => Ok(Call::Propose {
                 mount: self.name("mount")?,
@@ -332,8 +333,13 @@ impl Args {
         if ceiling == Integrity::System {
             return Err(Error::invalid("ceiling", "ceiling is external, workspace or operator"));
         }
-        let inputs = self.inputs()?;
-        Ok(Call::Spawn { agent: self.name("agent")?, text: self.text()?, post, budget, ceiling, inputs })
+        let kind = match self.string("kind")?.as_deref() {
+            None | Some("turn") => ProcessKind::Turn,
+            Some("client") => ProcessKind::Client,
+            Some(_) => return Err(Error::invalid("kind", "kind is turn or client")),
+        };
+        let (agent, inputs) = (self.name("agent")?, self.inputs()?);
+        Ok(Call::Spawn { agent, text: self.text()?, post, budget, ceiling, inputs, kind })
     }
 
     fn wait(&mut self) -> Result<Call, Error> {

@@ -12,7 +12,7 @@ use crate::{
 };
 use abi::{
     AccountId, Content, Pid, ProposalId, Seq, WORKSPACE,
-    call::{Lane, Ruling},
+    call::{Lane, ProcessKind, Ruling},
     effect::{Item, Role},
     limits,
     money::{Amounts, Nano},
@@ -344,6 +344,7 @@ fn spawned(state: &mut State, record: &Record) {
         ceiling,
         sends,
         by,
+        kind,
         ..
     } = &record.body
     else {
@@ -354,7 +355,10 @@ fn spawned(state: &mut State, record: &Record) {
     let mut pending = vec![item(Role::System, prompt)];
     pending.extend(standing.iter().map(|content| item(Role::System, content)));
     pending.push(item(Role::User, task));
-    let turn = first_turn(pending);
+    let turn = match kind {
+        ProcessKind::Turn => first_turn(pending),
+        ProcessKind::Client => Turn { phase: Phase::Client, ..first_turn(Vec::new()) },
+    };
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
         state
@@ -450,7 +454,17 @@ fn forget_run(state: &mut State, run: Pid) {
 /// A model call begins: the turn's context grows by what is added.
 fn intended(state: &mut State, record: &Record) {
     let Entry::ModelIntended {
-        effect, attempt, step, model, keep, add, reserved, reserved_out, max_out, ..
+        effect,
+        attempt,
+        step,
+        model,
+        keep,
+        add,
+        reserved,
+        reserved_out,
+        max_out,
+        asked,
+        ..
     } = &record.body
     else {
         return;
@@ -459,6 +473,12 @@ fn intended(state: &mut State, record: &Record) {
     let mut account = ROOT_ACCOUNT;
     if let Some(process) = state.processes.get_mut(&record.pid) {
         account = process.account;
+        // What a program asks next begins with what it asked last, as a rule.
+        if asked.is_some() {
+            process.turn.items.truncate(*keep as usize);
+            process.turn.items.extend(add);
+            process.turn.prev = Some(*effect);
+        }
         if *step > 0 {
             let turn = &mut process.turn;
             turn.items.truncate(*keep as usize);
@@ -540,7 +560,7 @@ fn tool(state: &mut State, record: &Record) {
     let Some(process) = state.processes.get_mut(&record.pid) else { return };
     let (answer, count) = match &process.turn.phase {
         Phase::Tools { answer, count, .. } | Phase::Waits { answer, count, .. } => (*answer, *count),
-        Phase::Ready | Phase::Model { .. } | Phase::Paused => return,
+        Phase::Ready | Phase::Model { .. } | Phase::Paused | Phase::Client => return,
     };
     match &record.body {
         Entry::Tool { index, name, args, outcome, code, fresh, .. } => {

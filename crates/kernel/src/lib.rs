@@ -12,8 +12,8 @@
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
 //! street), `authority`, `role` and `twin` (who may), `label`, `name`, `sink` and `channel` (what flows
 //! where), `account` (how much), `model` (of whom), `policy` (as it is changed), `files`, `arrival`,
-//! `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `effect`, `control`, `proposal` (what), `wake`
-//! (after a crash), `render` (what can be read of it).
+//! `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `complete`, `effect`, `control`, `proposal`
+//! (what), `wake` (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
 #![no_std]
@@ -28,6 +28,7 @@ mod apply;
 mod arrival;
 mod authority;
 pub mod channel;
+mod complete;
 mod conflict;
 mod control;
 mod effect;

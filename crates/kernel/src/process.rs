@@ -15,7 +15,7 @@ use abi::{
     CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, WORKSPACE,
     agent::{AgentDef, Postcondition, Restart, Verdict},
     answer::Answer,
-    call::{Call, Signal, Text},
+    call::{Call, ProcessKind, Signal, Text},
     cap::{Grant, Object, Rights},
     effect::Effect,
     fact::{Fact, Facts, Lookup, Task},
@@ -101,15 +101,17 @@ struct Birth {
     sends: u32,
     /// The operator on whose behalf.
     by: String,
+    kind: ProcessKind,
 }
 
 /// The call `spawn`.
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
-    let Call::Spawn { text, post, budget, ceiling, .. } = call else { return Err(Facts::mismatch()) };
+    let Call::Spawn { text, post, budget, ceiling, kind, .. } = call else { return Err(Facts::mismatch()) };
     let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
     let text = with_inputs(*text, &from.0);
     let mut birth = birth(step, pid, from, text, (post.clone(), *budget));
     birth.ceiling = birth.ceiling.max(*ceiling);
+    birth.kind = *kind;
     born(step, pid, birth)
 }
 
@@ -187,6 +189,7 @@ fn birth(
         ceiling,
         sends: 0,
         by,
+        kind: ProcessKind::Turn,
     }
 }
 
@@ -239,6 +242,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         ceiling: birth.ceiling,
         sends: birth.sends,
         by: birth.by,
+        kind: birth.kind,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -450,9 +454,13 @@ pub fn signal(step: &mut Step<'_>, by: Pid, pid: Pid, signal: Signal) -> Result<
 
 /// Ends a turn with what there is.
 fn interrupt(step: &mut Step<'_>, pid: Pid) {
-    let stated = step.state().processes.get(&pid).is_some_and(|process| !process.post.is_empty());
+    let process = step.state().processes.get(&pid);
+    let stated = process.is_some_and(|process| !process.post.is_empty());
     let verdict = if stated { Verdict::Failed } else { Verdict::Unverified };
-    exit(step, pid, (Exit::Killed(String::from("interrupt")), verdict), None);
+    // A client has no end of its own: whoever opened its place says that it is over.
+    let over = process.is_some_and(|process| process.turn.phase == Phase::Client);
+    let how = if over { Exit::Exited(0) } else { Exit::Killed(String::from("interrupt")) };
+    exit(step, pid, (how, verdict), None);
 }
 
 /// Ends a process: what it started first; then all it held is taken back.
@@ -468,7 +476,8 @@ pub fn exit(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
 fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), result: Option<Content>) {
     let Some(process) = step.state().processes.get(&pid).cloned() else { return };
     let (actor, as_pid) = (step.actor.clone(), step.pid);
-    if let Phase::Model { effect } = process.turn.phase {
+    let calls = step.state().model_calls.iter().filter(|(_, row)| row.pid == pid);
+    for effect in calls.map(|(effect, _)| *effect).collect::<Vec<_>>() {
         step.effect(Effect::Cut { effect });
     }
     let timers = step.state().timers.iter();
@@ -585,6 +594,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             ceiling: ended.ceiling,
             sends: ended.sends,
             by: ended.by,
+            kind: ProcessKind::Turn,
         };
         spawn(step, birth)
     });

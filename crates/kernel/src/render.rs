@@ -331,6 +331,7 @@ fn state_word(process: &Process) -> (&'static str, String) {
         Phase::Model { .. } => ("waiting", String::from("model")),
         Phase::Tools { .. } => ("running", String::new()),
         Phase::Paused => ("waiting", String::from("pause")),
+        Phase::Client => ("client", String::new()),
         Phase::Waits { on, name, about, .. } => {
             let what = match on {
                 WaitOn::Process(pid) => format!("process {pid}"),

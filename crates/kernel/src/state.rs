@@ -221,6 +221,8 @@ pub enum Phase {
     Waits { answer: Content, count: u32, index: u32, name: String, args: Content, on: WaitOn, about: String },
     /// A pause before the next model call, until a timer fires.
     Paused,
+    /// It has no turn: a program that shows its token acts for it.
+    Client,
 }
 
 /// Whether a turn gets on.
@@ -429,7 +431,7 @@ impl Process {
     pub fn sleeps(&self) -> bool {
         match &self.turn.phase {
             Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } => false,
-            Phase::Paused => true,
+            Phase::Paused | Phase::Client => true,
             Phase::Waits { on, .. } => !matches!(on, WaitOn::Effect(_)),
         }
     }

@@ -1,20 +1,20 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, control, effect, files, label, process, proposal, render, role, state::Client,
+    Kernel, arrival, complete, control, effect, files, label, process, proposal, render, role, state::Client,
     state::State, turn, wake,
 };
 use abi::{
-    Code, Content, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
+    Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
     answer::Answer,
     call::Call,
     control::Control,
-    effect::{Alarm, Decision, Effect},
+    effect::{Alarm, Decision, Effect, ModelCall},
     event::{Body, Caller, Event},
     fact::{Fact, Facts, Lookup, Place, Query, Task},
     limits,
     path::TreePath,
-    record::{Entry, Record, Seen, WaitOn},
+    record::{Entry, Freeze, Record, Seen, WaitOn},
     tree::{Merge, Version},
 };
 use alloc::{boxed::Box, format, string::String, string::ToString, vec, vec::Vec};
@@ -64,12 +64,24 @@ fn subject(kernel: &Kernel, caller: &Caller) -> Result<Pid, Error> {
         Caller::Operator(_) => Ok(WORKSPACE),
         Caller::Process(pid) => match kernel.state.processes.get(pid) {
             None => Err(Error::new(Code::Dead, format!("process {pid} has ended"))),
-            Some(process) if process.frozen.is_some() => {
-                Err(Error::new(Code::Busy, format!("process {pid} is frozen"))
-                    .hint("wait until it is thawed"))
-            }
-            Some(_) => Ok(*pid),
+            Some(process) => match &process.frozen {
+                Some(why) => Err(stands(*pid, why)),
+                None => Ok(*pid),
+            },
         },
+    }
+}
+
+/// What a frozen process is told, and what would help.
+fn stands(pid: Pid, why: &Freeze) -> Error {
+    let frozen =
+        |why: String| Error::new(Code::Busy, format!("process {pid} is frozen{why}")).argument("pid");
+    match why {
+        Freeze::Limit { account, limit } => frozen(format!(": the limit of {account} is reached: {limit}"))
+            .hint(format!("skep budget set {account} {} AMOUNT, then skep thaw {pid}", limit.window.word())),
+        Freeze::Loop { .. } => frozen(String::from(": it repeats itself without getting on"))
+            .hint(format!("skep trace {pid}, then skep thaw {pid}")),
+        Freeze::Asked | Freeze::Lost { .. } => frozen(String::new()).hint("wait until it is thawed"),
     }
 }
 
@@ -101,7 +113,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Decide { .. } => proposal::plan_decide(kernel, pid, call),
         Call::Revert { effect } => effect::plan_revert(pid, effect),
         Call::Control { path, word } => control::plan(kernel, pid, path, word, at),
-        Call::Complete { model, .. } => turn::plan_complete(kernel, pid, model, at),
+        Call::Complete { model, .. } => complete::plan(kernel, pid, model, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
         Call::Search(sought) => {
             let path = sought.path.clone().unwrap_or_else(TreePath::root);
@@ -388,7 +400,10 @@ impl Step<'_> {
                     }
                 }
             }
-            Outcome::Model(effect) => Client::Model(effect),
+            Outcome::Model(effect) => {
+                self.answer_to(effect, reply);
+                Client::Model(effect)
+            }
             Outcome::Control(word) => {
                 self.effect(Effect::Control { reply, word });
                 Client::Control
@@ -415,6 +430,17 @@ impl Step<'_> {
             role::narrow(self.kernel, name, call, answer);
         }
         outcome
+    }
+
+    /// A program's own request streams to whoever brought it.
+    fn answer_to(&mut self, effect: EffectId, reply: ReplyTo) {
+        for out in &mut self.out.effects {
+            if let Effect::Model(ModelCall { effect: of, asked: Some((_, to)), .. }) = out
+                && *of == effect
+            {
+                *to = reply;
+            }
+        }
     }
 
     /// A refusal for want of authority is kept; other errors are only told.
@@ -468,7 +494,7 @@ impl Step<'_> {
             }
             Call::Wait { pid: on, proposal, .. } => process::wait(self, pid, *on, *proposal),
             Call::Signal { pid: target, signal } => process::signal(self, pid, *target, *signal).into(),
-            Call::Complete { .. } => turn::complete(self, pid, call),
+            Call::Complete { .. } => complete::complete(self, pid, call),
             Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
             Call::Decide { .. } => proposal::decide(self, call, facts).into(),
             Call::Revert { effect } => effect::revert(self, effect, facts),

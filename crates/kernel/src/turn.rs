@@ -11,20 +11,21 @@
 
 use crate::{
     Kernel, account, model, process,
-    state::{Client, Phase, Process, ROOT_ACCOUNT},
+    state::{Client, Phase, Process},
     step::{self, Found, Outcome, Step},
 };
 use abi::{
-    Code, Content, EffectId, Error, Hash, Micros, Pid, WORKSPACE,
+    Code, Content, EffectId, Error, Hash, Micros, Pid, ReplyTo, WORKSPACE,
     agent::{Postcondition, Verdict},
     answer::{Answer, error_json},
     call::Call,
-    effect::{Effect, Item, ModelCall, Role},
+    effect::{Effect, Item, ModelCall},
     event::{ModelOutcome, Stop},
     fact::{Facts, Haystack, Lookup, Match, Query},
     limits,
     money::Amounts,
     record::{Entry, Exit, TimerFor, WaitOn},
+    request::Asked,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
@@ -43,7 +44,7 @@ pub fn proceed(step: &mut Step<'_>, pid: Pid) {
         Phase::Tools { answer, next, .. } => {
             step.effect(Effect::Tool { pid, step: number, index: next, answer: answer.hash });
         }
-        Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused => {}
+        Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused | Phase::Client => {}
     }
 }
 
@@ -81,34 +82,36 @@ fn next_model(step: &mut Step<'_>, pid: Pid) {
         reserved,
         reserved_out,
         max_out: limits::TURN_OUTPUT_TOKENS_MAX,
+        asked: None,
     };
     call_model(step, request);
 }
 
-fn bytes_of(items: &[Item]) -> u64 {
+pub fn bytes_of(items: &[Item]) -> u64 {
     items.iter().map(|item| item.content.bytes).sum()
 }
 
 /// A model call about to be recorded.
-struct Request {
-    pid: Pid,
-    number: u32,
-    attempt: u32,
-    model: String,
-    prev: Option<EffectId>,
-    keep: u32,
-    add: Vec<Item>,
-    items: Vec<Item>,
-    tools: Vec<String>,
-    reserved: Amounts,
-    reserved_out: u64,
-    max_out: u64,
+pub struct Request {
+    pub pid: Pid,
+    pub number: u32,
+    pub attempt: u32,
+    pub model: String,
+    pub prev: Option<EffectId>,
+    pub keep: u32,
+    pub add: Vec<Item>,
+    pub items: Vec<Item>,
+    pub tools: Vec<String>,
+    pub reserved: Amounts,
+    pub reserved_out: u64,
+    pub max_out: u64,
+    pub asked: Option<Asked>,
 }
 
-fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
+pub fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
     let effect = model_effect(step, &request);
     let Request { pid, number, attempt, model, prev, keep, add, items, tools, reserved, .. } = request;
-    let (reserved_out, max_out) = (request.reserved_out, request.max_out);
+    let (reserved_out, max_out, asked) = (request.reserved_out, request.max_out, request.asked);
     let run = step.state().processes.get(&pid).map_or(pid, |process| process.run);
     step.emit(Entry::ModelIntended {
         effect,
@@ -121,6 +124,7 @@ fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
         reserved,
         reserved_out,
         max_out,
+        asked,
     });
     step.effect(Effect::Model(ModelCall {
         effect,
@@ -132,6 +136,8 @@ fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
         tools,
         reserved_out,
         max_out,
+        // Who waits for a program's request is known to whoever brought it (`Step::call`).
+        asked: asked.map(|asked| (asked, ReplyTo(0))),
     }));
     effect
 }
@@ -207,7 +213,7 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
     step.act_as_process(row.pid);
     step.cause = Some(row.seq);
     match outcome {
-        ModelOutcome::Answered { answer, tools, stop, usage, counted } => {
+        ModelOutcome::Answered { answer, tools, stop, usage, counted, body } => {
             let (usage, disbelieved) = usage.check(counted);
             let charged = account::price(step.state(), &row.model).unwrap_or_default().amounts(&usage);
             if disbelieved {
@@ -222,6 +228,7 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 usage,
                 charged,
                 disbelieved,
+                body: body.clone(),
             });
             let completed = Answer::Completed { answer, usage };
             step.tell_clients(|client| *client == Client::Model(*effect), &completed);
@@ -229,8 +236,9 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 answered(step, row.pid, (answer, tools, stop), facts);
             }
         }
-        ModelOutcome::Failed { message, again, after_us } => {
-            let charged = Amounts { calls: 1, ..Amounts::default() };
+        ModelOutcome::Failed { message, again, after_us, counted } => {
+            let price = account::price(step.state(), &row.model).unwrap_or_default();
+            let charged = price.amounts(counted);
             step.emit(Entry::ModelFailed { effect: *effect, message: *message, again: *again, charged });
             let clients = step.kernel.volatile.clients.iter();
             let told: Vec<_> =
@@ -368,7 +376,9 @@ fn expected(kernel: &Kernel, pid: Pid, number: u32, index: u32) -> Option<&Proce
     let process = kernel.state.processes.get(&pid)?;
     let at = match &process.turn.phase {
         Phase::Tools { next, .. } => *next,
-        Phase::Ready | Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused => return None,
+        Phase::Ready | Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused | Phase::Client => {
+            return None;
+        }
     };
     (process.frozen.is_none() && process.turn.step == number && at == index).then_some(process)
 }
@@ -476,7 +486,7 @@ fn told(
 pub fn resolve(step: &mut Step<'_>, on: WaitOn, result: &Result<Answer, Error>) {
     let waits = |process: &Process| match &process.turn.phase {
         Phase::Waits { on: this, .. } => *this == on,
-        Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } | Phase::Paused => false,
+        Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } | Phase::Paused | Phase::Client => false,
     };
     let pids: Vec<Pid> =
         step.state().processes.iter().filter(|(_, process)| waits(process)).map(|(pid, _)| *pid).collect();
@@ -512,42 +522,6 @@ pub fn wait_is_over(step: &mut Step<'_>, pid: Pid) {
 /// A pause is over; a frozen turn goes on when it is thawed.
 pub fn pause_is_over(step: &mut Step<'_>, pid: Pid) {
     proceed(step, pid);
-}
-
-/// Authority for a bare model call.
-pub fn plan_complete(kernel: &Kernel, pid: Pid, model: &str, at: Micros) -> Result<Vec<Lookup>, Error> {
-    model::choose(kernel, pid, model, at).map(|_| vec![])
-}
-
-/// The call `complete`.
-pub fn complete(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
-    let Call::Complete { model, text, max_out } = call else { return Outcome::Now(Err(Facts::mismatch())) };
-    let (model, price) = match model::choose(step.kernel, pid, model, step.at) {
-        Ok(chosen) => chosen,
-        Err(error) => return Outcome::Now(Err(error)),
-    };
-    let items = vec![Item { role: Role::User, content: text.content }];
-    let reserved_out = limits::OUTPUT_STEP_TOKENS.min(*max_out);
-    let reserved = account::first_reservation(&price, bytes_of(&items), reserved_out);
-    let account = step.state().processes.get(&pid).map_or(ROOT_ACCOUNT, |process| process.account);
-    if let Err(reached) = account::check(step.state(), account, &reserved, step.at) {
-        return Outcome::Now(Err(step.freeze_for(pid, reached)));
-    }
-    let request = Request {
-        pid,
-        number: 0,
-        attempt: 1,
-        model,
-        prev: None,
-        keep: 0,
-        add: items.clone(),
-        items,
-        tools: vec![],
-        reserved,
-        reserved_out,
-        max_out: *max_out,
-    };
-    Outcome::Model(call_model(step, request))
 }
 
 /// After a restart: a model call whose outcome is unknown. What was reserved is booked; it is bought once

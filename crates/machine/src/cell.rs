@@ -8,6 +8,7 @@ use crate::{
     ballast::{Space, admits},
     checkpoint::Point,
     connection::{Connection, Id},
+    exchange::Exchange,
     fold::Fold,
     guard::guard,
     journal,
@@ -18,6 +19,7 @@ use crate::{
 };
 use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
 use drivers::{Delivery, Flow, Mount};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -130,11 +132,45 @@ impl State {
 }
 
 /// A request that waits for its answer.
-pub(crate) struct Ticket {
-    pub client: Arc<Connection>,
-    pub id: Id,
-    /// What it may upload, if the kernel says yes.
-    pub begun: Option<Begun>,
+pub(crate) enum Ticket {
+    /// A line at the door.
+    Line {
+        client: Arc<Connection>,
+        id: Id,
+        /// What it may upload, if the kernel says yes.
+        begun: Option<Begun>,
+    },
+    /// A program at the model endpoint.
+    Program(Arc<Exchange>),
+}
+
+impl Ticket {
+    /// Answers it, as the one that waited under this number.
+    pub fn answer(self, reply: ReplyTo, answer: Result<Value, Error>) {
+        match self {
+            Self::Line { client, id, .. } => {
+                client.answer(&id, answer);
+                client.land(reply);
+            }
+            Self::Program(exchange) => exchange.end(answer.map(drop)),
+        }
+    }
+
+    /// What a program's request comes back through.
+    pub fn exchange(&self) -> Option<Arc<Exchange>> {
+        match self {
+            Self::Program(exchange) => Some(exchange.clone()),
+            Self::Line { .. } => None,
+        }
+    }
+
+    /// The connection of a line.
+    pub fn client(&self) -> Option<&Arc<Connection>> {
+        match self {
+            Self::Line { client, .. } => Some(client),
+            Self::Program(_) => None,
+        }
+    }
 }
 
 /// A client that gets records as they come.
@@ -204,6 +240,8 @@ pub(crate) struct Cell {
     pub mounts: Mutex<Mounts>,
     /// Whom its models are asked of.
     pub providers: Mutex<Arc<[Provider]>>,
+    /// Names of the tiers.
+    pub tiers: Mutex<Arc<[String]>>,
     pub gauges: Mutex<BTreeMap<EffectId, Arc<Gauge>>>,
     pub away: Mutex<Away>,
     /// Chunks that uploads under way hold, whether it is awake or not.
@@ -219,6 +257,7 @@ impl Cell {
             desk: Mutex::default(),
             mounts: Mutex::default(),
             providers: Mutex::new(Arc::new([])),
+            tiers: Mutex::new(Arc::new([])),
             gauges: Mutex::default(),
             away: Mutex::default(),
             pins: Pins::default(),

@@ -8,6 +8,7 @@ use crate::{
     ballast,
     clock::{Clock, Real},
     door::{self, Door},
+    endpoint::{self, Endpoint},
     journal, leave,
     node::Node,
     pool::Pool,
@@ -142,6 +143,8 @@ pub struct Daemon {
     door: Arc<Door>,
     listener: Arc<UnixListener>,
     socket: PathBuf,
+    endpoint: Arc<Endpoint>,
+    programs: Arc<UnixListener>,
     /// Held until the end.
     lock: File,
 }
@@ -162,6 +165,10 @@ impl Daemon {
         let door = Arc::new(Door::default());
         let (own, taken, gate) = (node.clone(), listener.clone(), door.clone());
         spawn::thread("door", move || gate.accept(&own, &taken));
+        let programs = Arc::new(bind(&endpoint::beside(socket))?);
+        let endpoint = Arc::new(Endpoint::default());
+        let (own, taken, gate) = (node.clone(), programs.clone(), endpoint.clone());
+        spawn::thread("endpoint", move || gate.accept(&own, &taken));
         Pool::run(&node);
         Timer::run(&node);
         let own = node.clone();
@@ -170,7 +177,8 @@ impl Daemon {
             own.load_ballast();
             own.recover();
         });
-        Ok(Self { node, door, listener, socket: socket.to_path_buf(), lock })
+        let socket = socket.to_path_buf();
+        Ok(Self { node, door, listener, socket, endpoint, programs, lock })
     }
 
     /// Waits until an operator asks it to end.
@@ -183,14 +191,17 @@ impl Daemon {
         let node = &self.node;
         node.stopping.store(true, Ordering::Relaxed);
         door::shut(&self.listener);
+        door::shut(&self.programs);
         self.door.stop_reading();
         node.workers.drain(DRAIN_US, &*node.clock);
         node.timer.stop();
         node.pool.stop();
         node.close();
         self.door.close(FAREWELL_US, &*node.clock);
+        self.endpoint.close(FAREWELL_US, &*node.clock);
         // Removed under the lock, so it is ours and not that of a daemon that came after.
         let _ = fs::remove_file(&self.socket);
+        let _ = fs::remove_file(endpoint::beside(&self.socket));
         journal::say("daemon", "down");
         drop(self.lock);
     }

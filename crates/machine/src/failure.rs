@@ -20,6 +20,7 @@ use abi::{
     ReplyTo,
     event::{Body, ModelOutcome, Probed},
     limits,
+    money::Usage,
     path::TreePath,
 };
 use std::{
@@ -118,10 +119,9 @@ impl Node {
             (waiting, undone)
         };
         let message = format!("workspace {} failed after it had taken this up", cell.name);
-        for (reply, Ticket { client, id, .. }) in waiting {
+        for (reply, ticket) in waiting {
             let told = if undone.contains(&reply) { error.clone() } else { interrupted(&message) };
-            client.answer(&id, Err(told));
-            client.land(reply);
+            ticket.answer(reply, Err(told));
         }
     }
 
@@ -174,9 +174,8 @@ fn tamed(cell: &Cell, mut input: Input) -> Option<Input> {
     }
     if let Some(reply) = reply_of(&input) {
         let ticket = guard(&cell.desk).waiting.remove(&reply);
-        if let Some(Ticket { client, id, .. }) = ticket {
-            client.answer(&id, Err(error));
-            client.land(reply);
+        if let Some(ticket) = ticket {
+            ticket.answer(reply, Err(error));
         }
         return None;
     }
@@ -192,7 +191,8 @@ fn tamed(cell: &Cell, mut input: Input) -> Option<Input> {
             let words = error.message.clone().into_bytes();
             let message = abi::Content::of(&words);
             input.blobs = vec![words];
-            let outcome = ModelOutcome::Failed { message, again: false, after_us: None };
+            let counted = Usage::default();
+            let outcome = ModelOutcome::Failed { message, again: false, after_us: None, counted };
             Some(Body::ModelEnded { effect: *effect, attempt: *attempt, outcome })
         }
         _ => None,

@@ -7,11 +7,12 @@
 
 use crate::tool;
 use abi::{
-    Content, EffectId,
+    Content, EffectId, ReplyTo,
     call::Fields,
     event::{Body, Claimed, EffectOutcome, ModelOutcome, Probed, Stop},
     limits,
     money::Usage,
+    request::Asked,
     tree::Merge,
 };
 use drivers::{Flow, Model, ModelError, Mount, Prompt, Said, Secret};
@@ -41,6 +42,8 @@ pub struct ModelJob {
     pub prompt: Prompt,
     /// Output tokens reserved at the start.
     pub reserved_out: u64,
+    /// A program's own request, of which the prompt's items are the pieces, and who waits for it.
+    pub asked: Option<(Asked, ReplyTo)>,
 }
 
 /// An effect, or the question whether it happened.
@@ -116,37 +119,62 @@ pub fn run_model(
     };
     let called = catch_unwind(AssertUnwindSafe(|| model.call(&job.prompt, secret, &mut receive)));
     let outcome = match called {
-        Ok(Ok(said)) => return answered(job, said, ended, bytes),
+        Ok(Ok(said)) => {
+            return answered(job, said, ended, Came { asked: asked(job), said: bytes, body: Vec::new() });
+        }
         Ok(Err(error)) => error,
         Err(_) => ModelError { message: "the model's driver panicked".to_owned(), ..ModelError::default() },
     };
-    failed(job, &outcome)
+    failed(job, &outcome, counted(asked(job), bytes))
+}
+
+/// Bytes that went in.
+fn asked(job: &ModelJob) -> u64 {
+    job.prompt.items.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+}
+
+/// What we count of a failed call: nothing of one that said nothing.
+pub(crate) fn counted(asked: u64, said: u64) -> Usage {
+    match said {
+        0 => Usage::default(),
+        said => Usage { tokens_in: tokens(asked), tokens_out: tokens(said), ..Usage::default() },
+    }
+}
+
+/// What went in and came of a call, for our own count of it.
+pub(crate) struct Came {
+    /// Bytes that went in, without those of images.
+    pub asked: u64,
+    /// Bytes that were said while it streamed.
+    pub said: u64,
+    /// The answer as a program got it, packed, in pieces.
+    pub body: Vec<Vec<u8>>,
 }
 
 /// A model call that cannot be made at all.
-pub fn failed(job: &ModelJob, error: &ModelError) -> Ended {
-    ended_badly(job.effect, job.attempt, error)
+pub fn failed(job: &ModelJob, error: &ModelError, counted: Usage) -> Ended {
+    ended_badly((job.effect, job.attempt), error, counted)
 }
 
 /// A model call whose worker panicked.
 pub(crate) fn lost(effect: EffectId, attempt: u32) -> Ended {
     let message = "the call failed on our side".to_owned();
-    ended_badly(effect, attempt, &ModelError { message, ..ModelError::default() })
+    ended_badly((effect, attempt), &ModelError { message, ..ModelError::default() }, Usage::default())
 }
 
-fn ended_badly(effect: EffectId, attempt: u32, error: &ModelError) -> Ended {
+fn ended_badly((effect, attempt): (EffectId, u32), error: &ModelError, counted: Usage) -> Ended {
     let bytes = tool::cut(&error.message, MESSAGE_BYTES_MAX).as_bytes().to_vec();
     let (again, after_us) = (error.again, error.after_us);
-    let outcome = ModelOutcome::Failed { message: Content::of(&bytes), again, after_us };
+    let outcome = ModelOutcome::Failed { message: Content::of(&bytes), again, after_us, counted };
     (Body::ModelEnded { effect, attempt, outcome }, vec![bytes])
 }
 
-fn answered(job: &ModelJob, said: Said, ended: bool, streamed: u64) -> Ended {
+/// An answer.
+pub(crate) fn answered(job: &ModelJob, said: Said, ended: bool, came: Came) -> Ended {
     let spoken: u64 = said.tools.iter().map(|tool| (tool.name.len() + tool.arguments.len()) as u64).sum();
-    let text_bytes = streamed.max(said.text.len() as u64);
-    let tokens_in = job.prompt.items.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    let text_bytes = came.said.max(said.text.len() as u64);
     let counted = Usage {
-        tokens_in: tokens(tokens_in),
+        tokens_in: tokens(came.asked),
         tokens_out: tokens(text_bytes.saturating_add(spoken)),
         ..Usage::default()
     };
@@ -169,8 +197,10 @@ fn answered(job: &ModelJob, said: Said, ended: bool, streamed: u64) -> Ended {
         stop,
         usage: Claimed::new(claimed),
         counted,
+        body: came.body.iter().map(|piece| Content::of(piece)).collect(),
     };
-    (Body::ModelEnded { effect: job.effect, attempt: job.attempt, outcome }, vec![bytes])
+    let blobs = [vec![bytes], came.body].concat();
+    (Body::ModelEnded { effect: job.effect, attempt: job.attempt, outcome }, blobs)
 }
 
 /// The canonical answer, how many tool calls it holds, and whether something had to be left out to fit.

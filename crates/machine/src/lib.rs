@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
 pub mod agents;
+mod apart;
 mod away;
 mod ballast;
 mod cell;
@@ -25,6 +26,8 @@ pub mod clock;
 mod connection;
 pub mod daemon;
 mod door;
+mod endpoint;
+mod exchange;
 mod failure;
 mod fold;
 mod guard;
@@ -37,6 +40,7 @@ mod merge;
 pub mod models;
 mod mounts;
 mod node;
+mod passed;
 pub mod policy;
 mod pool;
 mod post;

@@ -59,6 +59,13 @@ pub struct Book {
     pub providers: Arc<[Provider]>,
 }
 
+impl Book {
+    /// Names of the tiers.
+    pub fn tiers(&self) -> Arc<[String]> {
+        self.models.tiers.iter().map(|tier| tier.name.clone()).collect()
+    }
+}
+
 /// Reads the file; without one, what the shipped one says.
 pub fn read(bytes: Option<&[u8]>) -> Result<Book, Error> {
     let bytes = bytes.unwrap_or(shipped::MODELS);
@@ -242,7 +249,7 @@ fn a_token(million: Nano) -> Nano {
 pub(crate) struct Dated {
     /// The day it was made.
     pub day: String,
-    rows: Vec<PriceRow>,
+    pub rows: Vec<PriceRow>,
 }
 
 /// It ships with the binary, and a test reads it.

@@ -68,7 +68,7 @@ pub(crate) struct Node {
     pub timer: Timer,
     cells: Mutex<BTreeMap<String, Arc<Cell>>>,
     models: Mutex<BTreeMap<String, Arc<dyn Model>>>,
-    replies: AtomicU64,
+    pub replies: AtomicU64,
     pub awake: AtomicUsize,
     sweeping: AtomicBool,
     pub stopping: AtomicBool,
@@ -240,7 +240,7 @@ impl Node {
                 drop(state);
                 return client.answer(&id, Err(error));
             }
-            guard(&cell.desk).waiting.insert(reply, Ticket { client: client.clone(), id, begun });
+            guard(&cell.desk).waiting.insert(reply, Ticket::Line { client: client.clone(), id, begun });
             client.depart(reply, cell);
             state.used = input.event.mono;
             state.inbox.push_back(input);
@@ -264,7 +264,7 @@ impl Node {
         Ok(Blobs::new(&self.dir(cell), &store::Options::default(), cell.pins.clone()))
     }
 
-    fn takes(&self, cell: &Cell, state: &State) -> Result<(), Error> {
+    pub(crate) fn takes(&self, cell: &Cell, state: &State) -> Result<(), Error> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(gone("the daemon is stopping").hint("start it again with skep up"));
         }
@@ -350,7 +350,7 @@ impl Node {
 
     /// Runs one batch; the caller has claimed the cell. Whatever panics on the way, the cell is free again
     /// after it.
-    fn batch(self: &Arc<Self>, cell: &Arc<Cell>) {
+    pub fn batch(self: &Arc<Self>, cell: &Arc<Cell>) {
         if catch_unwind(AssertUnwindSafe(|| self.run(cell))).is_err() {
             self.fail_blindly(cell);
         }
@@ -664,10 +664,10 @@ impl Node {
             guard(&cell.state).closed = true;
             self.sleep(&cell, Until::DaemonEnds);
             let undone = guard(&cell.state).inbox.iter().filter_map(undone).collect::<BTreeSet<ReplyTo>>();
-            for (reply, Ticket { client, id, .. }) in std::mem::take(&mut guard(&cell.desk).waiting) {
+            for (reply, ticket) in std::mem::take(&mut guard(&cell.desk).waiting) {
                 let stopping = "the daemon is stopping";
                 let told = if undone.contains(&reply) { gone(stopping) } else { interrupted(stopping) };
-                client.answer(&id, Err(told));
+                ticket.answer(reply, Err(told));
             }
         }
         guard(&self.cells).clear();
@@ -770,7 +770,7 @@ fn taken(name: &str) -> Error {
 }
 
 /// Takes the cell, if nobody has it.
-fn claim(state: &mut State) -> bool {
+pub(crate) fn claim(state: &mut State) -> bool {
     let free = !state.running && !state.queued && !state.closed;
     state.running |= free;
     free

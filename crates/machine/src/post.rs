@@ -43,14 +43,13 @@ impl Post<'_> {
         match out {
             Out::Reply { to, answer } => {
                 let ticket = guard(&self.cell.desk).waiting.remove(&to);
-                if let Some(Ticket { client, id, .. }) = ticket {
-                    client.answer(&id, answer);
-                    client.land(to);
+                if let Some(ticket) = ticket {
+                    ticket.answer(to, answer);
                 }
             }
             Out::Follow { to, pids } => {
                 let mut desk = guard(&self.cell.desk);
-                if let Some(client) = desk.waiting.get(&to).map(|ticket| ticket.client.clone()) {
+                if let Some(client) = desk.waiting.get(&to).and_then(Ticket::client).cloned() {
                     // One connection follows once; the last word counts.
                     desk.followers
                         .retain(|held| !Arc::ptr_eq(&held.client, &client) && !held.client.is_dead());
@@ -58,7 +57,10 @@ impl Post<'_> {
                 }
             }
             Out::Records(records) => self.show(&records),
-            Out::Providers(providers) => *guard(&self.cell.providers) = providers,
+            Out::Providers(providers, tiers) => {
+                *guard(&self.cell.providers) = providers;
+                *guard(&self.cell.tiers) = tiers;
+            }
             Out::Model(job) => {
                 if guard(&self.cell.away).leave(Errand::Model(job.effect, job.attempt)) {
                     let gauge = Gauge::new(job.reserved_out);
@@ -71,17 +73,16 @@ impl Post<'_> {
             Out::Merge(job) => self.work(Work::Merge(job)),
             Out::Upload { to } => {
                 let mut desk = guard(&self.cell.desk);
-                let Some(ticket) = desk.waiting.get_mut(&to) else { return };
-                let admitted = match ticket.begun.take() {
-                    Some(begun) => ticket.client.may_upload(to, begun),
+                let Some(Ticket::Line { client, begun, .. }) = desk.waiting.get_mut(&to) else { return };
+                let admitted = match begun.take() {
+                    Some(begun) => client.may_upload(to, begun),
                     None => Ok(()),
                 };
                 let Err(error) = admitted else { return };
                 let ticket = desk.waiting.remove(&to);
                 drop(desk);
-                if let Some(Ticket { client, id, .. }) = ticket {
-                    client.answer(&id, Err(error));
-                    client.land(to);
+                if let Some(ticket) = ticket {
+                    ticket.answer(to, Err(error));
                 }
             }
             Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),

@@ -104,7 +104,7 @@ impl<'b> Street<'_, 'b> {
         if decision.records.iter().any(|record| matches!(record.body, Entry::ModelsLoaded { .. }))
             && let Ok(book) = models::at_head(&mut self.batch)?
         {
-            self.later.push(Later::Out(Out::Providers(book.providers)));
+            self.later.push(Later::Out(Out::Providers(book.providers.clone(), book.tiers())));
         }
         if self.follows && !decision.records.is_empty() {
             self.later.push(Later::Records(decision.records));

@@ -86,7 +86,7 @@ pub enum Out {
     /// Records that are durable now, as JSON; only made when somebody follows.
     Records(Vec<(Record, Value)>),
     /// Whom models are asked of from now on.
-    Providers(Arc<[Provider]>),
+    Providers(Arc<[Provider]>, Arc<[String]>),
     /// Call a model.
     Model(ModelJob),
     /// Have a mount do it.
@@ -369,6 +369,7 @@ impl Room {
             run: call.run,
             prompt: Prompt { model: call.model, items, tools: call.tools, max_out: call.max_out },
             reserved_out: call.reserved_out,
+            asked: call.asked,
         })
     }
 

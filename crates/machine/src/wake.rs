@@ -117,7 +117,7 @@ impl Room {
     fn load_models(&mut self, sink: &mut dyn Sink) -> Result<(), Failed> {
         match self.models_at_head().map_err(|trouble| alone(Failure::Store(trouble)))? {
             Ok(book) if self.kernel.has_models(&book.digest) => {
-                sink.durable(Out::Providers(book.providers));
+                sink.durable(Out::Providers(book.providers.clone(), book.tiers()));
                 Ok(())
             }
             Ok(Book { digest, models, .. }) => {

@@ -3,16 +3,20 @@
 
 use crate::{
     away::Errand,
-    cell::{Cell, Gauge},
+    cell::{Cell, Gauge, Ticket},
     checkpoint::{self, Point},
     guard::{guard, wait},
     job::{self, EffectJob, MergeJob, ModelJob},
     journal, mounts,
     node::Node,
+    passed::{self, Target},
     spawn,
 };
-use abi::{Code, Error, Micros, ReplyTo, control::Control, event::Body, limits};
-use drivers::{Flow, Model, ModelError};
+use abi::{
+    Code, EffectId, Error, Micros, ReplyTo, control::Control, event::Body, limits, money::Usage,
+    request::Asked,
+};
+use drivers::{Flow, Model, ModelError, Provider};
 use serde_json::json;
 use std::{
     collections::VecDeque,
@@ -165,11 +169,9 @@ impl Instead {
 fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
     let ended = match work {
         Work::Model(job, gauge) => {
-            let ended = match node.model(&job.prompt.model) {
-                Ok(model) => call(node, cell, generation, &job, &*model, &gauge),
-                Err(error) => {
-                    job::failed(&job, &ModelError { message: error.message, ..ModelError::default() })
-                }
+            let ended = match job.asked {
+                Some(asked) => pass_on(node, cell, generation, (&job, asked), &gauge),
+                None => think(node, cell, generation, &job, &gauge),
             };
             let mut gauges = guard(&cell.gauges);
             if gauges.get(&job.effect).is_some_and(|held| Arc::ptr_eq(held, &gauge)) {
@@ -191,6 +193,94 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
     node.ended(cell, generation, ended);
 }
 
+/// A call of a turn, or a bare one.
+fn think(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, job: &ModelJob, gauge: &Gauge) -> job::Ended {
+    match node.model(&job.prompt.model) {
+        Ok(model) => call(node, cell, generation, job, &*model, gauge),
+        Err(error) => {
+            let error = ModelError { message: error.message, ..ModelError::default() };
+            job::failed(job, &error, Usage::default())
+        }
+    }
+}
+
+/// A program's own request: to its provider and back.
+fn pass_on(
+    node: &Arc<Node>,
+    cell: &Arc<Cell>,
+    generation: u64,
+    (job, (asked, reply)): (&ModelJob, (Asked, ReplyTo)),
+    gauge: &Gauge,
+) -> job::Ended {
+    let waiting = guard(&cell.desk).waiting.get(&reply).and_then(Ticket::exchange);
+    // Whoever asked has gone before it began: nothing is bought.
+    let Some(exchange) = waiting else {
+        let gone = Error::new(Code::Interrupted, "the program went before it was asked");
+        return passed::refused(job, &gone);
+    };
+    let (provider, model) = match provider_of(cell, &job.prompt.model) {
+        Ok(found) => found,
+        Err(error) => return passed::refused(job, &error),
+    };
+    let mut meter = Meter::new(node, cell, generation, job, gauge);
+    let target = Target { provider: &*provider, model: &model, secret: None };
+    passed::run(job, asked, &target, &exchange, &mut |tokens_out| meter.pass(tokens_out))
+}
+
+/// Who answers for a model, and what it is called there.
+fn provider_of(cell: &Cell, model: &str) -> Result<(Box<dyn Provider>, String), Error> {
+    let (name, own) = model.split_once('/').unwrap_or((model, ""));
+    let providers = guard(&cell.providers).clone();
+    let row = providers.iter().find(|row| row.name == name).ok_or_else(|| {
+        Error::new(Code::NotFound, format!("there is no provider {name}"))
+            .argument("model")
+            .hint("skep cat /sys/models.yaml shows those there are")
+    })?;
+    if row.secret.is_some() {
+        let error = Error::new(Code::Denied, format!("there is no key for {name}"));
+        return Err(error.hint("an operator adds it"));
+    }
+    Ok((drivers::provider(&row.wires, &row.url)?, own.to_owned()))
+}
+
+/// Output as it streams: more is asked for before it is used, and a call ends in time.
+struct Meter<'a> {
+    node: &'a Arc<Node>,
+    cell: &'a Arc<Cell>,
+    generation: u64,
+    effect: EffectId,
+    gauge: &'a Gauge,
+    end: Micros,
+    asked: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(
+        node: &'a Arc<Node>,
+        cell: &'a Arc<Cell>,
+        generation: u64,
+        job: &ModelJob,
+        gauge: &'a Gauge,
+    ) -> Self {
+        let end = node.clock.mono().saturating_add(CALL_US_MAX);
+        Self { node, cell, generation, effect: job.effect, gauge, end, asked: 0 }
+    }
+
+    fn pass(&mut self, tokens_out: u64) -> Flow {
+        let now = self.node.clock.mono();
+        if now >= self.end {
+            return Flow::Stop;
+        }
+        let reserved = self.gauge.reserved();
+        if tokens_out.saturating_add(MARGIN_TOKENS) >= reserved && self.asked < reserved {
+            self.asked = reserved;
+            let progress = Body::ModelProgress { effect: self.effect, tokens_out };
+            self.node.ended(self.cell, self.generation, (progress, Vec::new()));
+        }
+        self.gauge.pass(tokens_out, self.end - now)
+    }
+}
+
 /// One model call: previews to whoever follows, more output asked for before it is used, and an end in time.
 fn call(
     node: &Arc<Node>,
@@ -200,22 +290,11 @@ fn call(
     model: &dyn Model,
     gauge: &Gauge,
 ) -> job::Ended {
-    let end = node.clock.mono().saturating_add(CALL_US_MAX);
-    let mut asked = 0;
+    let mut meter = Meter::new(node, cell, generation, job, gauge);
     let mut preview = Preview { shown: 0, held: String::new() };
     let mut stream = |tokens_out: u64, piece: &str| {
-        let now = node.clock.mono();
-        if now >= end {
-            return Flow::Stop;
-        }
-        preview.push(node, cell, job, piece, now);
-        let reserved = gauge.reserved();
-        if tokens_out.saturating_add(MARGIN_TOKENS) >= reserved && asked < reserved {
-            asked = reserved;
-            let progress = Body::ModelProgress { effect: job.effect, tokens_out };
-            node.ended(cell, generation, (progress, Vec::new()));
-        }
-        gauge.pass(tokens_out, end - now)
+        preview.push(node, cell, job, piece, node.clock.mono());
+        meter.pass(tokens_out)
     };
     job::run_model(job, (model, None), &mut stream)
 }

@@ -29,6 +29,7 @@ mod pager;
 mod past;
 mod rules;
 mod session;
+mod splice;
 mod strace;
 mod table;
 mod upload;

@@ -5,12 +5,13 @@ use crate::{chance::Chance, known::Known, known::RECEIVERS, mind, world::SITES};
 use abi::{
     Content, OpId, Seq, VersionId,
     agent::Postcondition,
-    call::{At, Call, Fields, Lane, Origin, Ruling, Signal, Sought, Take, Text, Undo, Write},
+    call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Signal, Sought, Take, Text, Undo, Write},
     cap::Grant,
     control,
     label::Integrity,
     money::Nano,
     path::TreePath,
+    request::{Api, Delivery, Request},
 };
 
 /// A call and its bytes.
@@ -59,12 +60,21 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
             let (content, bytes) = bytes("think about it".to_owned());
             let text = Text { content, origin: Origin::Pipe };
             let model = chance.word(&["sim", "sim/x", "scripted", "free"]).to_owned();
-            Some((Call::Complete { model, text, max_out: 1 + chance.below(4000) }, bytes))
+            let request = chance.one_in(2).then(|| asked(chance, content));
+            Some((Call::Complete { model, text, max_out: 1 + chance.below(4000), request }, bytes))
         }
         31..34 => grant(chance, known),
         34 => plain(Call::Revoke { cap: known.cap(chance) }),
         _ => budget(chance),
     }
+}
+
+/// A program's request: its pieces are shared by all of them.
+fn asked(chance: &mut Chance, content: Content) -> Request {
+    let api = if chance.one_in(4) { Api::CountTokens } else { Api::Messages };
+    let delivery = if chance.one_in(2) { Delivery::Whole } else { Delivery::Streamed };
+    let pieces = vec![content; 1 + chance.below(3) as usize];
+    Request { api, delivery, pieces, weight: content.bytes * 1_000 }
 }
 
 /// Whether a call reads or changes one of the texts of which what a turn saw last is checked.
@@ -102,7 +112,9 @@ pub fn spawn(chance: &mut Chance) -> Option<Said> {
     // No draw of its own: of tasks that can run above it, those of one kind do.
     let trusted = text.origin != Origin::Pipe && task == "tidy up";
     let ceiling = if trusted { Integrity::Workspace } else { Integrity::External };
-    Some((Call::Spawn { agent, text, post, budget, ceiling, inputs: Fields::new() }, bytes))
+    let kind = if chance.one_in(8) { ProcessKind::Client } else { ProcessKind::Turn };
+    let inputs = Fields::new();
+    Some((Call::Spawn { agent, text, post, budget, ceiling, inputs, kind }, bytes))
 }
 
 fn dispatch(chance: &mut Chance) -> Option<Said> {

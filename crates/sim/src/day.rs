@@ -11,7 +11,7 @@
 
 use abi::{
     Content, Hash, Micros, ReplyTo, TimerId,
-    call::{Call, Origin, Text, Write},
+    call::{Call, Origin, ProcessKind, Text, Write},
     effect::Role,
     event::{Body, Caller, Stop},
     label::Integrity,
@@ -266,6 +266,7 @@ impl Office {
             budget: None,
             ceiling: Integrity::External,
             inputs: Default::default(),
+            kind: ProcessKind::Turn,
         };
         self.call(call, words.into_bytes());
     }
@@ -312,7 +313,7 @@ impl Office {
                 }
                 Out::Reply { answer: Err(error), .. } => return Err(format!("refused: {error}")),
                 Out::Reply { .. } | Out::Extend { .. } | Out::Cut { .. } | Out::Alarm(_) => {}
-                Out::Follow { .. } | Out::Records(_) | Out::Providers(_) => {}
+                Out::Follow { .. } | Out::Records(_) | Out::Providers(..) => {}
                 Out::Dispatch(_)
                 | Out::Probe(_)
                 | Out::Control { .. }

@@ -673,6 +673,7 @@ class Calls:
         budget: Optional[str] = None,
         ceiling: Optional[str] = None,
         inputs: Optional[Mapping[str, Value]] = None,
+        kind: Optional[str] = None,
     ) -> SpawnResult:
         """Start an agent on a task.
 
@@ -683,6 +684,7 @@ class Calls:
         :param budget: money for this run; can only lower
         :param ceiling: what lies below it is invisible: external (default: nothing is), workspace, operator
         :param inputs: values of inputs that its AGENT.md declares
+        :param kind: turn (default), or client: a program that shows its token acts for it
         """
         result: SpawnResult = self.call(
             "spawn",
@@ -694,6 +696,7 @@ class Calls:
                 "budget": budget,
                 "ceiling": ceiling,
                 "inputs": inputs,
+                "kind": kind,
             },
         )
         return result

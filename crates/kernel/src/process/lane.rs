@@ -8,7 +8,7 @@ use crate::step::{Found, Step};
 use abi::{
     Code, Content, Error, Pid, WORKSPACE,
     answer::Answer,
-    call::{Lane, Text},
+    call::{Lane, ProcessKind, Text},
     effect::{Item, Role},
     fact::Fact,
     limits,
@@ -109,6 +109,7 @@ pub fn next(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
             ceiling: ceiling_of(step.state(), parent),
             sends: 0,
             by: queued.by,
+            kind: ProcessKind::Turn,
         };
         spawn(step, birth)
     });

@@ -152,8 +152,14 @@ impl Run {
         let (usage, content) = (Claimed::new(Usage::default()), self.world.put(b"nonsense"));
         let counted =
             Usage { tokens_in: u64::MAX, tokens_out: u64::MAX, tokens_cached: u64::MAX, tokens_written: 0 };
-        let said =
-            ModelOutcome::Answered { answer: content, tools: u32::MAX, stop: Stop::End, usage, counted };
+        let said = ModelOutcome::Answered {
+            answer: content,
+            tools: u32::MAX,
+            stop: Stop::End,
+            usage,
+            counted,
+            body: vec![],
+        };
         let (pid, call) = (Pid(kind % 9), Words::of("read /data/a").call(&mut self.world));
         let body = match kind % 10 {
             0 => Body::Armed { effect },
@@ -452,8 +458,9 @@ impl Run {
         self.models.remove(ix.unwrap());
         if words.at(at) == "fails" {
             let message = self.world.put(b"overloaded");
-            let outcome =
-                ModelOutcome::Failed { message, again: words.get(at + 1).is_empty(), after_us: None };
+            let (again, said) = (words.get(at + 1).is_empty(), words.number("said").unwrap_or(0));
+            let counted = Usage { tokens_in: said, tokens_out: said, ..Usage::default() };
+            let outcome = ModelOutcome::Failed { message, again, after_us: None, counted };
             return self.step(Body::ModelEnded { effect, attempt, outcome });
         }
         let mut parts = rest.split(" ; ");
@@ -477,7 +484,7 @@ impl Run {
         let counted =
             Usage { tokens_in: number("countin", 10), tokens_out: number("countout", 5), ..Usage::default() };
         let usage = Claimed::new(usage);
-        let outcome = ModelOutcome::Answered { answer, tools, stop, usage, counted };
+        let outcome = ModelOutcome::Answered { answer, tools, stop, usage, counted, body: vec![] };
         self.step(Body::ModelEnded { effect, attempt, outcome });
     }
 

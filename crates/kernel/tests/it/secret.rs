@@ -273,7 +273,8 @@ impl Lab {
         let Some(call) = self.models.remove(&pid) else { return };
         let (answer, usage) = (self.world.put(text.as_bytes()), Usage::default());
         let (tools, stop, claimed) = (0, Stop::End, Claimed::new(usage));
-        let outcome = ModelOutcome::Answered { answer, tools, stop, usage: claimed, counted: usage };
+        let outcome =
+            ModelOutcome::Answered { answer, tools, stop, usage: claimed, counted: usage, body: vec![] };
         self.run(Body::ModelEnded { effect: call.effect, attempt: call.attempt, outcome });
     }
 

@@ -167,13 +167,27 @@ impl Show<'_> {
     fn act(&mut self, body: &Entry) -> Option<String> {
         Some(match body {
             Entry::ModelIntended {
-                effect, attempt, step, model, keep, add, reserved, reserved_out, ..
+                effect,
+                attempt,
+                step,
+                model,
+                keep,
+                add,
+                reserved,
+                reserved_out,
+                asked,
+                ..
             } => {
                 let (name, add) = (self.effect_name(effect), self.items(add));
                 let reserved = amounts(reserved);
                 format!(
                     "{name} try {attempt} step {step} {model} keep {keep} add [{add}] \
-                     reserves {reserved} out {reserved_out}"
+                     reserves {reserved} out {reserved_out}{}",
+                    asked.map_or(String::new(), |asked| format!(
+                        " {} {:?}",
+                        asked.api.word(),
+                        asked.delivery
+                    ))
                 )
             }
             Entry::ModelExtended { effect, reserved, reserved_out } => {

@@ -5,11 +5,12 @@ use crate::world::World;
 use abi::{
     CapId, Content, OpId, Pid, ProposalId, Seq, VersionId,
     agent::{AgentDef, Postcondition, Restart},
-    call::{At, Call, Fields, Lane, Origin, Ruling, Sought, Take, Text, Undo, Write},
+    call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
     label::Integrity,
     path::TreePath,
+    request::{Api, Delivery, Request},
 };
 use std::collections::BTreeMap;
 
@@ -113,6 +114,7 @@ impl Words {
                 model: self.at(1).into(),
                 text: self.text(world),
                 max_out: self.number("max").unwrap_or(1024),
+                request: self.key("pieces").map(|pieces| self.request(pieces, world)),
             },
             "wait" => Call::Wait {
                 pid: self.number("pid").map(Pid),
@@ -168,7 +170,18 @@ impl Words {
                 Some(_) => Integrity::Operator,
             },
             inputs: Fields::new(),
+            kind: if self.key("kind").is_some() { ProcessKind::Client } else { ProcessKind::Turn },
         }
+    }
+
+    /// `pieces=a,b,c`, `whole=yes` or `count=yes`: a program's request of these pieces.
+    fn request(&self, pieces: &str, world: &mut World) -> Request {
+        let pieces: Vec<Content> = pieces.split(',').map(|piece| world.put(piece.as_bytes())).collect();
+        let weight = pieces.iter().map(|piece| piece.bytes).sum();
+        let api = if self.key("count").is_some() { Api::CountTokens } else { Api::Messages };
+        let whole = self.key("whole").is_some();
+        let delivery = if whole { Delivery::Whole } else { Delivery::Streamed };
+        Request { api, delivery, pieces, weight }
     }
 
     fn search(&self) -> Call {

@@ -45,13 +45,15 @@ impl Model for Panics {
 fn job(max_out: u64) -> ModelJob {
     let items = vec![(Role::User, b"twelve bytes".to_vec())];
     let prompt = Prompt { model: "m".into(), items, tools: Vec::new(), max_out };
-    ModelJob { effect: Default::default(), attempt: 1, pid: Pid(1), run: Pid(1), prompt, reserved_out: 1024 }
+    let (effect, pid) = (Default::default(), Pid(1));
+    ModelJob { effect, attempt: 1, pid, run: pid, prompt, reserved_out: 1024, asked: None }
 }
 
 fn outcome(model: &dyn Model, max_out: u64) -> (Vec<u8>, u32, Stop, Usage, bool) {
     let (body, blobs) = run_model(&job(max_out), (model, None), &mut |_, _| Flow::Go);
-    let Body::ModelEnded { outcome: ModelOutcome::Answered { answer, tools, stop, usage, counted }, .. } =
-        body
+    let Body::ModelEnded {
+        outcome: ModelOutcome::Answered { answer, tools, stop, usage, counted, .. }, ..
+    } = body
     else {
         panic!("an answer")
     };

@@ -14,6 +14,7 @@ mod diff;
 mod doctor;
 mod down;
 mod endorse;
+mod endpoint;
 mod export;
 mod here;
 mod import;
@@ -30,6 +31,7 @@ mod ps;
 mod purge;
 mod raised;
 mod rename;
+mod replay;
 mod resolve;
 mod restore;
 mod retain;
@@ -58,6 +60,7 @@ pub enum Command {
     Attach(attach::Attach),
     Ps(ps::Ps),
     Logs(logs::Logs),
+    Replay(replay::Replay),
     Trace(trace::Trace),
     Why(why::Why),
     Ls(ls::Ls),
@@ -79,6 +82,7 @@ pub enum Command {
     Autonomy(autonomy::Autonomy),
     Answer(decide::Answer),
     Endorse(endorse::Endorse),
+    Endpoint(endpoint::Endpoint),
     Budget(budget::Budget),
     Freeze(signal::Freeze),
     Thaw(signal::Thaw),
@@ -111,6 +115,7 @@ impl Command {
             Self::Attach(attach) => attach.run(session),
             Self::Ps(ps) => ps.run(session),
             Self::Logs(logs) => logs.run(session),
+            Self::Replay(replay) => replay.run(session),
             Self::Trace(trace) => trace.run(session),
             Self::Why(why) => why.run(session),
             Self::Ls(ls) => ls.run(session),
@@ -132,6 +137,7 @@ impl Command {
             Self::Autonomy(autonomy) => autonomy.run(session),
             Self::Answer(answer) => answer.run(session),
             Self::Endorse(endorse) => endorse.run(session),
+            Self::Endpoint(endpoint) => endpoint.run(session),
             Self::Budget(budget) => budget.run(session),
             Self::Freeze(freeze) => freeze.run(session),
             Self::Thaw(thaw) => thaw.run(session),

@@ -373,7 +373,7 @@ impl Town {
                 }
                 Out::Follow { .. }
                 | Out::Records(_)
-                | Out::Providers(_)
+                | Out::Providers(..)
                 | Out::Alarm(_)
                 | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } => {}

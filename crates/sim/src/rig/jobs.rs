@@ -89,7 +89,7 @@ impl Rig {
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
                 Out::Follow { .. }
                 | Out::Records(_)
-                | Out::Providers(_)
+                | Out::Providers(..)
                 | Out::Alarm(_)
                 | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } | Out::Timer { .. } | Out::Merge(_) => {

@@ -118,6 +118,7 @@ fn spawned(label: u32) -> Entry {
         ceiling: Default::default(),
         sends: 0,
         by: String::new(),
+        kind: Default::default(),
         budget: None,
         standing: Default::default(),
     }
@@ -155,6 +156,7 @@ fn bought(effect: &[u8], step: u32, attempt: u32, money: i64) -> Entry {
         reserved,
         reserved_out: 1,
         max_out: 1,
+        asked: None,
     }
 }
 

@@ -82,6 +82,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         ceiling: Default::default(),
         sends: 0,
         by: String::new(),
+        kind: Default::default(),
         budget: None,
     }
 }
