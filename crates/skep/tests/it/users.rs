@@ -15,12 +15,12 @@ use tempfile::TempDir;
 const NOBODY: u32 = 65_534;
 
 /// A user's home directory, and the binary where that user may run it.
-struct User {
+pub struct User {
     dir: TempDir,
 }
 
 impl User {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = TempDir::with_prefix("skep-").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // A checkout may lie where nobody else may look.
@@ -42,7 +42,7 @@ impl User {
         self.home().join(".local/state/skep")
     }
 
-    fn skep(&self, args: &[&str]) -> Ran {
+    pub fn skep(&self, args: &[&str]) -> Ran {
         let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
         if is_root() {
             command.args([
