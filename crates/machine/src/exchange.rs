@@ -33,6 +33,8 @@ struct Held {
     out: Option<UnboundedSender<Frame>>,
     /// The bytes that end the answer.
     last: Vec<u8>,
+    /// Why it failed, in words; the log has them as a blob.
+    why: Option<String>,
 }
 
 /// The two ends of an answer.
@@ -55,7 +57,7 @@ impl Exchange {
     /// Both ends, for a request with these headers.
     pub fn open(headers: Vec<(String, String)>) -> (Arc<Self>, Frames) {
         let (out, from) = unbounded_channel();
-        let held = Mutex::new(Held { out: Some(out), last: Vec::new() });
+        let held = Mutex::new(Held { out: Some(out), ..Held::default() });
         let (behind, gone) = (AtomicUsize::new(0), AtomicBool::new(false));
         let exchange = Arc::new(Self { headers, held, behind, gone });
         (exchange.clone(), Frames { from, exchange })
@@ -93,9 +95,21 @@ impl Exchange {
         if sent && reads { Flow::Go } else { Flow::Stop }
     }
 
+    /// It failed for this reason; told when it ends.
+    pub fn fails(&self, why: &str) {
+        guard(&self.held).why = Some(why.to_owned());
+    }
+
     /// It is decided and durable how it ended.
     pub fn end(&self, how: Result<(), Error>) {
-        let last = std::mem::take(&mut guard(&self.held).last);
+        let (last, why) = {
+            let mut held = guard(&self.held);
+            (std::mem::take(&mut held.last), held.why.take())
+        };
+        let how = how.map_err(|error| match why {
+            Some(message) => Error { message, ..error },
+            None => error,
+        });
         match how {
             // A provider's own refusal has been passed on whole: that is the answer.
             Ok(()) | Err(_) if !last.is_empty() => drop(self.send(Frame::Bytes(last))),

@@ -44,7 +44,7 @@ pub(crate) fn run(
     let limit = (asked.delivery == Delivery::Whole).then_some(job.prompt.max_out);
     let whole = match apart::together(asked.api, &pieces, target.model, limit) {
         Ok(whole) => whole,
-        Err(error) => return refused(job, &error),
+        Err(error) => return refused(job, &error, exchange),
     };
     let request = Forward {
         wire: wire(asked.api),
@@ -69,7 +69,10 @@ pub(crate) fn run(
             let came = Came { asked: plain, said: spoken, body: body.pieces() };
             job::answered(job, said, stopped, came)
         }
-        Ok(Err(error)) => job::failed(job, &error, job::counted(plain, spoken)),
+        Ok(Err(error)) => {
+            exchange.fails(&error.message);
+            job::failed(job, &error, job::counted(plain, spoken))
+        }
         Err(_) => {
             let message = "the model's driver panicked".to_owned();
             let error = ModelError { message, ..ModelError::default() };
@@ -79,12 +82,13 @@ pub(crate) fn run(
 }
 
 /// A request that is not passed on.
-pub(crate) fn refused(job: &ModelJob, error: &Error) -> Ended {
+pub(crate) fn refused(job: &ModelJob, error: &Error, exchange: &Exchange) -> Ended {
     let message = if error.hint.is_empty() {
         error.message.clone()
     } else {
         format!("{} (hint: {})", error.message, error.hint)
     };
+    exchange.fails(&message);
     job::failed(job, &ModelError { message, ..ModelError::default() }, job::counted(0, 0))
 }
 
@@ -108,7 +112,8 @@ fn count(
     let text = serde_json::json!({ "input_tokens": tokens }).to_string();
     heard.piece(&Piece::Head { status: 200, content_type: "application/json", headers: &[] });
     heard.piece(&Piece::Bytes { bytes: text.as_bytes(), said: 0, last: true });
-    Ok(Said { text, tools: Vec::new(), stop: Stop::End, usage: RawUsage::default() })
+    // The number is no output: it is kept with the body, and nothing of it is charged.
+    Ok(Said { text: String::new(), tools: Vec::new(), stop: Stop::End, usage: RawUsage::default() })
 }
 
 /// What comes back, on its way to the program.

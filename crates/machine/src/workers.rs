@@ -215,12 +215,12 @@ fn pass_on(
     let waiting = guard(&cell.desk).waiting.get(&reply).and_then(Ticket::exchange);
     // Whoever asked has gone before it began: nothing is bought.
     let Some(exchange) = waiting else {
-        let gone = Error::new(Code::Interrupted, "the program went before it was asked");
-        return passed::refused(job, &gone);
+        let message = "the program went before it was asked".to_owned();
+        return job::failed(job, &ModelError { message, ..ModelError::default() }, Usage::default());
     };
     let (provider, model) = match provider_of(cell, &job.prompt.model) {
         Ok(found) => found,
-        Err(error) => return passed::refused(job, &error),
+        Err(error) => return passed::refused(job, &error, &exchange),
     };
     let mut meter = Meter::new(node, cell, generation, job, gauge);
     let target = Target { provider: &*provider, model: &model, secret: None };

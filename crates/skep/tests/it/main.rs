@@ -11,6 +11,7 @@ mod decisions;
 mod demo;
 mod disks;
 mod effects;
+mod endpoint;
 mod files;
 mod hostile;
 mod kill;

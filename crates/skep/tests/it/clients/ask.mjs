@@ -68,7 +68,29 @@ const responsesStreamed = async () => {
   return [text, status];
 };
 
-if (process.env.ONLY === "refused") {
+const everything = [{ role: "user", content: "everything" }];
+const cut = {
+  messages: async () => {
+    const stream = claude.messages.stream({ model, max_tokens: 128000, messages: everything });
+    return (await stream.finalMessage()).stop_reason;
+  },
+  chat: async () => {
+    let reason = null;
+    for await (const chunk of await gpt.chat.completions.create({ model, messages: everything, stream: true })) {
+      reason = chunk.choices[0]?.finish_reason ?? reason;
+    }
+    return reason;
+  },
+  responses: async () => {
+    let last = null;
+    for await (const event of await gpt.responses.create({ model, input: "everything", stream: true })) last = event;
+    return [last.type, last.response.incomplete_details.reason];
+  },
+};
+
+if (cut[process.env.ONLY]) {
+  await attempt("cut", cut[process.env.ONLY]);
+} else if (process.env.ONLY === "refused") {
   await attempt("messages", whole);
   await attempt("chat", chatWhole);
   await attempt("responses", responsesWhole);

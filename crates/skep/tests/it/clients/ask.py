@@ -74,6 +74,29 @@ def responses_whole():
     return [answer.output_text, answer.status]
 
 
+def cut():
+    asked = [{"role": "user", "content": "everything"}]
+    with claude.messages.stream(model=MODEL, max_tokens=128000, messages=asked) as stream:
+        claude_reason = stream.get_final_message().stop_reason
+    return claude_reason
+
+
+def chat_cut():
+    asked = [{"role": "user", "content": "everything"}]
+    stream = gpt.chat.completions.create(model=MODEL, messages=asked, stream=True)
+    return [chunk.choices[0] for chunk in stream if chunk.choices][-1].finish_reason
+
+
+def responses_cut():
+    with gpt.responses.stream(model=MODEL, input="everything") as stream:
+        last = [event for event in stream][-1]
+        return [last.type, last.response.incomplete_details.reason]
+
+
+if os.environ.get("ONLY") in ("messages", "chat", "responses"):
+    ways = {"messages": cut, "chat": chat_cut, "responses": responses_cut}
+    attempt("cut", ways[os.environ["ONLY"]])
+    sys.exit(0)
 if os.environ.get("ONLY") == "refused":
     attempt("messages", whole)
     attempt("chat", chat_whole)
