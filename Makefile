@@ -19,9 +19,9 @@ test: setup clients
 
 # The clients in other languages are tested in them.
 clients:
-	@command -v python3 >/dev/null && command -v node >/dev/null || { \
+	@python3 -m pip --version >/dev/null 2>&1 && command -v node >/dev/null && command -v npm >/dev/null || { \
 	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
-	  $$root apt-get update -qq && $$root apt-get install -y -qq python3 nodejs; }
+	  $$root apt-get update -qq && $$root apt-get install -y -qq python3-pip nodejs npm; }
 
 # A Rust toolchain is the one thing that is asked for; the C compiler builds the SQLite that is compiled in.
 setup:

@@ -88,9 +88,8 @@ const cut = {
   },
 };
 
-if (cut[process.env.ONLY]) {
+if (process.env.ONLY) {
   await attempt("cut", cut[process.env.ONLY]);
-} else if (process.env.ONLY === "refused") {
   await attempt("messages", whole);
   await attempt("chat", chatWhole);
   await attempt("responses", responsesWhole);

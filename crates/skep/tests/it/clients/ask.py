@@ -93,11 +93,8 @@ def responses_cut():
         return [last.type, last.response.incomplete_details.reason]
 
 
-if os.environ.get("ONLY") in ("messages", "chat", "responses"):
-    ways = {"messages": cut, "chat": chat_cut, "responses": responses_cut}
-    attempt("cut", ways[os.environ["ONLY"]])
-    sys.exit(0)
-if os.environ.get("ONLY") == "refused":
+if os.environ.get("ONLY"):
+    attempt("cut", {"messages": cut, "chat": chat_cut, "responses": responses_cut}[os.environ["ONLY"]])
     attempt("messages", whole)
     attempt("chat", chat_whole)
     attempt("responses", responses_whole)
