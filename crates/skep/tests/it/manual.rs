@@ -92,7 +92,7 @@ fn offered(hive: &Hive, words: &str) -> Vec<String> {
 #[test]
 fn bash_reads_the_completions_and_completes() {
     let hive = Hive::bare();
-    assert_eq!(offered(&hive, "skep end"), ["endorse"]);
+    assert_eq!(offered(&hive, "skep endor"), ["endorse"]);
     assert_eq!(offered(&hive, "skep run --det"), ["--detach"]);
     assert_eq!(offered(&hive, "skep completions z"), ["zsh"]);
     assert!(!hive.home().exists(), "completing makes nothing");
