@@ -20,7 +20,7 @@ use listen::{Last, Listener, Receiver};
 use rustls::ClientConfig;
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use told::Told;
 use wires::{Asked, Limit};
 
@@ -54,9 +54,7 @@ pub fn provider(wires: &[Wire], url: &str) -> Result<Box<dyn Provider>, Error> {
 
 struct Remote {
     wires: Vec<Wire>,
-    pool: net::Pool,
-    /// Whether the output limit of the chat format goes by the other name here; learned from a refusal.
-    renamed: AtomicBool,
+    pool: Arc<net::Pool>,
     patience: http::Patience,
 }
 
@@ -66,13 +64,17 @@ impl Remote {
             return Err(Error::invalid("wire", "a provider speaks at least one format")
                 .hint(format!("known: {}", Wire::ALL.map(Wire::word).join(", "))));
         }
-        let pool = net::Pool::new(address::Address::parse(url)?, roots);
-        Ok(Self { wires: wires.to_vec(), pool, renamed: AtomicBool::new(false), patience: http::PATIENCE })
+        let address = address::Address::parse(url)?;
+        let pool = match roots {
+            None => net::Pool::of(address),
+            roots => Arc::new(net::Pool::new(address, roots)),
+        };
+        Ok(Self { wires: wires.to_vec(), pool, patience: http::PATIENCE })
     }
 
     fn limit(&self) -> Limit {
         let limit = Limit::of(self.pool.address());
-        if self.renamed.load(Ordering::Relaxed) { limit.other() } else { limit }
+        if self.pool.renamed.load(Ordering::Relaxed) { limit.other() } else { limit }
     }
 
     /// Headers by which a request of that format shows the key.
@@ -175,7 +177,7 @@ impl Provider for Remote {
         };
         match called {
             Err(error) if self.wire() == Wire::Chat && renames(&error) => {
-                self.renamed.fetch_xor(true, Ordering::Relaxed);
+                self.pool.renamed.fetch_xor(true, Ordering::Relaxed);
                 self.once(prompt, secret, stream)
             }
             other => other,

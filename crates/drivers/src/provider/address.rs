@@ -17,7 +17,7 @@ use std::net::IpAddr;
 const URL_BYTES_MAX: usize = 1024;
 
 /// A base URL, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Address {
     /// Name or address; an IPv6 address in brackets.
     pub(super) host: String,

@@ -14,7 +14,9 @@ use http_body_util::Full;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,6 +27,8 @@ use tokio_rustls::TlsConnector;
 
 /// Connections kept for the next request to one provider: as many turns as one person runs at once.
 const IDLE_MAX: usize = 8;
+/// Providers whose connections are shared by all who ask them; more than anybody has accounts with.
+const POOLS_MAX: usize = 64;
 /// How long one is kept: shorter than the minute after which common servers close it themselves.
 const IDLE: Duration = Duration::from_secs(50);
 /// Addresses of one name that are tried.
@@ -79,9 +83,11 @@ pub(super) fn trusting(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
     Some(Arc::new(config))
 }
 
-/// Connections to one provider.
+/// Connections to one provider, and what was learned of it.
 pub(super) struct Pool {
     address: Address,
+    /// Whether the output limit of the chat format goes by the other name here; learned from a refusal.
+    pub(super) renamed: AtomicBool,
     /// Other roots than the system's; tests have them.
     roots: Option<Arc<ClientConfig>>,
     idle: Mutex<Vec<(Instant, Sender)>>,
@@ -89,7 +95,21 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(address: Address, roots: Option<Arc<ClientConfig>>) -> Self {
-        Self { address, roots, idle: Mutex::new(Vec::new()) }
+        Self { address, renamed: AtomicBool::new(false), roots, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// The one of an address: whoever makes a provider for one call finds the connection of the last.
+    pub(super) fn of(address: Address) -> Arc<Self> {
+        static POOLS: Mutex<BTreeMap<Address, Arc<Pool>>> = Mutex::new(BTreeMap::new());
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&address) {
+            return pool.clone();
+        }
+        let pool = Arc::new(Self::new(address.clone(), None));
+        if pools.len() < POOLS_MAX {
+            pools.insert(address, pool.clone());
+        }
+        pool
     }
 
     pub(super) fn address(&self) -> &Address {

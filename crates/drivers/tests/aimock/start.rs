@@ -18,7 +18,7 @@ use std::thread::Builder;
 /// What pins the version.
 const PACKAGE: &str = include_str!("package.json");
 /// And every byte of it.
-pub const LOCK: &str = include_str!("package-lock.json");
+const LOCK: &str = include_str!("package-lock.json");
 /// What starts it, below where it was installed.
 const PROGRAM: &str = "node_modules/@copilotkit/aimock/dist/cli.cjs";
 

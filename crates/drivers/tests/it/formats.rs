@@ -285,9 +285,9 @@ fn the_connection_is_kept_and_a_dead_one_is_no_error() {
     let bare = |body: &str| crate::server::with_length("200 OK", "text/event-stream", body.as_bytes());
     let server =
         Server::says(vec![stream(&whole), Answer::Ends(bare(&whole)), stream(&whole), stream(&whole)]);
-    let provider = server.provider(Wire::Chat);
+    // Whoever makes a provider for each call finds it too.
     for _ in 0..4 {
-        call(&*provider, &prompt("hi")).0.unwrap();
+        call(&*server.provider(Wire::Chat), &prompt("hi")).0.unwrap();
     }
     let connections: Vec<usize> = (0..4).map(|_| server.asked.recv().unwrap().connection).collect();
     // The second answer closed the first connection; nobody was told.
