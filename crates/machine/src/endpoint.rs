@@ -155,6 +155,7 @@ impl Endpoint {
 
 /// Serves one connection.
 fn serve(endpoint: &Arc<Endpoint>, node: &Arc<Node>, socket: UnixStream) {
+    #[allow(clippy::disallowed_methods)] // seam: the runtime of one connection
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {

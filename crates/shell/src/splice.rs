@@ -7,7 +7,7 @@ use std::{
     io,
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,7 +27,7 @@ pub fn listen(socket: &Path) -> io::Result<SocketAddr> {
     Ok(address)
 }
 
-fn accept(listener: &TcpListener, socket: &PathBuf) {
+fn accept(listener: &TcpListener, socket: &Path) {
     let open = Arc::new(AtomicUsize::new(0));
     for client in listener.incoming() {
         let Ok(client) = client else { continue };
@@ -35,7 +35,7 @@ fn accept(listener: &TcpListener, socket: &PathBuf) {
             open.fetch_sub(1, Ordering::Relaxed);
             continue;
         }
-        let (socket, held) = (socket.clone(), open.clone());
+        let (socket, held) = (socket.to_path_buf(), open.clone());
         let started = Builder::new().name("program".into()).spawn(move || {
             // Whoever broke off, the other end is told by the closing.
             let _ = carry(&client, &socket);
