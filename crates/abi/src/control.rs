@@ -12,7 +12,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 15] = [
+pub const WORDS: [(&str, &str, &str); 17] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -35,6 +35,8 @@ pub const WORDS: [(&str, &str, &str); 15] = [
     ("/sys/ctl", "restore NAME FILE", "make a workspace of a backup: all in it frozen, nothing mounted"),
     ("/sys/ctl", "checkpoint FILE", "append a signed checkpoint of the log to a file on the host"),
     ("/sys/ctl", "provider NAME", "ask a provider of /sys/models.yaml which models it has"),
+    ("/sys/ctl", "estop", "nothing in this workspace starts, steps or leaves, also after a restart"),
+    ("/sys/ctl", "thaw", "lift an estop: everything goes on from where it stood"),
     ("/sys/ctl", "down", "let running effects end, put every workspace to sleep, stop the daemon"),
     ("/proc/PID/ctl", "freeze", "no new step, no new effect"),
     ("/proc/PID/ctl", "thaw", "go on"),
@@ -122,6 +124,10 @@ pub enum Control {
         /// Its name.
         name: String,
     },
+    /// Nothing starts.
+    Stop,
+    /// It goes on.
+    Lift,
 }
 
 /// What happens to a secret.
@@ -204,6 +210,8 @@ fn system(words: &[&str]) -> Result<Control, Error> {
             argument: rest.join(" "),
         }),
         ["down"] => Ok(Control::Down),
+        ["estop"] => Ok(Control::Stop),
+        ["thaw"] => Ok(Control::Lift),
         ["provider", name] => Ok(Control::Provider { name: crate::wire::word("name", name)? }),
         ["purge", path, reason @ ..] if !reason.is_empty() => {
             Ok(Control::Purge { path: TreePath::parse(path)?, reason: reason.join(" ") })

@@ -639,6 +639,10 @@ pub enum Entry {
         /// What happens to it.
         act: SecretAct,
     },
+    /// An operator stopped everything; nothing starts until it is lifted.
+    Stopped,
+    /// And lifted it.
+    Lifted,
 }
 
 impl Entry {
@@ -694,6 +698,8 @@ impl Entry {
             Self::ModelsLoaded { .. } => "models",
             Self::FellBack { .. } => "fell-back",
             Self::SecretSet { .. } => "secret",
+            Self::Stopped => "stopped",
+            Self::Lifted => "lifted",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     channel, progress, role, sink,
     state::{
         Account, EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal,
-        Queued, ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Timer, Turn,
+        Queued, ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
     },
 };
 use abi::{
@@ -42,6 +42,8 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::Stalled { .. }
         | Entry::Purged { .. }
         | Entry::Thinned { .. } => {}
+        Entry::Stopped => state.stopped = Some(Stopped { at: record.at, by: record.actor.clone() }),
+        Entry::Lifted => state.stopped = None,
         Entry::Endorsed { .. } | Entry::Forked | Entry::RetainSet { .. } => marks(state, &record.body),
         Entry::Genesis { .. }
         | Entry::Woke { .. }

@@ -27,6 +27,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 /// Authority for a model call.
 pub fn plan(kernel: &Kernel, pid: Pid, model: &str, at: Micros) -> Result<Vec<Lookup>, Error> {
+    crate::stop::admits(kernel)?;
     model::choose(kernel, pid, model, at).map(|_| vec![])
 }
 

@@ -9,6 +9,7 @@ use crate::{
     process::{may_signal, signal},
     state::State,
     step::{Found, Outcome, Step},
+    stop,
 };
 use abi::{
     Code, Error, Micros, Pid, WORKSPACE, answer::Answer, cap::Rights, control::Control, fact::Lookup,
@@ -32,6 +33,8 @@ pub fn plan(
         | Control::Budget { .. }
         | Control::Down => kernel.allow(pid, Want::Admin(path), Rights::USE, at).map(|()| vec![]),
         Control::Purge { .. }
+        | Control::Stop
+        | Control::Lift
         | Control::Retain(_)
         | Control::Backup { .. }
         | Control::Restore { .. }
@@ -47,6 +50,8 @@ pub fn plan(
             Ok(vec![Lookup::Purge { path: path.clone() }])
         }
         Control::Retain(_)
+        | Control::Stop
+        | Control::Lift
         | Control::Backup { .. }
         | Control::Restore { .. }
         | Control::Checkpoint { .. }
@@ -74,6 +79,8 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
             Outcome::Control(word.clone())
         }
         Control::Purge { path, reason } => crate::retain::purge(step, path, reason, facts),
+        Control::Stop => Outcome::Now(Ok(stop::stop(step))),
+        Control::Lift => stop::lift(step).into(),
         Control::Retain(rule) => crate::retain::rule(step, rule).into(),
         Control::Workspace { .. } | Control::Down | Control::Provider { .. } => {
             Outcome::Control(word.clone())

@@ -15,7 +15,7 @@ use crate::{
     sink::{self, Question, Verdict},
     state::{Client, EffectRow, Proposal, Stage},
     step::{Found, Outcome, Step},
-    turn,
+    stop, turn,
 };
 use abi::{
     Code, Content, EffectId, Error, Hash, Pid, ProposalId, WORKSPACE,
@@ -42,6 +42,7 @@ pub fn plan_propose(
     fields: &Fields,
     at: abi::Micros,
 ) -> Result<Vec<Lookup>, Error> {
+    stop::admits(kernel)?;
     kernel.allow(pid, Want::Effect(mount, kind), Rights::ASK, at)?;
     let kind = declared(kernel, mount, kind, fields)?;
     check_fields(&kind, fields)?;
@@ -126,11 +127,12 @@ pub fn propose(
 }
 
 /// Questions of taking an effect back.
-pub fn plan_revert(pid: Pid, effect: &EffectId) -> Result<Vec<Lookup>, Error> {
+pub fn plan_revert(kernel: &Kernel, pid: Pid, effect: &EffectId) -> Result<Vec<Lookup>, Error> {
     if pid != WORKSPACE {
         return Err(Error::new(Code::Denied, "only an operator takes an effect back")
             .hint("propose the kind that undoes it"));
     }
+    stop::admits(kernel)?;
     Ok(vec![Lookup::Deed { effect: *effect }])
 }
 
@@ -235,7 +237,8 @@ pub fn intend(
 /// Everything so far is durable: the effect may be handed to its driver, once that is recorded too.
 pub fn armed(step: &mut Step<'_>, effect: &EffectId) {
     let Some(row) = step.state().effects.get(effect).cloned() else { return };
-    let frozen = step.state().processes.get(&row.pid).is_some_and(|process| process.frozen.is_some());
+    let frozen = step.state().processes.get(&row.pid).is_some_and(|process| process.frozen.is_some())
+        || step.state().stopped.is_some();
     if row.stage != Stage::Intended || frozen {
         return;
     }
@@ -362,6 +365,10 @@ fn heard(step: &mut Step<'_>, row: &EffectRow, label: &Label) {
 /// After a restart: what each death means for an effect whose outcome is unknown.
 pub fn recover(step: &mut Step<'_>, effect: EffectId) {
     let Some(row) = step.state().effects.get(&effect).cloned() else { return };
+    if step.state().stopped.is_some() && row.stage == Stage::Dispatched && row.recovery != Recovery::Opaque {
+        step.kernel.volatile.put_off.insert(effect);
+        return;
+    }
     match (row.stage, row.recovery) {
         (Stage::InDoubt, _) => {}
         (Stage::Intended, _) => step.effect(Effect::Arm { effect }),
@@ -394,6 +401,9 @@ pub fn probed(step: &mut Step<'_>, effect: &EffectId, found: &Probed) {
     }
     match found {
         Probed::Happened(content) => ended(step, effect, &EffectOutcome::Done(*content)),
+        Probed::Absent if step.state().stopped.is_some() => {
+            step.kernel.volatile.put_off.insert(*effect);
+        }
         Probed::Absent => dispatch(step, *effect, &row),
         Probed::Unknown => in_doubt(step, *effect, &row),
     }

@@ -48,6 +48,7 @@ mod role;
 mod sink;
 mod state;
 mod step;
+mod stop;
 mod turn;
 pub mod twin;
 mod undo;
@@ -153,7 +154,8 @@ impl Kernel {
 
     /// Whether nothing runs and nobody waits, so that the workspace may sleep until the next timer.
     pub fn idle(&self) -> bool {
-        let busy = |process: &state::Process| process.frozen.is_none() && !process.sleeps();
+        let moves = self.state.stopped.is_none();
+        let busy = |process: &state::Process| moves && process.frozen.is_none() && !process.sleeps();
         self.volatile.clients.is_empty()
             && self.state.model_calls.is_empty()
             && !self.state.effects.values().any(|row| row.stage != state::Stage::InDoubt)
@@ -162,7 +164,8 @@ impl Kernel {
 
     /// When the earliest timer is due.
     pub fn next_due(&self) -> Option<Micros> {
-        self.state.timers.values().map(|timer| timer.due).min()
+        let counts = |timer: &&state::Timer| !stop::holds(&self.state, &timer.purpose);
+        self.state.timers.values().filter(counts).map(|timer| timer.due).min()
     }
 
     /// Money spent since `Woke`, settled: what is reserved is not in it and will be, once, when it is

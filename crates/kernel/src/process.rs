@@ -56,6 +56,7 @@ pub fn plan_spawn(
         return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
             .hint("skep doctor says what is wrong with /sys/policy.yaml"));
     }
+    crate::stop::admits(kernel)?;
     kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)?;
     // A verdict tells what stands in a file: only those who may read it can ask for one.
     post.iter().try_for_each(|post| kernel.allow(pid, Want::Path(post.path()), Rights::READ, at))?;
@@ -560,6 +561,9 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
         return;
     }
     let Some(row) = step.state().timers.get(&timer).cloned() else { return };
+    if crate::stop::holds(step.state(), &row.purpose) {
+        return;
+    }
     step.emit(Entry::TimerGone { timer });
     let mut facts = match facts {
         Facts::Found(facts) => Found::of(facts),

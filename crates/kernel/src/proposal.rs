@@ -373,7 +373,10 @@ pub fn plan_decide(kernel: &Kernel, pid: Pid, call: &Call) -> Result<Vec<Lookup>
         Ruling::Approve if rows().any(is_question) => {
             Err(Error::invalid("verdict", "this is a question").hint("skep answer ID TEXT"))
         }
-        Ruling::Approve => Ok(rows().flat_map(lookups_of).collect()),
+        Ruling::Approve => {
+            crate::stop::admits(kernel)?;
+            Ok(rows().flat_map(lookups_of).collect())
+        }
     }
 }
 

@@ -354,7 +354,10 @@ fn freeze_word(why: &Freeze) -> String {
 }
 
 fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
-    let (state, why) = state_word(process);
+    let (mut state, mut why) = state_word(process);
+    if let (Some(stopped), None) = (&kernel.state.stopped, &process.frozen) {
+        (state, why) = ("stopped", format!("by {}: skep thaw --all", stopped.by));
+    }
     let account = kernel.state.accounts.get(&process.account);
     let used = account.map(|account| account.used).unwrap_or_default();
     let limit = account.and_then(|row| row.limits.iter().find(|limit| limit.resource == Resource::Money));
@@ -553,6 +556,9 @@ fn status(kernel: &Kernel, at: Micros) -> String {
         .models
         .as_ref()
         .map_or_else(Vec::new, |loaded| loaded.models.tiers.iter().map(|tier| tier.name.clone()).collect());
+    if let Some(stopped) = &state.stopped {
+        let _ = writeln!(text, "stopped {}\nstopped_by {}", stopped.at, stopped.by);
+    }
     let _ = writeln!(text, "models {}", models.join(" "));
     text
 }

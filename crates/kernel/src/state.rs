@@ -70,11 +70,23 @@ pub struct State {
     /// Tiers and prices.
     #[musli(default)]
     pub models: Option<LoadedModels>,
+    /// Nothing starts.
+    #[musli(default)]
+    pub stopped: Option<Stopped>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
 /// shape is not taken: the log is replayed, and everything derived is there.
 pub const SHAPE: u32 = 1;
+
+/// An emergency stop that holds.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Stopped {
+    /// Since when.
+    pub at: Micros,
+    /// Who said so; a principal.
+    pub by: String,
+}
 
 /// The last id of each kind that was given away.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
@@ -395,6 +407,8 @@ pub struct Volatile {
     /// Timers of clients; ids from the upper half, so that they never meet those of the log.
     pub timers: BTreeMap<TimerId, ReplyTo>,
     pub timers_made: u64,
+    /// Effects whose outcome a restart has to find out once a stop is lifted.
+    pub put_off: BTreeSet<EffectId>,
     /// Wall and monotonic time of the last event, to notice a jump.
     pub clocks: Option<(Micros, Micros)>,
 }

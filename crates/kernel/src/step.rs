@@ -66,7 +66,7 @@ fn subject(kernel: &Kernel, caller: &Caller) -> Result<Pid, Error> {
             None => Err(Error::new(Code::Dead, format!("process {pid} has ended"))),
             Some(process) => match &process.frozen {
                 Some(why) => Err(stands(*pid, why)),
-                None => Ok(*pid),
+                None => crate::stop::admits(kernel).map(|()| *pid),
             },
         },
     }
@@ -111,7 +111,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         }
         Call::Propose { mount, kind, fields } => effect::plan_propose(kernel, pid, (mount, kind), fields, at),
         Call::Decide { .. } => proposal::plan_decide(kernel, pid, call),
-        Call::Revert { effect } => effect::plan_revert(pid, effect),
+        Call::Revert { effect } => effect::plan_revert(kernel, pid, effect),
         Call::Control { path, word } => control::plan(kernel, pid, path, word, at),
         Call::Complete { model, .. } => complete::plan(kernel, pid, model, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),

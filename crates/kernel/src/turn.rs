@@ -35,7 +35,7 @@ const RETRY_US: u64 = 1_000_000;
 /// Lets a turn go on from where it stands, unless it is frozen or waits.
 pub fn proceed(step: &mut Step<'_>, pid: Pid) {
     let Some(process) = step.state().processes.get(&pid) else { return };
-    if process.frozen.is_some() || step.ending.contains(&pid) {
+    if process.frozen.is_some() || step.state().stopped.is_some() || step.ending.contains(&pid) {
         return;
     }
     let number = process.turn.step;
@@ -170,7 +170,8 @@ pub fn progress(step: &mut Step<'_>, effect: &EffectId, tokens_out: u64) {
     let Some(price) = account::price(step.state(), &row.model) else { return };
     let more = limits::OUTPUT_STEP_TOKENS.min(row.max_out - row.reserved_out);
     let reserved = account::top_up(&price, more);
-    let frozen = step.state().processes.get(&row.pid).is_some_and(|process| process.frozen.is_some());
+    let frozen = step.state().processes.get(&row.pid).is_some_and(|process| process.frozen.is_some())
+        || step.state().stopped.is_some();
     match account::check(step.state(), row.account, &reserved, step.at) {
         Ok(()) if !frozen => {
             let reserved_out = row.reserved_out + more;
@@ -380,7 +381,8 @@ fn expected(kernel: &Kernel, pid: Pid, number: u32, index: u32) -> Option<&Proce
             return None;
         }
     };
-    (process.frozen.is_none() && process.turn.step == number && at == index).then_some(process)
+    let moves = kernel.state.stopped.is_none() && process.frozen.is_none();
+    (moves && process.turn.step == number && at == index).then_some(process)
 }
 
 /// A tool call of a turn.

@@ -274,8 +274,8 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
         Call::Signal { signal, .. } => stops(*signal),
         Call::Decide { ruling, .. } => *ruling == Ruling::Reject,
         Call::Control { word, .. } => match word {
-            Control::Unmount { .. } | Control::Down | Control::Purge { .. } => true,
-            Control::Retain(_) | Control::Checkpoint { .. } => false,
+            Control::Stop | Control::Unmount { .. } | Control::Down | Control::Purge { .. } => true,
+            Control::Lift | Control::Retain(_) | Control::Checkpoint { .. } => false,
             Control::Backup { .. } | Control::Restore { .. } => false,
             Control::Signal { signal, .. } => stops(*signal),
             Control::Secret { .. } | Control::Provider { .. } => false,

@@ -66,9 +66,12 @@ pub(crate) fn control(
             Err(Error::new(Code::Unavailable, "no secret is kept in this version"))
         }
         // The kernel carries these out itself and never sends them here.
-        Control::Budget { .. } | Control::Signal { .. } | Control::Purge { .. } | Control::Retain(_) => {
-            Err(Error::new(Code::Unavailable, "this word is the kernel's"))
-        }
+        Control::Stop
+        | Control::Lift
+        | Control::Budget { .. }
+        | Control::Signal { .. }
+        | Control::Purge { .. }
+        | Control::Retain(_) => Err(Error::new(Code::Unavailable, "this word is the kernel's")),
     }
 }
 

@@ -157,6 +157,7 @@ impl Show<'_> {
             Entry::Steered { pid, item, joined } => {
                 format!("{pid} {} now {}", self.items(&[*item]), self.label(joined))
             }
+            Entry::Stopped | Entry::Lifted => String::new(),
             Entry::Stalled { pid, repeats } => format!("{pid} {repeats} times"),
             Entry::TimerSet { timer, purpose, due } => format!("{timer} {purpose:?} due {}", seconds(*due)),
             Entry::TimerGone { timer } => timer.to_string(),

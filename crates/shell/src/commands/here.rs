@@ -5,7 +5,7 @@ use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
     figures, past,
-    session::Session,
+    session::{Session, Tone},
 };
 use serde_json::json;
 
@@ -26,6 +26,7 @@ pub fn here(session: &mut Session) -> Outcome {
     session.say("daemon      running")?;
     places(session, &workspaces)?;
     session.say(&format!("processes   {}", processes(&sys)))?;
+    note_stop(session, &sys);
     let inbox = match waiting.len() {
         0 => "nothing waits for you".to_owned(),
         some => {
@@ -55,6 +56,17 @@ pub fn here(session: &mut Session) -> Outcome {
     };
     commands(session, next)?;
     Ok(Exit::Fine)
+}
+
+/// That nothing starts, and how to lift it.
+pub fn note_stop(session: &mut Session, sys: &Card) {
+    if sys.get("stopped").is_empty() {
+        return;
+    }
+    let by = escape::line(sys.get("stopped_by"));
+    let word = session.paint("stopped", Tone::Bad);
+    session.note(&format!("{word}: {by} has stopped everything in this workspace"));
+    session.hint("skep thaw --all");
 }
 
 /// Running and frozen processes, in words.

@@ -15,6 +15,7 @@ mod doctor;
 mod down;
 mod endorse;
 mod endpoint;
+mod estop;
 mod export;
 mod here;
 mod import;
@@ -87,6 +88,7 @@ pub enum Command {
     Freeze(signal::Freeze),
     Thaw(signal::Thaw),
     Kill(signal::Kill),
+    Estop(estop::Estop),
     Mount(mount::Mount),
     Audit(audit::Audit),
     Backup(backup::Backup),
@@ -142,6 +144,7 @@ impl Command {
             Self::Freeze(freeze) => freeze.run(session),
             Self::Thaw(thaw) => thaw.run(session),
             Self::Kill(kill) => kill.run(session),
+            Self::Estop(estop) => estop.run(session),
             Self::Mount(mount) => mount.run(session),
             Self::Audit(audit) => audit.run(session),
             Self::Backup(backup) => backup.run(session),

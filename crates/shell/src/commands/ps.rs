@@ -50,6 +50,7 @@ impl Ps {
             add(&mut table, card, tasks.get(card.get("pid")).map_or("", String::as_str));
         }
         if table.is_empty() {
+            super::here::note_stop(session, &sys);
             session.note("no process has run yet");
             session.hint("skep run AGENT \"task\"");
             return past::note_conflicts(session);
@@ -58,6 +59,7 @@ impl Ps {
         if left_out > 0 {
             session.hint(&format!("{left_out} more that ended: skep ps --all"));
         }
+        super::here::note_stop(session, &sys);
         let waiting = sys.number("proposals");
         if waiting > 0 {
             let wait = if waiting == 1 { "waits" } else { "wait" };

@@ -14,12 +14,15 @@ pub struct Freeze {
     pid: u64,
 }
 
-/// Let a frozen process go on
+/// Let a frozen process go on, or everything after `estop`
 #[derive(Debug, clap::Args)]
 pub struct Thaw {
     /// Which
-    #[arg(value_name = "PID")]
-    pid: u64,
+    #[arg(value_name = "PID", required_unless_present = "all", conflicts_with = "all")]
+    pid: Option<u64>,
+    /// Lift an estop of this workspace; what was frozen by itself stays frozen
+    #[arg(long)]
+    all: bool,
 }
 
 /// End a process and all below it now
@@ -40,7 +43,15 @@ impl Freeze {
 
 impl Thaw {
     pub fn run(self, session: &mut Session) -> Outcome {
-        send(session, self.pid, "thaw", "goes on")
+        if let Some(pid) = self.pid {
+            return send(session, pid, "thaw", "goes on");
+        }
+        let name = session.workspace.clone();
+        super::estop::say(session, std::slice::from_ref(&name), "thaw")?;
+        if !session.is_json() {
+            session.say(&format!("{name} goes on"))?;
+        }
+        Ok(Exit::Fine)
     }
 }
 

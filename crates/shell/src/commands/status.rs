@@ -38,6 +38,7 @@ impl Status {
             session.say(&format!("lacks       rules {}", escape::line(sys.get("lacks"))))?;
         }
         session.say(&format!("processes   {}", super::here::processes(&sys)))?;
+        super::here::note_stop(session, &sys);
         let waiting = sys.number("proposals");
         let inbox = if waiting > 0 { "; skep inbox" } else { "" };
         session.say(&format!("proposals   {waiting} waiting{inbox}"))?;

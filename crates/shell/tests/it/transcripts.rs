@@ -374,6 +374,51 @@ fn run_waits_and_sums_up() {
 }
 
 #[test]
+fn estop_reaches_every_workspace_and_is_told_until_it_is_lifted() {
+    let stopped = "seq 8\nstopped 1\nstopped_by operator:anna\n";
+    let rows = || -> Rows {
+        vec![
+            ("read", "/sys/workspaces", text("home awake 120\nlab asleep 44\n")),
+            ("read", "/sys/status", text(stopped)),
+            ("list", "/proc", json!({"entries": []})),
+            ("trace", "0", json!({"records": [], "next": 0})),
+            ("read", "/sys/conflicts", text("")),
+            ("write", "/sys/ctl", json!({"ok": true})),
+        ]
+    };
+    let (printed, asked) = transcript(&["estop", "--all"], rows());
+    expect![[r#"
+        | stopped: home, lab
+        | exit 0
+        ! hint: nothing starts before it is lifted; each of them: skep -w NAME thaw --all
+    "#]]
+    .assert_eq(&printed);
+    let words = |name: &str| json!({"path": "/sys/ctl", "text": "estop", "workspace": name});
+    let said: Vec<Value> =
+        asked.into_iter().filter(|(method, _)| method == "write").map(|row| row.1).collect();
+    assert_eq!(said, [words("home"), words("lab")]);
+    check(
+        &["thaw", "--all"],
+        rows(),
+        &expect![[r#"
+        | home goes on
+        | exit 0
+    "#]],
+    );
+    check(
+        &["ps"],
+        rows(),
+        &expect![[r#"
+            | exit 0
+            ! stopped: operator:anna has stopped everything in this workspace
+            ! hint: skep thaw --all
+            ! no process has run yet
+            ! hint: skep run AGENT "task"
+        "#]],
+    );
+}
+
+#[test]
 fn attach_shows_the_last_lines_and_ends_as_run_does() {
     let end =
         json!({"pid": 7, "exit": {"exited": 0}, "verdict": "unverified", "result": null, "text": "Sorted."});
