@@ -153,7 +153,8 @@ impl Endpoint {
     }
 }
 
-/// Serves one connection.
+/// Serves one connection, with a runtime on its own thread that ends with it.
+#[allow(clippy::disallowed_methods)] // seam: nothing of it outlives the connection
 fn serve(endpoint: &Arc<Endpoint>, node: &Arc<Node>, socket: UnixStream) {
     #[allow(clippy::disallowed_methods)] // seam: the runtime of one connection
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();

@@ -19,6 +19,7 @@ mod ground;
 mod idle;
 mod inject;
 mod launder;
+mod proxy;
 mod recover;
 mod replay;
 mod search;
@@ -153,7 +154,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 19] = [
+const PROMISES: [(&str, Measure); 20] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -163,6 +164,7 @@ const PROMISES: [(&str, Measure); 19] = [
     ("recover", recover::recover),
     ("once", ground::once),
     ("overspend", ground::overspend),
+    ("proxy", proxy::proxy),
     ("search", search::search),
     ("growth", ground::growth),
     ("simulate", ground::simulate),
