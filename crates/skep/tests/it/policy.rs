@@ -28,16 +28,16 @@ fn policy_is_checked_set_and_in_force_after_a_kill() {
     assert!(ran.err.contains("would take the role of admin"), "{ran:?}");
 
     // Right: what changes is shown; through a pipe it has to be meant.
-    fs::write(&file, shipped.replace("- apply mail.send", "- apply mail.send\n      - read /skills/**"))
+    fs::write(&file, shipped.replace("- apply mail.send", "- apply mail.send\n      - read /memory/**"))
         .unwrap();
     let check = hive.cli(&["policy", "check", name]).fine();
-    assert_eq!(check.out, "+ *: read /skills/**\n", "{check:?}");
+    assert_eq!(check.out, "+ *: read /memory/**\n", "{check:?}");
     hive.cli(&["policy", "set", name]).failed(2);
     assert_eq!(hive.cli(&["policy"]).fine().out, before);
     let set = hive.cli(&["policy", "set", name, "--yes"]).fine();
     assert_eq!(set.out, check.out);
     let after = hive.cli(&["policy"]).fine().out;
-    assert!(after.contains("allow * read /skills/**\n"), "{after}");
+    assert!(after.contains("allow * read /memory/**\n"), "{after}");
 
     hive.kill();
     hive.start();
