@@ -1,4 +1,4 @@
-//! proxy: what the model endpoint adds to the first byte of an answer, against the same request made directly.
+//! proxy: what the model endpoint adds to the first byte of an answer, against the same request without it.
 //!
 //! Both go over one connection that stays open, in turns, to a provider on loopback that answers at once with
 //! a stream of events; the home lies in memory, so the one durable barrier on the way costs nothing.
@@ -19,13 +19,16 @@ use std::{
 const REPEATS: usize = 1_000;
 const WARM: usize = 50;
 
-/// What the provider says: a whole answer in the messages format.
+/// What the provider says: a whole answer in the messages format, an event a line.
 const EVENTS: [&str; 6] = [
-    r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"output_tokens":1}}}"#,
+    concat!(
+        r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","#,
+        r#""content":[],"stop_reason":null,"usage":{"input_tokens":25,"output_tokens":1}}}"#,
+    ),
     r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
     r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Good day."}}"#,
     r#"{"type":"content_block_stop","index":0}"#,
-    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":5}}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
     r#"{"type":"message_stop"}"#,
 ];
 
