@@ -15,7 +15,11 @@ use abi::event::{Probed, Stop};
 use abi::{
     Code, EffectId, Error, call::Fields, effect::Role, manifest::Manifest, money::Price, path::TreePath,
 };
-use std::path::Path;
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
+    time::Duration,
+};
 
 mod forward;
 mod maildir;
@@ -142,6 +146,9 @@ const MOUNTS: [(&str, &str); 4] = [
     ("rehearse", "a host directory with manifest.json"),
 ];
 
+/// How long a port of this machine is waited for: it takes microseconds, or nobody is there.
+const HERE_WAIT: Duration = Duration::from_millis(200);
+
 /// Attaches a driver under a name.
 pub fn mount(driver: &str, name: &str, argument: &str) -> Result<Box<dyn Mount>, Error> {
     match driver {
@@ -170,6 +177,12 @@ pub fn model(name: &str, home: &Path) -> Result<Box<dyn Model>, Error> {
                 .hint("known: scripted, scripted/NAME (answers from a rules file)"))
         }
     }
+}
+
+/// Whether something takes connections on this port of this machine.
+pub fn answers_here(port: u16) -> bool {
+    let place = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&place, HERE_WAIT).is_ok()
 }
 
 /// The price table: model name, and what a token of it costs. A row also prices `NAME/anything`.

@@ -35,7 +35,7 @@ pub fn choose(kernel: &Kernel, pid: Pid, name: &str, at: Micros) -> Result<(Stri
     }
     Err(refused.unwrap_or_else(|| {
         Error::new(Code::Unavailable, format!("every model of {name} has failed"))
-            .hint("skep cat /sys/models shows them")
+            .hint("skep model list shows them")
     }))
 }
 
@@ -58,7 +58,7 @@ fn of(kernel: &Kernel, (pid, name): (Pid, &str), model: &str, at: Micros) -> Res
     account::price(&kernel.state, model).ok_or_else(|| {
         Error::new(Code::Denied, format!("model {model} has no price, so no limit could hold it"))
             .argument("model")
-            .hint("skep cat /sys/models shows the prices; add one under prices in /sys/models.yaml")
+            .hint("skep model list shows the prices; add one under prices in /sys/models.yaml")
     })
 }
 

@@ -103,7 +103,7 @@ fn thing<'a>(kernel: &Kernel, by: Pid, path: &'a TreePath) -> Result<Thing<'a>, 
         ["sys", BLOBS] => Ok(Thing::Dir(vec![], 0)),
         ["sys", BLOBS, hash] => hash.parse().map(Thing::Blob).map_err(|()| missing()),
         ["sys", SECRETS, _] => Err(Error::new(Code::Denied, "a secret is never read")
-            .hint("skep cat /sys/secrets shows which there are; write another value over it, or remove it")),
+            .hint("skep secret list shows which there are; write another value over it, or remove it")),
         ["proc", pid, rest @ ..] => {
             let pid = pid.parse().map(Pid).map_err(|_| missing())?;
             let label = label_of(kernel, pid).ok_or_else(missing)?;

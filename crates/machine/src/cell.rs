@@ -13,9 +13,10 @@ use crate::{
     guard::guard,
     journal,
     lease::Lent,
-    models::Provider,
+    models::{Provider, resolve::Has},
     turn::{Input, Room},
     upload::Begun,
+    vault,
 };
 use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
 use drivers::{Delivery, Flow, Mount};
@@ -23,7 +24,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     time::Duration,
 };
 use store::Pins;
@@ -139,6 +140,8 @@ pub(crate) enum Ticket {
         id: Id,
         /// What it may upload, if the kernel says yes.
         begun: Option<Begun>,
+        /// The value it wrote to a secret, until that is carried out.
+        secret: Option<vault::Value>,
     },
     /// A program at the model endpoint.
     Program(Arc<Exchange>),
@@ -238,6 +241,10 @@ pub(crate) struct Cell {
     pub state: Mutex<State>,
     pub desk: Mutex<Desk>,
     pub mounts: Mutex<Mounts>,
+    /// Which models those have who were asked.
+    pub has: Mutex<BTreeMap<String, Has>>,
+    /// Connections that lend a secret to runs, by the roots of these.
+    pub lenders: Mutex<BTreeMap<Pid, Weak<Connection>>>,
     /// Whom its models are asked of.
     pub providers: Mutex<Arc<[Provider]>>,
     /// Names of the tiers.
@@ -256,6 +263,8 @@ impl Cell {
             state: Mutex::new(State { birth, ..State::default() }),
             desk: Mutex::default(),
             mounts: Mutex::default(),
+            has: Mutex::default(),
+            lenders: Mutex::default(),
             providers: Mutex::new(Arc::new([])),
             tiers: Mutex::new(Arc::new([])),
             gauges: Mutex::default(),

@@ -9,6 +9,7 @@ use crate::{
     cell::Cell,
     clock::Clock,
     guard::{guard, wait},
+    secrets::Lent,
     spawn,
     upload::Begun,
 };
@@ -118,6 +119,8 @@ struct Flight {
     /// What it may upload, under which numbers; those begun are the session's.
     uploads: BTreeMap<u64, Option<Begun>>,
     closed: bool,
+    /// Secrets it lends to the runs it starts, by name.
+    lent: BTreeMap<String, Arc<Lent>>,
 }
 
 /// A connected client.
@@ -132,7 +135,12 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(socket: UnixStream, clock: Arc<dyn Clock>) -> Arc<Self> {
         let out = Out { bytes: Vec::new(), moved: 0, writing: false, dead: false };
-        let flight = Flight { waiting: BTreeMap::new(), uploads: BTreeMap::new(), closed: false };
+        let flight = Flight {
+            waiting: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            closed: false,
+            lent: BTreeMap::new(),
+        };
         Arc::new(Self {
             socket,
             clock,
@@ -161,6 +169,30 @@ impl Connection {
     /// No more comes under this number.
     pub(crate) fn end_upload(&self, upload: u64) {
         guard(&self.flight).uploads.remove(&upload);
+    }
+
+    /// Lends a secret to the runs that it starts from now on.
+    pub(crate) fn lend(&self, name: &str, lent: Lent) -> Result<(), Error> {
+        let mut flight = guard(&self.flight);
+        if flight.closed {
+            return Err(Error::new(Code::Unavailable, "the connection has gone"));
+        }
+        if flight.lent.len() >= limits::LENT_MAX && !flight.lent.contains_key(name) {
+            let message = format!("this connection lends {} secrets already", limits::LENT_MAX);
+            return Err(Error::new(Code::Exhausted, message).hint("keep them: skep secret add NAME"));
+        }
+        flight.lent.insert(name.to_owned(), Arc::new(lent));
+        Ok(())
+    }
+
+    /// The secret of this name that it lends.
+    pub(crate) fn lent(&self, name: &str) -> Option<Arc<Lent>> {
+        guard(&self.flight).lent.get(name).cloned()
+    }
+
+    /// Whether it lends any.
+    pub(crate) fn lends(&self) -> bool {
+        !guard(&self.flight).lent.is_empty()
     }
 
     /// Where its lines come from.
@@ -197,6 +229,7 @@ impl Connection {
         self.cut();
         let mut flight = guard(&self.flight);
         flight.closed = true;
+        flight.lent.clear();
         std::mem::take(&mut flight.waiting)
     }
 

@@ -20,7 +20,7 @@ use crate::{
 use abi::limits;
 use rustix::{
     fs::{FlockOperation, flock},
-    process::{Resource, getrlimit, setrlimit},
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
 };
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -119,9 +119,20 @@ fn raise_descriptors() {
     }
 }
 
+/// What is in memory stays there: no core file, and no other process of this user may read it.
+fn keep_memory() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let cores = setrlimit(Resource::Core, none);
+    let readers = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if cores.is_err() || readers.is_err() {
+        journal::say("daemon", "this system may write its memory into a core file");
+    }
+}
+
 /// Runs a daemon until a signal or an operator ends it.
 pub fn up(home: &Path, socket: &Path, options: Options) -> Result<(), Error> {
     raise_descriptors();
+    keep_memory();
     let signals = Signals::new([SIGTERM, SIGINT]);
     let signals = signals.map_err(|error| Error::File { path: PathBuf::from("signals"), error })?;
     let daemon = Daemon::start(home, socket, options)?;

@@ -9,7 +9,7 @@ use crate::{
     guard::guard,
     journal,
     node::{HOME, Node},
-    spawn, token, tool,
+    secrets, spawn, token, tool,
     upload::{From, Uploads},
 };
 use abi::{
@@ -26,6 +26,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, atomic::Ordering},
 };
+use zeroize::Zeroize;
 
 /// JSON-RPC 2.0, section 5.1.
 const PARSE: i32 = -32700;
@@ -89,6 +90,7 @@ impl Door {
                 operator: name,
                 tainted: false,
                 uploads: Uploads::default(),
+                caught: false,
             };
             if catch_unwind(AssertUnwindSafe(|| session.serve())).is_err() {
                 journal::say("door", "a panic at a client's request");
@@ -155,6 +157,8 @@ struct Session<'a> {
     /// A token was shown: it is nobody's but the token's.
     tainted: bool,
     uploads: Uploads,
+    /// The line that is read now held a secret.
+    caught: bool,
 }
 
 impl Session<'_> {
@@ -164,7 +168,12 @@ impl Session<'_> {
             self.client.make_room();
             match lines.next() {
                 Ok(Line::Full(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(Line::Full(line)) => self.line(&line),
+                Ok(Line::Full(mut line)) => {
+                    self.line(&line);
+                    if std::mem::take(&mut self.caught) {
+                        line.zeroize();
+                    }
+                }
                 Ok(Line::TooLong) => {
                     let message = format!("a line is longer than {} bytes", limits::LINE_BYTES_MAX);
                     self.refuse(PARSE, &Error::new(Code::TooLarge, message).hint("the connection is closed"));
@@ -238,7 +247,11 @@ impl Session<'_> {
             Some(_) => return Err(Error::invalid("workspace", "workspace is text")),
         };
         let caller = self.caller(token.as_ref(), &workspace)?;
-        let mut decoded = wire::decode(method, Value::Object(params))?;
+        let (mut decoded, secret) = match secrets::catch(method, &mut params)? {
+            Some(caught) => caught,
+            None => (wire::decode(method, Value::Object(params))?, None),
+        };
+        self.caught |= secret.is_some();
         tool::fits(&decoded)?;
         let cell = self.node.cell(&workspace)?;
         let from = From { node: self.node, client: self.client, cell: &cell, caller: &caller };
@@ -253,7 +266,7 @@ impl Session<'_> {
                 Some(Box::new(self.uploads.whole(&from, number, &mut decoded.call)?))
             }
         };
-        self.node.call(&cell, self.client, id.clone(), caller, (decoded, upload));
+        self.node.call(&cell, self.client, id.clone(), caller, (decoded, upload, secret));
         Ok(())
     }
 

@@ -18,6 +18,7 @@
 
 pub mod agents;
 mod apart;
+mod around;
 mod away;
 mod ballast;
 mod cell;
@@ -48,6 +49,7 @@ mod random;
 mod registry;
 pub mod render;
 mod search;
+mod secrets;
 pub mod shipped;
 mod sign;
 mod spawn;
@@ -58,6 +60,7 @@ pub mod tool;
 pub mod turn;
 mod upload;
 mod users;
+mod vault;
 pub mod wake;
 mod workers;
 

@@ -26,6 +26,7 @@ use drivers::Wire;
 use std::sync::{Arc, OnceLock};
 use store::{Batch, Trouble};
 
+pub(crate) mod resolve;
 pub(crate) mod url;
 
 const FILE: &str = "models.yaml";
@@ -273,6 +274,13 @@ fn table(bytes: &[u8]) -> Result<Dated, Error> {
     let own = drivers::prices().into_iter();
     table.rows.extend(own.map(|(name, price)| PriceRow { model: format!("{name}/*"), price }));
     Ok(table)
+}
+
+/// Servers of models that answer on their usual ports of this machine: name and address.
+pub fn servers() -> Vec<(String, String)> {
+    let all = [("Ollama", 11_434), ("LM Studio", 1_234)].into_iter();
+    let here = all.filter(|(_, port)| drivers::answers_here(*port));
+    here.map(|(name, port)| (name.to_owned(), format!("127.0.0.1:{port}"))).collect()
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@ use crate::{
     checkpoint,
     guard::guard,
     journal, leave,
+    models::resolve,
     node::Node,
+    secrets,
     timer::{Due, POLL_US},
     turn::Input,
     workers::Work,
 };
-use abi::{Code, Content, Error, Micros, control::Control, event::Body, limits, manifest::Manifest};
+use abi::{Code, Content, Error, Micros, ReplyTo, control::Control, event::Body, limits, manifest::Manifest};
 use drivers::{Delivery, Mount};
 use kernel::Mounted;
 use std::{
@@ -27,9 +29,11 @@ pub(crate) fn control(
     node: &Arc<Node>,
     cell: &Arc<Cell>,
     generation: u64,
-    word: Control,
+    (reply, word): (ReplyTo, Control),
 ) -> Result<(), Error> {
     match word {
+        Control::Secret { name, act } => secrets::carry(node, cell, reply, (&name, act)),
+        Control::Provider { name } => resolve::ask(node, cell, reply, &name),
         Control::Mount { name, driver, argument } => {
             if guard(&cell.mounts).knows(&name) {
                 return Err(Error::new(Code::Exists, format!("{name} is mounted already"))
@@ -62,9 +66,6 @@ pub(crate) fn control(
         }
         Control::Backup { file } => leave::backup(node, cell, &file),
         Control::Restore { name, file } => leave::restore(node, &name, &file),
-        Control::Secret { .. } | Control::Provider { .. } => {
-            Err(Error::new(Code::Unavailable, "no secret is kept in this version"))
-        }
         // The kernel carries these out itself and never sends them here.
         Control::Stop
         | Control::Lift

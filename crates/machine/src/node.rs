@@ -15,15 +15,16 @@ use crate::{
     guard::guard,
     job, journal,
     lease::{self, Lent},
+    models::resolve::Drivers,
     mounts,
     pool::Pool,
     post::{Post, notice},
     random,
     registry::{Bed, Registry, Stays},
-    render::Around,
     timer::{Due, SWEEP_US, Timer},
     turn::{Failed, Failure, Input, Log, Room, Turned},
     upload::Begun,
+    vault::{Value as Open, Vault},
     wake::{Begin, Birth, Setup},
     workers::{Work, Workers},
 };
@@ -66,8 +67,10 @@ pub(crate) struct Node {
     pub pool: Pool,
     pub workers: Workers,
     pub timer: Timer,
-    cells: Mutex<BTreeMap<String, Arc<Cell>>>,
+    pub cells: Mutex<BTreeMap<String, Arc<Cell>>>,
     models: Mutex<BTreeMap<String, Arc<dyn Model>>>,
+    pub providers: Mutex<Drivers>,
+    pub vault: Vault,
     pub replies: AtomicU64,
     pub awake: AtomicUsize,
     sweeping: AtomicBool,
@@ -82,6 +85,7 @@ impl Node {
     pub fn new(home: PathBuf, clock: Arc<dyn Clock>, registry: Registry, options: Options) -> Arc<Self> {
         Arc::new(Self {
             ballast: Ballast::of(&home),
+            vault: Vault::of(&home),
             home,
             clock,
             options,
@@ -91,6 +95,7 @@ impl Node {
             timer: Timer::default(),
             cells: Mutex::default(),
             models: Mutex::default(),
+            providers: Mutex::default(),
             replies: AtomicU64::new(0),
             awake: AtomicUsize::new(0),
             sweeping: AtomicBool::new(false),
@@ -225,7 +230,7 @@ impl Node {
         client: &Arc<Connection>,
         id: Id,
         caller: Caller,
-        (decoded, upload): (Decoded, Option<Box<Manifest>>),
+        (decoded, upload, secret): (Decoded, Option<Box<Manifest>>, Option<Open>),
     ) {
         let begun = Begun::of(cell, &caller, &decoded.call);
         let reply = ReplyTo(self.replies.fetch_add(1, Ordering::Relaxed) + 1);
@@ -240,7 +245,9 @@ impl Node {
                 drop(state);
                 return client.answer(&id, Err(error));
             }
-            guard(&cell.desk).waiting.insert(reply, Ticket::Line { client: client.clone(), id, begun });
+            guard(&cell.desk)
+                .waiting
+                .insert(reply, Ticket::Line { client: client.clone(), id, begun, secret });
             client.depart(reply, cell);
             state.used = input.event.mono;
             state.inbox.push_back(input);
@@ -733,35 +740,6 @@ enum Until {
     UsedBefore(Micros),
     /// Whatever it does: it goes on at the next start.
     DaemonEnds,
-}
-
-impl Around for Node {
-    fn health(&self) -> String {
-        let cells = guard(&self.cells).clone();
-        Node::health(self, &cells)
-    }
-
-    fn key(&self) -> String {
-        self.registry.signer().key()
-    }
-
-    fn workspaces(&self) -> String {
-        let rows = self.registry.rows().unwrap_or_default();
-        let mut text = String::new();
-        for row in rows {
-            let cell = guard(&self.cells).get(&row.name).cloned();
-            let (awake, seq) = match &cell {
-                None => ("asleep", Seq(0)),
-                Some(cell) => {
-                    let state = guard(&cell.state);
-                    let awake = state.room.is_some() || state.running;
-                    (if awake { "awake" } else { "asleep" }, state.seq)
-                }
-            };
-            text.push_str(&format!("{} {awake} {seq}\n", row.name));
-        }
-        text
-    }
 }
 
 fn taken(name: &str) -> Error {

@@ -6,6 +6,7 @@ use crate::{
     guard::guard,
     journal,
     node::Node,
+    secrets,
     timer::Due,
     turn::{Out, Sink},
     workers::Work,
@@ -44,6 +45,9 @@ impl Post<'_> {
             Out::Reply { to, answer } => {
                 let ticket = guard(&self.cell.desk).waiting.remove(&to);
                 if let Some(ticket) = ticket {
+                    if let (Some(client), Ok(answer)) = (ticket.client(), &answer) {
+                        secrets::began(self.cell, client, answer);
+                    }
                     ticket.answer(to, answer);
                 }
             }

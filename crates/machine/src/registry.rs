@@ -9,7 +9,7 @@ use std::{
 };
 use store::{
     Node, Options, Trouble,
-    node::{Awakeness, Mark, WorkspaceRow},
+    node::{Awakeness, Mark, Sealed, SecretRow, WorkspaceRow},
 };
 
 /// What all workspaces of a node may spend in a day. High: what holds an installation to a sum is the
@@ -184,6 +184,26 @@ impl Registry {
     /// Counts an event that killed a workspace; how often that makes.
     pub fn note_kill(&self, name: &str, digest: &Hash, what: &str) -> Result<u32, Trouble> {
         self.node().note_kill(name, digest, what)
+    }
+
+    /// Every secret, without its value.
+    pub fn secrets(&self) -> Result<Vec<SecretRow>, Trouble> {
+        self.node().secrets()
+    }
+
+    /// A secret as it is kept.
+    pub fn sealed_secret(&self, name: &str) -> Result<Option<Sealed>, Trouble> {
+        self.node().sealed(name)
+    }
+
+    /// Keeps one, sealed.
+    pub fn keep_secret(&self, name: &str, sealed: &Sealed) -> Result<(), Trouble> {
+        self.node().set_sealed(name, sealed)
+    }
+
+    /// Destroys one; whether there was one.
+    pub fn forget_secret(&self, name: &str) -> Result<bool, Trouble> {
+        self.node().forget_sealed(name)
     }
 
     /// Events of this workspace that are not tried again.

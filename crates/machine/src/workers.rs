@@ -7,7 +7,9 @@ use crate::{
     checkpoint::{self, Point},
     guard::{guard, wait},
     job::{self, EffectJob, MergeJob, ModelJob},
-    journal, mounts,
+    journal,
+    models::resolve,
+    mounts,
     node::Node,
     passed::{self, Target},
     spawn,
@@ -16,7 +18,7 @@ use abi::{
     Code, EffectId, Error, Micros, ReplyTo, control::Control, event::Body, limits, money::Usage,
     request::Asked,
 };
-use drivers::{Flow, Model, ModelError, Provider};
+use drivers::{Flow, Model, ModelError};
 use serde_json::json;
 use std::{
     collections::VecDeque,
@@ -168,10 +170,10 @@ impl Instead {
 
 fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
     let ended = match work {
-        Work::Model(job, gauge) => {
+        Work::Model(mut job, gauge) => {
             let ended = match job.asked {
                 Some(asked) => pass_on(node, cell, generation, (&job, asked), &gauge),
-                None => think(node, cell, generation, &job, &gauge),
+                None => think(node, cell, generation, (&mut job, &gauge)),
             };
             let mut gauges = guard(&cell.gauges);
             if gauges.get(&job.effect).is_some_and(|held| Arc::ptr_eq(held, &gauge)) {
@@ -182,7 +184,7 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
         Work::Send(job) => job::run_dispatch(&job, cell.mount(&job.mount).as_deref()),
         Work::Probe(job) => job::run_probe(&job, cell.mount(&job.mount).as_deref()),
         Work::Control(reply, word) => {
-            let result = mounts::control(node, cell, generation, word);
+            let result = mounts::control(node, cell, generation, (reply, word));
             (Body::ControlEnded { reply, result }, Vec::new())
         }
         Work::Merge(job) => job::run_merge(&job),
@@ -194,13 +196,27 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
 }
 
 /// A call of a turn, or a bare one.
-fn think(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, job: &ModelJob, gauge: &Gauge) -> job::Ended {
-    match node.model(&job.prompt.model) {
-        Ok(model) => call(node, cell, generation, job, &*model, gauge),
-        Err(error) => {
-            let error = ModelError { message: error.message, ..ModelError::default() };
-            job::failed(job, &error, Usage::default())
+fn think(
+    node: &Arc<Node>,
+    cell: &Arc<Cell>,
+    generation: u64,
+    (job, gauge): (&mut ModelJob, &Gauge),
+) -> job::Ended {
+    if resolve::is_scripted(&job.prompt.model) {
+        return match node.model(&job.prompt.model) {
+            Ok(model) => call(node, cell, generation, job, &*model, gauge),
+            Err(error) => {
+                let error = ModelError { message: error.message, ..ModelError::default() };
+                job::failed(job, &error, Usage::default())
+            }
+        };
+    }
+    match resolve::resolve(node, cell, &job.prompt.model, job.run) {
+        Ok(resolved) => {
+            job.prompt.model.clone_from(&resolved.name);
+            call(node, cell, generation, job, &resolved, gauge)
         }
+        Err(error) => job::failed(job, &error, Usage::default()),
     }
 }
 
@@ -218,29 +234,13 @@ fn pass_on(
         let message = "the program went before it was asked".to_owned();
         return job::failed(job, &ModelError { message, ..ModelError::default() }, Usage::default());
     };
-    let (provider, model) = match provider_of(cell, &job.prompt.model) {
-        Ok(found) => found,
-        Err(error) => return passed::refused(job, &error, &exchange),
+    let resolved = match resolve::resolve(node, cell, &job.prompt.model, job.run) {
+        Ok(resolved) => resolved,
+        Err(error) => return passed::refused(job, &Error::new(Code::Denied, error.message), &exchange),
     };
     let mut meter = Meter::new(node, cell, generation, job, gauge);
-    let target = Target { provider: &*provider, model: &model, secret: None };
+    let target = Target { provider: &*resolved.provider, model: &resolved.name, secret: resolved.secret() };
     passed::run(job, asked, &target, &exchange, &mut |tokens_out| meter.pass(tokens_out))
-}
-
-/// Who answers for a model, and what it is called there.
-fn provider_of(cell: &Cell, model: &str) -> Result<(Box<dyn Provider>, String), Error> {
-    let (name, own) = model.split_once('/').unwrap_or((model, ""));
-    let providers = guard(&cell.providers).clone();
-    let row = providers.iter().find(|row| row.name == name).ok_or_else(|| {
-        Error::new(Code::NotFound, format!("there is no provider {name}"))
-            .argument("model")
-            .hint("skep cat /sys/models.yaml shows those there are")
-    })?;
-    if row.secret.is_some() {
-        let error = Error::new(Code::Denied, format!("there is no key for {name}"));
-        return Err(error.hint("an operator adds it"));
-    }
-    Ok((drivers::provider(&row.wires, &row.url)?, own.to_owned()))
 }
 
 /// Output as it streams: more is asked for before it is used, and a call ends in time.

@@ -22,6 +22,7 @@ mod leave;
 mod lines;
 pub mod manual;
 mod matter;
+mod models;
 mod moment;
 #[cfg(feature = "otel")]
 mod otel;
@@ -93,6 +94,10 @@ pub struct Hands<'a> {
     pub start: &'a dyn Fn(&Place, Start) -> io::Result<()>,
     /// Reads the files of a workspace, without a daemon.
     pub prove: &'a dyn Fn(&Proof) -> Proved,
+    /// A variable of the environment: a key that may be lent or kept.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// What of models is found on this host: what, and how.
+    pub look: &'a dyn Fn() -> Vec<(String, String)>,
 }
 
 /// Runs one command line (the program's name first) and answers the exit code: 0 ok, 1 refused or failed,

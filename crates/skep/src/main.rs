@@ -26,7 +26,11 @@ fn main() -> ExitCode {
         ["up", "--at", home, socket] => daemon(&at(home, socket), Options { demo: false }),
         ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true }),
         _ => {
-            let code = shell::main(args, place, Hands { start: &start, prove: &prove });
+            let code = shell::main(
+                args,
+                place,
+                Hands { start: &start, prove: &prove, variable: &variable, look: &look },
+            );
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
     }
@@ -84,4 +88,22 @@ fn prove(proof: &Proof) -> Proved {
     let Proof { path, checkpoint, key } = proof.clone();
     let report = audit::verify(&path, &audit::Options { checkpoint, key, scratch: env::temp_dir() });
     Proved { holds: report.holds(), text: report.to_string(), json: report.to_json().to_string() }
+}
+
+/// A variable of the environment.
+#[allow(clippy::disallowed_methods)] // seam: the environment
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// What of models is found on this host: servers that answer on their ports here, programs on the path.
+#[allow(clippy::disallowed_methods)] // seam: the environment
+fn look() -> Vec<(String, String)> {
+    let mut found = machine::models::servers();
+    let path = env::var_os("PATH").unwrap_or_default();
+    for program in ["claude", "codex"] {
+        let place = env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
+        found.extend(place.map(|file| (program.to_owned(), file.display().to_string())));
+    }
+    found
 }

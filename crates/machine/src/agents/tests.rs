@@ -34,7 +34,7 @@ fn sheet(front: &str) -> Result<Sheet, Error> {
 fn the_shipped_helper_parses() {
     let sheet = parse("helper", crate::shipped::HELPER, &version(), NOW).unwrap();
     let (prompt, def) = (sheet.prompt(), sheet.def);
-    assert_eq!((def.name.as_str(), def.model.as_str(), def.tools.len()), ("helper", "scripted", 10));
+    assert_eq!((def.name.as_str(), def.model.as_str(), def.tools.len()), ("helper", "smart", 10));
     assert_eq!((def.version, def.label, def.prompt), (VersionId(7), LabelId(2), Content::of(&prompt)));
     assert!(prompt.starts_with(b"You do one task") && def.withheld.is_empty());
 }

@@ -36,6 +36,13 @@ pub(crate) fn may_carry_a_secret(url: &str) -> bool {
     scheme == "https" || ["127.0.0.1", "localhost", "[::1]"].contains(&host_of(rest).0)
 }
 
+/// Scheme, host and port: whom a secret is kept for.
+pub(crate) fn origin(url: &str) -> String {
+    let Some((scheme, rest)) = split(url) else { return String::new() };
+    let host = rest.split('/').next().unwrap_or(rest);
+    format!("{scheme}://{}", host.to_ascii_lowercase())
+}
+
 fn split(url: &str) -> Option<(&str, &str)> {
     url.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))
 }
@@ -69,9 +76,8 @@ mod tests {
             ("https://a:b", false, true, "https://a:b"),
             ("file:///etc/passwd", false, false, ""),
         ] {
-            let _ = of;
-            let found = (check(url).is_ok(), may_carry_a_secret(url));
-            assert_eq!(found, (good, secret), "{url}");
+            let found = (check(url).is_ok(), may_carry_a_secret(url), origin(url));
+            assert_eq!(found, (good, secret, of.to_owned()), "{url}");
         }
     }
 }

@@ -102,8 +102,10 @@ fn a_follower_sees_an_answer_before_it_is_in_the_log() {
     std::fs::create_dir_all(rig.home.path().join("scripted")).unwrap();
     std::fs::write(rig.home.path().join("scripted/default.json"), rules.to_string()).unwrap();
     let (mut operator, mut follower) = (rig.client(), rig.client());
+    let teller = "---\nname: teller\nmodel: scripted\ntools: [read]\n---\nYou tell.\n";
+    operator.ok("write", json!({ "path": "/agents/teller/AGENT.md", "text": teller, "origin": "argument" }));
     follower.ok("trace", json!({ "follow": true }));
-    let born = operator.ok("spawn", json!({ "agent": "helper", "text": "say", "origin": "argument" }));
+    let born = operator.ok("spawn", json!({ "agent": "teller", "text": "say", "origin": "argument" }));
     let mut seen = Vec::new();
     let ended = loop {
         let notice = follower.line().unwrap();

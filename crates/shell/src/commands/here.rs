@@ -4,7 +4,9 @@ use crate::{
     card::{self, Card},
     escape,
     fail::{Exit, Fail, Outcome},
-    figures, past,
+    figures,
+    models::{self, KNOWN, Key, Models},
+    past,
     session::{Session, Tone},
 };
 use serde_json::json;
@@ -38,11 +40,21 @@ pub fn here(session: &mut Session) -> Outcome {
         session.say(&format!("conflicts   {conflicts} open; skep inbox shows how to resolve"))?;
     }
     session.say(&format!("money       {}", money(&sys)))?;
-    session.say("model       scripted only in this version: no key is asked for, nothing is paid")?;
-    let next: &[(&str, &str)] = if waiting.is_empty() {
+    let known = Models::read(session)?;
+    let kept = known.providers.iter().filter(|row| row.key == Key::Kept);
+    let kept: Vec<String> = kept.map(|row| format!("{} (key kept)", row.name)).collect();
+    let can = models(session, kept)?;
+    let next: &[(&str, &str)] = if waiting.is_empty() && !can {
         &[
+            ("skep demo", "a bad night on purpose: ten seconds, no key, no network"),
+            ("skep model add anthropic", "keep a key; openai, openrouter, gemini, ollama or a URL as well"),
+            ("skep run \"task\"", "give the agent helper something to do, once there is a model"),
+            ("skep doctor", "what is wrong on this host, and what to do"),
+        ]
+    } else if waiting.is_empty() {
+        &[
+            ("skep run \"task\"", "give the agent helper something to do"),
             ("skep ps", "what runs, and what it has cost"),
-            ("skep run AGENT \"task\"", "give an agent something to do"),
             ("skep trace -f", "every step as it happens"),
             ("skep demo", "a bad night on purpose: ten seconds, no key, no network"),
         ]
@@ -94,11 +106,17 @@ fn asleep(session: &mut Session) -> Outcome {
     }
     session.say("daemon      not running; the first command that needs it starts it")?;
     places(session, &[])?;
+    let can = models(session, Vec::new())?;
+    let second = if can {
+        ("skep run \"task\"", "give the agent helper something to do: at most $1 a run, $5 a day")
+    } else {
+        ("skep model add anthropic", "keep a key; openai, openrouter, gemini, ollama or a URL as well")
+    };
     commands(
         session,
         &[
             ("skep demo", "a bad night on purpose: ten seconds, no key, no network"),
-            ("skep up -d", "start the daemon"),
+            second,
             ("skep doctor", "what is wrong on this host, and what to do"),
             ("skep --help", "every command"),
         ],
@@ -106,9 +124,31 @@ fn asleep(session: &mut Session) -> Outcome {
     Ok(Exit::Fine)
 }
 
+/// What of models is there: kept, in the environment, on this host. Whether any of it can be asked.
+fn models(session: &mut Session, kept: Vec<String>) -> Result<bool, Fail> {
+    let mut all = kept;
+    for (name, variable, ..) in KNOWN.iter().filter(|(_, variable, ..)| !variable.is_empty()) {
+        if models::of_environment(session, name).is_some() {
+            all.push(format!("{name} ({variable}, for the runs of this shell)"));
+        }
+    }
+    let mut can = !all.is_empty();
+    for (name, place) in (session.hands.look)() {
+        can |= place.starts_with("127.");
+        all.push(format!("{name} ({})", escape::line(&place)));
+    }
+    let found = if all.is_empty() {
+        "none found: no key in the environment, no server here".to_owned()
+    } else {
+        all.join(", ")
+    };
+    session.say(&format!("models      {found}"))?;
+    Ok(can)
+}
+
 fn places(session: &mut Session, workspaces: &[Vec<String>]) -> Result<(), Fail> {
     let home = escape::line(&session.place.home.display().to_string());
-    session.say(&format!("home        {home}   (no telemetry, nothing leaves it unseen)"))?;
+    session.say(&format!("home        {home}   (no telemetry)"))?;
     let named: Vec<String> = workspaces
         .iter()
         .filter_map(|row| row.first())

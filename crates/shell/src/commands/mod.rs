@@ -24,6 +24,7 @@ mod log;
 mod logs;
 mod ls;
 mod man;
+mod model;
 mod mount;
 #[cfg(feature = "otel")]
 mod otel;
@@ -38,6 +39,7 @@ mod restore;
 mod retain;
 mod run;
 mod search;
+mod secret;
 mod signal;
 mod status;
 mod trace;
@@ -85,6 +87,8 @@ pub enum Command {
     Endorse(endorse::Endorse),
     Endpoint(endpoint::Endpoint),
     Budget(budget::Budget),
+    Model(model::Model),
+    Secret(secret::Secret),
     Freeze(signal::Freeze),
     Thaw(signal::Thaw),
     Kill(signal::Kill),
@@ -141,6 +145,8 @@ impl Command {
             Self::Endorse(endorse) => endorse.run(session),
             Self::Endpoint(endpoint) => endpoint.run(session),
             Self::Budget(budget) => budget.run(session),
+            Self::Model(model) => model.run(session),
+            Self::Secret(secret) => secret.run(session),
             Self::Freeze(freeze) => freeze.run(session),
             Self::Thaw(thaw) => thaw.run(session),
             Self::Kill(kill) => kill.run(session),

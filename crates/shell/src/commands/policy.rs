@@ -179,6 +179,12 @@ impl Edit {
         }
     }
 
+    /// Puts it in force, and says nothing.
+    pub fn quietly(self, session: &mut Session, origin: &str) -> Result<(), Fail> {
+        let params = json!({"path": self.path, "text": self.text, "base": self.base, "origin": origin});
+        session.call("write", params).map(drop)
+    }
+
     /// Puts it in force.
     pub fn put(self, session: &mut Session, origin: &str) -> Outcome {
         let params = json!({"path": self.path, "text": self.text, "base": self.base, "origin": origin});

@@ -3,6 +3,7 @@
 use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
+    models,
     session::Session,
     watch::Watch,
 };
@@ -42,6 +43,8 @@ impl Run {
     pub fn run(self, session: &mut Session) -> Outcome {
         let detach = self.detach;
         let params = self.params()?;
+        let agent = params.get("agent").and_then(Value::as_str).unwrap_or_default().to_owned();
+        models::ready(session, &agent, !detach)?;
         // Before the process exists, so that nothing it does is missed.
         let seq = Seq(session.card("/sys/status")?.number("seq"));
         let answer = session.call("spawn", params)?;

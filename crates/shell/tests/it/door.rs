@@ -161,6 +161,10 @@ fn as_shell() {
         let json = format!("{{\"holds\":{}}}", proof.key.is_none());
         Proved { holds: proof.key.is_none(), text: format!("{proof:?}\n"), json }
     };
-    let exit = shell::main(args, place, Hands { start: &start, prove: &prove });
+    let exit = shell::main(
+        args,
+        place,
+        Hands { start: &start, prove: &prove, variable: &|_| None, look: &Vec::new },
+    );
     println!("exit {exit}{MARK}");
 }

@@ -29,11 +29,12 @@ fn log(records: Vec<Value>) -> Rows {
 fn without_a_daemon_the_bare_command_says_what_to_do_and_starts_nothing() {
     expect![[r#"
         | daemon      not running; the first command that needs it starts it
-        | home        HOME   (no telemetry, nothing leaves it unseen)
-        |   skep demo     a bad night on purpose: ten seconds, no key, no network
-        |   skep up -d    start the daemon
-        |   skep doctor   what is wrong on this host, and what to do
-        |   skep --help   every command
+        | home        HOME   (no telemetry)
+        | models      none found: no key in the environment, no server here
+        |   skep demo                  a bad night on purpose: ten seconds, no key, no network
+        |   skep model add anthropic   keep a key; openai, openrouter, gemini, ollama or a URL as well
+        |   skep doctor                what is wrong on this host, and what to do
+        |   skep --help                every command
         | exit 0
     "#]]
     .assert_eq(&alone(&[]));
@@ -156,19 +157,24 @@ fn bare() {
         ("list", "/proposals", json!({"entries": [{"name": "3", "node": "dir"}]})),
         ("read", "/sys/workspaces", text("home awake 120\ncontrol asleep 44\n")),
         ("read", "/sys/conflicts", text("12 /data/two words.md 9 11 agent:drafts\n")),
+        (
+            "read",
+            "/sys/models",
+            text("provider anthropic kept anthropic messages https://api.anthropic.com\n"),
+        ),
     ];
     check(
         &[],
         rows,
         &expect![[r#"
             | daemon      running
-            | home        HOME   (no telemetry, nothing leaves it unseen)
+            | home        HOME   (no telemetry)
             | workspaces  home (this one), control
             | processes   1 running, 1 frozen
             | inbox       1 waits for your decision
             | conflicts   1 open; skep inbox shows how to resolve
             | money       $0.0421 today, limit $5.00
-            | model       scripted only in this version: no key is asked for, nothing is paid
+            | models      anthropic (key kept)
             |   skep inbox      what waits for your decision
             |   skep why ID     which files had a part in it
             |   skep ps         what runs, and what it has cost

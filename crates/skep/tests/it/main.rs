@@ -27,6 +27,7 @@ mod policy;
 mod purge;
 mod sdk;
 mod search;
+mod secrets;
 mod truth;
 mod update;
 mod users;

@@ -78,13 +78,18 @@ fn spawn(home: &Path) -> Result<Vec<Log>, String> {
         client.call("write", json!({"path": "/sys/ctl", "text": format!("workspace {name}")}))?;
         let seed = json!({"workspace": name, "path": "/data/0.md", "text": "begin\n"});
         client.call("write", seed)?;
+        let agent = "---\nname: writer\nmodel: scripted\ntools: [read, write]\nneeds: [read /data/**, write /data/**]\n\
+                     ---\nYou write.\n";
+        let path = "/agents/writer/AGENT.md";
+        let file = json!({"workspace": name, "path": path, "text": agent, "origin": "argument"});
+        client.call("write", file)?;
         logs.push(Log::new(name));
     }
     for log in &logs {
         for turn in 0..TURNS {
             let text = format!("task {turn}");
             let params =
-                json!({"workspace": log.name, "agent": "helper", "text": text, "origin": "argument"});
+                json!({"workspace": log.name, "agent": "writer", "text": text, "origin": "argument"});
             client.call("spawn", params)?;
         }
     }
