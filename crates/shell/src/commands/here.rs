@@ -42,7 +42,10 @@ pub fn here(session: &mut Session) -> Outcome {
     session.say(&format!("money       {}", money(&sys)))?;
     let known = Models::read(session)?;
     let kept = known.providers.iter().filter(|row| row.key == Key::Kept);
-    let kept: Vec<String> = kept.map(|row| format!("{} (key kept)", row.name)).collect();
+    let mut kept: Vec<String> = kept.map(|row| format!("{} (key kept)", row.name)).collect();
+    let answers = |name: &str| known.models.iter().any(|model| abi::model::provider_of(model) == name);
+    let open = known.providers.iter().filter(|row| row.key == Key::Open && answers(&row.name));
+    kept.extend(open.map(|row| format!("{} (no key needed)", row.name)));
     let can = models(session, kept)?;
     let next: &[(&str, &str)] = if waiting.is_empty() && !can {
         &[

@@ -62,7 +62,8 @@ impl Run {
             }
             return Ok(Exit::Fine);
         }
-        session.note(&format!("pid {pid}; Ctrl-C interrupts it"));
+        let limits = limits(session);
+        session.note(&format!("pid {pid}{limits}; Ctrl-C interrupts it"));
         Watch::new(session, pid, seq)?.run(session)
     }
 
@@ -98,6 +99,21 @@ impl Run {
         }
         Ok(Value::Object(map))
     }
+}
+
+/// The limits in force for a run, in words: they hold before a call is made.
+fn limits(session: &mut Session) -> String {
+    let Ok(policy) = session.read("/sys/policy") else { return String::new() };
+    let of = |head: &str, tail: &str| {
+        let amount = policy.lines().find_map(|line| line.strip_prefix(head));
+        amount.map(|amount| format!("{} {tail}", escape::line(amount.trim())))
+    };
+    let all: Vec<String> =
+        [of("limit run money run ", "a run"), of("limit workspace money day ", "a day, all agents")]
+            .into_iter()
+            .flatten()
+            .collect();
+    if all.is_empty() { String::new() } else { format!("; limits {}", all.join(", ")) }
 }
 
 /// `NAME=VALUE` each, as the argument of a call.
