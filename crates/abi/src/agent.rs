@@ -22,10 +22,10 @@ pub struct AgentDef {
     pub tools: Vec<String>,
     /// What it asks for.
     pub needs: Vec<Grant>,
-    /// Money for one run; can only lower what `/sys/budget.yaml` gives.
-    pub budget_run: Option<Nano>,
-    /// Money for one day.
-    pub budget_day: Option<Nano>,
+    /// What its `budget` asks for; it can only lower what `/sys/budget.yaml` gives.
+    pub limits: Vec<Limit>,
+    /// How long one run of it may take; this can only lower too.
+    pub wall_us: Option<u64>,
     /// What happens when a turn of it is faulted.
     pub restart: Restart,
     /// The body: its prompt.
@@ -104,6 +104,94 @@ pub struct Policy {
     #[musli(default)]
     #[serde(default)]
     pub money: Vec<MoneyRow>,
+    /// What else `/sys/budget.yaml` says.
+    #[musli(default)]
+    #[serde(default)]
+    pub budget: Budget,
+}
+
+/// What `/sys/budget.yaml` says beyond the limits of the workspace, of every agent and of every run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Budget {
+    /// From which share of a limit the operator is told, in thousandths; none: never.
+    pub warn: Option<u16>,
+    /// Processes that may be alive at a time.
+    pub processes: Option<u32>,
+    /// How long a run may take.
+    pub wall_us: Option<u64>,
+    /// Rows of agents by name: each is tightened by what every agent has.
+    pub agents: Vec<AgentBudget>,
+    /// Limits of what is done at mounts: effects, and money that moves there.
+    pub mounts: Vec<MountBudget>,
+    /// What happens to those whose limit is reached.
+    pub when_exhausted: WhenExhausted,
+    /// What happens to a model that has no price.
+    pub unknown_price: UnknownPrice,
+}
+
+/// Limits of one agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct AgentBudget {
+    /// Its name.
+    pub agent: String,
+    /// Of its account: hour, day, month.
+    pub limits: Vec<Limit>,
+    /// Of each of its runs.
+    pub run: Vec<Limit>,
+    /// How long one of its runs may take.
+    pub wall_us: Option<u64>,
+}
+
+/// Limits at one mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct MountBudget {
+    /// Which mount.
+    pub mount: String,
+    /// Effects, and money that moves there, in an hour, a day, a month.
+    pub limits: Vec<Limit>,
+}
+
+/// What happens to those whose limit is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenExhausted {
+    /// They stand still with all they know.
+    #[default]
+    Freeze,
+    /// They end.
+    Kill,
+}
+
+impl WhenExhausted {
+    /// The word, as written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+/// What happens to a model that has no price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownPrice {
+    /// It is not called: no limit of money could hold it.
+    #[default]
+    Refuse,
+    /// It is called and costs nothing; its tokens and calls are counted, and limits of these hold.
+    CountTokens,
+}
+
+impl UnknownPrice {
+    /// The word, as written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::CountTokens => "count-tokens",
+        }
+    }
 }
 
 /// The autonomy dial.

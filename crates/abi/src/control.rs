@@ -3,11 +3,11 @@
 use crate::{
     Code, Error, Pid,
     call::Signal,
-    money::{Nano, Window},
+    money::{Nano, Resource, Window},
     path::{Pattern, TreePath},
     tree::{Keep, Retain},
 };
-use alloc::{format, string::String, string::ToString, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,11 @@ pub const WORDS: [(&str, &str, &str); 17] = [
         "workspace NAME [lacks RULE...]",
         "make a workspace; only a demo daemon may leave rules out",
     ),
-    ("/sys/ctl", "budget ACCOUNT run|day AMOUNT", "set a money limit: workspace, agent:NAME, process:PID"),
+    (
+        "/sys/ctl",
+        "budget ACCOUNT [RESOURCE] run|hour|day|month AMOUNT",
+        "set a limit, of money if no other resource is named: workspace, agent:NAME, process:PID, mount:NAME",
+    ),
     (
         "/sys/ctl",
         "purge PATH REASON...",
@@ -68,14 +72,18 @@ pub enum Control {
         /// Rules of the sink table it is made without.
         lacks: Vec<u8>,
     },
-    /// Set a money limit.
+    /// Set a limit.
     Budget {
         /// Account name.
         account: String,
         /// Over what time.
         window: Window,
-        /// How much.
+        /// How much: nano-units, or a count.
         amount: Nano,
+        /// Of what.
+        #[musli(default)]
+        #[serde(default)]
+        resource: Resource,
     },
     /// Destroy the bytes of every version of a file.
     Purge {
@@ -242,16 +250,20 @@ fn system(words: &[&str]) -> Result<Control, Error> {
             };
             Ok(Control::Workspace { name: crate::wire::word("name", name)?, lacks })
         }
-        ["budget", account, window, amount] => {
-            let window = match *window {
-                "run" => Window::Run,
-                "day" => Window::Day,
-                _ => return Err(unknown(words)),
-            };
-            Ok(Control::Budget { account: account.to_string(), window, amount: amount.parse()? })
-        }
+        ["budget", account, window, amount] => budget((account, "money", window, amount), words),
+        ["budget", account, resource, window, amount] => budget((account, resource, window, amount), words),
         _ => Err(unknown(words)),
     }
+}
+
+fn budget(
+    (account, resource, window, amount): (&str, &str, &str, &str),
+    words: &[&str],
+) -> Result<Control, Error> {
+    let (Some(resource), Some(window)) = (Resource::of(resource), Window::of(window)) else {
+        return Err(unknown(words));
+    };
+    Ok(Control::Budget { account: account.into(), window, amount: Nano(resource.amount(amount)?), resource })
 }
 
 fn number(text: &str, words: &[&str]) -> Result<u32, Error> {

@@ -1,7 +1,7 @@
 //! Money, usage, prices, amounts and limits. Money is whole nano-units of currency: a cached token costs less
 //! than a micro-dollar, and binary fractions never touch an account.
 
-use crate::Error;
+use crate::{Error, Micros};
 use alloc::{format, string::String};
 use core::{fmt, str::FromStr};
 use musli::{Decode, Encode};
@@ -44,7 +44,9 @@ impl fmt::Display for Nano {
 }
 
 /// What an account counts. The order is the order of columns in every table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     /// Input tokens, not cached.
@@ -54,6 +56,7 @@ pub enum Resource {
     /// Input tokens that the provider had cached.
     TokensCached,
     /// Nano-units.
+    #[default]
     Money,
     /// Model calls.
     Calls,
@@ -87,6 +90,33 @@ impl Resource {
             Self::TokensWritten => "tokens_written",
         }
     }
+
+    /// The resource of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|resource| resource.word() == word)
+    }
+
+    /// So much of it, as printed.
+    pub fn show(self, amount: i64) -> String {
+        if self == Self::Money { format!("{}", Nano(amount)) } else { format!("{amount}") }
+    }
+
+    /// An amount of it: money is decimal text, counts may end in `k` or `m`.
+    pub fn amount(self, text: &str) -> Result<i64, Error> {
+        if self == Self::Money { text.parse::<Nano>().map(|nano| nano.0) } else { count(text) }
+    }
+}
+
+/// `400`, `400k`, `2m`: at most twelve digits, never negative.
+pub fn count(text: &str) -> Result<i64, Error> {
+    let bad = || Error::invalid("amount", format!("{text:?} is not a count")).hint("write it as 400k or 2m");
+    let (digits, times) = match text.strip_suffix('k') {
+        Some(digits) => (digits, 1_000),
+        None => text.strip_suffix('m').map_or((text, 1), |digits| (digits, 1_000_000)),
+    };
+    let plain = !digits.is_empty() && digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: i64 = if plain { digits.parse().map_err(|_| bad())? } else { return Err(bad()) };
+    Ok(number.saturating_mul(times))
 }
 
 /// So much of each resource.
@@ -201,16 +231,55 @@ pub enum Window {
     Run,
     /// A calendar day in UTC.
     Day,
+    /// An hour in UTC.
+    Hour,
+    /// A calendar month in UTC.
+    Month,
 }
 
+/// One hour, one day in microseconds.
+const HOUR_US: u64 = 3600 * 1_000_000;
+const DAY_US: u64 = 24 * HOUR_US;
+
 impl Window {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Run, Self::Hour, Self::Day, Self::Month];
+
     /// The word, as printed.
     pub fn word(self) -> &'static str {
         match self {
             Self::Run => "run",
             Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Month => "month",
         }
     }
+
+    /// The window of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.word() == word)
+    }
+
+    /// Which hour, day or month since 1970 this time lies in; a run is one.
+    pub fn number(self, at: Micros) -> u64 {
+        match self {
+            Self::Run => 0,
+            Self::Hour => at / HOUR_US,
+            Self::Day => at / DAY_US,
+            Self::Month => month(at / DAY_US),
+        }
+    }
+}
+
+/// Months from January 1970 to the month of a day, counted from the 1 January 1970: days are counted from the
+/// 1 March of the year 0, so that the leap day is the last of its year.
+fn month(day: u64) -> u64 {
+    let since = day.saturating_add(719_468);
+    let (era, of_era) = (since / 146_097, since % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    (era * 400 + year).saturating_mul(12).saturating_add(from_march + 2).saturating_sub(1970 * 12)
 }
 
 /// A hard limit: reaching it freezes the account's processes, state intact.
@@ -226,12 +295,9 @@ pub struct Limit {
 
 impl fmt::Display for Limit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let max: String = if self.resource == Resource::Money {
-            format!("{}", Nano(self.max))
-        } else {
-            format!("{}", self.max)
-        };
-        write!(out, "{} {} a {}", self.resource.word(), max, self.window.word())
+        let article = if self.window == Window::Hour { "an" } else { "a" };
+        let (resource, max) = (self.resource.word(), self.resource.show(self.max));
+        write!(out, "{resource} {max} {article} {}", self.window.word())
     }
 }
 
@@ -242,6 +308,40 @@ pub type AccountName = String;
 mod tests {
     use super::*;
     use alloc::string::ToString;
+
+    #[test]
+    fn counts_may_be_short() {
+        for (text, number) in [("0", 0), ("400", 400), ("400k", 400_000), ("2m", 2_000_000)] {
+            assert_eq!(count(text).unwrap(), number);
+        }
+        for bad in ["", "k", "-1", "1.5m", "1e3", "4kk", "1234567890123", "1 k", "٣"] {
+            assert!(count(bad).is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    /// Against a calendar that counts day by day.
+    #[test]
+    fn windows_are_those_of_the_calendar() {
+        let leap =
+            |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let mut day = 0;
+        for months in 0..(430 * 12) {
+            let (year, month) = (1970 + months / 12, months % 12);
+            let days = match month {
+                1 if leap(year) => 29,
+                1 => 28,
+                3 | 5 | 8 | 10 => 30,
+                _ => 31,
+            };
+            for at in [day * DAY_US, (day + days) * DAY_US - 1] {
+                assert_eq!(Window::Month.number(at), months, "{year}-{}", month + 1);
+            }
+            day += days;
+        }
+        let numbers = Window::ALL.map(|window| window.number(25 * HOUR_US));
+        assert_eq!(numbers, [0, 25, 1, 0]);
+        assert!(Window::ALL.iter().all(|window| window.number(u64::MAX) < u64::MAX));
+    }
 
     #[test]
     fn money_is_decimal_text() {

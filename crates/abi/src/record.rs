@@ -82,6 +82,37 @@ pub enum Freeze {
         /// Which.
         effect: EffectId,
     },
+    /// Its time is over; thawing gives it as much once more.
+    Wall {
+        /// How long it was given.
+        us: u64,
+    },
+}
+
+/// Whose a model call is, and at what price: with it, the record of its end is one row of the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Bill {
+    /// The run it belongs to; 0: none.
+    pub run: Pid,
+    /// The agent, or the principal that called by itself.
+    pub agent: String,
+    /// Which model.
+    pub model: String,
+    /// The account it is charged to, and all above it.
+    pub account: AccountName,
+    /// What one token costs.
+    pub price: Price,
+}
+
+/// Who said what a limit is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SetBy {
+    /// An operator's word; it stands until the file says something new.
+    #[default]
+    Word,
+    /// `/sys/budget.yaml` and the agent's own file.
+    File,
 }
 
 /// What a turn waits for before its tool call has an outcome.
@@ -114,6 +145,8 @@ pub enum TimerFor {
     Lane(String),
     /// Versions that no rule keeps any more are thinned.
     Thin,
+    /// The time a process may take is over.
+    Wall(Pid),
 }
 
 /// A version of a path that a turn has seen, or that there is none.
@@ -197,6 +230,10 @@ pub enum Entry {
         account: AccountId,
         /// The limit now.
         limit: Limit,
+        /// By whom.
+        #[musli(default)]
+        #[serde(default)]
+        by: SetBy,
     },
     /// A process began.
     Spawned {
@@ -252,6 +289,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default)]
         kind: ProcessKind,
+        /// How long it may take.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wall_us: Option<u64>,
     },
     /// A capability was derived.
     Granted {
@@ -350,6 +391,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         body: Vec<Content>,
+        /// Whose it is, at what price.
+        #[musli(default)]
+        #[serde(default)]
+        bill: Bill,
     },
     /// A model call failed.
     ModelFailed {
@@ -361,6 +406,10 @@ pub enum Entry {
         again: bool,
         /// What is charged all the same.
         charged: Amounts,
+        /// Whose it is, at what price.
+        #[musli(default)]
+        #[serde(default)]
+        bill: Bill,
     },
     /// A model call's outcome is unknown after a crash; what was reserved is booked as spent.
     ModelLost {
@@ -368,6 +417,10 @@ pub enum Entry {
         effect: EffectId,
         /// Booked.
         charged: Amounts,
+        /// Whose it is, at what price.
+        #[musli(default)]
+        #[serde(default)]
+        bill: Bill,
     },
     /// A tool call of a turn has an outcome.
     Tool {
@@ -643,6 +696,13 @@ pub enum Entry {
     Stopped,
     /// And lifted it.
     Lifted,
+    /// A limit comes near: used and reserved have passed the share of it that `warn` names.
+    Warned {
+        /// Of which account.
+        account: AccountName,
+        /// Which limit.
+        limit: Limit,
+    },
 }
 
 impl Entry {
@@ -700,6 +760,7 @@ impl Entry {
             Self::SecretSet { .. } => "secret",
             Self::Stopped => "stopped",
             Self::Lifted => "lifted",
+            Self::Warned { .. } => "warned",
         }
     }
 }

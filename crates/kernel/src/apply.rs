@@ -6,12 +6,12 @@ use crate::{
     account::UTC_DAY_US,
     channel, progress, role, sink,
     state::{
-        Account, EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal,
-        Queued, ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
+        EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
+        ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
     },
 };
 use abi::{
-    AccountId, Content, Pid, ProposalId, Seq, WORKSPACE,
+    Content, Pid, ProposalId, Seq, WORKSPACE,
     call::{Lane, ProcessKind, Ruling},
     effect::{Item, Role},
     limits,
@@ -25,6 +25,10 @@ use alloc::{
     vec,
     vec::Vec,
 };
+
+mod books;
+
+use books::{account, at_mount, reserve, settle};
 
 /// Changes the state as the record says.
 pub fn apply(kernel: &mut Kernel, record: &Record) {
@@ -53,7 +57,9 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::Priced { .. }
         | Entry::Mounted { .. }
         | Entry::Unmounted { .. } => workspace(state, &record.body),
-        Entry::AccountOpened { .. } | Entry::LimitSet { .. } => account(state, &record.body),
+        Entry::AccountOpened { .. } | Entry::LimitSet { .. } | Entry::Warned { .. } => {
+            account(state, &record.body);
+        }
         Entry::LabelDefined { .. } | Entry::Granted { .. } | Entry::Revoked { .. } => {
             indexed(kernel, &record.body);
         }
@@ -294,31 +300,6 @@ fn pause(state: &mut State, pid: Pid, (from, to): (&Phase, Phase)) {
     }
 }
 
-fn account(state: &mut State, body: &Entry) {
-    match body {
-        Entry::AccountOpened { account, parent, name, limits } => {
-            state.next.account = state.next.account.max(*account);
-            let row = Account {
-                parent: *parent,
-                name: name.clone(),
-                limits: limits.clone(),
-                used: Amounts::default(),
-                day: state.at / UTC_DAY_US,
-                day_used: Amounts::default(),
-                reserved: Amounts::default(),
-            };
-            state.accounts.insert(*account, row);
-        }
-        Entry::LimitSet { account, limit } => {
-            if let Some(row) = state.accounts.get_mut(account) {
-                row.limits.retain(|old| old.resource != limit.resource || old.window != limit.window);
-                row.limits.push(*limit);
-            }
-        }
-        _ => {}
-    }
-}
-
 fn first_turn(pending: Vec<Item>) -> Turn {
     let (step, attempt, failures, lost, prev, items, phase) = (0, 0, 0, 0, None, vec![], Phase::Ready);
     Turn { step, attempt, failures, lost, prev, items, pending, phase, given_up: vec![] }
@@ -347,6 +328,7 @@ fn spawned(state: &mut State, record: &Record) {
         sends,
         by,
         kind,
+        wall_us,
         ..
     } = &record.body
     else {
@@ -363,9 +345,8 @@ fn spawned(state: &mut State, record: &Record) {
     };
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
-        state
-            .runs
-            .insert(*run, Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0, external: None });
+        let row = Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0, external: None };
+        state.runs.insert(*run, row);
     }
     let process = Process {
         parent: *parent,
@@ -389,6 +370,7 @@ fn spawned(state: &mut State, record: &Record) {
         seen: BTreeMap::new(),
         ceiling: *ceiling,
         by: by.clone(),
+        wall_us: *wall_us,
     };
     state.processes.insert(*pid, process);
     channel::notice(state, *pid, *label, record.seq);
@@ -472,9 +454,9 @@ fn intended(state: &mut State, record: &Record) {
         return;
     };
     let mut items = add.clone();
-    let mut account = ROOT_ACCOUNT;
+    let (mut account, mut run, mut agent) = (ROOT_ACCOUNT, WORKSPACE, record.actor.clone());
     if let Some(process) = state.processes.get_mut(&record.pid) {
-        account = process.account;
+        (account, run, agent) = (process.account, process.run, process.agent.clone());
         // What a program asks next begins with what it asked last, as a rule.
         if asked.is_some() {
             process.turn.items.truncate(*keep as usize);
@@ -504,6 +486,8 @@ fn intended(state: &mut State, record: &Record) {
         reserved_out: *reserved_out,
         max_out: *max_out,
         seq: record.seq,
+        run,
+        agent,
     };
     state.model_calls.insert(*effect, row);
     reserve(state, account, reserved);
@@ -544,7 +528,7 @@ fn model(state: &mut State, body: &Entry) {
                 process.turn.phase = Phase::Ready;
             }
         }
-        Entry::ModelLost { effect, charged } => {
+        Entry::ModelLost { effect, charged, .. } => {
             let Some(row) = state.model_calls.remove(effect) else { return };
             settle(state, row.account, &row.reserved, charged);
             if row.step > 0
@@ -686,6 +670,7 @@ fn effect(state: &mut State, record: &Record) {
                 moves: *moves,
                 moves_day: state.at / UTC_DAY_US,
                 agent,
+                mount_account: state.mount_accounts.get(mount).copied(),
             };
             if proposal.is_none() && sink::counts(*rule) {
                 let run = state.processes.get(&record.pid).map(|process| process.run);
@@ -694,6 +679,7 @@ fn effect(state: &mut State, record: &Record) {
                 }
             }
             moved(state, &row, 1);
+            at_mount(state, &row, (1, 0));
             state.effects.insert(*effect, row);
             reserve(state, account, reserved);
         }
@@ -707,6 +693,8 @@ fn effect(state: &mut State, record: &Record) {
             if !done {
                 moved(state, &row, -1);
             }
+            let settled = if *done { 1 } else { 0 };
+            at_mount(state, &row, (-1, settled));
             let charged = if *done { row.reserved } else { Amounts::default() };
             settle(state, row.account, &row.reserved, &charged);
         }
@@ -714,8 +702,9 @@ fn effect(state: &mut State, record: &Record) {
             let Some(row) = state.effects.get_mut(effect) else { return };
             row.stage = Stage::InDoubt;
             // It may have happened: what was reserved counts as used.
-            let (account, reserved) = (row.account, row.reserved);
+            let (account, reserved, before) = (row.account, row.reserved, row.clone());
             row.reserved = Amounts::default();
+            at_mount(state, &before, (-1, 1));
             settle(state, account, &reserved, &reserved);
         }
         _ => {}
@@ -735,39 +724,6 @@ fn moved(state: &mut State, row: &EffectRow, sign: i64) {
         mount.moved = Nano(0);
     }
     mount.moved = Nano(mount.moved.0.saturating_add(row.moves.0.saturating_mul(sign)).max(0));
-}
-
-/// Every account from this one to the root. An account that is gone (its process ended) counts at the root.
-fn each_above(state: &mut State, account: AccountId, change: &mut dyn FnMut(&mut Account)) {
-    let mut at = if state.accounts.contains_key(&account) { account } else { ROOT_ACCOUNT };
-    for _ in 0..=limits::PROCESS_DEPTH_MAX + 4 {
-        let Some(row) = state.accounts.get_mut(&at) else { return };
-        change(row);
-        match row.parent {
-            Some(parent) => at = parent,
-            None => return,
-        }
-    }
-}
-
-fn reserve(state: &mut State, account: AccountId, amounts: &Amounts) {
-    each_above(state, account, &mut |row| row.reserved = row.reserved.plus(amounts));
-}
-
-fn settle(state: &mut State, account: AccountId, reserved: &Amounts, charged: &Amounts) {
-    let day = state.at / UTC_DAY_US;
-    #[cfg(feature = "plant")]
-    let account = if crate::plant::is(crate::plant::SETTLE_ONLY_ROOT) { ROOT_ACCOUNT } else { account };
-    each_above(state, account, &mut |row| {
-        row.reserved = row.reserved.minus(reserved);
-        row.used = row.used.plus(charged);
-        if row.day != day {
-            row.day = day;
-            row.day_used = Amounts::default();
-        }
-        row.day_used = row.day_used.plus(charged);
-    });
-    state.lease_used = state.lease_used.saturating_add(charged.money.0);
 }
 
 /// The seq a record of this process has as its cause.

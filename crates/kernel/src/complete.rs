@@ -10,7 +10,7 @@
 
 use crate::{
     Kernel, account, model,
-    state::{ROOT_ACCOUNT, State},
+    state::ROOT_ACCOUNT,
     step::{Outcome, Step},
     turn::{self, Request},
 };
@@ -94,7 +94,10 @@ fn passed(
             (account::first_reservation(&price, request.weight, out), out, max_out)
         }
         (_, Delivery::Whole) => {
-            let out = most(step.state(), account_of(step, pid), (&price, request.weight, max_out), step.at);
+            let (account, weight) = (account_of(step, pid), request.weight);
+            let most = account::affordable(step.state(), account, &price, weight, max_out, step.at);
+            // Not even one step: that is what is asked for, and refused.
+            let out = most.unwrap_or(limits::OUTPUT_STEP_TOKENS.min(max_out));
             (account::first_reservation(&price, request.weight, out), out, out)
         }
     };
@@ -126,21 +129,5 @@ fn account_of(step: &Step<'_>, pid: Pid) -> AccountId {
 
 fn reserve(step: &mut Step<'_>, pid: Pid, reserved: &Amounts) -> Result<(), Error> {
     let account = account_of(step, pid);
-    account::check(step.state(), account, reserved, step.at).map_err(|reached| step.freeze_for(pid, reached))
-}
-
-/// The most output, in whole steps and at least one, that can be reserved beside the input now.
-fn most(state: &State, account: AccountId, (price, weight, wanted): (&Price, u64, u64), at: Micros) -> u64 {
-    let step = limits::OUTPUT_STEP_TOKENS;
-    let fits = |steps: u64| {
-        let out = steps.saturating_mul(step).min(wanted);
-        account::check(state, account, &account::first_reservation(price, weight, out), at).is_ok()
-    };
-    // Halving between what fits and what does not: limits are monotonous in what is asked.
-    let (mut low, mut high) = (1, wanted.div_ceil(step).max(1) + 1);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if fits(middle) { low = middle } else { high = middle }
-    }
-    low.saturating_mul(step).min(wanted)
+    account::check(step.state(), account, reserved, step.at).map_err(|reached| step.exhausted(pid, reached))
 }

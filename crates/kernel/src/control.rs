@@ -13,7 +13,7 @@ use crate::{
 };
 use abi::{
     Code, Error, Micros, Pid, WORKSPACE, answer::Answer, cap::Rights, control::Control, fact::Lookup,
-    path::TreePath, record::Entry,
+    money::Limit, path::TreePath, record::Entry,
 };
 use alloc::{format, vec, vec::Vec};
 
@@ -64,8 +64,9 @@ pub fn plan(
 pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found) -> Outcome {
     match word {
         Control::Signal { pid, signal: kind } => signal(step, by, *pid, *kind).into(),
-        Control::Budget { account, window, amount } => {
-            step.set_limit(account, *window, *amount).map(|()| Answer::DONE).into()
+        Control::Budget { account, window, amount, resource } => {
+            let limit = Limit { resource: *resource, window: *window, max: amount.0 };
+            step.set_limit(account, limit).map(|()| Answer::DONE).into()
         }
         Control::Mount { name, driver, .. } => match may_mount(step.state(), name, driver) {
             Ok(()) => Outcome::Control(word.clone()),

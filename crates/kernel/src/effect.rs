@@ -28,7 +28,7 @@ use abi::{
     label::{Integrity, Label},
     limits,
     manifest::{Kind, Recovery},
-    money::{Amounts, Nano},
+    money::Nano,
     path::TreePath,
     record::{Entry, Rule, WaitOn},
 };
@@ -220,16 +220,20 @@ pub fn intend(
     if step.state().effects.contains_key(&effect) {
         return Err(Error::new(Code::Busy, "this very effect is under way"));
     }
-    let reserved = Amounts { effects: 1, ..Amounts::default() };
     let process = step.state().processes.get(&intent.pid);
     let account = process.map_or(crate::state::ROOT_ACCOUNT, |process| process.account);
-    if let Err(reached) = account::check(step.state(), account, &reserved, step.at) {
-        return Err(step.freeze_for(intent.pid, reached));
-    }
+    let at_mount = (intent.mount.as_str(), intent.moves);
+    let reserved = match account::check_effect(step.state(), account, at_mount, step.at) {
+        Ok(reserved) => reserved,
+        Err(reached) => return Err(step.exhausted(intent.pid, reached)),
+    };
     let (mount, kind, args) = (intent.mount, intent.kind.name, intent.args);
     let recovery = intent.kind.recovery;
     let moves = intent.moves;
+    let at = mount.clone();
     step.emit(Entry::Intended { effect, mount, kind, args, recovery, rule, proposal, reserved, moves });
+    step.warn(account);
+    step.warn_mount(&at);
     step.effect(Effect::Arm { effect });
     Ok(())
 }

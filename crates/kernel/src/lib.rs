@@ -11,9 +11,9 @@
 //!
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
 //! street), `authority`, `role` and `twin` (who may), `label`, `name`, `sink` and `channel` (what flows
-//! where), `account` (how much), `model` (of whom), `policy` (as it is changed), `files`, `arrival`,
-//! `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `complete`, `effect`, `control`, `proposal`
-//! (what), `wake` (after a crash), `render` (what can be read of it).
+//! where), `account` (how much), `means` (what a process is given), `model` (of whom), `policy` (as it is
+//! changed), `files`, `arrival`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `complete`,
+//! `effect`, `control`, `proposal` (what), `wake` (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
 #![no_std]
@@ -34,6 +34,7 @@ mod control;
 mod effect;
 mod files;
 mod label;
+mod means;
 mod model;
 mod name;
 #[cfg(feature = "plant")]

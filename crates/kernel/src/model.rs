@@ -58,7 +58,7 @@ fn of(kernel: &Kernel, (pid, name): (Pid, &str), model: &str, at: Micros) -> Res
     account::price(&kernel.state, model).ok_or_else(|| {
         Error::new(Code::Denied, format!("model {model} has no price, so no limit could hold it"))
             .argument("model")
-            .hint("skep model list shows the prices; add one under prices in /sys/models.yaml")
+            .hint("give it one: prices in /sys/models.yaml; or unknown_price: count-tokens in budget.yaml")
     })
 }
 

@@ -36,6 +36,11 @@ pub const UNDO_OVERWRITES: u8 = 13;
 /// What lies below a ceiling is found by searches, histories and the like.
 pub const CEILING_UNFILTERED: u8 = 14;
 
+/// A limit over a month holds nothing.
+pub const MONTH_UNCHECKED: u8 = 15;
+/// What a provider writes to its cache is not charged.
+pub const CACHE_WRITES_FREE: u8 = 16;
+
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {
     BUG.load(Ordering::Relaxed) == bug

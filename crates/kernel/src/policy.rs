@@ -13,10 +13,10 @@
 //! Never here: YAML. Never anywhere: an agent that writes these files, in any mode, by any way.
 
 use crate::{
-    Kernel,
+    Kernel, account,
     files::{self, Draft},
     model, role,
-    state::ROOT_ACCOUNT,
+    state::{Account, ROOT_ACCOUNT},
     step::{Found, Step},
 };
 use abi::{
@@ -29,10 +29,10 @@ use abi::{
     model::Models,
     money::Limit,
     path::TreePath,
-    record::Entry,
+    record::{Entry, SetBy},
     tree::{Node, Version},
 };
-use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
 
 mod lines;
 
@@ -199,33 +199,92 @@ pub fn load(step: &mut Step<'_>, digest: Hash, policy: Policy) {
     limit(step, &before.unwrap_or_default());
 }
 
-/// Limits that the files give: the workspace's are theirs; an agent's account follows unless its own file, or
-/// an operator's word, had made its limit lower. Who runs keeps the limit of its run.
-fn limit(step: &mut Step<'_>, before: &Policy) {
-    let Some(after) = step.state().policy.as_ref().map(|loaded| loaded.policy.clone()) else { return };
-    let mut set: Vec<(AccountId, Limit)> = after.workspace.iter().map(|row| (ROOT_ACCOUNT, *row)).collect();
-    set.extend(gone(&before.workspace, &after.workspace).map(|row| (ROOT_ACCOUNT, row)));
-    let agents: Vec<Limit> = after.agent.iter().copied().chain(gone(&before.agent, &after.agent)).collect();
-    for (id, account) in step.state().accounts.iter().filter(|(_, row)| row.name.starts_with("agent:")) {
-        for row in &agents {
-            let same = |other: &&Limit| (other.resource, other.window) == (row.resource, row.window);
-            let now = account.limits.iter().find(same);
-            let follows = now.map(|now| now.max) == before.agent.iter().find(same).map(|old| old.max);
-            if follows || now.is_some_and(|now| row.max < now.max) {
-                set.push((*id, *row));
-            }
-        }
-    }
-    for (account, limit) in set {
-        let stands = step.state().accounts.get(&account).is_some_and(|row| row.limits.contains(&limit));
-        if !stands {
-            step.emit(Entry::LimitSet { account, limit });
-        }
+/// What the files give an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Limits of its account.
+    pub account: Vec<Limit>,
+    /// Of each of its runs.
+    pub run: Vec<Limit>,
+    /// How long one of its runs may take.
+    pub wall_us: Option<u64>,
+}
+
+/// The agent's own row, tightened by what every agent has.
+pub fn given(policy: &Policy, agent: &str) -> Given {
+    let budget = &policy.budget;
+    let all = Given { account: policy.agent.clone(), run: policy.run.clone(), wall_us: budget.wall_us };
+    let Some(own) = budget.agents.iter().find(|row| row.agent == agent) else { return all };
+    Given {
+        account: account::tighten(&all.account, &own.limits),
+        run: account::tighten(&all.run, &own.run),
+        wall_us: shorter(all.wall_us, own.wall_us),
     }
 }
 
-/// Limits that are no more: as high as can be.
-fn gone<'a>(before: &'a [Limit], after: &'a [Limit]) -> impl Iterator<Item = Limit> + 'a {
+/// The shorter of two times, where there is any.
+pub fn shorter(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
+}
+
+/// Limits whose row in the files has changed take hold: of the workspace, of mounts, and of agents unless
+/// their own file had made theirs lower. What an operator's word set stands until then. Who runs keeps the
+/// limits of its run.
+fn limit(step: &mut Step<'_>, before: &Policy) {
+    let Some(after) = step.state().policy.as_ref().map(|loaded| loaded.policy.clone()) else { return };
+    let root = changed(&before.workspace, &after.workspace);
+    let mut set: Vec<(AccountId, Limit)> = root.into_iter().map(|row| (ROOT_ACCOUNT, row)).collect();
+    for (id, account) in &step.state().accounts {
+        let Some(agent) = account.name.strip_prefix("agent:") else { continue };
+        let (old, new) = (given(before, agent).account, given(&after, agent).account);
+        for row in changed(&old, &new) {
+            let same = |other: &&Limit| (other.resource, other.window) == (row.resource, row.window);
+            let now = account.limits.iter().find(same).map(|now| now.max);
+            let follows = now == old.iter().find(same).map(|old| old.max);
+            let worded = account.worded.contains(&(row.resource, row.window));
+            if worded || follows || now.is_some_and(|now| row.max < now) {
+                set.push((*id, row));
+            }
+        }
+    }
+    set.extend(at_mounts(step, before, &after));
+    for (account, limit) in set {
+        set_as_file(step, account, limit);
+    }
+}
+
+/// An account's limit is what the files say.
+pub fn set_as_file(step: &mut Step<'_>, account: AccountId, limit: Limit) {
+    let stands =
+        |row: &Account| row.limits.contains(&limit) && !row.worded.contains(&(limit.resource, limit.window));
+    if !step.state().accounts.get(&account).is_some_and(stands) {
+        step.emit(Entry::LimitSet { account, limit, by: SetBy::File });
+    }
+}
+
+/// Mounts that are given limits for the first time get an account; of the others, what changes.
+fn at_mounts(step: &mut Step<'_>, before: &Policy, after: &Policy) -> Vec<(AccountId, Limit)> {
+    let of = |policy: &Policy, mount: &str| -> Vec<Limit> {
+        let row = policy.budget.mounts.iter().find(|row| row.mount == mount);
+        row.map(|row| row.limits.clone()).unwrap_or_default()
+    };
+    let mounts = before.budget.mounts.iter().chain(&after.budget.mounts).map(|row| row.mount.clone());
+    let mut set = Vec::new();
+    for mount in mounts.collect::<BTreeSet<String>>() {
+        let new = of(after, &mount);
+        match step.state().mount_accounts.get(&mount).copied() {
+            Some(account) => {
+                set.extend(changed(&of(before, &mount), &new).into_iter().map(|row| (account, row)))
+            }
+            None => _ = step.open_account(None, format!("mount:{mount}"), new),
+        }
+    }
+    set
+}
+
+/// Rows that are new or other; and those that are no more, as high as can be.
+fn changed(before: &[Limit], after: &[Limit]) -> Vec<Limit> {
     let kept = |old: &Limit| after.iter().any(|row| (row.resource, row.window) == (old.resource, old.window));
-    before.iter().filter(move |old| !kept(old)).map(|old| Limit { max: i64::MAX, ..*old })
+    let gone = before.iter().filter(|old| !kept(old)).map(|old| Limit { max: i64::MAX, ..*old });
+    after.iter().filter(|row| !before.contains(row)).copied().chain(gone).collect()
 }

@@ -4,10 +4,10 @@
 //! spawner holds. When a process ends, what it started ends first, and everything it held is taken back.
 
 use crate::{
-    Kernel, account, apply,
+    Kernel, apply,
     authority::Want,
-    effect, role, sink,
-    state::{Client, Ended, Phase, ROOT_ACCOUNT, State},
+    effect, means, role, sink,
+    state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
 };
@@ -21,7 +21,7 @@ use abi::{
     fact::{Fact, Facts, Lookup, Task},
     label::Integrity,
     limits,
-    money::{Nano, Window},
+    money::Nano,
     path::TreePath,
     record::{Entry, Exit, Freeze, TimerFor, WaitOn},
     tree::{Node, Version},
@@ -79,7 +79,9 @@ pub fn plan_timer(kernel: &Kernel, timer: TimerId, at: Micros) -> Vec<Lookup> {
         }
         Some(TimerFor::Restart(pid)) => kernel.state.ended.get(pid).map(|ended| ended.agent.clone()),
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),
-        Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_)) | None => None,
+        Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_) | TimerFor::Wall(_)) | None => {
+            None
+        }
     };
     agent.map(|agent| born_from(&agent, None)).unwrap_or_default()
 }
@@ -219,7 +221,8 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     }
     let (grants, mut withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
     withheld.extend(def.withheld.iter().cloned());
-    let account = open_accounts(step, &birth, pid);
+    let account = means::open_accounts(step, (parent, pid), def, birth.budget);
+    let wall_us = means::wall(step.state(), &def.name, def.wall_us);
     let label = step.intern(&label);
     step.emit(Entry::Spawned {
         pid,
@@ -244,10 +247,12 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         sends: birth.sends,
         by: birth.by,
         kind: birth.kind,
+        wall_us,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
     }
+    means::start_clock(step, pid, wall_us);
     let (actor, as_pid) = (step.actor.clone(), step.pid);
     turn::proceed(step, pid);
     step.act_as(as_pid, actor);
@@ -260,8 +265,11 @@ fn ceiling_of(state: &State, parent: Pid) -> Integrity {
 }
 
 fn room_for_one(state: &State, parent: Pid) -> Result<(), Error> {
-    if state.processes.len() >= limits::PROCESSES_MAX {
-        return Err(Error::new(Code::Exhausted, format!("{} processes run already", limits::PROCESSES_MAX)));
+    let most = state.policy.as_ref().and_then(|loaded| loaded.policy.budget.processes);
+    let most = most.map_or(limits::PROCESSES_MAX, |most| limits::PROCESSES_MAX.min(most as usize));
+    if state.processes.len() >= most {
+        return Err(Error::new(Code::Exhausted, format!("{most} processes run already"))
+            .hint("skep ps shows them; processes in /sys/budget.yaml says how many there may be"));
     }
     let mut depth = 0;
     let mut above = parent;
@@ -273,33 +281,6 @@ fn room_for_one(state: &State, parent: Pid) -> Result<(), Error> {
         return Err(Error::new(Code::Exhausted, "the process tree is 16 deep already"));
     }
     Ok(())
-}
-
-/// An agent's account and the process's below it; a child spends from its parent process's.
-fn open_accounts(step: &mut Step<'_>, birth: &Birth, pid: Pid) -> abi::AccountId {
-    let (run, day) = match &step.state().policy {
-        Some(loaded) => (loaded.policy.run.clone(), loaded.policy.agent.clone()),
-        None => (vec![], vec![]),
-    };
-    let asked: Vec<_> = [birth.def.budget_run, birth.budget]
-        .into_iter()
-        .filter_map(|max| account::money(Window::Run, max))
-        .collect();
-    let mut run = account::tighten(&run, &asked);
-    let asked: Vec<_> = account::money(Window::Day, birth.def.budget_day).into_iter().collect();
-    let day = account::tighten(&day, &asked);
-    let above = match step.state().processes.get(&birth.parent).map(|process| process.account) {
-        Some(account) => {
-            run = account::tighten(&run, &day);
-            account
-        }
-        None => {
-            let name = format!("agent:{}", birth.def.name);
-            let known = step.kernel.account_named(&name);
-            known.unwrap_or_else(|| step.open_account(Some(ROOT_ACCOUNT), name, day))
-        }
-    };
-    step.open_account(Some(above), format!("process:{pid}"), run)
 }
 
 /// Grants, each with the capability it lies inside; and needs that were not granted, as words.
@@ -443,6 +424,9 @@ pub fn signal(step: &mut Step<'_>, by: Pid, pid: Pid, signal: Signal) -> Result<
             }
             step.emit(Entry::Thawed { pids: pids.clone() });
             for pid in pids {
+                if by == WORKSPACE {
+                    means::restart_clock(step, pid);
+                }
                 turn::proceed(step, pid);
                 effect::thawed(step, pid);
             }
@@ -482,8 +466,9 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
         step.effect(Effect::Cut { effect });
     }
     let timers = step.state().timers.iter();
-    let of_pid =
-        |purpose: &TimerFor| matches!(purpose, TimerFor::Wait(of) | TimerFor::Pause(of) if *of == pid);
+    let of_pid = |purpose: &TimerFor| {
+        [TimerFor::Wait(pid), TimerFor::Pause(pid), TimerFor::Wall(pid)].contains(purpose)
+    };
     let gone: Vec<TimerId> = timers.filter(|(_, row)| of_pid(&row.purpose)).map(|(id, _)| *id).collect();
     gone.into_iter().for_each(|timer| {
         step.emit(Entry::TimerGone { timer });
@@ -578,6 +563,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
         TimerFor::Restart(pid) => restart(step, pid, &mut facts),
         TimerFor::Lane(agent) => lane::next(step, &agent, &mut facts),
         TimerFor::Thin => crate::retain::thin(step, &mut facts),
+        TimerFor::Wall(pid) => means::wall_is_over(step, pid),
     }
 }
 
@@ -622,9 +608,14 @@ pub fn visible(state: &State, pid: Pid, of: Option<Pid>) -> Option<BTreeSet<Pid>
 impl Step<'_> {
     /// What a turn waited for has come: the time it would have waited at most is nobody's any more.
     pub fn forget_waits(&mut self, pid: Pid) {
+        self.forget_timers(&TimerFor::Wait(pid));
+    }
+
+    /// Timers for this are not needed any more.
+    pub fn forget_timers(&mut self, purpose: &TimerFor) {
         let timers = self.state().timers.iter();
-        let of_pid = |purpose: &TimerFor| *purpose == TimerFor::Wait(pid);
-        let gone: Vec<TimerId> = timers.filter(|(_, row)| of_pid(&row.purpose)).map(|(id, _)| *id).collect();
+        let gone: Vec<TimerId> =
+            timers.filter(|(_, row)| row.purpose == *purpose).map(|(id, _)| *id).collect();
         for timer in gone {
             self.emit(Entry::TimerGone { timer });
         }

@@ -28,7 +28,6 @@ use abi::{
     label::{Integrity, Label},
     limits,
     manifest::{Audience, Class, Kind, Recovery},
-    money::Amounts,
     path::TreePath,
     record::{Entry, Rule, TimerFor, WaitOn},
     tree::Node,
@@ -481,10 +480,10 @@ fn recheck(kernel: &Kernel, row: &Proposal, bytes: &[u8], at: Micros) -> Result<
         let message = format!("{} declares {} in another way since it was proposed", row.mount, row.kind);
         return Err(Error::new(Code::Stale, message).hint("reject it; the agent can propose again"));
     }
-    let reserved = Amounts { effects: 1, ..Amounts::default() };
     let process = kernel.state.processes.get(&row.pid);
     let account = process.map_or(crate::state::ROOT_ACCOUNT, |process| process.account);
-    account::check(&kernel.state, account, &reserved, at).map_err(|(name, limit)| {
+    let at_mount = (row.mount.as_str(), sink::moves(&kind, &fields));
+    account::check_effect(&kernel.state, account, at_mount, at).map_err(|(name, limit)| {
         Error::new(Code::Exhausted, format!("the limit of {name} is reached: {limit}"))
     })?;
     match process {

@@ -3,7 +3,7 @@
 
 use crate::{
     Kernel,
-    account::UTC_DAY_US,
+    account::{self, UTC_DAY_US},
     authority::Want,
     state::{Account, Ended, Phase, Process, Proposal, ROOT_ACCOUNT},
     step::{Found, Step},
@@ -294,7 +294,7 @@ fn of_process(kernel: &Kernel, by: Pid, (pid, file): (Pid, &str), at: Micros) ->
             let mut text = String::new();
             let mut next = Some(process.account);
             while let Some(account) = next.and_then(|id| state.accounts.get(&id)) {
-                text.push_str(&limits_of(account, at));
+                text.push_str(&limits_of(kernel, account, at));
                 next = account.parent;
             }
             text
@@ -344,12 +344,23 @@ fn state_word(process: &Process) -> (&'static str, String) {
     }
 }
 
+/// How an operator lets it go on.
+fn way_out(why: &Freeze, pid: Pid) -> String {
+    match why {
+        Freeze::Limit { account, limit } => account::way_out(account, limit, pid),
+        Freeze::Wall { .. } => format!("skep thaw {pid} gives it as much time once more"),
+        Freeze::Lost { .. } => format!("skep thaw {pid} buys it once more"),
+        Freeze::Loop { .. } | Freeze::Asked => format!("skep thaw {pid}"),
+    }
+}
+
 fn freeze_word(why: &Freeze) -> String {
     match why {
         Freeze::Asked => String::from("asked"),
         Freeze::Limit { account, limit } => format!("limit of {account}: {limit}"),
         Freeze::Loop { calls } => format!("{calls} calls without getting on"),
         Freeze::Lost { .. } => String::from("a model call was lost twice"),
+        Freeze::Wall { us } => format!("its time is over: {}", crate::means::length(*us)),
     }
 }
 
@@ -366,7 +377,11 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     let mut text = String::new();
     let _ =
         writeln!(text, "pid {pid}\nparent {}\nrun {}\nagent {}", process.parent, process.run, process.agent);
-    let _ = writeln!(text, "state {state}\nwhy {}\nlabel {label}\nmodel {}", escaped(&why), process.model);
+    let _ = writeln!(text, "state {state}\nwhy {}", escaped(&why));
+    if let Some(why) = &process.frozen {
+        let _ = writeln!(text, "way_out {}", way_out(why, pid));
+    }
+    let _ = writeln!(text, "label {label}\nmodel {}", process.model);
     let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", process.turn.step, used.calls, used.tokens_in);
     let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
     let _ = writeln!(text, "tokens_written {}", used.tokens_written);
@@ -405,19 +420,24 @@ fn verdict_word(verdict: Verdict) -> &'static str {
     verdict.word()
 }
 
-/// One line a limit: account, resource, window, used, reserved, max.
-fn limits_of(account: &Account, at: Micros) -> String {
+/// One line a limit: account, resource, window, used, reserved, max, and whether it is `fine`, `near` or
+/// `full`.
+fn limits_of(kernel: &Kernel, account: &Account, at: Micros) -> String {
+    let share = kernel.state.policy.as_ref().and_then(|loaded| loaded.policy.budget.warn);
     let mut text = String::new();
     for limit in &account.limits {
-        let show = |value: i64| {
-            if limit.resource == Resource::Money { Nano(value).to_string() } else { value.to_string() }
-        };
+        let show = |value: i64| limit.resource.show(value);
         let used = show(account.used_in(limit.window, at).get(limit.resource));
         let reserved = show(account.reserved.get(limit.resource));
-        let (name, resource) = (&account.name, limit.resource.word());
+        let (name, resource, window) = (&account.name, limit.resource.word(), limit.window.word());
         // One that was taken away again.
         let max = if limit.max == i64::MAX { String::from("-") } else { show(limit.max) };
-        let _ = writeln!(text, "{name} {resource} {} {used} {reserved} {max}", limit.window.word());
+        let state = match share {
+            _ if account.is_near(limit, 1000, at) => "full",
+            Some(share) if account.is_near(limit, share, at) => "near",
+            _ => "fine",
+        };
+        let _ = writeln!(text, "{name} {resource} {window} {used} {reserved} {max} {state}");
     }
     text
 }
@@ -479,7 +499,9 @@ fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
     let mut text = String::new();
     match file {
         "status" => return status(kernel, at),
-        "budget" => state.accounts.values().for_each(|account| text.push_str(&limits_of(account, at))),
+        "budget" => {
+            state.accounts.values().for_each(|account| text.push_str(&limits_of(kernel, account, at)))
+        }
         "mounts" => {
             for (name, mount) in &state.mounts {
                 let _ = writeln!(text, "{name} {} {}", mount.driver, mount.argument);

@@ -12,7 +12,7 @@ use abi::{
     label::{Integrity, Label},
     manifest::{Manifest, Recovery},
     model::Models,
-    money::{AccountName, Amounts, Limit, Nano, Price},
+    money::{AccountName, Amounts, Limit, Nano, Price, Resource, Window},
     path::TreePath,
     record::{Exit, Freeze, Rule, TimerFor, WaitOn},
     tree::Retain,
@@ -73,11 +73,14 @@ pub struct State {
     /// Nothing starts.
     #[musli(default)]
     pub stopped: Option<Stopped>,
+    /// The accounts of mounts, by mount: they stand beside the tree, and count effects and money that moves.
+    #[musli(default)]
+    pub mount_accounts: BTreeMap<String, AccountId>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
 /// shape is not taken: the log is replayed, and everything derived is there.
-pub const SHAPE: u32 = 1;
+pub const SHAPE: u32 = 2;
 
 /// An emergency stop that holds.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -143,6 +146,25 @@ pub struct Account {
     pub day_used: Amounts,
     /// Reserved and not yet settled.
     pub reserved: Amounts,
+    /// What is settled in the present hour and month.
+    #[musli(default)]
+    pub hour: Counted,
+    #[musli(default)]
+    pub month: Counted,
+    /// Limits that an operator's word set; the files leave them alone until they say something new.
+    #[musli(default)]
+    pub worded: Vec<(Resource, Window)>,
+    /// Of which limits the operator has been told in which window that they come near.
+    #[musli(default)]
+    pub warned: Vec<(Resource, Window, u64)>,
+}
+
+/// What was settled in one hour, or one month.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Counted {
+    /// Which: see `Window::number`.
+    pub number: u64,
+    pub used: Amounts,
 }
 
 /// What all processes of one run share: the words at its root.
@@ -196,6 +218,9 @@ pub struct Process {
     /// The operator on whose behalf it runs.
     #[musli(default)]
     pub by: String,
+    /// How long it may take.
+    #[musli(default)]
+    pub wall_us: Option<u64>,
 }
 
 /// The model + tools loop of a process.
@@ -304,6 +329,11 @@ pub struct ModelRow {
     pub reserved_out: u64,
     pub max_out: u64,
     pub seq: Seq,
+    /// The run it belongs to, and the agent or the principal that called by itself.
+    #[musli(default)]
+    pub run: Pid,
+    #[musli(default)]
+    pub agent: String,
 }
 
 /// How far an effect has come.
@@ -339,6 +369,9 @@ pub struct EffectRow {
     /// The agent that asked for it, also when its process has ended.
     #[musli(default)]
     pub agent: String,
+    /// The mount's account, if it had one when this was decided.
+    #[musli(default)]
+    pub mount_account: Option<AccountId>,
 }
 
 /// Something that waits for an operator.

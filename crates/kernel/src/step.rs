@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, complete, control, effect, files, label, process, proposal, render, role, state::Client,
-    state::State, turn, wake,
+    Kernel, account, arrival, complete, control, effect, files, label, means, process, proposal, render,
+    role, state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -78,7 +78,9 @@ fn stands(pid: Pid, why: &Freeze) -> Error {
         |why: String| Error::new(Code::Busy, format!("process {pid} is frozen{why}")).argument("pid");
     match why {
         Freeze::Limit { account, limit } => frozen(format!(": the limit of {account} is reached: {limit}"))
-            .hint(format!("skep budget set {account} {} AMOUNT, then skep thaw {pid}", limit.window.word())),
+            .hint(account::way_out(account, limit, pid)),
+        Freeze::Wall { us } => frozen(format!(": its time is over, {}", means::length(*us)))
+            .hint(format!("skep thaw {pid} gives it as much time once more")),
         Freeze::Loop { .. } => frozen(String::from(": it repeats itself without getting on"))
             .hint(format!("skep trace {pid}, then skep thaw {pid}")),
         Freeze::Asked | Freeze::Lost { .. } => frozen(String::new()).hint("wait until it is thawed"),

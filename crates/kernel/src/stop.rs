@@ -33,7 +33,11 @@ pub fn admits(kernel: &Kernel) -> Result<(), Error> {
 pub fn holds(state: &State, purpose: &TimerFor) -> bool {
     let begins = match purpose {
         TimerFor::Restart(_) | TimerFor::Lane(_) => true,
-        TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_) | TimerFor::Thin => false,
+        TimerFor::Proposal(_)
+        | TimerFor::Wait(_)
+        | TimerFor::Pause(_)
+        | TimerFor::Thin
+        | TimerFor::Wall(_) => false,
     };
     begins && state.stopped.is_some()
 }

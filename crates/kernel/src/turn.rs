@@ -11,7 +11,7 @@
 
 use crate::{
     Kernel, account, model, process,
-    state::{Client, Phase, Process},
+    state::{Client, ModelRow, Phase, Process, ROOT_ACCOUNT},
     step::{self, Found, Outcome, Step},
 };
 use abi::{
@@ -23,8 +23,8 @@ use abi::{
     event::{ModelOutcome, Stop},
     fact::{Facts, Haystack, Lookup, Match, Query},
     limits,
-    money::Amounts,
-    record::{Entry, Exit, TimerFor, WaitOn},
+    money::{Amounts, Price, Usage},
+    record::{Bill, Entry, Exit, TimerFor, WaitOn},
     request::Asked,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
@@ -66,7 +66,7 @@ fn next_model(step: &mut Step<'_>, pid: Pid) {
     let reserved_out = limits::OUTPUT_STEP_TOKENS;
     let reserved = account::first_reservation(&price, bytes_of(&items), reserved_out);
     if let Err(reached) = account::check(step.state(), process.account, &reserved, step.at) {
-        step.freeze_for(pid, reached);
+        step.exhausted(pid, reached);
         return;
     }
     let request = Request {
@@ -126,6 +126,8 @@ pub fn call_model(step: &mut Step<'_>, request: Request) -> EffectId {
         max_out,
         asked,
     });
+    let account = step.state().model_calls.get(&effect).map_or(ROOT_ACCOUNT, |row| row.account);
+    step.warn(account);
     step.effect(Effect::Model(ModelCall {
         effect,
         attempt,
@@ -176,11 +178,12 @@ pub fn progress(step: &mut Step<'_>, effect: &EffectId, tokens_out: u64) {
         Ok(()) if !frozen => {
             let reserved_out = row.reserved_out + more;
             step.emit(Entry::ModelExtended { effect: *effect, reserved, reserved_out });
+            step.warn(row.account);
             step.effect(Effect::Extend { effect: *effect, reserved_out });
         }
         Ok(()) => step.effect(Effect::Cut { effect: *effect }),
         Err(reached) => {
-            step.freeze_for(row.pid, reached);
+            step.exhausted(row.pid, reached);
             step.effect(Effect::Cut { effect: *effect });
         }
     }
@@ -216,7 +219,8 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
     match outcome {
         ModelOutcome::Answered { answer, tools, stop, usage, counted, body } => {
             let (usage, disbelieved) = usage.check(counted);
-            let charged = account::price(step.state(), &row.model).unwrap_or_default().amounts(&usage);
+            let bill = bill(step, &row);
+            let charged = charge(&bill.price, &usage);
             if disbelieved {
                 step.alarm(format!("model {} claims less than we counted; our count is charged", row.model));
             }
@@ -230,7 +234,9 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 charged,
                 disbelieved,
                 body: body.clone(),
+                bill,
             });
+            step.warn(row.account);
             let completed = Answer::Completed { answer, usage };
             step.tell_clients(|client| *client == Client::Model(*effect), &completed);
             if row.step > 0 {
@@ -238,9 +244,10 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
             }
         }
         ModelOutcome::Failed { message, again, after_us, counted } => {
-            let price = account::price(step.state(), &row.model).unwrap_or_default();
-            let charged = price.amounts(counted);
-            step.emit(Entry::ModelFailed { effect: *effect, message: *message, again: *again, charged });
+            let bill = bill(step, &row);
+            let charged = charge(&bill.price, counted);
+            let (message, again) = (*message, *again);
+            step.emit(Entry::ModelFailed { effect: *effect, message, again, charged, bill });
             let clients = step.kernel.volatile.clients.iter();
             let told: Vec<_> =
                 clients.filter(|(_, row)| **row == Client::Model(*effect)).map(|(reply, _)| *reply).collect();
@@ -251,10 +258,32 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 step.reply(reply, Err(error));
             }
             if row.step > 0 {
-                failed(step, (row.pid, &row.model), *again, after_us.unwrap_or(0));
+                failed(step, (row.pid, &row.model), again, after_us.unwrap_or(0));
             }
         }
     }
+}
+
+/// Whose a call is: what makes the record of its end a row of the ledger.
+fn bill(step: &Step<'_>, row: &ModelRow) -> Bill {
+    let accounts = &step.state().accounts;
+    let account = accounts.get(&row.account).or_else(|| accounts.get(&ROOT_ACCOUNT));
+    Bill {
+        run: row.run,
+        agent: row.agent.clone(),
+        model: row.model.clone(),
+        account: account.map(|account| account.name.clone()).unwrap_or_default(),
+        price: account::price(step.state(), &row.model).unwrap_or_default(),
+    }
+}
+
+/// What a call of this usage costs.
+fn charge(price: &Price, usage: &Usage) -> Amounts {
+    #[cfg(feature = "plant")]
+    if crate::plant::is(crate::plant::CACHE_WRITES_FREE) {
+        return Price { token_written: abi::money::Nano(0), ..*price }.amounts(usage);
+    }
+    price.amounts(usage)
 }
 
 fn answered(step: &mut Step<'_>, pid: Pid, (answer, tools, stop): (Content, u32, Stop), facts: Facts) {
@@ -470,6 +499,10 @@ fn told(
     (name, args, about): (String, Content, String),
     outcome: Result<Content, (Code, Content)>,
 ) {
+    // The call itself may have ended it: it passed a limit, and policy says kill.
+    if !step.state().processes.contains_key(&pid) {
+        return;
+    }
     let fresh = step.is_fresh();
     let (outcome, code) = match outcome {
         Ok(content) => (content, None),
@@ -531,7 +564,8 @@ pub fn pause_is_over(step: &mut Step<'_>, pid: Pid) {
 pub fn lost(step: &mut Step<'_>, effect: EffectId) {
     let Some(row) = step.state().model_calls.get(&effect).cloned() else { return };
     step.act_as_process(row.pid);
-    step.emit(Entry::ModelLost { effect, charged: row.reserved });
+    let bill = bill(step, &row);
+    step.emit(Entry::ModelLost { effect, charged: row.reserved, bill });
     if row.step == 0 || !step.state().processes.contains_key(&row.pid) {
         return;
     }

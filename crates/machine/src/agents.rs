@@ -19,7 +19,7 @@
 //! those that were given stand at the end of the task, as the caller's words; what holds where none was given
 //! stands in the prompt, as words of this file.
 
-use crate::policy::{self, tree::Node};
+use crate::policy::{self, budget::Row, tree::Node};
 use abi::{
     Code, Content, Error, Hash, Micros,
     agent::{AgentDef, Restart, Skill},
@@ -27,7 +27,6 @@ use abi::{
     cap::Grant,
     fact::{Fact, Lookup, Task},
     limits,
-    money::Nano,
     path::TreePath,
     tree::Version,
     wire,
@@ -160,14 +159,14 @@ pub fn parse(name: &str, bytes: &[u8], version: &Version, now: Micros) -> Result
     let (tools, mut withheld) = tools(&front)?;
     withheld.extend(foreign::ignored(&front));
     let skills = skills(&front)?;
-    let (budget_run, budget_day) = budget(&front)?;
+    let Row { limits, wall_us } = budget(&front)?;
     let def = AgentDef {
         name: name.to_owned(),
         model: model(&front)?,
         needs: needs(&front, &tools, &skills)?,
         tools,
-        budget_run,
-        budget_day,
+        limits,
+        wall_us,
         restart: restart(&front)?,
         prompt: Content::of(body),
         version: version.id,
@@ -298,18 +297,11 @@ fn skills(front: &Front<'_>) -> Result<Vec<String>, Error> {
     words.into_iter().map(name).collect()
 }
 
-fn budget(front: &Front<'_>) -> Result<(Option<Nano>, Option<Nano>), Error> {
-    let (mut run, mut day) = (None, None);
-    let Some(node) = front.get("budget") else { return Ok((run, day)) };
-    for (key, amount) in node.section("AGENT.md: budget", &["run", "day"])? {
-        let parsed: Result<Nano, Error> = amount.text("an amount")?.parse();
-        let parsed = parsed.map_err(|error| amount.mark.wrap(&error))?;
-        match key {
-            "run" => run = Some(parsed),
-            _ => day = Some(parsed),
-        }
-    }
-    Ok((run, day))
+/// Its row of a budget: what it asks for can only lower what it is given.
+fn budget(front: &Front<'_>) -> Result<Row, Error> {
+    front
+        .get("budget")
+        .map_or_else(|| Ok(Row::default()), |node| policy::budget::row("AGENT.md: budget", node))
 }
 
 /// Front matter and what stands behind it.

@@ -10,11 +10,9 @@
 //!   tom: {role: member, sees: [/data/marketing/**], decides: [mail.send]}
 //! standing: ["mail.send anna@tiles.example", "outbox mail.send bo@tiles.example"]
 //! money: {bank: {day: 250.00}}
-//! ---
-//! format: 1                                # budget.yaml
-//! workspace: {day: 5.00}
-//! agents: {"*": {run: 1.00, day: 2.00}}
 //! ```
+//! `budget.yaml` and the budget of an AGENT.md are read by `budget`.
+//!
 //! Every error says file, line and column, and what to write instead. Unknown keys name the nearest known
 //! one; `x-` keys are free. Money is decimal text. A file that does not parse grants nothing: what stood
 //! before goes on standing, and a workspace without a policy starts nothing.
@@ -24,7 +22,7 @@ use abi::{
     agent::{Autonomy, MoneyRow, OperatorRow, Policy, PolicyRow, Role, Standing},
     cap::Grant,
     limits,
-    money::{Limit, Nano, Resource, Window},
+    money::Nano,
     path::Pattern,
     scan, wire,
 };
@@ -32,6 +30,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::BTreeMap;
 use tree::Node;
 
+pub(crate) mod budget;
 pub(crate) mod tree;
 
 const POLICY: &str = "policy.yaml";
@@ -40,10 +39,10 @@ const BUDGET: &str = "budget.yaml";
 const FILE_BYTES_MAX: usize = limits::ARGUMENT_BYTES_MAX as usize;
 
 /// Both files as one policy.
-pub fn parse(policy: &[u8], budget: &[u8]) -> Result<Policy, Error> {
+pub fn parse(policy: &[u8], money: &[u8]) -> Result<Policy, Error> {
     let mut all = Policy::default();
     rules(&Node::read(POLICY, policy)?, &mut all)?;
-    money(&Node::read(BUDGET, budget)?, &mut all)?;
+    budget::file(&Node::read(BUDGET, money)?, &mut all)?;
     Ok(all)
 }
 
@@ -265,48 +264,6 @@ fn moneys(node: &Node) -> Result<Vec<MoneyRow>, Error> {
 
 pub(crate) fn nano(node: &Node) -> Result<Nano, Error> {
     node.text("an amount")?.parse().map_err(|error: Error| node.mark.wrap(&error))
-}
-
-fn money(file: &Node, all: &mut Policy) -> Result<(), Error> {
-    let mut format = None;
-    for (key, node) in file.section(BUDGET, &["format", "workspace", "agents"])? {
-        match key {
-            "format" => format = Some(node),
-            "workspace" => all.workspace = limits_of("workspace", node)?,
-            _ => of_agents(node, all)?,
-        }
-    }
-    is_format(file, format)
-}
-
-fn of_agents(node: &Node, all: &mut Policy) -> Result<(), Error> {
-    for (key, windows) in rows_of(node, "agents")? {
-        let agent = key.text("an agent's name")?;
-        if agent.starts_with("x-") {
-            continue;
-        }
-        if agent != "*" {
-            return Err(key
-                .mark
-                .error(format!("agents has a row {agent:?}"))
-                .hint("only \"*\" in this version; an AGENT.md can lower its own budget"));
-        }
-        let limits = limits_of("agents", windows)?;
-        all.run = limits.iter().filter(|limit| limit.window == Window::Run).copied().collect();
-        all.agent = limits.iter().filter(|limit| limit.window == Window::Day).copied().collect();
-    }
-    Ok(())
-}
-
-fn limits_of(what: &str, node: &Node) -> Result<Vec<Limit>, Error> {
-    let mut found = Vec::new();
-    for (key, amount) in node.section(what, &["day", "run"])? {
-        let window = if key == "day" { Window::Day } else { Window::Run };
-        found.push(Limit { resource: Resource::Money, window, max: nano(amount)?.0 });
-    }
-    // In the order of the words, however they were written.
-    found.sort_by_key(|limit| limit.window.word());
-    Ok(found)
 }
 
 /// A need in words. `any` stands for `*`, which in YAML would have to be quoted.

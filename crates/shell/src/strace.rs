@@ -13,7 +13,7 @@ use abi::{
     call::Ruling,
     control::SecretAct,
     event::Stop,
-    money::Amounts,
+    money::{Amounts, Resource},
     record::{Entry, Exit, Freeze, WaitOn},
     tree::Change,
 };
@@ -328,6 +328,7 @@ fn books(body: &Entry) -> Said {
             good("secret", name.clone(), act)
         }
         Entry::LimitSet { limit, .. } => good("limit", limit.to_string(), ""),
+        Entry::Warned { account, limit } => held("budget", format!("{account}: {limit}"), "comes near"),
         Entry::Genesis { lacks, .. } if !lacks.is_empty() => {
             held("genesis", format!("lacks rules {lacks:?}"), "")
         }
@@ -356,6 +357,27 @@ pub fn ended(exit: &Exit) -> String {
     }
 }
 
+/// How an operator lets a process go on that stands still.
+pub fn way_out(why: &Freeze, pid: Pid) -> String {
+    match why {
+        Freeze::Limit { account, limit } => {
+            let resource = match limit.resource {
+                Resource::Money => String::new(),
+                resource => format!("{} ", resource.word()),
+            };
+            let window = limit.window.word();
+            let set = format!("skep budget set {account} {resource}{window} AMOUNT");
+            format!("{set}, then skep thaw {pid}; or skep kill {pid}")
+        }
+        Freeze::Wall { .. } => {
+            format!("skep thaw {pid} gives it as much time once more; or skep kill {pid}")
+        }
+        Freeze::Asked | Freeze::Loop { .. } | Freeze::Lost { .. } => {
+            format!("skep thaw {pid} lets it go on; or skep kill {pid}")
+        }
+    }
+}
+
 /// Why processes stand still, in words.
 pub fn frozen(why: &Freeze) -> String {
     match why {
@@ -363,6 +385,7 @@ pub fn frozen(why: &Freeze) -> String {
         Freeze::Limit { account, limit } => format!("limit of {account}: {limit}"),
         Freeze::Loop { calls } => format!("{calls} calls without progress"),
         Freeze::Lost { .. } => "a model call was lost twice".into(),
+        Freeze::Wall { us } => format!("its time is over: {}", figures::length(*us)),
     }
 }
 

@@ -48,7 +48,8 @@ pub struct Watch {
     /// When its first and its last record were written.
     span: Option<(Micros, Micros)>,
     /// Why it stood still when it was first looked at.
-    frozen: Option<String>,
+    /// Why it stands still, and how it goes on.
+    frozen: Option<(String, String)>,
     live: Live,
 }
 
@@ -89,7 +90,7 @@ impl Live {
 enum Step {
     On,
     Ended,
-    Frozen(String),
+    Frozen(String, String),
 }
 
 impl Watch {
@@ -118,7 +119,7 @@ impl Watch {
         if !card.get("exit").is_empty() {
             watch.bill.ended = Some(ended(&session.call("wait", json!({"pid": pid}))?));
         } else if card.get("state") == "frozen" {
-            watch.frozen = Some(card.get("why").to_owned());
+            watch.frozen = Some((card.get("why").to_owned(), card.get("way_out").to_owned()));
         }
         let mut lines = VecDeque::new();
         journal::of(session, pid, &mut |row| {
@@ -165,8 +166,8 @@ impl Watch {
         if self.bill.ended.is_some() {
             return self.finish(session);
         }
-        if let Some(why) = self.frozen.take() {
-            return self.stands(session, &why);
+        if let Some((why, way_out)) = self.frozen.take() {
+            return self.stands(session, &why, &way_out);
         }
         loop {
             let heard = self.follower.next(None, self.interrupts.as_ref())?;
@@ -179,7 +180,7 @@ impl Watch {
                 Heard::Row(row) => match self.take(session, &row) {
                     Step::On => {}
                     Step::Ended => return self.finish(session),
-                    Step::Frozen(why) => return self.stands(session, &why),
+                    Step::Frozen(why, way_out) => return self.stands(session, &why, &way_out),
                 },
                 Heard::Woken => {
                     if let Some(exit) = self.interrupt(session)? {
@@ -214,7 +215,9 @@ impl Watch {
                 self.bill.ended = Some((exit.clone(), *verdict, *result));
                 Step::Ended
             }
-            Entry::Frozen { pids, why } if pids.contains(&self.pid) => Step::Frozen(strace::frozen(why)),
+            Entry::Frozen { pids, why } if pids.contains(&self.pid) => {
+                Step::Frozen(strace::frozen(why), strace::way_out(why, self.pid))
+            }
             _ => Step::On,
         }
     }
@@ -272,7 +275,7 @@ impl Watch {
     }
 
     /// It was frozen: nothing more will happen before somebody acts.
-    fn stands(self, session: &mut Session, why: &str) -> Outcome {
+    fn stands(self, session: &mut Session, why: &str, way_out: &str) -> Outcome {
         let pid = self.pid;
         if session.is_json() {
             session.object(&json!({"pid": pid, "frozen": why}))?;
@@ -281,9 +284,7 @@ impl Watch {
             session.say(&format!("{word} · {} · {}", escape::line(why), self.sum()))?;
         }
         self.waiting(session);
-        session.hint(&format!(
-            "skep budget set process:{pid} run AMOUNT, then skep thaw {pid}; or skep kill {pid}"
-        ));
+        session.hint(way_out);
         Ok(Exit::Bad)
     }
 

@@ -10,7 +10,7 @@
 
 use crate::render::escaped;
 use abi::{
-    agent::{Autonomy, OperatorRow, Policy, PolicyRow, Role, Standing},
+    agent::{Autonomy, Budget, OperatorRow, Policy, PolicyRow, Role, Standing, UnknownPrice},
     cap::Grant,
     money::{Limit, Nano},
     path::Pattern,
@@ -26,6 +26,7 @@ pub fn lines(policy: &Policy) -> Vec<String> {
     all.extend(limits_in(policy).into_iter().map(|(name, limit)| {
         format!("limit {name} {} {} {}", limit.resource.word(), limit.window.word(), amount(&limit))
     }));
+    all.extend(settings(&policy.budget).into_iter().map(|(name, words, _)| format!("{name} {words}")));
     for row in &policy.rows {
         for (verb, grants) in [("deny", &row.deny), ("ask", &row.ask), ("allow", &row.allow)] {
             all.extend(grants.iter().map(|grant| format!("{verb} {} {}", row.agent, need(grant))));
@@ -45,6 +46,7 @@ pub fn difference(old: Option<&Policy>, new: &Policy) -> Vec<String> {
     listed("standing", (&rules(old), &rules(new)), &mut all);
     money(old, new, &mut all);
     limits(old, new, &mut all);
+    settled(&old.budget, &new.budget, &mut all);
     let agents: BTreeSet<&str> = old.rows.iter().chain(&new.rows).map(|row| row.agent.as_str()).collect();
     agents.into_iter().for_each(|agent| needs(agent, (old, new), &mut all));
     all
@@ -136,33 +138,71 @@ fn money(old: &Policy, new: &Policy, all: &mut Vec<String>) {
 }
 
 /// Whose they are, and each limit.
-fn limits_in(policy: &Policy) -> Vec<(&'static str, Limit)> {
-    let of = |name, limits: &[Limit]| limits.iter().map(|limit| (name, *limit)).collect::<Vec<_>>();
-    [of("workspace", &policy.workspace), of("agent", &policy.agent), of("run", &policy.run)].concat()
+fn limits_in(policy: &Policy) -> Vec<(String, Limit)> {
+    let of = |name: &str, limits: &[Limit]| -> Vec<(String, Limit)> {
+        limits.iter().map(|limit| (name.to_string(), *limit)).collect()
+    };
+    let three = [of("workspace", &policy.workspace), of("agent", &policy.agent), of("run", &policy.run)];
+    let agents = policy.budget.agents.iter();
+    let agents =
+        agents.flat_map(|row| of(&format!("agent:{}", row.agent), &[&row.limits[..], &row.run].concat()));
+    let mounts = policy.budget.mounts.iter().flat_map(|row| of(&format!("mount:{}", row.mount), &row.limits));
+    three.concat().into_iter().chain(agents).chain(mounts).collect()
+}
+
+/// What else the budget says: a name, the words, and how much it allows; higher is more.
+fn settings(budget: &Budget) -> Vec<(String, String, u64)> {
+    let mut all = Vec::new();
+    if let Some(warn) = budget.warn {
+        all.push((String::from("warn"), format!("{}.{:03}", warn / 1000, warn % 1000), u64::from(warn)));
+    }
+    if let Some(processes) = budget.processes {
+        all.push((String::from("processes"), processes.to_string(), u64::from(processes)));
+    }
+    let walls = budget.agents.iter().map(|row| (format!("wall agent:{}", row.agent), row.wall_us));
+    for (name, wall_us) in [(String::from("wall run"), budget.wall_us)].into_iter().chain(walls) {
+        all.extend(wall_us.map(|us| (name, crate::means::length(us), us)));
+    }
+    all.push((String::from("when_exhausted"), budget.when_exhausted.word().to_string(), 0));
+    let counts = u64::from(budget.unknown_price == UnknownPrice::CountTokens);
+    all.push((String::from("unknown_price"), budget.unknown_price.word().to_string(), counts));
+    all
+}
+
+fn settled(old: &Budget, new: &Budget, all: &mut Vec<String>) {
+    let (old, new) = (settings(old), settings(new));
+    let names: BTreeSet<&String> = old.iter().chain(&new).map(|(name, ..)| name).collect();
+    for name in names {
+        let of = |rows: &[(String, String, u64)]| {
+            let row = rows.iter().find(|(other, ..)| other == name);
+            row.map_or((String::from("none"), u64::MAX), |(_, words, much)| (words.clone(), *much))
+        };
+        let (before, after) = (of(&old), of(&new));
+        let sign = if after.1 > before.1 { '+' } else { '-' };
+        if before != after {
+            all.push(format!("{sign} {name}: {} -> {}", before.0, after.0));
+        }
+    }
 }
 
 fn amount(limit: &Limit) -> String {
-    if limit.resource == abi::money::Resource::Money {
-        Nano(limit.max).to_string()
-    } else {
-        limit.max.to_string()
-    }
+    limit.resource.show(limit.max)
 }
 
 fn limits(old: &Policy, new: &Policy, all: &mut Vec<String>) {
     let (old, new) = (limits_in(old), limits_in(new));
-    let find = |rows: &[(&'static str, Limit)], of: &(&'static str, Limit)| {
-        let same = |row: &&(&'static str, Limit)| {
-            (row.0, row.1.resource, row.1.window) == (of.0, of.1.resource, of.1.window)
+    let find = |rows: &[(String, Limit)], of: &(String, Limit)| {
+        let same = |row: &&(String, Limit)| {
+            row.0 == of.0 && (row.1.resource, row.1.window) == (of.1.resource, of.1.window)
         };
         rows.iter().find(same).map(|row| row.1)
     };
-    let mut push = |of: &(&'static str, Limit), before: Option<Limit>, after: Option<Limit>| {
+    let mut push = |of: &(String, Limit), before: Option<Limit>, after: Option<Limit>| {
         let max = |limit: Option<Limit>| limit.map_or(i64::MAX, |limit| limit.max);
         let shown = |limit: Option<Limit>| limit.map_or_else(|| String::from("none"), |limit| amount(&limit));
         let sign = if max(after) > max(before) { '+' } else { '-' };
         if before != after {
-            let (name, resource, window) = (of.0, of.1.resource.word(), of.1.window.word());
+            let (name, resource, window) = (&of.0, of.1.resource.word(), of.1.window.word());
             all.push(format!(
                 "{sign} limit {name} {resource} {window}: {} -> {}",
                 shown(before),

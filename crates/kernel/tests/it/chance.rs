@@ -174,7 +174,7 @@ fn balance(run: &mut Run, ledger: &Ledger) {
     let mine = ledger.lines();
     for line in run.shown.join("\n").lines().filter_map(|line| line.trim().strip_prefix("| ")) {
         let words: Vec<&str> = line.split(' ').collect();
-        let [name, resource, "run", used, reserved, _] = words[..] else { continue };
+        let [name, resource, "run", used, reserved, ..] = words[..] else { continue };
         let (_, row) = mine.iter().find(|((n, r), _)| n == name && *r == resource).unwrap();
         assert_eq!((used, reserved), (row.0.as_str(), row.1.as_str()), "{line}");
     }

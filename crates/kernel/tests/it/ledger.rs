@@ -59,7 +59,7 @@ impl Ledger {
             }
             Entry::ModelAnswered { effect, charged, .. }
             | Entry::ModelFailed { effect, charged, .. }
-            | Entry::ModelLost { effect, charged } => self.settle(effect, charged),
+            | Entry::ModelLost { effect, charged, .. } => self.settle(effect, charged),
             Entry::EffectEnded { effect, done, .. } => {
                 let reserved = self.live[effect].1;
                 let charged = if *done { reserved } else { Amounts::default() };

@@ -10,12 +10,15 @@
 
 use crate::{
     show::Show,
-    words::{Words, micros},
+    words::{Words, limit, micros},
     world::World,
 };
 use abi::{
     Content, EffectId, Error, Hash, Pid, ProposalId, ReplyTo, TimerId,
-    agent::{Autonomy, MoneyRow, OperatorRow, Policy, PolicyRow, Role, Standing},
+    agent::{
+        AgentBudget, Autonomy, MoneyRow, MountBudget, OperatorRow, Policy, PolicyRow, Role, Standing,
+        UnknownPrice, WhenExhausted,
+    },
     answer::Answer,
     call::Call,
     cap::Grant,
@@ -25,7 +28,7 @@ use abi::{
     label::{Integrity, Readers},
     manifest::{Audience, Brings, Class, Kind, Manifest, Recovery},
     model::{Models, PriceRow, Tier},
-    money::{Limit, Nano, Price, Resource, Usage, Window},
+    money::{Nano, Price, Usage, Window},
     path::{Pattern, TreePath},
     record::Record,
 };
@@ -214,7 +217,7 @@ impl Run {
                 self.step(Body::Woke { lease, under_way: Vec::new() });
             }
             "allow" | "ask" | "deny" => self.row(verb, words),
-            "limit" => self.limit(words),
+            "limit" | "budget" => self.limit(words),
             "policy" => self.load_policy(),
             "draft" => _ = self.world.drafts.insert(words.at(1).into(), self.policy.clone()),
             "unsay" => self.unsay(words),
@@ -365,6 +368,11 @@ impl Run {
         match words.at(1) {
             "operators" => self.policy.operators.clear(),
             "standing" => self.policy.standing.clear(),
+            "limits" => {
+                self.policy.workspace.clear();
+                self.policy.agent.clear();
+                self.policy.budget.mounts.clear();
+            }
             "money" => self.policy.money.clear(),
             _ => self.policy.rows.retain(|row| row.agent != words.at(1)),
         }
@@ -386,18 +394,48 @@ impl Run {
         }
     }
 
+    /// `limit WHOSE RESOURCE WINDOW MAX`: workspace, agent (all), run, `agent:NAME`, `mount:NAME`.
     fn limit(&mut self, words: &Words) {
-        let resource = Resource::ALL.into_iter().find(|row| row.word() == words.at(2)).unwrap();
-        let window = if words.at(3) == "day" { Window::Day } else { Window::Run };
-        let max = match resource {
-            Resource::Money => words.at(4).parse::<Nano>().unwrap().0,
-            _ => words.at(4).parse().unwrap(),
+        if words.at(0) == "budget" {
+            return self.budget(words);
+        }
+        let limit = limit(&[words.at(2), words.at(3), words.at(4)]);
+        let budget = &mut self.policy.budget;
+        let rows = match words.at(1).split_once(':').unwrap_or((words.at(1), "")) {
+            ("workspace", _) => &mut self.policy.workspace,
+            ("agent", "") => &mut self.policy.agent,
+            ("agent", name) => {
+                let row = budget.agents.iter_mut().position(|row| row.agent == name);
+                let row = row.unwrap_or_else(|| {
+                    budget.agents.push(AgentBudget { agent: name.into(), ..AgentBudget::default() });
+                    budget.agents.len() - 1
+                });
+                let row = &mut budget.agents[row];
+                if limit.window == Window::Run { &mut row.run } else { &mut row.limits }
+            }
+            ("mount", name) => {
+                let row = budget.mounts.iter().position(|row| row.mount == name);
+                let row = row.unwrap_or_else(|| {
+                    budget.mounts.push(MountBudget { mount: name.into(), ..MountBudget::default() });
+                    budget.mounts.len() - 1
+                });
+                &mut budget.mounts[row].limits
+            }
+            _ => &mut self.policy.run,
         };
-        let limit = Limit { resource, window, max };
+        rows.retain(|old| (old.resource, old.window) != (limit.resource, limit.window));
+        rows.push(limit);
+    }
+
+    /// `budget warn 0.8`, `budget processes 3`, `budget wall 30m`, `budget kill`, `budget count-tokens`.
+    fn budget(&mut self, words: &Words) {
+        let budget = &mut self.policy.budget;
         match words.at(1) {
-            "workspace" => self.policy.workspace.push(limit),
-            "agent" => self.policy.agent.push(limit),
-            _ => self.policy.run.push(limit),
+            "warn" => budget.warn = Some((words.at(2).parse::<f64>().unwrap() * 1000.0) as u16),
+            "processes" => budget.processes = words.at(2).parse().ok(),
+            "wall" => budget.wall_us = Some(micros(words.at(2))),
+            "kill" => budget.when_exhausted = WhenExhausted::Kill,
+            _ => budget.unknown_price = UnknownPrice::CountTokens,
         }
     }
 

@@ -107,7 +107,11 @@ impl Show<'_> {
                 let limits: Vec<String> = limits.iter().map(ToString::to_string).collect();
                 format!("{account} {name} below {:?} {}", parent.map(|id| id.0), limits.join(", "))
             }
-            Entry::LimitSet { account, limit } => format!("{account} {limit}"),
+            Entry::LimitSet { account, limit, by } => {
+                let file = if *by == abi::record::SetBy::File { " by file" } else { "" };
+                format!("{account} {limit}{file}")
+            }
+            Entry::Warned { account, limit } => format!("{account} {limit}"),
             Entry::Granted { cap } => {
                 let until = cap.grant.expires.map(|at| format!(" until {}", seconds(at)));
                 let parent = cap.parent.map_or(String::from("-"), |id| id.to_string());
@@ -202,7 +206,7 @@ impl Show<'_> {
             Entry::ModelFailed { effect, again, charged, .. } => {
                 format!("{} again {again} charged {}", self.effect_name(effect), amounts(charged))
             }
-            Entry::ModelLost { effect, charged } => {
+            Entry::ModelLost { effect, charged, .. } => {
                 format!("{} charged {}", self.effect_name(effect), amounts(charged))
             }
             Entry::Tool { step, index, name, outcome, code, fresh, about, .. } => {

@@ -9,6 +9,7 @@ use abi::{
     cap::Grant,
     control::{self, Control, SecretAct},
     label::Integrity,
+    money::{Limit, Nano, Resource, Window},
     path::TreePath,
     request::{Api, Delivery, Request},
 };
@@ -257,6 +258,16 @@ impl Words {
         self.named.clone()
     }
 
+    /// `run=0.05 day=1` of money, `limits="tokens_out day 5; calls run 3"`.
+    fn limits(&self) -> Vec<Limit> {
+        let money = Window::ALL.into_iter().filter_map(|window| {
+            let max = self.key(window.word())?.parse::<Nano>().unwrap().0;
+            Some(Limit { resource: Resource::Money, window, max })
+        });
+        let more = self.key("limits").unwrap_or("").split(';').filter(|text| !text.trim().is_empty());
+        money.chain(more.map(|text| limit(&text.split_whitespace().collect::<Vec<_>>()))).collect()
+    }
+
     /// An agent: `agent NAME tools=a,b needs="read /a;write /b" restart=on-failure:2 run=0.05 model=m`.
     pub fn agent(&self) -> AgentDef {
         let list = |key: &str, cut: char, default: &str| -> Vec<String> {
@@ -269,8 +280,8 @@ impl Words {
             model: self.key("model").unwrap_or("m").into(),
             tools: list("tools", ',', "read,list,write,remove,move,spawn,wait,propose,dispatch"),
             needs: needs.iter().map(|need| Grant::parse(need).unwrap()).collect(),
-            budget_run: self.key("run").map(|money| money.parse().unwrap()),
-            budget_day: self.key("day").map(|money| money.parse().unwrap()),
+            limits: self.limits(),
+            wall_us: self.key("wall").map(micros),
             restart: match restart {
                 None => Restart::No,
                 Some(("always", _)) => Restart::Always,
@@ -284,6 +295,12 @@ impl Words {
             task: None,
         }
     }
+}
+
+/// `RESOURCE WINDOW MAX`.
+pub fn limit(words: &[&str]) -> Limit {
+    let resource = Resource::of(words[0]).unwrap();
+    Limit { resource, window: Window::of(words[1]).unwrap(), max: resource.amount(words[2]).unwrap() }
 }
 
 fn postcondition(text: &str) -> Postcondition {

@@ -1,7 +1,12 @@
 //! Rows: front matter and what comes of it.
 
 use super::{input::given, *};
-use abi::{FileId, LabelId, OpId, Pid, Seq, VersionId, call::Fields, tree::Node as Kind};
+use abi::{
+    FileId, LabelId, OpId, Pid, Seq, VersionId,
+    call::Fields,
+    money::{Limit, Resource, Window},
+    tree::Node as Kind,
+};
 
 /// Saturday, 2026-11-28, 05:40 UTC.
 const NOW: Micros = 1_795_844_400_000_000;
@@ -42,15 +47,19 @@ fn the_shipped_helper_parses() {
 #[test]
 fn every_key_counts() {
     let text = b"---\r\nname: x\nmodel: m.1\ntools: [read]\nneeds: [read /a/**, ask any]\n\
-        budget: {run: 0.50}\nrestart: on-failure:3\ndescription: d\nx-own: [1]\nskills: [pdf]\n---\nbody\n---\n";
+        budget: {run: 0.50, tokens_out: {day: 400k}, wall: 10m}\n\
+        restart: on-failure:3\ndescription: d\nx-own: [1]\nskills: [pdf]\n---\nbody\n---\n";
     let sheet = parse("x", text, &version(), NOW).unwrap();
     let want = AgentDef {
         name: "x".into(),
         model: "m.1".into(),
         tools: vec!["read".into()],
         needs: ["read /a/**", "ask *", "read /skills/pdf/**"].map(|need| Grant::parse(need).unwrap()).into(),
-        budget_run: Some(Nano(500_000_000)),
-        budget_day: None,
+        limits: vec![
+            Limit { resource: Resource::Money, window: Window::Run, max: 500_000_000 },
+            Limit { resource: Resource::TokensOut, window: Window::Day, max: 400_000 },
+        ],
+        wall_us: Some(600_000_000),
         restart: Restart::OnFailure(3),
         prompt: Content::of(b"body\n---\n"),
         version: VersionId(7),
@@ -85,6 +94,7 @@ fn mistakes_are_named() {
         ("---\nname: x\nmodel: m\nneeds: [eat /x]\n---\n", "is not a need", "read PATH"),
         ("---\nname: x\nmodel: m\nbudget: {runn: 1}\n---\n", "no key \"runn\"", "did you mean run?"),
         ("---\nname: x\nmodel: m\nbudget: {run: .5}\n---\n", "is not an amount", "0.05"),
+        ("---\nname: x\nmodel: m\nbudget: {wall: 1w}\n---\n", "AGENT.md:4:16: \"1w\" is no time", "30m"),
         ("---\nname: x\nmodel: m\nrestart: daily\n---\n", "restart is", "on-failure:5"),
         ("---\nname: x\nmodel: \"a b\"\n---\n", "is not a name", "letters"),
         ("---\nname: x\nmodel: a//b\n---\n", "is not the name of a model", "letters"),

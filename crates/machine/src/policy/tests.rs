@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::shipped;
+use abi::{
+    agent::{AgentBudget, Budget, MountBudget, UnknownPrice, WhenExhausted},
+    money::{Limit, Resource, Window},
+};
 
 #[test]
 fn the_shipped_files_parse() {
@@ -12,6 +16,54 @@ fn the_shipped_files_parse() {
     assert_eq!(policy.workspace, money(Window::Day, 5_000_000_000));
     assert_eq!(policy.agent, money(Window::Day, 2_000_000_000));
     assert_eq!(policy.run, money(Window::Run, 1_000_000_000));
+    assert_eq!(policy.budget, Budget { warn: Some(800), ..Budget::default() });
+}
+
+#[test]
+fn a_budget_in_full() {
+    let text = "format: 1\n\
+        workspace: {day: 10.00, month: 150.00, hour: 2, warn: 0.8, processes: 64, tokens_out: {hour: 400k}}\n\
+        agents:\n  \"*\": {run: 0.50, wall: 30m}\n  claude: {day: 5.00, tokens_out: {run: 400k, day: 2m}, calls: \
+        {hour: 300}, wall: 2h}\n  x-note: whatever\n\
+        mounts: {outbox: {effects: {day: 50}}, bank: {day: 250.00, effects: {hour: 3}}}\n\
+        when_exhausted: kill\nunknown_price: count-tokens\n";
+    let policy = parse(shipped::POLICY, text.as_bytes()).unwrap();
+    let limit = |resource, window, max| Limit { resource, window, max };
+    let money = |window, max| limit(Resource::Money, window, max);
+    assert_eq!(
+        policy.workspace,
+        [
+            money(Window::Day, 10_000_000_000),
+            money(Window::Hour, 2_000_000_000),
+            money(Window::Month, 150_000_000_000),
+            limit(Resource::TokensOut, Window::Hour, 400_000),
+        ]
+    );
+    assert_eq!((policy.run, policy.agent), (vec![money(Window::Run, 500_000_000)], vec![]));
+    let claude = AgentBudget {
+        agent: "claude".into(),
+        limits: vec![
+            limit(Resource::Calls, Window::Hour, 300),
+            money(Window::Day, 5_000_000_000),
+            limit(Resource::TokensOut, Window::Day, 2_000_000),
+        ],
+        run: vec![limit(Resource::TokensOut, Window::Run, 400_000)],
+        wall_us: Some(7_200_000_000),
+    };
+    let effects = |window, max| limit(Resource::Effects, window, max);
+    let outbox = MountBudget { mount: "outbox".into(), limits: vec![effects(Window::Day, 50)] };
+    let limits = vec![effects(Window::Hour, 3), money(Window::Day, 250_000_000_000)];
+    let bank = MountBudget { mount: "bank".into(), limits };
+    let want = Budget {
+        warn: Some(800),
+        processes: Some(64),
+        wall_us: Some(1_800_000_000),
+        agents: vec![claude],
+        mounts: vec![outbox, bank],
+        when_exhausted: WhenExhausted::Kill,
+        unknown_price: UnknownPrice::CountTokens,
+    };
+    assert_eq!(policy.budget, want);
 }
 
 #[test]
@@ -144,7 +196,23 @@ fn mistakes_in_the_budget_too() {
         ("format: 1\nworkspace: {dya: 1}", "2:13", "no key \"dya\"", "did you mean day?"),
         ("format: 1\nworkspace: {day: -1}", "2:18", "is not an amount", "0.05"),
         ("format: 1\nworkspace:\n  day: 1e3", "3:8", "is not an amount", "0.05"),
-        ("format: 1\nagents: {x: {day: 1}}", "2:10", "agents has a row", "only \"*\""),
+        ("format: 1\nagents: {x: {dey: 1}}", "2:14", "no key \"dey\"", "did you mean day?"),
+        ("format: 1\nagents: {x y: {day: 1}}", "2:10", "\"x y\"", "letters"),
+        ("format: 1\nagents: {x: {tokens_out: 5}}", "2:26", "is no map", "key: value"),
+        ("format: 1\nagents: {x: {tokens_out: {year: 5}}}", "2:27", "no key \"year\"", "did you mean day?"),
+        ("format: 1\nagents: {x: {tokens_out: {day: 1.5m}}}", "2:32", "is not a count", "400k"),
+        ("format: 1\nagents: {x: {wall: 30}}", "2:20", "is no time", "30m"),
+        ("format: 1\nagents: {x: {wall: 367d}}", "2:20", "is no time", "30m"),
+        ("format: 1\nagents: {x: {wall: 0s}}", "2:20", "is no time", "30m"),
+        ("format: 1\nagents: {x: {wall: ٣m}}", "2:20", "is no time", "30m"),
+        ("format: 1\nworkspace: {warn: 80}", "2:19", "is no share", "0.8"),
+        ("format: 1\nworkspace: {warn: 0}", "2:19", "is no share", "0.8"),
+        ("format: 1\nworkspace: {wall: 1h}", "2:13", "no key \"wall\"", ""),
+        ("format: 1\nworkspace: {processes: 0}", "2:24", "cannot be 0 processes", "from 1"),
+        ("format: 1\nmounts: {out: {run: 1}}", "2:16", "no key \"run\"", ""),
+        ("format: 1\nmounts: {out: {effects: {run: 1}}}", "2:26", "no key \"run\"", ""),
+        ("format: 1\nwhen_exhausted: frieze", "2:17", "cannot be \"frieze\"", "did you mean freeze?"),
+        ("format: 1\nunknown_price: 0", "2:16", "cannot be \"0\"", "refuse"),
         ("format: 1\nagnts: {}", "2:1", "no key \"agnts\"", "did you mean agents?"),
         ("", "1:1", "no format", "format: 1"),
     ] {

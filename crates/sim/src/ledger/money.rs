@@ -1,50 +1,128 @@
 //! Budgets, folded anew: what is reserved is the sum of what is live, what is used the sum of what was
-//! charged, at every ancestor. Nothing is admitted over a limit; what goes beyond one is a settled overrun
-//! and nothing else.
+//! charged, at every ancestor and in every window. Nothing is admitted over a limit; what goes beyond one is
+//! a settled overrun and nothing else. What is charged is what the price makes of the usage, and the bill
+//! that a settled call carries names whose it was.
 
 use super::{Finding, finding};
 use abi::{
-    AccountId, EffectId, Pid, limits,
-    money::{Amounts, Limit, Nano, Resource, Window},
-    record::{Entry, Record},
+    AccountId, EffectId, Pid,
+    agent::UnknownPrice,
+    limits,
+    money::{Amounts, Limit, Nano, Price, Resource, Usage, Window},
+    record::{Bill, Entry, Record},
 };
 use std::collections::BTreeMap;
 
 const ROOT: AccountId = AccountId(1);
-const UTC_DAY_US: u64 = 24 * 3600 * 1_000_000;
+const HOUR_US: u64 = 3600 * 1_000_000;
+const WINDOWS: [Window; 4] = [Window::Run, Window::Hour, Window::Day, Window::Month];
 
 #[derive(Clone, Debug, Default)]
 struct Account {
     parent: Option<AccountId>,
     name: String,
     limits: Vec<Limit>,
-    used: Amounts,
     reserved: Amounts,
-    day: u64,
-    day_used: Amounts,
-    /// Settled beyond what was reserved: what a provider's claim added.
-    overrun: i64,
-    day_overrun: i64,
+    /// Settled in the present window of each kind.
+    used: BTreeMap<Window, Counted>,
     /// The highest money limit there ever was.
     most: BTreeMap<Window, i64>,
 }
 
-impl Account {
-    fn used_in(&self, window: Window, at: u64) -> Amounts {
-        match window {
-            Window::Run => self.used,
-            Window::Day if self.day == at / UTC_DAY_US => self.day_used,
-            Window::Day => Amounts::default(),
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    /// Which hour, day, month.
+    place: (u64, u64),
+    used: Amounts,
+    /// Settled beyond what was reserved: what a provider's claim added.
+    overrun: i64,
+}
+
+/// Which hour, day or month this is: counted over the years one by one, unlike the kernel does.
+fn place(window: Window, at: u64) -> (u64, u64) {
+    let mut day = at / HOUR_US / 24;
+    match window {
+        Window::Run => (0, 0),
+        Window::Hour => (0, at / HOUR_US),
+        Window::Day => (0, day),
+        Window::Month => {
+            let every = |year: u64, years: u64| year.is_multiple_of(years);
+            let leap = |year: u64| (every(year, 4) && !every(year, 100)) || every(year, 400);
+            let mut year = 1970;
+            while day >= if leap(year) { 366 } else { 365 } {
+                day -= if leap(year) { 366 } else { 365 };
+                year += 1;
+            }
+            let february = if leap(year) { 29 } else { 28 };
+            let mut month = 0;
+            for days in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+                if day < days {
+                    break;
+                }
+                (day, month) = (day - days, month + 1);
+            }
+            (year, month)
         }
     }
+}
+
+impl Account {
+    fn counted(&self, window: Window, at: u64) -> Counted {
+        let found = self.used.get(&window).filter(|counted| counted.place == place(window, at));
+        found.cloned().unwrap_or_else(|| Counted { place: place(window, at), ..Counted::default() })
+    }
+
+    fn used_in(&self, window: Window, at: u64) -> Amounts {
+        self.counted(window, at).used
+    }
+
+    fn book(&mut self, at: u64, charged: &Amounts, over: i64) {
+        for window in WINDOWS {
+            let mut counted = self.counted(window, at);
+            counted.used = counted.used.plus(charged);
+            counted.overrun = counted.overrun.saturating_add(over);
+            self.used.insert(window, counted);
+        }
+    }
+
+    /// The first limit that leaves no room for this.
+    fn refuses(&self, asked: &Amounts, at: u64) -> Option<String> {
+        self.limits.iter().find_map(|limit| {
+            let taken = self.used_in(limit.window, at).plus(&self.reserved).get(limit.resource);
+            let more = asked.get(limit.resource);
+            let cache = matches!(limit.resource, Resource::TokensCached | Resource::TokensWritten);
+            let full = match cache {
+                true => asked.tokens_out > 0 && taken >= limit.max,
+                false => more > 0 && taken.saturating_add(more) > limit.max,
+            };
+            full.then(|| format!("{more} at {} over {limit}, {taken} taken", self.name))
+        })
+    }
+}
+
+/// A call that lives: where it is reserved, how much; at its mount, how much.
+#[derive(Clone, Debug, Default)]
+struct Live {
+    account: AccountId,
+    reserved: Amounts,
+    at_mount: Option<(AccountId, Amounts)>,
+    model: String,
+    run: Pid,
+    agent: String,
 }
 
 /// All accounts, and what is live.
 #[derive(Default)]
 pub struct Money {
     accounts: BTreeMap<AccountId, Account>,
-    of_process: BTreeMap<Pid, AccountId>,
-    live: BTreeMap<EffectId, (AccountId, Amounts)>,
+    /// Account, run and agent of a process.
+    of_process: BTreeMap<Pid, (AccountId, Pid, String)>,
+    live: BTreeMap<EffectId, Live>,
+    mounts: BTreeMap<String, AccountId>,
+    prices: BTreeMap<String, Price>,
+    /// Whether a model without a price costs nothing.
+    unpriced_is_free: bool,
+    warn: Option<u16>,
     lease: i64,
     lease_used: i64,
     /// Nano-units of one top-up step.
@@ -60,42 +138,58 @@ impl Money {
         match &record.body {
             Entry::Woke { lease } => (self.lease, self.lease_used) = (lease.0, 0),
             Entry::Leased { lease } => self.lease = lease.0,
-            Entry::Priced { price, .. } => {
+            Entry::Priced { model, price } => {
                 let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
                 self.step = self.step.max(price.token_out.0.saturating_mul(tokens));
+                self.prices.insert(model.clone(), *price);
+            }
+            Entry::PolicyLoaded { policy, .. } => {
+                self.unpriced_is_free = policy.budget.unknown_price == UnknownPrice::CountTokens;
+                self.warn = policy.budget.warn;
             }
             Entry::AccountOpened { account, parent, name, limits } => {
-                let day = record.at / UTC_DAY_US;
-                let mut row = Account { parent: *parent, name: name.clone(), day, ..Account::default() };
+                let mut row = Account { parent: *parent, name: name.clone(), ..Account::default() };
                 limits.iter().for_each(|limit| row.limit(*limit));
                 self.accounts.insert(*account, row);
+                if let Some(mount) = name.strip_prefix("mount:") {
+                    self.mounts.insert(mount.to_owned(), *account);
+                }
             }
-            Entry::LimitSet { account, limit } => {
+            Entry::LimitSet { account, limit, .. } => {
                 if let Some(row) = self.accounts.get_mut(account) {
                     row.limits.retain(|old| (old.resource, old.window) != (limit.resource, limit.window));
                     row.limit(*limit);
                 }
             }
-            Entry::Spawned { pid, account, .. } => {
-                self.of_process.insert(*pid, *account);
+            Entry::Spawned { pid, account, run, agent, .. } => {
+                self.of_process.insert(*pid, (*account, *run, agent.clone()));
             }
             Entry::Exited { pid, .. } => self.exited(*pid),
-            Entry::ModelIntended { effect, reserved, .. } | Entry::Intended { effect, reserved, .. } => {
-                let account = self.of_process.get(&record.pid).copied().unwrap_or(ROOT);
-                found.extend(self.admit(record, account, reserved));
-                self.live.insert(*effect, (account, *reserved));
-                self.each_above(account, &mut |row| row.reserved = row.reserved.plus(reserved));
+            Entry::ModelIntended { effect, reserved, model, .. } => {
+                let live = Live { reserved: *reserved, model: model.clone(), ..self.of(record) };
+                found.extend(self.begin(record, *effect, live));
+            }
+            Entry::Intended { effect, reserved, mount, moves, .. } => {
+                let at = self.mounts.get(mount).copied();
+                let amounts = Amounts { effects: reserved.effects, money: *moves, ..Amounts::default() };
+                let live =
+                    Live { reserved: *reserved, at_mount: at.map(|at| (at, amounts)), ..self.of(record) };
+                found.extend(self.begin(record, *effect, live));
             }
             Entry::ModelExtended { effect, reserved, .. } => {
-                let account = self.live.get(effect).map_or(ROOT, |(account, _)| *account);
+                let account = self.live.get(effect).map_or(ROOT, |live| live.account);
                 found.extend(self.admit(record, account, reserved));
-                self.live.entry(*effect).and_modify(|(_, all)| *all = all.plus(reserved));
+                self.live.entry(*effect).and_modify(|live| live.reserved = live.reserved.plus(reserved));
                 self.each_above(account, &mut |row| row.reserved = row.reserved.plus(reserved));
             }
-            Entry::ModelAnswered { effect, charged, .. }
-            | Entry::ModelFailed { effect, charged, .. }
-            | Entry::ModelLost { effect, charged } => {
-                found.extend(self.settle(record, effect, Some(*charged)))
+            Entry::ModelAnswered { effect, charged, usage, bill, .. } => {
+                found.extend(self.billed(record, effect, bill));
+                found.extend(self.priced(record, effect, usage, charged));
+                found.extend(self.settle(record, effect, Some(*charged)));
+            }
+            Entry::ModelFailed { effect, charged, bill, .. } | Entry::ModelLost { effect, charged, bill } => {
+                found.extend(self.billed(record, effect, bill));
+                found.extend(self.settle(record, effect, Some(*charged)));
             }
             Entry::EffectEnded { effect, done: true, .. } | Entry::InDoubt { effect } => {
                 found.extend(self.settle(record, effect, None));
@@ -108,11 +202,70 @@ impl Money {
         found
     }
 
+    /// Who calls by this record.
+    fn of(&self, record: &Record) -> Live {
+        let nobody = (ROOT, Pid(0), record.actor.clone());
+        let (account, run, agent) = self.of_process.get(&record.pid).cloned().unwrap_or(nobody);
+        Live { account, run, agent, ..Live::default() }
+    }
+
+    /// Something begins: it is reserved in the tree, and at its mount.
+    fn begin(&mut self, record: &Record, effect: EffectId, live: Live) -> Option<Finding> {
+        let mut found = self.admit(record, live.account, &live.reserved);
+        let reserved = live.reserved;
+        self.each_above(live.account, &mut |row| row.reserved = row.reserved.plus(&reserved));
+        if let Some((at, amounts)) = live.at_mount
+            && let Some(row) = self.accounts.get_mut(&at)
+        {
+            let what = row.refuses(&amounts, record.at);
+            found = found.or(what.map(|what| finding("admission", format!("record {}: {what}", record.seq))));
+            row.reserved = row.reserved.plus(&amounts);
+        }
+        self.live.insert(effect, live);
+        found
+    }
+
+    /// `bill`: a settled call says whose it was.
+    fn billed(&self, record: &Record, effect: &EffectId, bill: &Bill) -> Option<Finding> {
+        let live = self.live.get(effect)?;
+        let account = self.accounts.get(&live.account).or_else(|| self.accounts.get(&ROOT))?;
+        let want = (live.run, live.agent.as_str(), live.model.as_str(), account.name.as_str());
+        let have = (bill.run, bill.agent.as_str(), bill.model.as_str(), bill.account.as_str());
+        let price = self.price(&live.model).unwrap_or_default();
+        (want != have || price != bill.price)
+            .then(|| finding("bill", format!("record {}: {have:?}, not {want:?}", record.seq)))
+    }
+
+    fn price(&self, model: &str) -> Option<Price> {
+        let family = model.split('/').next().unwrap_or(model);
+        let row = self.prices.get(model).or_else(|| self.prices.get(family)).copied();
+        row.or(self.unpriced_is_free.then(Price::default))
+    }
+
+    /// `charge`: every token of every kind costs what its price says.
+    fn priced(
+        &self,
+        record: &Record,
+        effect: &EffectId,
+        usage: &Usage,
+        charged: &Amounts,
+    ) -> Option<Finding> {
+        let price = self.price(&self.live.get(effect)?.model).unwrap_or_default();
+        let of = |tokens: u64, one: Nano| i128::from(tokens.min(i64::MAX as u64)) * i128::from(one.0);
+        let sum = of(usage.tokens_in, price.token_in)
+            + of(usage.tokens_out, price.token_out)
+            + of(usage.tokens_cached, price.token_cached)
+            + of(usage.tokens_written, price.token_written);
+        let money = sum.min(i128::from(i64::MAX));
+        (i128::from(charged.money.0) != money)
+            .then(|| finding("charge", format!("record {}: {} and not {money}", record.seq, charged.money.0)))
+    }
+
     fn exited(&mut self, pid: Pid) {
-        let Some(account) = self.of_process.remove(&pid) else { return };
+        let Some((account, ..)) = self.of_process.remove(&pid) else { return };
         let heir = self.accounts.remove(&account).and_then(|row| row.parent).unwrap_or(ROOT);
-        for (at, _) in self.live.values_mut().filter(|(at, _)| *at == account) {
-            *at = heir;
+        for live in self.live.values_mut().filter(|live| live.account == account) {
+            live.account = heir;
         }
     }
 
@@ -134,15 +287,10 @@ impl Money {
 
     /// `admission`: a reservation fits under every limit of every ancestor, and under the lease.
     fn admit(&self, record: &Record, account: AccountId, asked: &Amounts) -> Option<Finding> {
-        for row in self.above(account).iter().filter_map(|id| self.accounts.get(id)) {
-            for limit in &row.limits {
-                let more = asked.get(limit.resource);
-                let taken = row.used_in(limit.window, record.at).plus(&row.reserved).get(limit.resource);
-                if more > 0 && taken.saturating_add(more) > limit.max {
-                    let what = format!("record {}: {more} at {} over {limit}", record.seq, row.name);
-                    return Some(finding("admission", format!("{what}, {taken} taken")));
-                }
-            }
+        let rows = self.above(account);
+        let mut rows = rows.iter().filter_map(|id| self.accounts.get(id));
+        if let Some(what) = rows.find_map(|row| row.refuses(asked, record.at)) {
+            return Some(finding("admission", format!("record {}: {what}", record.seq)));
         }
         let reserved = self.accounts.get(&ROOT).map_or(0, |root| root.reserved.money.0);
         let sum = self.lease_used.saturating_add(reserved).saturating_add(asked.money.0);
@@ -152,27 +300,29 @@ impl Money {
 
     /// Settles at every ancestor. `overspend`: what is used is within the limit, one step and the overruns.
     fn settle(&mut self, record: &Record, effect: &EffectId, charged: Option<Amounts>) -> Option<Finding> {
-        let (account, reserved) = self.live.remove(effect)?;
+        let live = self.live.remove(effect)?;
+        let (account, reserved) = (live.account, live.reserved);
         let charged = charged.unwrap_or(reserved);
         let over = charged.money.0.saturating_sub(reserved.money.0).max(0);
-        let day = record.at / UTC_DAY_US;
         self.lease_used = self.lease_used.saturating_add(charged.money.0);
         self.each_above(account, &mut |row| {
             row.reserved = row.reserved.minus(&reserved);
-            row.used = row.used.plus(&charged);
-            if row.day != day {
-                (row.day, row.day_used, row.day_overrun) = (day, Amounts::default(), 0);
-            }
-            row.day_used = row.day_used.plus(&charged);
-            row.overrun = row.overrun.saturating_add(over);
-            row.day_overrun = row.day_overrun.saturating_add(over);
+            row.book(record.at, &charged, over);
         });
+        if let Some((at, amounts)) = live.at_mount
+            && let Some(row) = self.accounts.get_mut(&at)
+        {
+            row.reserved = row.reserved.minus(&amounts);
+            // It happened, as far as anybody knows.
+            if charged.effects > 0 {
+                row.book(record.at, &amounts, 0);
+            }
+        }
         let step = self.step;
         let passed = |row: &Account| {
             row.most.iter().find_map(|(window, most)| {
-                let used = row.used_in(*window, record.at).money.0;
-                let lies = if *window == Window::Day { row.day_overrun } else { row.overrun };
-                let allowed = most.saturating_add(lies).saturating_add(step);
+                let Counted { used, overrun, .. } = row.counted(*window, record.at);
+                let (used, allowed) = (used.money.0, most.saturating_add(overrun).saturating_add(step));
                 (used > allowed).then(|| format!("{} used {} of {}", row.name, Nano(used), Nano(*most)))
             })
         };
@@ -191,11 +341,22 @@ impl Money {
                     Resource::Money => Nano(value).to_string(),
                     _ => value.to_string(),
                 };
-                let used = show(row.used_in(limit.window, at).get(limit.resource));
-                let reserved = show(row.reserved.get(limit.resource));
+                let used = row.used_in(limit.window, at).get(limit.resource);
+                let reserved = row.reserved.get(limit.resource);
+                let taken = i128::from(used.saturating_add(reserved));
+                let near = |share: u16| {
+                    let most = i128::from(limit.max) * i128::from(share);
+                    limit.max < i64::MAX && taken > 0 && taken * 1000 >= most
+                };
+                let state = match self.warn {
+                    _ if near(1000) => "full",
+                    Some(share) if near(share) => "near",
+                    _ => "fine",
+                };
                 let (resource, window) = (limit.resource.word(), limit.window.word());
-                let max = show(limit.max);
-                text.push_str(&format!("{} {resource} {window} {used} {reserved} {max}\n", row.name));
+                let max = if limit.max == i64::MAX { "-".to_owned() } else { show(limit.max) };
+                let (used, reserved) = (show(used), show(reserved));
+                text.push_str(&format!("{} {resource} {window} {used} {reserved} {max} {state}\n", row.name));
             }
         }
         text
@@ -203,7 +364,7 @@ impl Money {
 
     /// `reserved-is-live`: what the root has reserved is the sum of all that is live.
     pub fn check_sums(&self) -> Option<Finding> {
-        let live = self.live.values().fold(Amounts::default(), |sum, (_, amounts)| sum.plus(amounts));
+        let live = self.live.values().fold(Amounts::default(), |sum, live| sum.plus(&live.reserved));
         let reserved = self.accounts.get(&ROOT).map(|root| root.reserved)?;
         (live != reserved).then(|| finding("reserved-is-live", format!("{reserved:?} of {live:?}")))
     }

@@ -119,6 +119,7 @@ fn spawned(label: u32) -> Entry {
         sends: 0,
         by: String::new(),
         kind: Default::default(),
+        wall_us: None,
         budget: None,
         standing: Default::default(),
     }
@@ -161,7 +162,7 @@ fn bought(effect: &[u8], step: u32, attempt: u32, money: i64) -> Entry {
 }
 
 fn lost(effect: &[u8]) -> Entry {
-    Entry::ModelLost { effect: Hash::of(effect), charged: Amounts::default() }
+    Entry::ModelLost { effect: Hash::of(effect), charged: Amounts::default(), bill: Default::default() }
 }
 
 fn intended(effect: EffectId, rule: Rule) -> Entry {

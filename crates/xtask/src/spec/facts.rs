@@ -83,6 +83,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         sends: 0,
         by: String::new(),
         kind: Default::default(),
+        wall_us: None,
         budget: None,
     }
 }

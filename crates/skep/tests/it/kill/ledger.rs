@@ -145,7 +145,7 @@ impl Ledger {
                 self.outcome(*effect, charged)?.failed += 1;
                 Ok(())
             }
-            Entry::ModelLost { effect, charged } => {
+            Entry::ModelLost { effect, charged, .. } => {
                 self.outcome(*effect, charged)?.lost += 1;
                 Ok(())
             }
