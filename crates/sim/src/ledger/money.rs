@@ -120,6 +120,8 @@ pub struct Money {
     live: BTreeMap<EffectId, Live>,
     mounts: BTreeMap<String, AccountId>,
     prices: BTreeMap<String, Price>,
+    /// Rows of `/sys/models.yaml` and of the dated table, by model or `PROVIDER/*`; the first of a name counts.
+    listed: BTreeMap<String, Price>,
     /// Whether a model without a price costs nothing.
     unpriced_is_free: bool,
     warn: Option<u16>,
@@ -142,6 +144,14 @@ impl Money {
                 let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
                 self.step = self.step.max(price.token_out.0.saturating_mul(tokens));
                 self.prices.insert(model.clone(), *price);
+            }
+            Entry::ModelsLoaded { models, .. } => {
+                self.listed.clear();
+                for row in &models.prices {
+                    self.listed.entry(row.model.clone()).or_insert(row.price);
+                    let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
+                    self.step = self.step.max(row.price.token_out.0.saturating_mul(tokens));
+                }
             }
             Entry::PolicyLoaded { policy, .. } => {
                 self.unpriced_is_free = policy.budget.unknown_price == UnknownPrice::CountTokens;
@@ -238,8 +248,10 @@ impl Money {
 
     fn price(&self, model: &str) -> Option<Price> {
         let family = model.split('/').next().unwrap_or(model);
+        let all = format!("{family}/*");
+        let listed = self.listed.get(model).or_else(|| self.listed.get(&all)).copied();
         let row = self.prices.get(model).or_else(|| self.prices.get(family)).copied();
-        row.or(self.unpriced_is_free.then(Price::default))
+        listed.or(row).or(self.unpriced_is_free.then(Price::default))
     }
 
     /// `charge`: every token of every kind costs what its price says.
