@@ -215,6 +215,9 @@ fn why_names_the_sources_and_no_others() {
     let proposal = hive.cli(&["inbox"]).fine().out.split_whitespace().next().unwrap().to_owned();
     hive.cli(&["approve", &proposal]).fine();
     retry("the mail is out", || (fs::read_dir(&outbox).unwrap().count() > 0).then_some(()));
+    // It lies there before its end is decided.
+    let ended = |record: &Value| record["body"]["effect_ended"].is_object();
+    retry("its end is in the log", || client.log("home").iter().any(ended).then_some(()));
     let intended = |log: &[Value]| {
         log.iter().find_map(|record| record["body"]["intended"]["effect"].as_str().map(str::to_owned))
     };
