@@ -8,6 +8,7 @@ use abi::{
     AccountId, EffectId, Pid,
     agent::UnknownPrice,
     limits,
+    model::PriceRow,
     money::{Amounts, Limit, Nano, Price, Resource, Usage, Window},
     record::{Bill, Entry, Record},
 };
@@ -120,7 +121,7 @@ pub struct Money {
     live: BTreeMap<EffectId, Live>,
     mounts: BTreeMap<String, AccountId>,
     prices: BTreeMap<String, Price>,
-    /// Rows of `/sys/models.yaml` and of the dated table, by model or `PROVIDER/*`; the first of a name counts.
+    /// Rows of `/sys/models.yaml` and of the dated table, by model or `PROVIDER/*`; the first counts.
     listed: BTreeMap<String, Price>,
     /// Whether a model without a price costs nothing.
     unpriced_is_free: bool,
@@ -141,18 +142,10 @@ impl Money {
             Entry::Woke { lease } => (self.lease, self.lease_used) = (lease.0, 0),
             Entry::Leased { lease } => self.lease = lease.0,
             Entry::Priced { model, price } => {
-                let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
-                self.step = self.step.max(price.token_out.0.saturating_mul(tokens));
+                self.steps(price);
                 self.prices.insert(model.clone(), *price);
             }
-            Entry::ModelsLoaded { models, .. } => {
-                self.listed.clear();
-                for row in &models.prices {
-                    self.listed.entry(row.model.clone()).or_insert(row.price);
-                    let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
-                    self.step = self.step.max(row.price.token_out.0.saturating_mul(tokens));
-                }
-            }
+            Entry::ModelsLoaded { models, .. } => self.list(&models.prices),
             Entry::PolicyLoaded { policy, .. } => {
                 self.unpriced_is_free = policy.budget.unknown_price == UnknownPrice::CountTokens;
                 self.warn = policy.budget.warn;
@@ -210,6 +203,21 @@ impl Money {
             _ => {}
         }
         found
+    }
+
+    /// The rows that are in force now.
+    fn list(&mut self, rows: &[PriceRow]) {
+        self.listed.clear();
+        for row in rows {
+            self.listed.entry(row.model.clone()).or_insert(row.price);
+            self.steps(&row.price);
+        }
+    }
+
+    /// What a step of output costs at most.
+    fn steps(&mut self, price: &Price) {
+        let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
+        self.step = self.step.max(price.token_out.0.saturating_mul(tokens));
     }
 
     /// Who calls by this record.
