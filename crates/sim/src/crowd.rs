@@ -143,9 +143,17 @@ fn grant(chance: &mut Chance, known: &Known) -> Option<Said> {
 fn budget(chance: &mut Chance) -> Option<Said> {
     let account = chance.word(&["workspace", "agent:clerk", "agent:boss", "agent:rogue", "process:3"]);
     let amount = chance.word(&["0.10", "1.00", "3.00", "50.00"]);
-    let window = if account.starts_with("process") { "run" } else { "day" };
+    let window = if account.starts_with("process") { "run" } else { chance.word(&["hour", "day", "month"]) };
+    let counted = ["tokens_in", "tokens_out", "tokens_cached", "tokens_written", "calls", "effects"];
+    let limit = match chance.below(4) {
+        0 => {
+            let resource = chance.word(&counted);
+            format!("{resource} {window} {}", chance.word(&["20", "4k", "90k", "5m"]))
+        }
+        _ => format!("{window} {amount}"),
+    };
     let path = TreePath::parse("/sys/ctl").ok()?;
-    let word = control::parse(&path, &format!("budget {account} {window} {amount}")).ok()?;
+    let word = control::parse(&path, &format!("budget {account} {limit}")).ok()?;
     Some((Call::Control { path, word }, Vec::new()))
 }
 

@@ -89,6 +89,14 @@ fn claim(chance: &mut Chance, input: usize, out: usize) -> RawUsage {
             RawUsage { tokens_in: i64::MAX, tokens_out: i64::MAX, tokens_cached: i64::MAX, tokens_written: 0 }
         }
         51..54 => RawUsage { tokens_in, tokens_out: 20_000, tokens_cached: 0, tokens_written: 0 },
+        // What was cached, and what it has put there now, dearer than what is only read.
+        54..90 => RawUsage {
+            tokens_in: tokens_in / 4,
+            tokens_out,
+            tokens_cached: tokens_in / 4,
+            tokens_written: tokens_in / 2,
+        },
+        90 => RawUsage { tokens_in, tokens_out, tokens_cached: 0, tokens_written: 300_000 },
         _ => RawUsage { tokens_in, tokens_out, tokens_cached: 0, tokens_written: 0 },
     }
 }

@@ -2,7 +2,7 @@
 //! `plant` has any.
 
 /// Every bug there is, and what it is.
-pub const BUGS: [(&str, &str); 17] = [
+pub const BUGS: [(&str, &str); 19] = [
     ("kernel:1", "a write to /data/poison panics"),
     ("kernel:2", "settling forgets the accounts below the root"),
     ("kernel:3", "listing does not raise the reader's label"),
@@ -17,6 +17,8 @@ pub const BUGS: [(&str, &str); 17] = [
     ("kernel:12", "what a turn has seen is forgotten"),
     ("kernel:13", "an undo puts back what was before, whoever wrote since"),
     ("kernel:14", "what lies below a ceiling is found by searches, histories and the like"),
+    ("kernel:15", "a limit over a month holds nothing"),
+    ("kernel:16", "what a provider writes to its cache is not charged"),
     ("store:1", "the fold drops the second change of an operation"),
     ("store:2", "every 13th commit is rolled back and says it is done"),
     ("store:4", "a conflict is not listed"),

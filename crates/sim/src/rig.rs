@@ -46,8 +46,12 @@ use tempfile::TempDir;
 const BEGIN: Micros = 1_790_000_000_000_000;
 /// Money the node lends.
 const LEASE: Nano = Nano(40_000_000_000);
-const PRICE: Price =
-    Price { token_in: Nano(3_000), token_out: Nano(15_000), token_cached: Nano(300), token_written: Nano(0) };
+const PRICE: Price = Price {
+    token_in: Nano(3_000),
+    token_out: Nano(15_000),
+    token_cached: Nano(300),
+    token_written: Nano(3_750),
+};
 const OPERATOR: &str = "anna";
 /// Rounds in which a run must come to rest once nobody disturbs it.
 const REST_ROUNDS: u32 = 400;
