@@ -141,7 +141,11 @@ impl Money {
         match &record.body {
             Entry::Woke { lease } => (self.lease, self.lease_used) = (lease.0, 0),
             Entry::Leased { lease } => self.lease = lease.0,
-            Entry::Priced { .. } | Entry::ModelsLoaded { .. } => self.price_list(&record.body),
+            Entry::Priced { model, price } => {
+                self.steps(price);
+                self.prices.insert(model.clone(), *price);
+            }
+            Entry::ModelsLoaded { models, .. } => self.list(&models.prices),
             Entry::PolicyLoaded { policy, .. } => {
                 self.unpriced_is_free = policy.budget.unknown_price == UnknownPrice::CountTokens;
                 self.warn = policy.budget.warn;
@@ -214,27 +218,6 @@ impl Money {
     fn steps(&mut self, price: &Price) {
         let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
         self.step = self.step.max(price.token_out.0.saturating_mul(tokens));
-    }
-
-    /// What tokens cost from now on.
-    fn price_list(&mut self, body: &Entry) {
-        let rows: Vec<(&String, Price)> = match body {
-            Entry::Priced { model, price } => vec![(model, *price)],
-            Entry::ModelsLoaded { models, .. } => {
-                self.listed.clear();
-                models.prices.iter().map(|row| (&row.model, row.price)).collect()
-            }
-            _ => return,
-        };
-        let tokens = i64::try_from(limits::OUTPUT_STEP_TOKENS).unwrap_or(i64::MAX);
-        for (model, price) in rows {
-            self.step = self.step.max(price.token_out.0.saturating_mul(tokens));
-            if matches!(body, Entry::Priced { .. }) {
-                self.prices.insert(model.clone(), price);
-            } else {
-                self.listed.entry(model.clone()).or_insert(price);
-            }
-        }
     }
 
     /// Who calls by this record.
