@@ -131,7 +131,9 @@ impl Spans {
             Entry::ModelFailed { effect, charged, .. } => {
                 return self.called(row, effect, charged, Err("failed"));
             }
-            Entry::ModelLost { effect, charged } => return self.called(row, effect, charged, Err("lost")),
+            Entry::ModelLost { effect, charged, .. } => {
+                return self.called(row, effect, charged, Err("lost"));
+            }
             Entry::Tool { .. } => return self.tool(row),
             Entry::Exited { pid, exit, verdict, result } => {
                 let verdict = ("skep.verdict", Value::Text(verdict.word().to_owned()));
