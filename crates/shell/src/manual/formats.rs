@@ -89,10 +89,25 @@ pub const FORMATS: [Format; 4] = [
         text: "A limit holds before a call is made, not after. An agent's own file can only lower it.",
         keys: &[
             ("format", "1"),
-            ("workspace", "limits of all agents together: run, day"),
-            ("agents", "\"*\": limits of each agent alone; an AGENT.md can lower its own"),
+            (
+                "workspace",
+                "limits of all agents together: money a run, hour, day, month; tokens and calls the same way; \
+                 warn (a part of each limit), processes",
+            ),
+            (
+                "agents",
+                "for each name, or \"*\": limits of each agent alone, and wall (a time a run may take)",
+            ),
+            ("mounts", "for each mount: its effects and money"),
+            ("when_exhausted", "freeze (default): state intact, until an operator acts; or kill"),
+            (
+                "unknown_price",
+                "refuse (default): no price, no call; or count-tokens: only token limits hold it",
+            ),
         ],
-        example: "format: 1\nworkspace: {day: 10.00}\nagents:\n  \"*\": {run: 0.50, day: 2.00}\n",
+        example: "format: 1\nworkspace: {day: 10.00, month: 150.00, warn: 0.8, processes: 64}\nagents:\n  \
+                  \"*\": {run: 0.50, wall: 30m}\n  triage: {day: 2.00, tokens_out: {run: 400k}}\nmounts: \
+                  {mail: {effects: {day: 50}}}\nwhen_exhausted: freeze\nunknown_price: refuse\n",
     },
     Format {
         name: "models",
