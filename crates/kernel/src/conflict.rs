@@ -76,19 +76,20 @@ pub fn stale(
         match merged(step, &merge) {
             Merged::Asked => return Ok(Answer::DONE),
             Merged::Clean(content) => {
+                let answer = together(step, draft, (head, dir), (base, content));
                 step.told_all_of(draft.pid, draft.path, head);
-                return Ok(together(step, draft, (head, dir), (base, content)));
+                return Ok(answer);
             }
             Merged::No => {}
         }
     }
-    // That it has moved on, and whether both go together, tells of what stands there now; but only once it is
-    // told, since the text was written before.
-    step.told_all_of(draft.pid, draft.path, head);
     let Draft { path, message, .. } = *draft;
     let ours = beside(step, draft, (head, dir), base);
     let version = ours.version;
     let operation = files::wrote(step, vec![ours], message, None);
+    // That it has moved on, and whether both go together, tells of what stands there now; but only once it is
+    // told, since the text was written before.
+    step.told_all_of(draft.pid, draft.path, head);
     let message =
         format!("{path} changed since version {base}; your text is kept beside it as version {version}");
     let (code, theirs) = (Code::Conflict.word(), head.id);

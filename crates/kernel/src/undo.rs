@@ -53,7 +53,6 @@ pub fn take_back(
         return Err(Error::invalid("pid", "what operators and mounts wrote is not one process's work")
             .hint("undo it by operation: skep log, skep undo op:N"));
     }
-    let mut back = Back { asker: step.label_for(pid, Origin::Argument), ..Back::default() };
     may_see(step.kernel, pid, &rows)?;
     for row in &rows {
         // Who may not take it back is not told what was in it.
@@ -69,6 +68,8 @@ pub fn take_back(
         step.told_names(pid, &row.path, &row.told);
         row.homes.iter().for_each(|home| step.told_of_home(pid, home));
     }
+    // It knows all that by now, and what it puts back says so.
+    let mut back = Back { asker: step.label_for(pid, Origin::Argument), ..Back::default() };
     for row in &rows {
         #[cfg(feature = "plant")]
         let row = &UndoRow {
