@@ -20,6 +20,7 @@ pub mod effect;
 pub mod error;
 pub mod event;
 pub mod fact;
+pub mod halt;
 pub mod hash;
 pub mod ids;
 pub mod label;

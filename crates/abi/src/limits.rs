@@ -284,3 +284,6 @@ pub const INPUTS_MAX: usize = 32;
 
 /// Skills that an AGENT.md may name: each is a line of every prompt of it.
 pub const SKILLS_MAX: usize = 64;
+
+/// Rows of each kind in `/sys/halts`: more than a person reads; the rest is a count.
+pub const HALTS_MAX: usize = 64;

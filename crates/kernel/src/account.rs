@@ -14,9 +14,9 @@ use crate::{
     step::Step,
 };
 use abi::{
-    AccountId, Code, Error, Pid,
+    AccountId, Code, Error, Pid, WORKSPACE,
     agent::{UnknownPrice, Verdict, WhenExhausted},
-    limits,
+    halt, limits,
     money::{Amounts, Limit, Nano, Price, Resource, Usage, Window},
     record::{Entry, Exit, Freeze, SetBy},
 };
@@ -99,7 +99,7 @@ fn check_lease(state: &State, amounts: &Amounts) -> Result<(), Reached> {
     let sum = state.lease_used.saturating_add(reserved).saturating_add(amounts.money.0);
     if amounts.money.0 > 0 && sum > state.lease.0 {
         let limit = Limit { resource: Resource::Money, window: Window::Day, max: state.lease.0 };
-        return Err((String::from("node"), limit));
+        return Err((String::from(halt::NODE), limit));
     }
     Ok(())
 }
@@ -233,7 +233,11 @@ impl Step<'_> {
         };
         let pids: Vec<Pid> = state.processes.iter().filter_map(hits).collect();
         let message = format!("the limit of {name} is reached: {limit}");
-        let error = Error::new(Code::Exhausted, message.as_str()).hint(way_out(&name, &limit, asked));
+        let mut hint = halt::raise(&name, &limit);
+        if asked != WORKSPACE {
+            hint.push_str(&format!(", then skep thaw {asked}"));
+        }
+        let error = Error::new(Code::Exhausted, message.as_str()).hint(hint);
         let kills = self.when_exhausted() == WhenExhausted::Kill;
         if !pids.is_empty() {
             let how = if kills { "ended" } else { "frozen" };
@@ -298,19 +302,4 @@ impl Step<'_> {
         self.emit(Entry::LimitSet { account, limit, by: SetBy::Word });
         Ok(())
     }
-}
-
-/// How the operator lets those go on whose limit is reached.
-pub fn way_out(name: &str, limit: &Limit, asked: Pid) -> String {
-    if name == "node" {
-        return String::from(
-            "all workspaces of this node have spent what it lends in a day; it is over at 00:00 UTC",
-        );
-    }
-    let resource = match limit.resource {
-        Resource::Money => String::new(),
-        resource => format!("{} ", resource.word()),
-    };
-    let set = format!("skep budget set {name} {resource}{} AMOUNT", limit.window.word());
-    if asked == abi::WORKSPACE { set } else { format!("{set}, then skep thaw {asked}") }
 }

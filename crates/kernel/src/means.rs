@@ -9,6 +9,7 @@ use crate::{
 use abi::{
     AccountId, Pid,
     agent::{AgentDef, WhenExhausted},
+    halt::length,
     money::{Limit, Nano, Window},
     record::{Entry, Freeze, TimerFor},
 };
@@ -94,16 +95,4 @@ pub fn wall_is_over(step: &mut Step<'_>, pid: Pid) {
     let pids: Vec<Pid> = state.subtree(pid).into_iter().filter(moves).collect();
     step.alarm(format!("{message}; {} process(es) frozen", pids.len()));
     step.emit(Entry::Frozen { pids, why: Freeze::Wall { us } });
-}
-
-/// A time as people say it.
-pub fn length(us: u64) -> String {
-    let seconds = us / 1_000_000;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, 0) => format!("{minutes}m"),
-        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
-        (hours, 0, 0) => format!("{hours}h"),
-        (hours, minutes, _) => format!("{hours}h{minutes}m"),
-    }
 }

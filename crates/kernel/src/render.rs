@@ -3,7 +3,7 @@
 
 use crate::{
     Kernel,
-    account::{self, UTC_DAY_US},
+    account::UTC_DAY_US,
     authority::Want,
     state::{Account, Ended, Phase, Process, Proposal, ROOT_ACCOUNT},
     step::{Found, Step},
@@ -15,19 +15,23 @@ use abi::{
     call::{At, Call, Fields, Write},
     cap::{Cap, Rights},
     fact::{Fact, Facts, Lookup, Query},
+    halt,
     label::Readers,
     limits::{IRREVERSIBLE_WAIT_US, REVERSIBLE_WAIT_US},
     manifest::Class,
     money::{Nano, Resource},
     path::TreePath,
-    record::{Exit, Freeze, RULES, Rule, WaitOn},
+    record::{Exit, RULES, Rule, WaitOn},
     tree::Keep,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 use core::fmt::Write as _;
 
+mod halts;
 mod question;
 
+use halts::nearness;
+pub use halts::{way_out, why};
 pub use question::{effect, escaped, shown};
 
 /// Files of a process.
@@ -35,10 +39,11 @@ const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "toke
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 15] = [
+const OF_SYS: [&str; 16] = [
     "budget",
     "conflicts",
     "ctl",
+    "halts",
     "health",
     "key",
     "models",
@@ -264,7 +269,7 @@ pub fn answer(
         (Thing::Proposal(id, file), false) => of_proposal(kernel, (id, file), facts)?,
         // Filled by the machine, above.
         (Thing::Blob(_), false) => return Err(Facts::mismatch()),
-        (Thing::Sys(file), false) => of_sys(kernel, file, step.at),
+        (Thing::Sys(file), false) => of_sys(kernel, pid, file, step.at),
     };
     Ok(Answer::Text { text })
 }
@@ -322,9 +327,9 @@ fn label_lines(kernel: &Kernel, pid: Pid) -> String {
 }
 
 /// State and, after it, what it waits for.
-fn state_word(process: &Process) -> (&'static str, String) {
-    if let Some(why) = &process.frozen {
-        return ("frozen", freeze_word(why));
+fn state_word(kernel: &Kernel, process: &Process, at: Micros) -> (&'static str, String) {
+    if let Some(freeze) = &process.frozen {
+        return ("frozen", why(kernel, freeze, at));
     }
     match &process.turn.phase {
         Phase::Ready => ("ready", String::new()),
@@ -344,30 +349,11 @@ fn state_word(process: &Process) -> (&'static str, String) {
     }
 }
 
-/// How an operator lets it go on.
-fn way_out(why: &Freeze, pid: Pid) -> String {
-    match why {
-        Freeze::Limit { account, limit } => account::way_out(account, limit, pid),
-        Freeze::Wall { .. } => format!("skep thaw {pid} gives it as much time once more"),
-        Freeze::Lost { .. } => format!("skep thaw {pid} buys it once more"),
-        Freeze::Loop { .. } | Freeze::Asked => format!("skep thaw {pid}"),
-    }
-}
-
-fn freeze_word(why: &Freeze) -> String {
-    match why {
-        Freeze::Asked => String::from("asked"),
-        Freeze::Limit { account, limit } => format!("limit of {account}: {limit}"),
-        Freeze::Loop { calls } => format!("{calls} calls without getting on"),
-        Freeze::Lost { .. } => String::from("a model call was lost twice"),
-        Freeze::Wall { us } => format!("its time is over: {}", crate::means::length(*us)),
-    }
-}
-
 fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
-    let (mut state, mut why) = state_word(process);
+    let (mut state, mut why) = state_word(kernel, process, at);
+    let mut out = process.frozen.as_ref().map(|freeze| way_out(kernel, freeze, pid, at));
     if let (Some(stopped), None) = (&kernel.state.stopped, &process.frozen) {
-        (state, why) = ("stopped", format!("by {}: skep thaw --all", stopped.by));
+        (state, why, out) = ("stopped", halt::stopped(&stopped.by), Some(halt::LIFT.to_string()));
     }
     let account = kernel.state.accounts.get(&process.account);
     let used = account.map(|account| account.used).unwrap_or_default();
@@ -378,8 +364,8 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     let _ =
         writeln!(text, "pid {pid}\nparent {}\nrun {}\nagent {}", process.parent, process.run, process.agent);
     let _ = writeln!(text, "state {state}\nwhy {}", escaped(&why));
-    if let Some(why) = &process.frozen {
-        let _ = writeln!(text, "way_out {}", way_out(why, pid));
+    if let Some(out) = out {
+        let _ = writeln!(text, "way_out {out}");
     }
     let _ = writeln!(text, "label {label}\nmodel {}", process.model);
     let _ = writeln!(text, "step {}\ncalls {}\ntokens_in {}", process.turn.step, used.calls, used.tokens_in);
@@ -423,7 +409,6 @@ fn verdict_word(verdict: Verdict) -> &'static str {
 /// One line a limit: account, resource, window, used, reserved, max, and whether it is `fine`, `near` or
 /// `full`.
 fn limits_of(kernel: &Kernel, account: &Account, at: Micros) -> String {
-    let share = kernel.state.policy.as_ref().and_then(|loaded| loaded.policy.budget.warn);
     let mut text = String::new();
     for limit in &account.limits {
         let show = |value: i64| limit.resource.show(value);
@@ -432,11 +417,7 @@ fn limits_of(kernel: &Kernel, account: &Account, at: Micros) -> String {
         let (name, resource, window) = (&account.name, limit.resource.word(), limit.window.word());
         // One that was taken away again.
         let max = if limit.max == i64::MAX { String::from("-") } else { show(limit.max) };
-        let state = match share {
-            _ if account.is_near(limit, 1000, at) => "full",
-            Some(share) if account.is_near(limit, share, at) => "near",
-            _ => "fine",
-        };
+        let state = nearness(kernel, account, limit, at);
         let _ = writeln!(text, "{name} {resource} {window} {used} {reserved} {max} {state}");
     }
     text
@@ -494,11 +475,12 @@ fn class_of(kernel: &Kernel, row: &Proposal) -> (&'static str, u64) {
     (class.word(), crate::proposal::wait_of(class))
 }
 
-fn of_sys(kernel: &Kernel, file: &str, at: Micros) -> String {
+fn of_sys(kernel: &Kernel, by: Pid, file: &str, at: Micros) -> String {
     let state = &kernel.state;
     let mut text = String::new();
     match file {
         "status" => return status(kernel, at),
+        "halts" => return halts::all(kernel, by, at),
         "budget" => {
             state.accounts.values().for_each(|account| text.push_str(&limits_of(kernel, account, at)))
         }

@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, account, arrival, complete, control, effect, files, label, means, process, proposal, render,
-    role, state::Client, state::State, turn, wake,
+    Kernel, arrival, complete, control, effect, files, label, process, proposal, render, role, state::Client,
+    state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -33,7 +33,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
             role::narrow_questions(kernel, name, &mut lookups)?;
             Ok(lookups)
         }
-        Body::Call { caller, call, .. } => plan_call(kernel, subject(kernel, caller)?, call, at),
+        Body::Call { caller, call, .. } => plan_call(kernel, subject(kernel, caller, at)?, call, at),
         Body::Tool { pid, step, index, name, call, .. } => {
             turn::plan_tool(kernel, (*pid, *step, *index), name, call.as_ref(), at)
         }
@@ -59,13 +59,13 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
 }
 
 /// Whom the caller acts as.
-fn subject(kernel: &Kernel, caller: &Caller) -> Result<Pid, Error> {
+fn subject(kernel: &Kernel, caller: &Caller, at: Micros) -> Result<Pid, Error> {
     match caller {
         Caller::Operator(_) => Ok(WORKSPACE),
         Caller::Process(pid) => match kernel.state.processes.get(pid) {
             None => Err(Error::new(Code::Dead, format!("process {pid} has ended"))),
             Some(process) => match &process.frozen {
-                Some(why) => Err(stands(*pid, why)),
+                Some(why) => Err(stands(kernel, *pid, why, at)),
                 None => crate::stop::admits(kernel).map(|()| *pid),
             },
         },
@@ -73,18 +73,9 @@ fn subject(kernel: &Kernel, caller: &Caller) -> Result<Pid, Error> {
 }
 
 /// What a frozen process is told, and what would help.
-fn stands(pid: Pid, why: &Freeze) -> Error {
-    let frozen =
-        |why: String| Error::new(Code::Busy, format!("process {pid} is frozen{why}")).argument("pid");
-    match why {
-        Freeze::Limit { account, limit } => frozen(format!(": the limit of {account} is reached: {limit}"))
-            .hint(account::way_out(account, limit, pid)),
-        Freeze::Wall { us } => frozen(format!(": its time is over, {}", means::length(*us)))
-            .hint(format!("skep thaw {pid} gives it as much time once more")),
-        Freeze::Loop { .. } => frozen(String::from(": it repeats itself without getting on"))
-            .hint(format!("skep trace {pid}, then skep thaw {pid}")),
-        Freeze::Asked | Freeze::Lost { .. } => frozen(String::new()).hint("wait until it is thawed"),
-    }
+fn stands(kernel: &Kernel, pid: Pid, why: &Freeze, at: Micros) -> Error {
+    let what = format!("process {pid} is frozen: {}", render::why(kernel, why, at));
+    Error::new(Code::Busy, what).argument("pid").hint(render::way_out(kernel, why, pid, at))
 }
 
 /// Authority first; then the questions. For turns and for clients alike.

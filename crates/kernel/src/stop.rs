@@ -14,6 +14,7 @@ use abi::{
     Code, EffectId, Error, Pid, TimerId,
     answer::Answer,
     effect::Effect,
+    halt,
     record::{Entry, TimerFor},
 };
 use alloc::{format, vec::Vec};
@@ -23,8 +24,7 @@ pub fn admits(kernel: &Kernel) -> Result<(), Error> {
     match &kernel.state.stopped {
         None => Ok(()),
         Some(Stopped { by, .. }) => {
-            Err(Error::new(Code::Busy, format!("{by} has stopped everything in this workspace"))
-                .hint("skep thaw --all lets it go on"))
+            Err(Error::new(Code::Busy, halt::stopped(by)).hint(format!("{} lets it go on", halt::LIFT)))
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{escape, figures, journal::Row, strace};
 use abi::{
     EffectId, LabelId, Pid, ProposalId, Seq, VersionId, WORKSPACE,
     call::Ruling,
+    halt,
     record::{Entry, Seen},
     tree::Change,
 };
@@ -323,7 +324,7 @@ impl<'a> Causes<'a> {
 pub fn fate(rows: &[Row], pid: Pid) -> Vec<String> {
     let told = rows.iter().filter_map(|row| match &row.record.body {
         Entry::Frozen { pids, why } if pids.contains(&pid) => {
-            Some(format!("frozen by   {}", strace::frozen(why)))
+            Some(format!("frozen by   {}", halt::why(why, None)))
         }
         Entry::Exited { pid: it, exit, verdict, .. } if *it == pid => Some(match exit {
             abi::record::Exit::Exited(0) => format!("ended       {}", verdict.word()),

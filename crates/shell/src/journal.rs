@@ -83,6 +83,11 @@ impl Family {
         }
         row.concerns().iter().any(|pid| self.pids.contains(pid))
     }
+
+    /// Whether this process is one of them, as far as is known.
+    pub fn holds(&self, pid: Pid) -> bool {
+        self.root.is_none() || self.pids.contains(&pid)
+    }
 }
 
 /// Reads the log after a record to its present end, in order; answers the last place.

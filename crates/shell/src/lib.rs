@@ -17,6 +17,7 @@ mod demo;
 mod escape;
 mod fail;
 mod figures;
+mod halts;
 mod journal;
 mod leave;
 mod lines;

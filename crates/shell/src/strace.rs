@@ -13,8 +13,9 @@ use abi::{
     call::Ruling,
     control::SecretAct,
     event::Stop,
-    money::{Amounts, Resource},
-    record::{Entry, Exit, Freeze, WaitOn},
+    halt,
+    money::Amounts,
+    record::{Entry, Exit, WaitOn},
     tree::Change,
 };
 use std::collections::BTreeMap;
@@ -256,7 +257,7 @@ fn process(row: &Row) -> Option<Said> {
                 (_, verdict) => bad("exit", args, verdict.word()),
             }
         }
-        Entry::Frozen { pids, why } => held("freeze", pids_text(pids), frozen(why)),
+        Entry::Frozen { pids, why } => held("freeze", pids_text(pids), halt::why(why, None)),
         Entry::Thawed { pids } => good("thaw", pids_text(pids), ""),
         Entry::Queued { agent, text, .. } => {
             good("dispatch", format!("{agent} {:?}", row.text(text).unwrap_or_default()), "queued")
@@ -354,38 +355,6 @@ pub fn ended(exit: &Exit) -> String {
         Exit::Exited(code) => format!("exited {code}"),
         Exit::Killed(why) => format!("killed ({why})"),
         Exit::Faulted(why) => format!("faulted ({why})"),
-    }
-}
-
-/// How an operator lets a process go on that stands still.
-pub fn way_out(why: &Freeze, pid: Pid) -> String {
-    match why {
-        Freeze::Limit { account, limit } => {
-            let resource = match limit.resource {
-                Resource::Money => String::new(),
-                resource => format!("{} ", resource.word()),
-            };
-            let window = limit.window.word();
-            let set = format!("skep budget set {account} {resource}{window} AMOUNT");
-            format!("{set}, then skep thaw {pid}; or skep kill {pid}")
-        }
-        Freeze::Wall { .. } => {
-            format!("skep thaw {pid} gives it as much time once more; or skep kill {pid}")
-        }
-        Freeze::Asked | Freeze::Loop { .. } | Freeze::Lost { .. } => {
-            format!("skep thaw {pid} lets it go on; or skep kill {pid}")
-        }
-    }
-}
-
-/// Why processes stand still, in words.
-pub fn frozen(why: &Freeze) -> String {
-    match why {
-        Freeze::Asked => "asked".into(),
-        Freeze::Limit { account, limit } => format!("limit of {account}: {limit}"),
-        Freeze::Loop { calls } => format!("{calls} calls without progress"),
-        Freeze::Lost { .. } => "a model call was lost twice".into(),
-        Freeze::Wall { us } => format!("its time is over: {}", figures::length(*us)),
     }
 }
 

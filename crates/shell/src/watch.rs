@@ -13,7 +13,8 @@ use crate::{
 use abi::{
     Content, Micros, Pid, Seq,
     agent::Verdict,
-    record::{Entry, Exit as End, WaitOn},
+    halt,
+    record::{Entry, Exit as End, Freeze, WaitOn},
 };
 use serde_json::{Value, json};
 use std::{collections::VecDeque, io::Read, os::unix::net::UnixStream};
@@ -47,9 +48,8 @@ pub struct Watch {
     grip: Grip,
     /// When its first and its last record were written.
     span: Option<(Micros, Micros)>,
-    /// Why it stood still when it was first looked at.
-    /// Why it stands still, and how it goes on.
-    frozen: Option<(String, String)>,
+    /// Whether it stood still when it was first looked at.
+    stood: bool,
     live: Live,
 }
 
@@ -90,7 +90,7 @@ impl Live {
 enum Step {
     On,
     Ended,
-    Frozen(String, String),
+    Frozen(Freeze),
 }
 
 impl Watch {
@@ -106,7 +106,7 @@ impl Watch {
             interrupted: 0,
             grip: Grip::Holds,
             span: None,
-            frozen: None,
+            stood: false,
             live: Live::default(),
         })
     }
@@ -118,9 +118,8 @@ impl Watch {
         let card = session.card(&format!("/proc/{pid}/status"))?;
         if !card.get("exit").is_empty() {
             watch.bill.ended = Some(ended(&session.call("wait", json!({"pid": pid}))?));
-        } else if card.get("state") == "frozen" {
-            watch.frozen = Some((card.get("why").to_owned(), card.get("way_out").to_owned()));
         }
+        watch.stood = card.get("state") == "frozen";
         let mut lines = VecDeque::new();
         journal::of(session, pid, &mut |row| {
             if row.record.seq <= seq {
@@ -137,6 +136,9 @@ impl Watch {
                 session.note(&text);
             }
             watch.waiting(session);
+            if card.get("state") == "stopped" {
+                halted(session, "stopped", (card.get("why"), card.get("way_out")));
+            }
         }
         Ok(watch)
     }
@@ -166,8 +168,8 @@ impl Watch {
         if self.bill.ended.is_some() {
             return self.finish(session);
         }
-        if let Some((why, way_out)) = self.frozen.take() {
-            return self.stands(session, &why, &way_out);
+        if self.stood {
+            return self.stands(session, &Freeze::Asked);
         }
         loop {
             let heard = self.follower.next(None, self.interrupts.as_ref())?;
@@ -180,7 +182,7 @@ impl Watch {
                 Heard::Row(row) => match self.take(session, &row) {
                     Step::On => {}
                     Step::Ended => return self.finish(session),
-                    Step::Frozen(why, way_out) => return self.stands(session, &why, &way_out),
+                    Step::Frozen(freeze) => return self.stands(session, &freeze),
                 },
                 Heard::Woken => {
                     if let Some(exit) = self.interrupt(session)? {
@@ -196,6 +198,9 @@ impl Watch {
         let is_own = self.family.has(row);
         let line = self.strace.line(row);
         self.bill.decided(row);
+        if !session.is_json() {
+            self.tell(session, row);
+        }
         if !is_own {
             return Step::On;
         }
@@ -215,10 +220,27 @@ impl Watch {
                 self.bill.ended = Some((exit.clone(), *verdict, *result));
                 Step::Ended
             }
-            Entry::Frozen { pids, why } if pids.contains(&self.pid) => {
-                Step::Frozen(strace::frozen(why), strace::way_out(why, self.pid))
+            Entry::Frozen { pids, why } if pids.contains(&self.pid) => Step::Frozen(why.clone()),
+            Entry::Warned { account, limit } if !session.is_json() => {
+                session.hint(&halt::raise(account, limit));
+                Step::On
             }
             _ => Step::On,
+        }
+    }
+
+    /// What stands still, beside the process itself: all of the workspace, or one that it started.
+    fn tell(&self, session: &mut Session, row: &Row) {
+        match &row.record.body {
+            Entry::Stopped => halted(session, "stopped", (&halt::stopped(&row.record.actor), halt::LIFT)),
+            Entry::Lifted => session.note("lifted   everything in this workspace goes on"),
+            Entry::Frozen { pids, why } if !pids.contains(&self.pid) => {
+                for pid in pids.iter().filter(|pid| self.family.holds(**pid)) {
+                    let what = format!("{pid}: {}", halt::why(why, None));
+                    halted(session, "frozen", (&what, &halt::way_out(why, *pid, None)));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -274,17 +296,22 @@ impl Watch {
         Ok(if is_fine { Exit::Fine } else { Exit::Bad })
     }
 
-    /// It was frozen: nothing more will happen before somebody acts.
-    fn stands(self, session: &mut Session, why: &str, way_out: &str) -> Outcome {
+    /// It was frozen: nothing more will happen before somebody acts. Its status knows what is used.
+    fn stands(self, session: &mut Session, freeze: &Freeze) -> Outcome {
         let pid = self.pid;
+        let card = session.card(&format!("/proc/{pid}/status")).unwrap_or_default();
+        let (why, way_out) = match card.get("state") {
+            "frozen" => (card.get("why").to_owned(), card.get("way_out").to_owned()),
+            _ => (halt::why(freeze, None), halt::way_out(freeze, pid, None)),
+        };
         if session.is_json() {
-            session.object(&json!({"pid": pid, "frozen": why}))?;
+            session.object(&json!({"pid": pid, "frozen": why, "way_out": way_out}))?;
         } else {
             let word = session.paint("frozen", Tone::Held);
-            session.say(&format!("{word} · {} · {}", escape::line(why), self.sum()))?;
+            session.say(&format!("{word} · {} · {}", escape::line(&why), self.sum()))?;
         }
         self.waiting(session);
-        session.hint(way_out);
+        session.hint(&escape::line(&way_out));
         Ok(Exit::Bad)
     }
 
@@ -331,6 +358,12 @@ impl Watch {
             session.hint(&format!("skep undo {pid} takes its changes back"));
         }
     }
+}
+
+/// One line about what stands still, and how it goes on.
+fn halted(session: &mut Session, word: &str, (why, way_out): (&str, &str)) {
+    let word = session.paint(&format!("{word:<9}"), Tone::Held);
+    session.note(&format!("{word}{} · {}", escape::line(why), escape::line(way_out)));
 }
 
 /// How a process ended, as `wait` answers it.

@@ -161,7 +161,7 @@ fn settings(budget: &Budget) -> Vec<(String, String, u64)> {
     }
     let walls = budget.agents.iter().map(|row| (format!("wall agent:{}", row.agent), row.wall_us));
     for (name, wall_us) in [(String::from("wall run"), budget.wall_us)].into_iter().chain(walls) {
-        all.extend(wall_us.map(|us| (name, crate::means::length(us), us)));
+        all.extend(wall_us.map(|us| (name, abi::halt::length(us), us)));
     }
     all.push((String::from("when_exhausted"), budget.when_exhausted.word().to_string(), 0));
     let counts = u64::from(budget.unknown_price == UnknownPrice::CountTokens);

@@ -6,9 +6,9 @@ use crate::{
     figures,
     journal::{Bill, Family, Follower, Heard},
     session::{Session, Tone},
-    splice, strace,
+    splice,
 };
-use abi::{Pid, Seq, record::Entry, request::socket_name};
+use abi::{Pid, Seq, halt, record::Entry, request::socket_name};
 use serde_json::{Value, json};
 use std::{ffi::OsStr, io::Read, net::SocketAddr, os::unix::net::UnixStream};
 
@@ -108,10 +108,8 @@ fn watch(session: &mut Session, pid: Pid, seq: Seq, wake: &UnixStream) -> Result
         match &row.record.body {
             Entry::Frozen { pids, why } if pids.contains(&pid) => {
                 let word = session.paint("frozen", Tone::Held);
-                session.note(&format!("{word} · {}", escape::line(&strace::frozen(why))));
-                session.hint(&format!(
-                    "skep budget set process:{pid} run AMOUNT, then skep thaw {pid}; the program tries again"
-                ));
+                session.note(&format!("{word} · {}", escape::line(&halt::why(why, None))));
+                session.hint(&format!("{}; the program tries again", halt::way_out(why, pid, None)));
             }
             Entry::Exited { pid: of, exit, verdict, result } if *of == pid => {
                 bill.ended = Some((exit.clone(), *verdict, *result));

@@ -4,10 +4,10 @@ use crate::{
     card::{self, Card},
     escape,
     fail::{Exit, Fail, Outcome},
-    figures,
+    figures, halts,
     models::{self, KNOWN, Key, Models},
     past,
-    session::{Session, Tone},
+    session::Session,
 };
 use serde_json::json;
 
@@ -23,12 +23,13 @@ pub fn here(session: &mut Session) -> Outcome {
     if session.is_json() {
         let text = session.call("read", json!({"path": "/sys/status"}))?;
         session.object(&text)?;
+        halts::say(session)?;
         return Ok(Exit::Fine);
     }
     session.say("daemon      running")?;
     places(session, &workspaces)?;
     session.say(&format!("processes   {}", processes(&sys)))?;
-    note_stop(session, &sys);
+    halts::say(session)?;
     let inbox = match waiting.len() {
         0 => "nothing waits for you".to_owned(),
         some => {
@@ -71,17 +72,6 @@ pub fn here(session: &mut Session) -> Outcome {
     };
     commands(session, next)?;
     Ok(Exit::Fine)
-}
-
-/// That nothing starts, and how to lift it.
-pub fn note_stop(session: &mut Session, sys: &Card) {
-    if sys.get("stopped").is_empty() {
-        return;
-    }
-    let by = escape::line(sys.get("stopped_by"));
-    let word = session.paint("stopped", Tone::Bad);
-    session.note(&format!("{word}: {by} has stopped everything in this workspace"));
-    session.hint("skep thaw --all");
 }
 
 /// Running and frozen processes, in words.

@@ -5,7 +5,7 @@ use super::offer;
 use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
-    figures, journal,
+    figures, halts, journal,
     matter::{self, Matter, Reach, Width},
     pager::{self, Seen},
     past::{self, Conflict},
@@ -56,7 +56,8 @@ fn list(session: &mut Session) -> Outcome {
     let matters = matter::all(session)?;
     let conflicts = past::conflicts(session)?;
     if matters.is_empty() && conflicts.is_empty() {
-        session.note("nothing waits for you");
+        let stands = halts::say(session)?;
+        session.note(if stands { "nothing waits for a decision" } else { "nothing waits for you" });
         return Ok(Exit::Fine);
     }
     for matter in &matters {
@@ -77,6 +78,7 @@ fn list(session: &mut Session) -> Outcome {
     for conflict in &conflicts {
         unresolved(session, conflict)?;
     }
+    halts::say(session)?;
     if !session.is_json() && !matters.is_empty() {
         let answer = if matters.iter().any(Matter::is_question) { ", skep answer ID TEXT" } else { "" };
         session

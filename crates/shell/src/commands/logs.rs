@@ -8,7 +8,7 @@ use crate::{
     session::Session,
     strace,
 };
-use abi::{Pid, record::Entry};
+use abi::{Pid, halt, record::Entry};
 
 /// What a process was told, said and did, as a conversation
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ fn told(row: &Row) -> Option<(&'static str, String)> {
         }
         Entry::Steered { item, .. } => ("told", text(&item.content).to_owned()),
         Entry::Stalled { repeats, .. } => ("kernel", format!("the same call {repeats} times")),
-        Entry::Frozen { why, .. } => ("kernel", format!("frozen: {}", strace::frozen(why))),
+        Entry::Frozen { why, .. } => ("kernel", format!("frozen: {}", halt::why(why, None))),
         Entry::Thawed { .. } => ("kernel", "goes on".to_owned()),
         Entry::Proposed { proposal, kind, rule, .. } => {
             ("kernel", format!("{kind} held as proposal {proposal}: {}", rule.sentence()))

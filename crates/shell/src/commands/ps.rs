@@ -3,7 +3,7 @@
 use crate::{
     card::Card,
     fail::{Exit, Fail, Outcome},
-    figures, journal, past,
+    figures, halts, journal, past,
     session::Session,
     table::Table,
 };
@@ -31,6 +31,7 @@ impl Ps {
             for (_, raw) in &statuses {
                 session.object(raw)?;
             }
+            halts::note(session)?;
             return Ok(Exit::Fine);
         }
         let ended = statuses.iter().filter(|(card, _)| is_ended(card)).count();
@@ -50,7 +51,7 @@ impl Ps {
             add(&mut table, card, tasks.get(card.get("pid")).map_or("", String::as_str));
         }
         if table.is_empty() {
-            super::here::note_stop(session, &sys);
+            halts::note(session)?;
             session.note("no process has run yet");
             session.hint("skep run AGENT \"task\"");
             return past::note_conflicts(session);
@@ -59,7 +60,7 @@ impl Ps {
         if left_out > 0 {
             session.hint(&format!("{left_out} more that ended: skep ps --all"));
         }
-        super::here::note_stop(session, &sys);
+        halts::note(session)?;
         let waiting = sys.number("proposals");
         if waiting > 0 {
             let wait = if waiting == 1 { "waits" } else { "wait" };

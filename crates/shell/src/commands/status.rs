@@ -3,7 +3,7 @@
 use crate::{
     card, escape,
     fail::{Exit, Outcome},
-    figures, past,
+    figures, halts, past,
     session::Session,
     table::Table,
 };
@@ -20,6 +20,7 @@ impl Status {
                 let answer = session.call("read", json!({"path": path}))?;
                 session.object(&answer)?;
             }
+            halts::say(session)?;
             return Ok(Exit::Fine);
         }
         let sys = session.card("/sys/status")?;
@@ -38,7 +39,7 @@ impl Status {
             session.say(&format!("lacks       rules {}", escape::line(sys.get("lacks"))))?;
         }
         session.say(&format!("processes   {}", super::here::processes(&sys)))?;
-        super::here::note_stop(session, &sys);
+        halts::say(session)?;
         let waiting = sys.number("proposals");
         let inbox = if waiting > 0 { "; skep inbox" } else { "" };
         session.say(&format!("proposals   {waiting} waiting{inbox}"))?;

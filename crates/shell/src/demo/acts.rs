@@ -7,11 +7,11 @@ use crate::{
     figures,
     journal::{self, Row},
     session::Session,
-    strace,
 };
 use abi::{
     Hash, Pid,
     agent::Verdict,
+    halt,
     money::{Nano, Resource},
     record::{Entry, Freeze},
 };
@@ -28,7 +28,7 @@ pub fn looping(session: &mut Session) -> Result<Pid, Fail> {
         _ => None,
     })?;
     let Freeze::Limit { account, limit } = &why else {
-        expect(false, "the money limit freezes it", &strace::frozen(&why))?;
+        expect(false, "the money limit freezes it", &halt::why(&why, None))?;
         return Ok(pid);
     };
     expect(limit.resource == Resource::Money, "it is the money limit", limit.resource.word())?;

@@ -43,6 +43,7 @@ pub const TREES: [Tree; 6] = [
             ("/sys/budget.yaml", "what may be spent; see budget(6)"),
             ("/sys/conflicts", "diverged versions that nobody has resolved"),
             ("/sys/ctl", "write a control word; see socket(5)"),
+            ("/sys/halts", "what stands still and which limits are near, each with why and the way out"),
             ("/sys/health", "what a look at the disk and the files comes to"),
             ("/sys/key", "the public key of the node's checkpoints"),
             ("/sys/models", "providers and whether their keys are kept, tiers, prices"),

@@ -381,11 +381,13 @@ fn run_waits_and_sums_up() {
 
 #[test]
 fn estop_reaches_every_workspace_and_is_told_until_it_is_lifted() {
-    let stopped = "seq 8\nstopped 1\nstopped_by operator:anna\n";
+    let stopped = "halt stopped\nwhy operator:anna has stopped everything in this workspace\n\
+                   way_out skep thaw --all\n\nhalt frozen\npid 7\nagent a\u{1b}[2J\nwhy x\nway_out skep thaw 7\n";
     let rows = || -> Rows {
         vec![
             ("read", "/sys/workspaces", text("home awake 120\nlab asleep 44\n")),
-            ("read", "/sys/status", text(stopped)),
+            ("read", "/sys/status", text("seq 8\n")),
+            ("read", "/sys/halts", text(stopped)),
             ("list", "/proc", json!({"entries": []})),
             ("trace", "0", json!({"records": [], "next": 0})),
             ("read", "/sys/conflicts", text("")),
@@ -416,8 +418,8 @@ fn estop_reaches_every_workspace_and_is_told_until_it_is_lifted() {
         rows(),
         &expect![[r#"
             | exit 0
-            ! stopped: operator:anna has stopped everything in this workspace
-            ! hint: skep thaw --all
+            ! stopped     operator:anna has stopped everything in this workspace · skep thaw --all
+            ! frozen      7 a\u{1b}[2J: x · skep thaw 7
             ! no process has run yet
             ! hint: skep run AGENT "task"
         "#]],

@@ -13,6 +13,7 @@ mod disks;
 mod effects;
 mod endpoint;
 mod files;
+mod halts;
 mod hostile;
 mod kill;
 mod labels;
