@@ -86,6 +86,12 @@ impl Account {
         }
     }
 
+    /// What is spent or under way when a limit is set is none of its excess.
+    fn bear(&mut self, window: Window, at: u64) {
+        let stands = self.used_in(window, at).plus(&self.reserved).money.0;
+        self.most.entry(window).and_modify(|most| *most = stands.max(*most));
+    }
+
     /// The first limit that leaves no room for this.
     fn refuses(&self, asked: &Amounts, at: u64) -> Option<String> {
         self.limits.iter().find_map(|limit| {
@@ -162,6 +168,7 @@ impl Money {
                 if let Some(row) = self.accounts.get_mut(account) {
                     row.limits.retain(|old| (old.resource, old.window) != (limit.resource, limit.window));
                     row.limit(*limit);
+                    row.bear(limit.window, record.at);
                 }
             }
             Entry::Spawned { pid, account, run, agent, .. } => {
