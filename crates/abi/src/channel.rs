@@ -16,7 +16,7 @@
 //! and the ways to write a number would be words beside the words. Never here: whether a message endorses,
 //! which the kernel decides.
 
-use crate::{Error, Seq, label::Integrity, limits, path::TreePath, wire};
+use crate::{Error, Seq, calendar::day, label::Integrity, limits, path::TreePath, wire};
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
@@ -396,36 +396,6 @@ fn object(map: &Map<String, Value>, at: &str, depth: u32) -> Result<Schema, Erro
         fields.insert(name.clone(), (field, need));
     }
     Ok(Schema::Object(fields))
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar that exists, spelled `YYYY-MM-DD`.
-fn day(text: &str) -> Option<i64> {
-    let bytes = text.as_bytes();
-    let digits = |from: usize, to: usize| -> Option<i64> {
-        let part = bytes.get(from..to)?;
-        part.iter().try_fold(0, |all, byte| byte.is_ascii_digit().then(|| all * 10 + i64::from(byte - b'0')))
-    };
-    if bytes.len() != 10 || bytes.get(4) != Some(&b'-') || bytes.get(7) != Some(&b'-') {
-        return None;
-    }
-    let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        _ => return None,
-    };
-    if !(1..=length).contains(&day) {
-        return None;
-    }
-    // Years begin in March, so that the leap day is the last: Hinnant, "chrono-compatible low-level date
-    // algorithms".
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::{
     agent::{Parsed, Policy},
     call::{At, Fields, Part, Sought, Subject, Undo},
     model::Models,
+    money::Amounts,
     path::{Pattern, TreePath},
     tree::{Home, Retain, UndoRow, Version},
 };
@@ -324,6 +325,15 @@ pub enum Query {
     },
     /// The node's secrets, by name.
     Secrets,
+    /// The months in which model calls were booked.
+    Months,
+    /// What the model calls of these days came to.
+    Costs {
+        /// From this day since 1970, in UTC.
+        from: u64,
+        /// Up to this one, without it.
+        to: u64,
+    },
     /// Content by its name.
     Blob {
         /// Which.
@@ -338,6 +348,25 @@ pub enum Query {
     Health,
     /// The public key that checkpoints are signed with.
     Key,
+}
+
+/// What the model calls of one agent to one model came to on one day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Days since 1970, in UTC.
+    pub day: u64,
+    /// The agent, or the principal that called by itself.
+    pub agent: String,
+    /// The model.
+    pub model: String,
+    /// Settled calls.
+    pub calls: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Those of them whose outcome is unknown; what was reserved is charged.
+    pub lost: u64,
+    /// What was charged.
+    pub charged: Amounts,
 }
 
 /// What a caller may see of the tree: what one of `shown` matches and none of `denied` does.

@@ -133,6 +133,8 @@ pub const STEPS_MAX: u32 = 1000;
 pub const POSTCONDITIONS_MAX: usize = 8;
 /// Entries one operation may change; a tree larger than this is moved or removed in parts.
 pub const OPERATION_ENTRIES_MAX: usize = 10_000;
+/// Lines of one file of `/sys/cost`: a reply holds as many of them.
+pub const COST_ROWS_MAX: u32 = 4_000;
 /// Entries one `list` or `history` or `trace` answers.
 pub const LISTING_MAX: u32 = 10_000;
 /// Bytes of a model answer in its canonical form, which is kept as an inline blob; beyond it the stream is
@@ -256,7 +258,7 @@ pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 pub const RESERVE_AGAIN_BYTES: u64 = 2 * RESERVE_BYTES;
 
 /// The latest format of `workspace.db` this program knows; what is newer is refused.
-pub const WORKSPACE_FORMAT: u32 = 2;
+pub const WORKSPACE_FORMAT: u32 = 3;
 /// The same of `node.db`.
 pub const NODE_FORMAT: u32 = 3;
 /// Workspaces that one look at the health of all opens.

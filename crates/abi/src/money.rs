@@ -1,7 +1,7 @@
 //! Money, usage, prices, amounts and limits. Money is whole nano-units of currency: a cached token costs less
 //! than a micro-dollar, and binary fractions never touch an account.
 
-use crate::{Error, Micros};
+use crate::{Error, Micros, calendar};
 use alloc::{format, string::String};
 use core::{fmt, str::FromStr};
 use musli::{Decode, Encode};
@@ -239,7 +239,8 @@ pub enum Window {
 
 /// One hour, one day in microseconds.
 const HOUR_US: u64 = 3600 * 1_000_000;
-const DAY_US: u64 = 24 * HOUR_US;
+/// Microseconds of a day.
+pub const DAY_US: u64 = 24 * HOUR_US;
 
 impl Window {
     /// All of them.
@@ -266,20 +267,9 @@ impl Window {
             Self::Run => 0,
             Self::Hour => at / HOUR_US,
             Self::Day => at / DAY_US,
-            Self::Month => month(at / DAY_US),
+            Self::Month => calendar::month(at / DAY_US),
         }
     }
-}
-
-/// Months from January 1970 to the month of a day, counted from the 1 January 1970: days are counted from the
-/// 1 March of the year 0, so that the leap day is the last of its year.
-fn month(day: u64) -> u64 {
-    let since = day.saturating_add(719_468);
-    let (era, of_era) = (since / 146_097, since % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    (era * 400 + year).saturating_mul(12).saturating_add(from_march + 2).saturating_sub(1970 * 12)
 }
 
 /// A hard limit: reaching it freezes the account's processes, state intact.

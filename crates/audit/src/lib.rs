@@ -6,7 +6,8 @@
 //! ```text
 //! source (open, change nothing) ─▶ log (chain, segments) ─▶ wire (bytes of a record, as values)
 //!                                   │                        ├▶ tree (versions, heads, entries: a fold)
-//! checkpoint (signed lines) ────────┘                        └▶ content (blobs, chunks: named by hash)
+//! checkpoint (signed lines) ────────┘                        ├▶ costs (what model calls came to: a fold)
+//!                                                            └▶ content (blobs, chunks: named by hash)
 //!                                        report (findings) ◀── all of them
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod bound;
 mod checkpoint;
 mod content;
+mod costs;
 mod digest;
 mod log;
 mod report;

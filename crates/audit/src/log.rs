@@ -12,6 +12,7 @@
 use crate::{
     bound::{RECORD_BYTES_MAX, SEGMENTS_MAX},
     checkpoint::Marks,
+    costs::Costs,
     digest::{Digest, record_hash},
     report::Report,
     source::{self, Source},
@@ -30,17 +31,22 @@ const EDITED: &str = "somebody changed the file: restore a backup that verifies,
 
 /// Walks the log of an open database; answers the records by which bytes went on purpose.
 pub fn check(source: &Source, marks: &mut Marks, report: &mut Report) -> BTreeSet<u64> {
-    let mut walk = Walk { last: 0, hash: Some([0; 32]), shift: 0, marks, tree: Tree::new(source) };
+    let (tree, costs) = (Tree::new(source), Costs::default());
+    let mut walk = Walk { last: 0, hash: Some([0; 32]), shift: 0, marks, tree, costs };
     for segment in segments(source, report) {
         walk.segment(source, &segment, report);
     }
     source.rise(RECORDS, "records", report, |report, _, row| walk.record(row, report));
-    let Walk { last, hash, tree, .. } = walk;
+    let Walk { last, hash, tree, costs, .. } = walk;
     report.head = (last, hash.unwrap_or_default());
     if last == 0 {
         report.find(None, "the log is empty".to_owned(), EDITED);
     }
-    tree.finish(report)
+    let destroyers = tree.finish(report);
+    if report.holds() {
+        costs.finish(source, report);
+    }
+    destroyers
 }
 
 /// A sealed part of the log.
@@ -80,6 +86,7 @@ struct Walk<'a, 'b> {
     shift: u64,
     marks: &'b mut Marks,
     tree: Tree<'a>,
+    costs: Costs,
 }
 
 impl Walk<'_, '_> {
@@ -168,6 +175,7 @@ impl Walk<'_, '_> {
         }
         if report.holds() {
             self.tree.record(seq, value, report);
+            self.costs.record(value);
         }
     }
 }

@@ -25,7 +25,7 @@ use std::{
 /// Marks a workspace's file.
 const KIND: i64 = i32::from_be_bytes(*b"SkWs") as i64;
 /// The newest format this verifier knows.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 /// Names tried for a private copy before that is given up.
 const COPIES_MAX: u32 = 1000;
 
@@ -155,8 +155,8 @@ fn check(source: Source, report: &mut Report) -> Option<Source> {
             format!("it has format {format}, and this program knows up to {FORMAT}"),
             "verify it with the program that wrote it",
         )),
-        (_, Ok(format)) if format >= 2 && lacking(&source).is_some() => Some((
-            format!("it has no table {}", lacking(&source).unwrap_or_default()),
+        (_, Ok(format)) if lacking(&source, format).is_some() => Some((
+            format!("it has no table {}", lacking(&source, format).unwrap_or_default()),
             "whoever took it away had the file: use another copy",
         )),
         _ => foreign(&source).map(|what| (what, "whoever put it there had the file: use another copy")),
@@ -166,12 +166,21 @@ fn check(source: Source, report: &mut Report) -> Option<Source> {
     None
 }
 
-/// Tables that format 2 has besides those of format 1.
-const SECOND: [&str; 6] = ["conflicts", "mentions", "large", "gone", "thin", "segments"];
+/// Tables that later formats have besides those of format 1, and from which on.
+const LATER: [(&str, i64); 7] = [
+    ("conflicts", 2),
+    ("mentions", 2),
+    ("large", 2),
+    ("gone", 2),
+    ("thin", 2),
+    ("segments", 2),
+    ("costs", 3),
+];
 
 /// A table that the format has and this file has not.
-fn lacking(source: &Source) -> Option<&'static str> {
-    SECOND.into_iter().find(|table| !source.has(table))
+fn lacking(source: &Source, format: i64) -> Option<&'static str> {
+    let due = LATER.into_iter().filter(|(_, since)| format >= *since);
+    due.map(|(table, _)| table).find(|table| !source.has(table))
 }
 
 /// What stands in the schema that no writer of ours puts there.

@@ -12,6 +12,7 @@ use abi::{
     Code, Error, Hash, LabelId, Micros, Pid, ProposalId, WORKSPACE,
     agent::Verdict,
     answer::{Answer, Name},
+    calendar,
     call::{At, Call, Fields, Write},
     cap::{Cap, Rights},
     fact::{Fact, Facts, Lookup, Query},
@@ -60,6 +61,8 @@ const OF_SYS: [&str; 16] = [
 
 /// Content by its name, for whoever takes everything along. It has no label, so it is an operator's.
 const BLOBS: &str = "blobs";
+/// What model calls came to, a file a month.
+const COST: &str = "cost";
 /// Names of the node's secrets; a value is never read.
 const SECRETS: &str = "secrets";
 
@@ -69,7 +72,7 @@ pub fn is_rendered(path: &TreePath) -> bool {
     match (names.next(), names.next()) {
         (Some("proc" | "proposals"), _) => true,
         (Some("sys"), None) => true,
-        (Some("sys"), Some(name)) => name == BLOBS || OF_SYS.contains(&name),
+        (Some("sys"), Some(name)) => name == BLOBS || name == COST || OF_SYS.contains(&name),
         _ => false,
     }
 }
@@ -101,12 +104,16 @@ fn thing<'a>(kernel: &Kernel, by: Pid, path: &'a TreePath) -> Result<Thing<'a>, 
         }
         ["sys"] => {
             let mut names = files(&["budget.yaml", "models.yaml", "policy.yaml"], &OF_SYS);
-            names.insert(0, Name { name: BLOBS.to_string(), node: "dir" });
+            let dirs = [BLOBS, COST].map(|name| Name { name: name.to_string(), node: "dir" });
+            names.splice(0..0, dirs);
             Ok(Thing::Dir(names, 0))
         }
         // Their names are in the log; a list of them all would be longer than a reply may be.
         ["sys", BLOBS] => Ok(Thing::Dir(vec![], 0)),
         ["sys", BLOBS, hash] => hash.parse().map(Thing::Blob).map_err(|()| missing()),
+        // Which months there are, the ledger knows.
+        ["sys", COST] => Ok(Thing::Dir(vec![], 0)),
+        ["sys", COST, days] if calendar::days(days).is_some() => Ok(Thing::Sys(COST)),
         ["sys", SECRETS, _] => Err(Error::new(Code::Denied, "a secret is never read")
             .hint("skep secret list shows which there are; write another value over it, or remove it")),
         ["proc", pid, rest @ ..] => {
@@ -216,6 +223,8 @@ pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Q
         ["sys", "key"] => Some(Query::Key),
         ["sys", "models"] => Some(Query::Models { lines: crate::model::lines(kernel) }),
         ["sys", SECRETS] => Some(Query::Secrets),
+        ["sys", COST] => Some(Query::Months),
+        ["sys", COST, days] => calendar::days(days).map(|(from, to)| Query::Costs { from, to }),
         _ => None,
     }
 }
@@ -239,7 +248,7 @@ pub fn answer(
                 .argument("path")
                 .hint("it was destroyed, or is large: that is read by its path and version"));
         }
-        Some(query) if !lists => return Ok(Answer::Query(query)),
+        Some(query) if lists == (query == Query::Months) => return Ok(Answer::Query(query)),
         _ => {}
     }
     let label = match thing(step.kernel, pid, path)? {

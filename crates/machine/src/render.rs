@@ -8,6 +8,7 @@ use crate::{clock::Clock, search::Kept};
 use abi::{
     Code, Error, Hash, LabelId, VersionId,
     answer::Answer,
+    calendar,
     call::{At, Fields, Part, Subject},
     fact::{Fact, Lookup, Place, Query},
     limits,
@@ -106,8 +107,48 @@ impl Page<'_, '_> {
         match query {
             Query::Read { path, at, version, part } => self.read(path, *at, (*version, *part)),
             Query::Why { subject } => self.why(*subject),
+            Query::Costs { from, to } => self.costs((*from, *to)),
             query => self.rows(query).map(Ok),
         }
+    }
+
+    /// The months in which model calls were booked, at most so many, the last ones.
+    fn months(&mut self) -> Result<Value, Trouble> {
+        let days = self.batch.cost_days()?;
+        let months = days
+            .map_or(0..0, |(first, last)| calendar::month(first)..calendar::month(last).saturating_add(1));
+        let months = months.rev().take(limits::LISTING_MAX as usize);
+        let file = |name: String| json!({ "name": name, "node": "file" });
+        let mut entries: Vec<Value> = months.map(|count| file(calendar::month_name(count))).collect();
+        entries.reverse();
+        Ok(json!({ "entries": entries }))
+    }
+
+    /// What the model calls of these days came to: a line a day, agent and model.
+    fn costs(&mut self, (from, to): (u64, u64)) -> Result<Told, Trouble> {
+        let rows = self.batch.costs((from, to), limits::COST_ROWS_MAX + 1)?;
+        if rows.len() > limits::COST_ROWS_MAX as usize {
+            let most = limits::COST_ROWS_MAX;
+            return Ok(Err(Error::new(Code::TooLarge, format!("it has more than {most} lines"))
+                .argument("path")
+                .hint("read it day by day, as /sys/cost/2026-11-28")));
+        }
+        let mut text = String::new();
+        for row in &rows {
+            let word = |name: &str| match name {
+                "" => "-".to_owned(),
+                name => on_one_line(name).replace(char::is_whitespace, "_"),
+            };
+            let charged = &row.charged;
+            let (agent, model, money) = (word(&row.agent), word(&row.model), charged.money);
+            let counts = [row.calls, row.failed, row.lost].map(|count| count.to_string()).join(" ");
+            let tokens =
+                [charged.tokens_in, charged.tokens_out, charged.tokens_cached, charged.tokens_written];
+            let tokens = tokens.map(|count| count.to_string()).join(" ");
+            let day = calendar::day_name(row.day);
+            text.push_str(&format!("{day} {agent} {model} {counts} {tokens} {money}\n"));
+        }
+        Ok(Ok(json!({ "text": text })))
     }
 
     fn rows(&mut self, query: &Query) -> Result<Value, Trouble> {
@@ -143,7 +184,7 @@ impl Page<'_, '_> {
             }
             Query::Search { sought, view } => self.hits(sought, view),
             // Answered above: what they ask for may be gone.
-            Query::Read { .. } | Query::Why { .. } => Ok(Value::Null),
+            Query::Read { .. } | Query::Why { .. } | Query::Costs { .. } => Ok(Value::Null),
             Query::Trace { from, limit, pids, follow: _ } => {
                 let rows = self.batch.records(*from, *limit, pids.as_ref())?;
                 let next = rows.last().map_or(*from, |(record, _)| record.seq);
@@ -166,6 +207,7 @@ impl Page<'_, '_> {
                 Ok(json!({ "text": text }))
             }
             Query::Secrets => Ok(json!({ "text": self.around.secrets() })),
+            Query::Months => self.months(),
             Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
             Query::Blob { hash } => {
                 let bytes = self.batch.blob(hash)?.unwrap_or_default();

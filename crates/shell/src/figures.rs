@@ -1,19 +1,6 @@
 //! How times, lengths, counts and money are written. Times are UTC: the log's own, the same on every machine.
 
-use abi::{Micros, money::Nano};
-
-/// Year, month, day of a count of days since 1970 (Hinnant, "chrono-compatible date algorithms", 2014).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march + 2) / 5 + 1;
-    let month = if march < 10 { march + 3 } else { march - 9 };
-    (year + era * 400 + u64::from(month <= 2), month, day)
-}
+use abi::{Micros, calendar, money::Nano};
 
 /// `14:02:11.123`.
 pub fn time(at: Micros) -> String {
@@ -29,7 +16,7 @@ pub fn moment(at: Micros, now: Micros) -> String {
     if at / DAY == now / DAY {
         return clock;
     }
-    let (year, month, day) = civil(at / DAY);
+    let (year, month, day) = calendar::civil(at / DAY);
     format!("{year:04}-{month:02}-{day:02} {}", clock.get(..5).unwrap_or(&clock))
 }
 

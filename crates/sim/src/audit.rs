@@ -8,7 +8,7 @@ use crate::{
 use abi::{
     Hash, Micros, Pid, Seq, VersionId, WORKSPACE,
     cap::{Grant, Object, Rights},
-    fact::View,
+    fact::{Cost, View},
     path::{Pattern, TreePath},
     tree::Node,
 };
@@ -46,6 +46,7 @@ fn look(dir: &Path, options: &Options, ledger: &Ledger) -> Result<Autopsy, Troub
         findings.extend(tree(&mut store, ledger)?);
         findings.extend(versions(&mut store, ledger)?);
         findings.extend(conflicts(&mut store, ledger)?);
+        findings.extend(costs(&mut store, ledger)?);
     }
     Ok(Autopsy { findings, head })
 }
@@ -110,6 +111,16 @@ fn conflicts(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, 
     let due: Vec<VersionId> = ledger.files.conflicts().into_keys().collect();
     let what = format!("listed {listed:?}, open {due:?}");
     Ok((listed != due).then(|| finding("conflicts", what)))
+}
+
+/// `costs`: what the store says that calls came to is what they came to.
+fn costs(store: &mut Workspace, ledger: &Ledger) -> Result<Option<Finding>, Trouble> {
+    let rows = store.begin()?.costs((0, u64::MAX), u32::MAX)?;
+    let sum = |row: &Cost| [row.calls.cast_signed(), row.charged.tokens_out, row.charged.money.0];
+    let stands: BTreeMap<(u64, String, String), [i64; 3]> =
+        rows.into_iter().map(|row| ((row.day, row.agent.clone(), row.model.clone()), sum(&row))).collect();
+    let due = &ledger.money.costs;
+    Ok((stands != *due).then(|| finding("costs", format!("booked {stands:?}, spent {due:?}"))))
 }
 
 /// `fast-is-slow`: the fast check of authority agrees with its slow twin; `child-in-parent`: what a

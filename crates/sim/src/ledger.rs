@@ -4,7 +4,7 @@
 //! | part    | checks                                                                                     |
 //! | ------- | ------------------------------------------------------------------------------------------ |
 //! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `ceiling`, `authority`, `exits-once`     |
-//! | `money` | `admission`, `overspend`, and the text of every account                                    |
+//! | `money` | `admission`, `overspend`, `bill`, `charge`, `costs`, and the text of every account          |
 //! | `acts`  | `model-rebought`, `lost-twice`, `turn-order`, `effect-order`, `redispatch`, `sink`         |
 //! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`, `merge`,         |
 //! |         | `undo-overwrites`; the expected tree and conflicts                                         |

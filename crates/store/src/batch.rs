@@ -6,7 +6,7 @@ use crate::{
     Trouble, Workspace,
     blob::{self, Kept},
     chain::{self, Head},
-    conflict,
+    conflict, cost,
     index::{self, Ask, Found, Slot},
     large::Manifest,
     lookup::{self, Listing},
@@ -19,7 +19,7 @@ use crate::{
 use abi::{
     Content, Error, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
     call::{At, Part, Subject},
-    fact::{Fact, Lookup, View},
+    fact::{Cost, Fact, Lookup, View},
     path::TreePath,
     record::Record,
     tree::Version,
@@ -49,7 +49,8 @@ impl<'a> Batch<'a> {
         let written = chain::append(self.db(), self.head, record)
             .and_then(|head| tree::fold(self.db(), record).map(|()| head))
             .and_then(|head| mention::fold(self.db(), record).map(|()| head))
-            .and_then(|head| retain::fold(self.db(), record).map(|()| head));
+            .and_then(|head| retain::fold(self.db(), record).map(|()| head))
+            .and_then(|head| cost::fold(self.db(), record).map(|()| head));
         self.head = self.note(written)?;
         Ok(())
     }
@@ -135,6 +136,16 @@ impl<'a> Batch<'a> {
     /// The open conflicts that a view shows: path, diverged version, head.
     pub fn conflicts(&mut self, view: &View) -> Result<Vec<(TreePath, Version, Version)>, Trouble> {
         conflict::open(self.db(), view)
+    }
+
+    /// What model calls of the days from one up to, not with, another came to; at most `limit` sums.
+    pub fn costs(&mut self, days: (u64, u64), limit: u32) -> Result<Vec<Cost>, Trouble> {
+        cost::between(self.db(), days, limit)
+    }
+
+    /// The first and the last day on which a model call was booked.
+    pub fn cost_days(&mut self) -> Result<Option<(u64, u64)>, Trouble> {
+        cost::days(self.db())
     }
 
     /// Every record that led to something; none when there is no such thing.

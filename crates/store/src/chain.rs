@@ -113,6 +113,20 @@ pub(crate) fn replay(db: &Db, after: Seq, each: &mut dyn FnMut(Record)) -> Resul
     Ok(count + walk(db, &mut last, each)?)
 }
 
+/// Hands over every record that can be read, oldest first, and proves the chain; what a lost segment held is
+/// left out.
+pub(crate) fn survey(db: &Db, each: &mut dyn FnMut(Record)) -> Result<(), Trouble> {
+    let mut last = (Seq(0), Hash::default());
+    for segment in segment::between(db, Seq(0), Seq(u64::MAX))? {
+        match segment::with(db, &segment, |sealed| walk(sealed, &mut last, each)) {
+            Ok(_) => {}
+            Err(Trouble::Segment { .. }) => last = (segment.last, segment.hash),
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    walk(db, &mut last, each).map(drop)
+}
+
 /// The hash of a record that must be there.
 fn hash_of(db: &Db, seq: Seq) -> Result<Hash, Trouble> {
     let sql = "SELECT hash FROM records WHERE seq = ?";

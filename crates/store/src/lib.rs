@@ -21,6 +21,7 @@ mod blob;
 mod chain;
 mod chunk;
 mod conflict;
+mod cost;
 mod index;
 mod inspect;
 mod large;

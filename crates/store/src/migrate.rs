@@ -5,22 +5,23 @@
 //! change of what was written.
 
 use crate::{
-    Trouble, chain, mention,
+    Trouble, chain, cost, mention,
     schema::{self, Db, FORMAT},
+    segment::Shelf,
 };
 use abi::Seq;
 use std::{fs::File, path::Path};
 
 /// Brings the file to the present format, if it is older.
-pub(crate) fn run(db: &Db) -> Result<(), Trouble> {
-    let of = |error| Trouble::of(&db.file, error);
-    let found: i64 = db.connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(of)?;
+pub(crate) fn run(db: &mut Db) -> Result<(), Trouble> {
+    let found = db.connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let found = found.map_err(|error| Trouble::of(&db.file, error))?;
     if found == i64::from(FORMAT) {
         return Ok(());
     }
     keep(db, found)?;
     db.run("BEGIN IMMEDIATE", [])?;
-    let done = second(db).and_then(|()| db.run("COMMIT", []).map(drop));
+    let done = steps(db, found).and_then(|()| db.run("COMMIT", []).map(drop));
     if done.is_err() && !db.connection.is_autocommit() {
         // The file has nothing of it, whether or not this says so.
         let _ = db.run("ROLLBACK", []);
@@ -46,10 +47,19 @@ fn keep(db: &Db, format: i64) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Each step from the format that was found.
+fn steps(db: &mut Db, found: i64) -> Result<(), Trouble> {
+    if found < 2 {
+        second(db)?;
+    }
+    db.shelf = Some(Shelf::default());
+    third(db)?;
+    db.connection.pragma_update(None, "user_version", FORMAT).map_err(|error| Trouble::of(&db.file, error))
+}
+
 /// From format 1: tables for conflicts, for `why`, for large content, for what is not kept.
 fn second(db: &Db) -> Result<(), Trouble> {
-    let of = |error| Trouble::of(&db.file, error);
-    db.connection.execute_batch(schema::SECOND).map_err(of)?;
+    make(db, schema::SECOND)?;
     db.run("INSERT INTO conflicts SELECT id, file FROM versions WHERE diverged = 1", [])?;
     let mut folded = Ok(());
     chain::replay(db, Seq(0), &mut |record| {
@@ -57,6 +67,22 @@ fn second(db: &Db) -> Result<(), Trouble> {
             folded = mention::fold(db, &record);
         }
     })?;
-    folded?;
-    db.connection.pragma_update(None, "user_version", FORMAT).map_err(of)
+    folded
+}
+
+/// From format 2: what model calls came to. Who has lost an old segment opens the rest as before; what calls
+/// in there cost is not known any more.
+fn third(db: &Db) -> Result<(), Trouble> {
+    make(db, schema::THIRD)?;
+    let mut folded = Ok(());
+    chain::survey(db, &mut |record| {
+        if folded.is_ok() {
+            folded = cost::fold(db, &record);
+        }
+    })?;
+    folded
+}
+
+fn make(db: &Db, tables: &str) -> Result<(), Trouble> {
+    db.connection.execute_batch(tables).map_err(|error| Trouble::of(&db.file, error))
 }

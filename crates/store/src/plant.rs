@@ -16,6 +16,9 @@ pub const SYNC_LIES: u8 = 3;
 /// A conflict that was opened is not listed.
 pub const CONFLICT_UNLISTED: u8 = 4;
 
+/// What a lost call costs is in no sum.
+pub const LOST_UNCOUNTED: u8 = 5;
+
 static COMMITS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this bug is alive.

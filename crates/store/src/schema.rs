@@ -1,4 +1,4 @@
-//! The file format of `workspace.db`, version 2, and how a connection to a file of the store is made.
+//! The file format of `workspace.db`, version 3, and how a connection to a file of the store is made.
 //!
 //! ```text
 //! meta       key ▸ value                                     what this file is, nothing of the log
@@ -15,13 +15,17 @@
 //! gone       id ▸ hash* seq                                  bytes that were destroyed, and by which record
 //! thin       version ▸ seq swept                             versions whose bytes need not be kept
 //! segments   first ▸ last name hash                          old records, sealed in files of their own
+//! costs      id ▸ day* agent* model* calls failed lost       what model calls came to, in UTC days
+//!            tokens_in tokens_out tokens_cached
+//!            tokens_written money
 //!                                                            ▸ rowid key   * unique index
 //! ```
 //!
-//! `versions`, `entries`, `heads`, `conflicts`, `mentions`, `gone`: a fold of `records`, in its transactions.
-//! All are rowid tables with indexes beside, which write three times faster than tables clustered by a hash.
-//! The file is made under another name and renamed when whole, so that a crash leaves none or all of it. A
-//! file of a later format, or of another program, is refused before anything is written to it.
+//! `versions`, `entries`, `heads`, `conflicts`, `mentions`, `gone`, `costs`: a fold of `records`, in its
+//! transactions. All are rowid tables with indexes beside, which write three times faster than tables that
+//! are clustered by a hash. The file is made under another name and renamed when whole, so that a crash leaves
+//! none or all of it. A file of a later format, or of another program, is refused before anything is written
+//! to it.
 
 use crate::{
     Trouble,
@@ -104,6 +108,15 @@ CREATE TABLE thin(version INTEGER PRIMARY KEY, seq INTEGER NOT NULL, swept INTEG
 CREATE INDEX thin_due ON thin(version) WHERE swept = 0;
 CREATE TABLE segments(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, name TEXT NOT NULL,
   hash BLOB NOT NULL) STRICT;
+";
+
+/// What format 3 adds.
+pub(crate) const THIRD: &str = "
+CREATE TABLE costs(id INTEGER PRIMARY KEY, day INTEGER NOT NULL, agent TEXT NOT NULL, model TEXT NOT NULL,
+  calls INTEGER NOT NULL, failed INTEGER NOT NULL, lost INTEGER NOT NULL, tokens_in INTEGER NOT NULL,
+  tokens_out INTEGER NOT NULL, tokens_cached INTEGER NOT NULL, tokens_written INTEGER NOT NULL,
+  money INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX costs_key ON costs(day, agent, model);
 ";
 
 /// A file of the store and the connection to it.
@@ -332,7 +345,7 @@ pub(crate) fn beside(file: &Path, end: &str) -> PathBuf {
 /// Makes `workspace.db`, with the root directory as version 0.
 pub(crate) fn create(file: &Path) -> Result<(), Trouble> {
     let sql = format!(
-        "{TABLES}{RECORDS}{SECOND}
+        "{TABLES}{RECORDS}{SECOND}{THIRD}
         INSERT INTO versions VALUES(0, 1, 1, zeroblob(32), 0, 493, 0, 0, 'system:kernel', 0, 0, 0, 0, '/',
           NULL, 0, x'{}');
         INSERT INTO heads VALUES(1, 0);
@@ -355,7 +368,7 @@ pub(crate) fn open(file: &Path, options: &Options, pins: Pins) -> Result<Db, Tro
     steps::bound(file, &mut connection).map_err(|error| Trouble::of(file, error))?;
     let blobs = Blobs::new(file.parent().unwrap_or(Path::new(".")), options, pins);
     let mut db = Db { blobs, ..Db::new(file.to_path_buf(), connection) };
-    crate::migrate::run(&db)?;
+    crate::migrate::run(&mut db)?;
     db.shelf = Some(Shelf::default());
     Ok(db)
 }

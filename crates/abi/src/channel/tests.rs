@@ -1,6 +1,7 @@
 //! Rows of schemas and messages, and the count of bits against all messages of small schemas.
 
 use super::*;
+use crate::calendar::day;
 use alloc::vec;
 use proptest::prelude::*;
 

@@ -1,7 +1,16 @@
 //! What follows from the log, changed behind its back: every table, each with the true file as control.
 
-use crate::tamper::Bench;
+use crate::tamper::{Bench, begin, grow};
+use abi::{
+    Content, Hash, Pid,
+    event::Stop,
+    money::{Amounts, Nano, Usage},
+    record::{Bill, Entry, Record},
+};
+use audit::{Options, verify};
+use rusqlite::Connection;
 use std::fs;
+use store::Workspace;
 
 #[test]
 fn rows_that_do_not_follow_are_found() {
@@ -111,5 +120,101 @@ fn what_was_destroyed_on_purpose_is_not_missed() {
         bench.edit(&gone(seq)).unwrap();
         let report = bench.verify(None);
         assert!(report.to_string().contains("names a record that destroyed nothing"), "{report}");
+    }
+}
+
+/// Calls of two models by two agents: answered, failed and lost; money and tokens of each kind.
+fn settled(workspace: &mut Workspace) {
+    let bill =
+        |agent: &str, model: &str| Bill { agent: agent.into(), model: model.into(), ..Bill::default() };
+    let charged = Amounts {
+        tokens_in: 7,
+        tokens_out: 300,
+        tokens_cached: 5,
+        money: Nano(-1_000),
+        calls: 1,
+        effects: 0,
+        tokens_written: 2,
+    };
+    let effect = Hash([9; 32]);
+    let answered = |bill: Bill| Entry::ModelAnswered {
+        effect,
+        answer: Content::default(),
+        tools: 0,
+        stop: Stop::End,
+        usage: Usage::default(),
+        charged,
+        disbelieved: false,
+        body: Vec::new(),
+        bill,
+    };
+    let failed = Entry::ModelFailed {
+        effect,
+        message: Content::default(),
+        again: true,
+        charged: Amounts { money: Nano(4), ..charged },
+        bill: bill("triage", "small"),
+    };
+    let lost = Entry::ModelLost { effect, charged, bill: bill("triage", "large") };
+    let bodies = [
+        answered(bill("triage", "small")),
+        answered(bill("triage", "small")),
+        failed,
+        lost,
+        answered(bill("clerk", "small")),
+    ];
+    for body in bodies {
+        let seq = workspace.head().0.next();
+        let at = 1_790_000_000_000_000 + seq.0;
+        let record = Record { seq, at, actor: "agent:triage".into(), pid: Pid(1), cause: seq, body };
+        let mut batch = workspace.begin().unwrap();
+        batch.append(&record).unwrap();
+        batch.commit().unwrap();
+    }
+}
+
+#[test]
+fn what_calls_cost_follows_from_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut workspace = begin(dir.path()).unwrap();
+    grow(&mut workspace, 1, 6).unwrap();
+    settled(&mut workspace);
+    drop(workspace);
+    let file = dir.path().join("workspace.db");
+    let scratch = tempfile::tempdir().unwrap();
+    let whole = {
+        let db = Connection::open(&file).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        drop(db);
+        fs::read(&file).unwrap()
+    };
+    let rows = [
+        ("UPDATE costs SET money = money", None),
+        ("UPDATE costs SET money = money + 1 WHERE agent = 'clerk'", Some("does not follow from the log")),
+        ("UPDATE costs SET lost = 0", Some("does not follow from the log")),
+        ("UPDATE costs SET agent = 'eve' WHERE agent = 'clerk'", Some("does not follow from the log")),
+        ("DELETE FROM costs WHERE model = 'large'", Some("\"triage\" spent on \"large\"")),
+        (
+            "INSERT INTO costs VALUES(99, 1, 'eve', 'x', 1, 0, 0, 0, 0, 0, 0, 0)",
+            Some("row 99 of what calls cost does not follow"),
+        ),
+        ("DROP TABLE costs", Some("it has no table costs")),
+    ];
+    for (sql, wanted) in rows {
+        fs::write(&file, &whole).unwrap();
+        for left in ["workspace.db-wal", "workspace.db-shm"] {
+            let _ = fs::remove_file(dir.path().join(left));
+        }
+        let db = Connection::open(&file).unwrap();
+        db.execute_batch(sql).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        drop(db);
+        let options = Options { scratch: scratch.path().to_owned(), ..Options::default() };
+        let report = verify(&file, &options);
+        match (wanted, report.findings.first()) {
+            (None, None) => {}
+            (Some(wanted), Some(found)) => assert!(found.what.contains(wanted), "{sql}: {report}"),
+            _ => panic!("{sql}: {report}"),
+        }
     }
 }

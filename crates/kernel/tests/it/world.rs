@@ -560,6 +560,8 @@ impl World {
             | Query::Workspaces
             | Query::Health
             | Query::Key
+            | Query::Months
+            | Query::Costs { .. }
             | Query::Token { .. }
             | Query::Blob { .. }
             | Query::Models { .. }

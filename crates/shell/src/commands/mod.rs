@@ -9,6 +9,7 @@ mod blame;
 mod budget;
 mod cat;
 mod completions;
+mod cost;
 mod decide;
 mod diff;
 mod doctor;
@@ -87,6 +88,7 @@ pub enum Command {
     Endorse(endorse::Endorse),
     Endpoint(endpoint::Endpoint),
     Budget(budget::Budget),
+    Cost(cost::Cost),
     Model(model::Model),
     Secret(secret::Secret),
     Freeze(signal::Freeze),
@@ -145,6 +147,7 @@ impl Command {
             Self::Endorse(endorse) => endorse.run(session),
             Self::Endpoint(endpoint) => endpoint.run(session),
             Self::Budget(budget) => budget.run(session),
+            Self::Cost(cost) => cost.run(session),
             Self::Model(model) => model.run(session),
             Self::Secret(secret) => secret.run(session),
             Self::Freeze(freeze) => freeze.run(session),

@@ -42,6 +42,11 @@ pub const TREES: [Tree; 6] = [
             ("/sys/budget", "every limit with what is used and reserved"),
             ("/sys/budget.yaml", "what may be spent; see budget(6)"),
             ("/sys/conflicts", "diverged versions that nobody has resolved"),
+            (
+                "/sys/cost/2026-11",
+                "what model calls came to in a month, or a day as 2026-11-28: day, agent, model, calls, failed, \
+                 lost, tokens in, out, cached, written, money",
+            ),
             ("/sys/ctl", "write a control word; see socket(5)"),
             ("/sys/halts", "what stands still and which limits are near, each with why and the way out"),
             ("/sys/health", "what a look at the disk and the files comes to"),

@@ -138,6 +138,8 @@ pub struct Money {
     step: i64,
     /// Budgets passed by more than one step and the lies.
     pub overspent: u64,
+    /// What model calls came to, by day, agent and model: how many, output tokens, money.
+    pub costs: BTreeMap<(u64, String, String), [i64; 3]>,
 }
 
 impl Money {
@@ -288,6 +290,16 @@ impl Money {
             .then(|| finding("charge", format!("record {}: {} and not {money}", record.seq, charged.money.0)))
     }
 
+    /// Who it was is known from the beginning of the call, not from its bill.
+    fn cost(&mut self, record: &Record, effect: &EffectId, charged: Option<Amounts>) {
+        let live = self.live.get(effect).filter(|live| !live.model.is_empty());
+        let Some((live, charged)) = live.zip(charged) else { return };
+        let key = (record.at / HOUR_US / 24, live.agent.clone(), live.model.clone());
+        let sum = self.costs.entry(key).or_default();
+        let more = [1, charged.tokens_out, charged.money.0];
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+
     fn exited(&mut self, pid: Pid) {
         let Some((account, ..)) = self.of_process.remove(&pid) else { return };
         let heir = self.accounts.remove(&account).and_then(|row| row.parent).unwrap_or(ROOT);
@@ -327,6 +339,7 @@ impl Money {
 
     /// Settles at every ancestor. `overspend`: what is used is within the limit, one step and the overruns.
     fn settle(&mut self, record: &Record, effect: &EffectId, charged: Option<Amounts>) -> Option<Finding> {
+        self.cost(record, effect, charged);
         let live = self.live.remove(effect)?;
         let (account, reserved) = (live.account, live.reserved);
         let charged = charged.unwrap_or(reserved);

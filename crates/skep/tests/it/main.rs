@@ -7,6 +7,7 @@
 mod hive;
 
 mod audit;
+mod cost;
 mod decisions;
 mod demo;
 mod disks;

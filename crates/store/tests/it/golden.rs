@@ -18,6 +18,7 @@ use abi::{
 };
 use rusqlite::Connection;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -187,9 +188,79 @@ fn a_migration_that_is_cut_off_begins_again() {
     assert!(refused > 3, "it was cut off {refused} times only");
 }
 
+/// What calls came to, by day, agent and model: by the table, and from the log by another way.
+type Sums = BTreeMap<(u64, String, String), [i64; 8]>;
+
+fn check_costs(workspace: &mut Workspace, log: &[Record]) -> usize {
+    let mut due = Sums::new();
+    for record in log {
+        let (charged, bill, failed, lost) = match &record.body {
+            Entry::ModelAnswered { charged, bill, .. } => (charged, bill, 0, 0),
+            Entry::ModelFailed { charged, bill, .. } => (charged, bill, 1, 0),
+            Entry::ModelLost { charged, bill, .. } => (charged, bill, 0, 1),
+            _ => continue,
+        };
+        let day = record.at / 86_400_000_000;
+        let sum = due.entry((day, bill.agent.clone(), bill.model.clone())).or_default();
+        let more = [
+            1,
+            failed,
+            lost,
+            charged.tokens_in,
+            charged.tokens_out,
+            charged.tokens_cached,
+            charged.tokens_written,
+            charged.money.0,
+        ];
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    }
+    let mut stands = Sums::new();
+    for row in workspace.begin().unwrap().costs((0, u64::MAX), u32::MAX).unwrap() {
+        let counts = [row.calls, row.failed, row.lost].map(u64::cast_signed);
+        let charged = row.charged;
+        let amounts = [
+            charged.tokens_in,
+            charged.tokens_out,
+            charged.tokens_cached,
+            charged.tokens_written,
+            charged.money.0,
+        ];
+        let sum: Vec<i64> = counts.into_iter().chain(amounts).collect();
+        stands.insert((row.day, row.agent, row.model), sum.try_into().unwrap());
+    }
+    assert_eq!(stands, due);
+    due.len()
+}
+
 #[test]
-fn format_2_is_opened_and_read() {
+fn what_calls_came_to_is_known_in_every_format() {
+    let rows = [1, 2, 3].map(|format| {
+        let dir = copied(format);
+        let mut workspace = Workspace::open(dir.path(), &QUICK).unwrap();
+        let log = records(&workspace);
+        check_costs(&mut workspace, &log)
+    });
+    assert_eq!(rows, [1, 0, 1]);
+}
+
+/// Its old records are gone: what stands is opened as before, and what is left of the log is counted.
+#[test]
+fn a_lost_segment_does_not_keep_an_old_workspace_closed() {
     let dir = copied(2);
+    let lost = fs::read_dir(dir.path().join("log")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(lost).unwrap();
+    let mut workspace = Workspace::open(dir.path(), &QUICK).unwrap();
+    assert!(tree(&mut workspace).iter().any(|(at, ..)| at == "/data/kept.md"));
+    assert_eq!(workspace.begin().unwrap().costs((0, u64::MAX), 10).unwrap(), []);
+}
+
+#[test]
+fn formats_2_and_3_are_opened_and_read() {
+    [2, 3].into_iter().for_each(opened_and_read);
+}
+
+fn opened_and_read(format: u32) {
+    let dir = copied(format);
     let mut workspace = Workspace::open(dir.path(), &QUICK).unwrap();
     let log = records(&workspace);
     assert_eq!(workspace.head().0.0, log.len() as u64);

@@ -182,7 +182,7 @@ fn two_snapshots_are_kept_and_a_bad_one_is_passed_over() {
 fn what_is_not_ours_is_refused_and_left_as_it_is() {
     type Row = (&'static str, fn(&Path) -> Trouble);
     let rows: [Row; 4] = [
-        ("PRAGMA user_version=3", |file| Trouble::Newer { file: file.into(), found: 3, known: 2 }),
+        ("PRAGMA user_version=4", |file| Trouble::Newer { file: file.into(), found: 4, known: 3 }),
         ("PRAGMA user_version=0", |file| Trouble::Corrupt {
             file: file.into(),
             what: "there is no format 0".into(),
