@@ -23,7 +23,7 @@
 //!
 //! `versions`, `entries`, `heads`, `conflicts`, `mentions`, `gone`, `costs`: a fold of `records`, in its
 //! transactions. All are rowid tables with indexes beside, which write three times faster than tables that
-//! are clustered by a hash. The file is made under another name and renamed when whole, so that a crash leaves
+//! are clustered by a hash. The file is made under another name and renamed when whole, so a crash leaves
 //! none or all of it. A file of a later format, or of another program, is refused before anything is written
 //! to it.
 
