@@ -410,7 +410,7 @@ export interface WriteParams {
   origin?: string;
 }
 
-export type WriteResult = Merged | Diverged | Wrote | Same | Upload | Undone | Purged | Checked | Held | Effected | Done;
+export type WriteResult = Merged | Diverged | Wrote | Same | Upload | Undone | Purged | Checked | Spawned | Queued | Held | Effected | Done;
 
 /** What move takes. */
 export interface MoveParams {
@@ -530,9 +530,11 @@ export interface DispatchParams {
   mode?: string;
   /** Values of inputs that its AGENT.md declares. */
   inputs?: Record<string, Value>;
+  /** Go on with this session; without one, nothing is remembered. */
+  session?: string;
 }
 
-export type DispatchResult = Queued | Held | Done;
+export type DispatchResult = Spawned | Queued | Held | Done;
 
 /** What complete takes. */
 export interface CompleteParams {

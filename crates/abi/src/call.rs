@@ -222,6 +222,7 @@ pub const CALLS: [Spec; 24] = [
             ORIGIN,
             may("mode", Shape::Word, "follow_up (default), steer, interrupt"),
             INPUTS,
+            may("session", Shape::Word, "go on with this session; without one, nothing is remembered"),
         ],
     ),
     later(14, "send", "a message to a channel"),
@@ -632,6 +633,10 @@ pub enum Call {
         #[musli(default)]
         #[serde(default)]
         inputs: Fields,
+        /// In which session of the caller's.
+        #[musli(default)]
+        #[serde(default)]
+        session: Option<String>,
     },
     /// One model call.
     Complete {

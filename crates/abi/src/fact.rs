@@ -4,6 +4,7 @@
 use crate::{
     Code, Content, EffectId, Error, FileId, Hash, LabelId, Micros, OpId, Pid, Seq, VersionId,
     agent::{Parsed, Policy},
+    answer::Name,
     call::{At, Fields, Part, Sought, Subject, Undo},
     model::Models,
     money::Amounts,
@@ -245,6 +246,17 @@ pub enum Edit {
     },
 }
 
+/// A part of a session as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// Who speaks.
+    Who(String),
+    /// Words, or an answer in its canonical form.
+    Words(Content),
+    /// What the kernel says about it.
+    Note(String),
+}
+
 /// A question whose answer goes to the caller, not to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
@@ -256,6 +268,19 @@ pub enum Query {
         at: Option<At>,
         /// What the caller may see; an entry is shown if it, or something below it, may be.
         view: View,
+        /// What is rendered there, where nothing of that name stands.
+        also: Vec<Name>,
+    },
+    /// A session, as Markdown.
+    Session {
+        /// The path.
+        path: TreePath,
+        /// Nobody has looked yet whether a file stands there: it comes first.
+        unless_file: bool,
+        /// What was said, in order.
+        lines: Vec<Spoken>,
+        /// Only these bytes.
+        part: Option<Part>,
     },
     /// Bytes of the head, of what was the head, or of a version.
     Read {

@@ -37,6 +37,7 @@ pub mod request;
 pub mod result;
 pub mod scan;
 pub mod schema;
+pub mod session;
 pub mod tree;
 pub mod wire;
 

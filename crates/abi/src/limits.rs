@@ -105,8 +105,16 @@ pub const ENDED_PROCESSES_MAX: usize = 256;
 pub const PROPOSALS_MAX: usize = 1024;
 /// Of one run: none fills the inbox alone, and nobody reads more than these.
 pub const PROPOSALS_RUN_MAX: usize = 32;
-/// Dispatches waiting in one agent's lane.
+/// Dispatches waiting in one lane: of an agent, or of one of its sessions.
 pub const LANE_MAX: usize = 64;
+/// And in all lanes of a workspace: sessions cost nothing to name.
+pub const LANES_MAX: usize = 1024;
+/// Sessions that a workspace remembers; beyond them the oldest that rests is forgotten. The log has it.
+pub const SESSIONS_MAX: usize = 256;
+/// Items of a session's context: sixty-four questions and answers, more than a person goes back to.
+pub const SESSION_ITEMS_MAX: usize = 128;
+/// Bytes of them. At two bytes a token a turn sets aside 65,536 tokens for it, which models in use can read.
+pub const SESSION_BYTES_MAX: u64 = 128 * 1024;
 /// Tool calls taken from one model answer.
 pub const TOOLS_PER_STEP_MAX: u32 = 64;
 /// How long a provider may have a failed call wait: longer, and an operator should know that nothing happens.
@@ -279,6 +287,10 @@ const _: () = assert!(CLIENT_BACKLOG_BYTES_MAX > 2 * LINE_BYTES_MAX, "one answer
 const _: () = assert!(REPEATS_NOTE < REPEATS_BACKOFF && REPEATS_BACKOFF < REPEATS_FREEZE, "a ladder");
 const _: () = assert!(REPEATS_FREEZE <= IDLE_CALLS_FREEZE, "the narrow signal fires first");
 const _: () = assert!(GROUP_MAX * 3 <= LOOKUPS_MAX, "a group is decided by one event");
+const _: () = assert!(
+    SESSION_BYTES_MAX >= ARGUMENT_BYTES_MAX + ANSWER_BYTES_MAX,
+    "the longest question and its answer are remembered"
+);
 const _: () = assert!(LANE_MAX < INBOX_EVENTS_MAX, "a lane is bounded tighter than the door");
 
 /// Inputs that an AGENT.md may declare: more than a person would fill in.

@@ -20,6 +20,7 @@ use crate::{
     money::{AccountName, Amounts, Limit, Nano, Price, Usage},
     path::TreePath,
     request::Asked,
+    session::{LaneName, SessionName},
     tree::{Change, Retain},
 };
 use alloc::{string::String, vec::Vec};
@@ -147,6 +148,8 @@ pub enum TimerFor {
     Thin,
     /// The time a process may take is over.
     Wall(Pid),
+    /// The next dispatch of a session begins.
+    Session(LaneName),
 }
 
 /// A version of a path that a turn has seen, or that there is none.
@@ -293,6 +296,14 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wall_us: Option<u64>,
+        /// The session that its turn goes on with.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionName>,
+        /// What was said in it before, as its context begins.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        history: Vec<Item>,
     },
     /// A capability was derived.
     Granted {
@@ -588,11 +599,19 @@ pub enum Entry {
         label: LabelId,
         /// How it came.
         lane: Lane,
+        /// In which session.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionName>,
     },
     /// The lane's first is taken out.
     Dequeued {
         /// Which agent.
         agent: String,
+        /// Of which session.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionName>,
     },
     /// Words join a running turn at its next step.
     Steered {

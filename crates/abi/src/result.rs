@@ -277,7 +277,7 @@ pub const FORMS: &[Form] = &[
     ),
     form(
         "spawned",
-        &["spawn"],
+        &["spawn", "dispatch", "write"],
         "the process began",
         &[PID, has("withheld", Holds::Texts, "needs of the agent that policy did not grant")],
     ),
@@ -306,7 +306,7 @@ pub const FORMS: &[Form] = &[
     form("timed_out", &["wait"], "the time is over", &[has("timed_out", TRUE, "true")]),
     form(
         "queued",
-        &["dispatch"],
+        &["dispatch", "write"],
         "it waits in the agent's lane",
         &[has("queued", Holds::Number, "at this place; 1 is next")],
     ),

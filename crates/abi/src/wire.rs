@@ -363,7 +363,8 @@ impl Args {
             }
         };
         let inputs = self.inputs()?;
-        Ok(Call::Dispatch { agent: self.name("agent")?, text: self.text()?, lane, inputs })
+        let session = self.string("session")?.map(|slug| word("session", &slug)).transpose()?;
+        Ok(Call::Dispatch { agent: self.name("agent")?, text: self.text()?, lane, inputs, session })
     }
 
     fn inputs(&mut self) -> Result<Fields, Error> {

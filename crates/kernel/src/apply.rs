@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel, progress, role, sink,
+    channel, progress, role, session, sink,
     state::{
         EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
         ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
@@ -17,6 +17,7 @@ use abi::{
     limits,
     money::{Amounts, Nano},
     record::{Entry, Exit, Record, Seen, TimerFor},
+    session::LaneName,
     tree::Keep,
 };
 use alloc::{
@@ -229,6 +230,7 @@ fn process(state: &mut State, record: &Record) {
                 process.turn.pending.push(*item);
                 process.label = *joined;
             }
+            session::joined(state, *pid, item.content);
             channel::notice(state, *pid, *joined, record.seq);
         }
         Entry::Frozen { pids, why } => {
@@ -252,16 +254,18 @@ fn process(state: &mut State, record: &Record) {
 
 fn lane(state: &mut State, record: &Record) {
     match &record.body {
-        Entry::Queued { agent, text, origin, label, lane } => {
+        Entry::Queued { agent, text, origin, label, lane, session } => {
             let from = record.pid;
             let by = role::behind(state, from, &record.actor);
             let queued = Queued { from, text: *text, origin: *origin, label: *label, by };
-            let queue = state.lanes.entry(agent.clone()).or_default();
+            let name = LaneName { agent: agent.clone(), session: session.clone() };
+            let queue = state.lanes.entry(name).or_default();
             let place = if *lane == Lane::Interrupt { 0 } else { queue.len() };
             queue.insert(place, queued);
         }
-        Entry::Dequeued { agent } => {
-            if let Some(queue) = state.lanes.get_mut(agent)
+        Entry::Dequeued { agent, session } => {
+            let name = LaneName { agent: agent.clone(), session: session.clone() };
+            if let Some(queue) = state.lanes.get_mut(&name)
                 && !queue.is_empty()
             {
                 queue.remove(0);
@@ -305,6 +309,16 @@ fn first_turn(pending: Vec<Item>) -> Turn {
     Turn { step, attempt, failures, lost, prev, items, pending, phase, given_up: vec![] }
 }
 
+/// What a turn's first request holds.
+fn context((prompt, standing): (&Content, Option<Content>), history: &[Item], task: &Content) -> Vec<Item> {
+    let item = |role, content: &Content| Item { role, content: *content };
+    let mut items = vec![item(Role::System, prompt)];
+    items.extend(standing.iter().map(|content| item(Role::System, content)));
+    items.extend(history);
+    items.push(item(Role::User, task));
+    items
+}
+
 fn spawned(state: &mut State, record: &Record) {
     let Entry::Spawned {
         pid,
@@ -329,18 +343,16 @@ fn spawned(state: &mut State, record: &Record) {
         by,
         kind,
         wall_us,
+        session: of_session,
+        history,
         ..
     } = &record.body
     else {
         return;
     };
     state.next.pid = state.next.pid.max(*pid);
-    let item = |role, content: &Content| Item { role, content: *content };
-    let mut pending = vec![item(Role::System, prompt)];
-    pending.extend(standing.iter().map(|content| item(Role::System, content)));
-    pending.push(item(Role::User, task));
     let turn = match kind {
-        ProcessKind::Turn => first_turn(pending),
+        ProcessKind::Turn => first_turn(context((prompt, *standing), history, task)),
         ProcessKind::Client => Turn { phase: Phase::Client, ..first_turn(Vec::new()) },
     };
     if run == pid {
@@ -371,14 +383,17 @@ fn spawned(state: &mut State, record: &Record) {
         ceiling: *ceiling,
         by: by.clone(),
         wall_us: *wall_us,
+        session: of_session.clone(),
     };
     state.processes.insert(*pid, process);
+    session::begun(state, record);
     channel::notice(state, *pid, *label, record.seq);
 }
 
 fn exited(state: &mut State, pid: Pid, record: &Record) {
     let Entry::Exited { exit, verdict, result, .. } = &record.body else { return };
     let Some(process) = state.processes.remove(&pid) else { return };
+    session::ended(state, (pid, &process), record);
     let account = state.accounts.remove(&process.account);
     // What still runs for it is settled at the agent's account, where it is reserved as well.
     let heir = account.as_ref().and_then(|account| account.parent).unwrap_or(ROOT_ACCOUNT);
@@ -412,6 +427,7 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         ceiling: process.ceiling,
         sends,
         by: process.by,
+        session: process.session,
     };
     state.ended.insert(pid, ended);
     // The oldest goes; never this one, whatever its id: who waits for it has yet to be told.

@@ -7,7 +7,7 @@
 use crate::{
     Kernel,
     authority::Want,
-    conflict, policy, proposal,
+    conflict, policy, proposal, session,
     sink::Verdict,
     step::{Found, Step},
     undo,
@@ -217,8 +217,19 @@ pub fn list(
     for label in labels.collect::<Vec<_>>() {
         step.saw(pid, path, None, label);
     }
-    let view = step.kernel.listing(pid, step.at);
-    Ok(Answer::Query(Query::List { path: path.clone(), at, view }))
+    Ok(Answer::Query(listed(step.kernel, pid, &step.actor, (path, at, step.at))))
+}
+
+/// What a listing shows: now also the caller's sessions.
+pub fn listed(
+    kernel: &Kernel,
+    pid: Pid,
+    actor: &str,
+    (path, as_of, at): (&TreePath, Option<At>, Micros),
+) -> Query {
+    let view = kernel.listing(pid, at);
+    let also = if as_of.is_none() { session::names(kernel, pid, actor, path) } else { vec![] };
+    Query::List { path: path.clone(), at: as_of, view, also }
 }
 
 /// The head of what stands there, if the process may know of it. Whether it does, it is told.

@@ -41,6 +41,9 @@ pub const MONTH_UNCHECKED: u8 = 15;
 /// What a provider writes to its cache is not charged.
 pub const CACHE_WRITES_FREE: u8 = 16;
 
+/// A turn goes on with another session of its agent.
+pub const SESSIONS_MIXED: u8 = 17;
+
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {
     BUG.load(Ordering::Relaxed) == bug

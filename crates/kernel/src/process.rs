@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    effect, means, role, sink,
+    effect, means, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -24,6 +24,7 @@ use abi::{
     money::Nano,
     path::TreePath,
     record::{Entry, Exit, Freeze, TimerFor, WaitOn},
+    session::{LaneName, SessionName},
     tree::{Node, Version},
 };
 use alloc::{collections::BTreeSet, format, string::String, string::ToString, vec, vec::Vec};
@@ -52,19 +53,24 @@ pub fn plan_spawn(
     task: Task,
     at: Micros,
 ) -> Result<Vec<Lookup>, Error> {
-    if !kernel.has_policy() {
-        return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
-            .hint("skep doctor says what is wrong with /sys/policy.yaml"));
-    }
-    crate::stop::admits(kernel)?;
-    kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)?;
+    may_begin(kernel, pid, agent, at)?;
     // A verdict tells what stands in a file: only those who may read it can ask for one.
     post.iter().try_for_each(|post| kernel.allow(pid, Want::Path(post.path()), Rights::READ, at))?;
     Ok(born_from(agent, Some(task)))
 }
 
+/// Whether the caller may have this agent do something.
+pub fn may_begin(kernel: &Kernel, pid: Pid, agent: &str, at: Micros) -> Result<(), Error> {
+    if !kernel.has_policy() {
+        return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
+            .hint("skep doctor says what is wrong with /sys/policy.yaml"));
+    }
+    crate::stop::admits(kernel)?;
+    kernel.allow(pid, Want::Spawn(agent), Rights::USE, at)
+}
+
 /// What an agent is born from: its own file, and the standing intent that every agent reads.
-fn born_from(agent: &str, task: Option<Task>) -> Vec<Lookup> {
+pub fn born_from(agent: &str, task: Option<Task>) -> Vec<Lookup> {
     let standing = TreePath::parse(STANDING).map(|path| Lookup::Path { path, at: None });
     let file = crate::name::of_agent(agent).map(|path| Lookup::Path { path, at: None });
     [Ok(Lookup::Agent { name: agent.to_string(), task }), standing, file].into_iter().flatten().collect()
@@ -79,6 +85,7 @@ pub fn plan_timer(kernel: &Kernel, timer: TimerId, at: Micros) -> Vec<Lookup> {
         }
         Some(TimerFor::Restart(pid)) => kernel.state.ended.get(pid).map(|ended| ended.agent.clone()),
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),
+        Some(TimerFor::Session(lane)) => Some(lane.agent.clone()),
         Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_) | TimerFor::Wall(_)) | None => {
             None
         }
@@ -105,6 +112,8 @@ struct Birth {
     /// The operator on whose behalf.
     by: String,
     kind: ProcessKind,
+    /// The session that it goes on with.
+    session: Option<SessionName>,
 }
 
 /// The call `spawn`.
@@ -193,6 +202,7 @@ fn birth(
         sends: 0,
         by,
         kind: ProcessKind::Turn,
+        session: None,
     }
 }
 
@@ -209,6 +219,12 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     }
     for skill in &def.skills {
         label = label.join(&step.kernel.meaning(skill.label));
+    }
+    let lane = LaneName { agent: def.name.clone(), session: birth.session.clone() };
+    session::is_above(step.kernel, &lane, birth.ceiling)?;
+    let before = session::before(step, &lane, birth.task, birth.restarts);
+    if let Some(said) = &before.label {
+        label = label.join(said);
     }
     if label.integrity < birth.ceiling && step.kernel.has(sink::rule::CEILING) {
         let (is, ceiling) = (label.integrity.word(), birth.ceiling.word());
@@ -248,6 +264,8 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         by: birth.by,
         kind: birth.kind,
         wall_us,
+        session: lane.session,
+        history: before.history,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -491,8 +509,8 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     }
     step.kernel.volatile.seen.remove(&pid);
     tell_waiting(step, pid);
-    if process.lane && step.state().lanes.contains_key(&process.agent) {
-        step.set_timer(TimerFor::Lane(process.agent.clone()), 0);
+    if process.lane {
+        lane::beckon(step, &LaneName { agent: process.agent.clone(), session: process.session.clone() });
     }
     if !killed {
         restart_later(step, pid, &process, failed);
@@ -561,7 +579,8 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
         TimerFor::Wait(pid) => turn::wait_is_over(step, pid),
         TimerFor::Pause(pid) => turn::pause_is_over(step, pid),
         TimerFor::Restart(pid) => restart(step, pid, &mut facts),
-        TimerFor::Lane(agent) => lane::next(step, &agent, &mut facts),
+        TimerFor::Lane(agent) => lane::next(step, &LaneName { agent, session: None }, &mut facts),
+        TimerFor::Session(lane) => lane::next(step, &lane, &mut facts),
         TimerFor::Thin => crate::retain::thin(step, &mut facts),
         TimerFor::Wall(pid) => means::wall_is_over(step, pid),
     }
@@ -569,6 +588,11 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
 
 fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     let Some(ended) = step.state().ended.get(&pid).cloned() else { return };
+    let lane = LaneName { agent: ended.agent.clone(), session: ended.session.clone() };
+    // One turn at a time goes on with a session.
+    if lane.session.is_some() && session::busy(step.state(), &lane).is_some() {
+        return step.set_timer(TimerFor::Restart(pid), RESTART_US);
+    }
     let begun = agent_of(step, WORKSPACE, facts).and_then(|(def, standing)| {
         let birth = Birth {
             parent: WORKSPACE,
@@ -580,11 +604,12 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             post: ended.post,
             budget: ended.budget,
             restarts: failed_before(ended.started, ended.at, ended.restarts).saturating_add(1),
-            lane: false,
+            lane: lane.session.is_some(),
             ceiling: ended.ceiling,
             sends: ended.sends,
             by: ended.by,
             kind: ProcessKind::Turn,
+            session: ended.session,
         };
         spawn(step, birth)
     });

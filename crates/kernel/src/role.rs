@@ -15,7 +15,7 @@
 //! Never here: what a process may; that is `authority`.
 
 use crate::{
-    Kernel, files, proposal, render, sink,
+    Kernel, files, proposal, render, session, sink,
     state::{Proposal, State},
 };
 use abi::{
@@ -24,8 +24,9 @@ use abi::{
     answer::{Answer, Name},
     call::{Call, Lane, Undo, Write},
     cap::{Grant, Object, Rights},
-    fact::{Fact, Lookup, Query, View},
+    fact::{Fact, Lookup, Place, Query, View},
     path::{Pattern, TreePath},
+    session::{LaneName, of_path},
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
@@ -124,6 +125,13 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         Call::List { path, .. } | Call::Read { path, .. } if render::is_rendered(path) => {
             rendered(kernel, row, path)
         }
+        // Their own sessions, wherever they are read, and what they say in them.
+        Call::List { path, at: None } | Call::Read { path, at: None, version: None, .. }
+            if session::is_own(kernel, name, path) =>
+        {
+            Ok(())
+        }
+        Call::Write { path, write: Write::Append(_), .. } if of_path(path).is_some() => Ok(()),
         Call::List { path, .. } if row.sees.iter().any(|pattern| files::leads_to(pattern, path)) => Ok(()),
         Call::List { path, .. } | Call::Read { path, .. } | Call::History { path, .. } => sees(row, path),
         Call::Write { write: Write::Restore(Undo::Operation(_) | Undo::Process(_)), .. } => Ok(()),
@@ -132,6 +140,8 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         // Their views are narrowed.
         Call::Search(_) | Call::Operation { .. } => Ok(()),
         Call::Spawn { post, .. } => post.iter().try_for_each(|post| sees(row, post.path())),
+        // A session is of who names it.
+        Call::Dispatch { session: Some(_), .. } => Ok(()),
         Call::Dispatch { agent, lane, .. } => lane_is_own(kernel, row, agent, *lane),
         Call::Wait { pid: Some(pid), .. } | Call::Signal { pid, .. } => own(kernel, row, *pid),
         Call::Trace { pid, .. } => pid.map_or(Ok(()), |pid| own(kernel, row, pid)),
@@ -155,10 +165,10 @@ fn waits_for(kernel: &Kernel, row: &OperatorRow, id: ProposalId) -> Result<(), E
 
 /// Words join a turn that runs only if it is their own: it may hold what they do not see.
 fn lane_is_own(kernel: &Kernel, row: &OperatorRow, agent: &str, lane: Lane) -> Result<(), Error> {
-    let busy = kernel.state.processes.iter().find(|(_, process)| process.lane && process.agent == agent);
-    match (busy, lane) {
+    let common = LaneName { agent: agent.to_string(), session: None };
+    match (session::busy(&kernel.state, &common), lane) {
         (None, _) | (_, Lane::FollowUp) => Ok(()),
-        (Some((pid, _)), Lane::Steer | Lane::Interrupt) => own(kernel, row, *pid),
+        (Some(pid), Lane::Steer | Lane::Interrupt) => own(kernel, row, pid),
     }
 }
 
@@ -172,6 +182,23 @@ fn rendered(kernel: &Kernel, row: &OperatorRow, path: &TreePath) -> Result<(), E
         ["proposals", id, ..] => waits_for(kernel, row, ProposalId(number(id))),
         _ if OPEN.contains(&path.as_str()) => Ok(()),
         _ => sees(row, path).and(Err(Error::new(Code::Denied, format!("{path} is for admins")))),
+    }
+}
+
+/// What stands where a member reads a session is not there for one who does not see it: neither in what is
+/// shown, nor in what is refused.
+pub fn blind(kernel: &Kernel, name: &str, call: &Call, facts: &mut [Fact]) {
+    let (Call::Read { path, .. } | Call::List { path, .. } | Call::Write { path, .. }) = call else { return };
+    let Ok(Some(row)) = member(kernel, name) else { return };
+    let is_place = of_path(path).is_some() || session::is_own(kernel, name, path);
+    if is_place && changes(row, path).is_err() {
+        for fact in facts {
+            match fact {
+                Fact::Place(place) => *place = Place::default(),
+                Fact::Labels(count, labels) => (*count, *labels) = Default::default(),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use abi::{
     money::{AccountName, Amounts, Limit, Nano, Price, Resource, Window},
     path::TreePath,
     record::{Exit, Freeze, Rule, TimerFor, WaitOn},
+    session::{LaneName, SessionName},
     tree::Retain,
 };
 use alloc::{
@@ -51,7 +52,7 @@ pub struct State {
     pub runs: BTreeMap<Pid, Run>,
     /// The last processes that ended; bounded.
     pub ended: BTreeMap<Pid, Ended>,
-    pub lanes: BTreeMap<String, Vec<Queued>>,
+    pub lanes: BTreeMap<LaneName, Vec<Queued>>,
     pub model_calls: BTreeMap<EffectId, ModelRow>,
     pub effects: BTreeMap<EffectId, EffectRow>,
     pub proposals: BTreeMap<ProposalId, Proposal>,
@@ -76,11 +77,14 @@ pub struct State {
     /// The accounts of mounts, by mount: they stand beside the tree, and count effects and money that moves.
     #[musli(default)]
     pub mount_accounts: BTreeMap<String, AccountId>,
+    /// What was said in sessions; bounded.
+    #[musli(default)]
+    pub sessions: BTreeMap<LaneName, Session>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
 /// shape is not taken: the log is replayed, and everything derived is there.
-pub const SHAPE: u32 = 2;
+pub const SHAPE: u32 = 3;
 
 /// An emergency stop that holds.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -221,6 +225,34 @@ pub struct Process {
     /// How long it may take.
     #[musli(default)]
     pub wall_us: Option<u64>,
+    /// The session that its turn goes on with.
+    #[musli(default)]
+    pub session: Option<SessionName>,
+}
+
+/// A conversation with an agent, as far as it is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Session {
+    /// Oldest first.
+    pub exchanges: Vec<Exchange>,
+    /// Whether older ones were left out.
+    pub cut: bool,
+    /// The join of all that its turns saw.
+    pub label: LabelId,
+    /// The record by which its last turn began or ended.
+    pub seq: Seq,
+}
+
+/// One turn of it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Exchange {
+    pub pid: Pid,
+    /// The words it began with, and those that joined.
+    pub said: Vec<Content>,
+    /// Its last words.
+    pub answer: Option<Content>,
+    /// How it ended; none while it lives.
+    pub exit: Option<Exit>,
 }
 
 /// The model + tools loop of a process.
@@ -300,6 +332,8 @@ pub struct Ended {
     pub sends: u32,
     #[musli(default)]
     pub by: String,
+    #[musli(default)]
+    pub session: Option<SessionName>,
 }
 
 /// A dispatch in an agent's lane.

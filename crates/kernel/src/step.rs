@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, complete, control, effect, files, label, process, proposal, render, role, state::Client,
-    state::State, turn, wake,
+    Kernel, arrival, complete, control, effect, files, label, process, proposal, render, role, session,
+    state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -88,7 +88,11 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Read { path, at: as_of, version, .. } => {
             files::plan_read(kernel, pid, (path, *as_of, *version), at)
         }
-        Call::Write { path, write, base, .. } => files::plan_write(kernel, pid, (path, write, *base), at),
+        Call::Write { path, write, base, .. } => {
+            let mut lookups = files::plan_write(kernel, pid, (path, write, *base), at)?;
+            lookups.extend(session::plan_append(path, write));
+            Ok(lookups)
+        }
         Call::Move { from, to, .. } => files::plan_move(kernel, pid, from, to, at),
         Call::Remove { path, .. } => files::plan_remove(kernel, pid, path, at),
         Call::History { path, before, limit } => {
@@ -415,6 +419,8 @@ impl Step<'_> {
             Caller::Process(pid) => return self.carry_out(*pid, call, &mut Found::of(facts)),
             Caller::Operator(name) => name,
         };
+        let mut facts = facts;
+        role::blind(self.kernel, name, call, &mut facts);
         if let Err(error) = role::screen(self.kernel, name, call, &facts) {
             return Outcome::Now(Err(error));
         }
@@ -454,9 +460,10 @@ impl Step<'_> {
             Call::List { path, at } | Call::Read { path, at, .. } if render::is_rendered(path) => {
                 render::answer(self, pid, (path, *at), call, facts).into()
             }
+            Call::List { path, at: None } => session::list(self, pid, path, facts).into(),
             Call::List { path, at } => files::list(self, pid, (path, *at), facts).into(),
-            Call::Read { .. } => files::read(self, pid, call, facts).into(),
-            Call::Write { .. } => files::write(self, pid, call, facts).into(),
+            Call::Read { .. } => session::read(self, pid, call, facts).into(),
+            Call::Write { .. } => session::write(self, pid, call, facts).into(),
             Call::Move { from, to, base } => files::rename(self, pid, (from, to, *base), facts).into(),
             Call::Remove { .. } => files::remove(self, pid, call, facts).into(),
             Call::Search(sought) => {
@@ -482,8 +489,8 @@ impl Step<'_> {
                 Outcome::Now(Ok(Answer::Query(Query::History { path, before, limit, view })))
             }
             Call::Spawn { .. } => process::spawn_call(self, pid, call, facts).into(),
-            Call::Dispatch { agent, text, lane, .. } => {
-                process::dispatch(self, pid, (agent, *text, *lane), facts).into()
+            Call::Dispatch { agent, text, lane, session, .. } => {
+                process::dispatch(self, pid, (agent, session.as_deref(), *text, *lane), facts).into()
             }
             Call::Wait { pid: on, proposal, .. } => process::wait(self, pid, *on, *proposal),
             Call::Signal { pid: target, signal } => process::signal(self, pid, *target, *signal).into(),
@@ -568,6 +575,11 @@ impl Found {
     pub fn version_if_asked(&mut self) -> Option<Version> {
         let asked = matches!(self.0.as_slice().first(), Some(Fact::Version(_)));
         if asked { self.version().ok().flatten() } else { None }
+    }
+
+    /// Whether something stands at the place that comes next.
+    pub fn stands(&self) -> bool {
+        matches!(self.0.as_slice().first(), Some(Fact::Place(Place { head: Some(_), .. })))
     }
 
     /// The next, a place.

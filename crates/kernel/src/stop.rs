@@ -32,7 +32,7 @@ pub fn admits(kernel: &Kernel) -> Result<(), Error> {
 /// Whether this is put off until the stop is lifted.
 pub fn holds(state: &State, purpose: &TimerFor) -> bool {
     let begins = match purpose {
-        TimerFor::Restart(_) | TimerFor::Lane(_) => true,
+        TimerFor::Restart(_) | TimerFor::Lane(_) | TimerFor::Session(_) => true,
         TimerFor::Proposal(_)
         | TimerFor::Wait(_)
         | TimerFor::Pause(_)
@@ -60,7 +60,9 @@ pub fn lift(step: &mut Step<'_>) -> Result<Answer, Error> {
     step.emit(Entry::Lifted);
     let (actor, by) = (step.actor.clone(), step.pid);
     let timers = step.state().timers.iter();
-    let begins = |purpose: &TimerFor| matches!(purpose, TimerFor::Restart(_) | TimerFor::Lane(_));
+    let begins = |purpose: &TimerFor| {
+        matches!(purpose, TimerFor::Restart(_) | TimerFor::Lane(_) | TimerFor::Session(_))
+    };
     let timers = timers.filter(|(_, row)| begins(&row.purpose));
     let timers: Vec<(TimerId, u64)> = timers.map(|(id, row)| (*id, row.due)).collect();
     for (timer, due) in timers {

@@ -10,7 +10,7 @@
 //! seen.
 
 use crate::{
-    Kernel, account, model, process,
+    Kernel, account, files, model, process, session,
     state::{Client, ModelRow, Phase, Process, ROOT_ACCOUNT},
     step::{self, Found, Outcome, Step},
 };
@@ -377,11 +377,11 @@ fn query(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Option<Query> {
         Call::List { path, .. } | Call::Read { path, .. } if crate::render::is_rendered(path) => {
             crate::render::query(kernel, pid, path, at)
         }
-        Call::List { path, at: as_of } => {
-            Some(Query::List { path: path.clone(), at: *as_of, view: kernel.listing(pid, at) })
-        }
+        Call::List { path, at: as_of } => Some(files::listed(kernel, pid, "", (path, *as_of, at))),
         Call::Read { path, at, version, part } => {
-            Some(Query::Read { path: path.clone(), at: *at, version: *version, part: *part })
+            let session = session::query(kernel, pid, "", call);
+            let file = || Query::Read { path: path.clone(), at: *at, version: *version, part: *part };
+            Some(session.unwrap_or_else(file))
         }
         Call::History { path, before, limit } => {
             let (before, limit, view) = (*before, *limit, kernel.view(pid, at));

@@ -86,7 +86,9 @@ pub fn restored(step: &mut Step<'_>) {
     }
     // What would begin by itself does not: restarts, and the dispatches of a lane.
     let timers = step.state().timers.iter();
-    let begins = |purpose: &TimerFor| matches!(purpose, TimerFor::Restart(_) | TimerFor::Lane(_));
+    let begins = |purpose: &TimerFor| {
+        matches!(purpose, TimerFor::Restart(_) | TimerFor::Lane(_) | TimerFor::Session(_))
+    };
     let gone: Vec<_> = timers.filter(|(_, row)| begins(&row.purpose)).map(|(id, _)| *id).collect();
     for timer in gone {
         step.emit(Entry::TimerGone { timer });

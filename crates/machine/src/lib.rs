@@ -22,6 +22,7 @@ mod around;
 mod away;
 mod ballast;
 mod cell;
+mod chat;
 mod checkpoint;
 pub mod clock;
 mod connection;

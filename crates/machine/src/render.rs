@@ -4,10 +4,10 @@
 //! decided before it. Records are written as they stand in the log, with their labels and the first 400
 //! characters of the texts they name beside them.
 
-use crate::{clock::Clock, search::Kept};
+use crate::{chat, clock::Clock, search::Kept};
 use abi::{
     Code, Error, Hash, LabelId, VersionId,
-    answer::Answer,
+    answer::{Answer, Name},
     calendar,
     call::{At, Fields, Part, Subject},
     fact::{Fact, Lookup, Place, Query},
@@ -106,6 +106,12 @@ impl Page<'_, '_> {
     fn queried(&mut self, query: &Query) -> Result<Told, Trouble> {
         match query {
             Query::Read { path, at, version, part } => self.read(path, *at, (*version, *part)),
+            Query::Session { path, unless_file, lines, part } => {
+                if *unless_file && crate::street::stands(self.batch, path)? {
+                    return self.read(path, None, (None, *part));
+                }
+                chat::shown(self.batch, path, lines, *part).map(Ok)
+            }
             Query::Why { subject } => self.why(*subject),
             Query::Costs { from, to } => self.costs((*from, *to)),
             query => self.rows(query).map(Ok),
@@ -153,9 +159,9 @@ impl Page<'_, '_> {
 
     fn rows(&mut self, query: &Query) -> Result<Value, Trouble> {
         match query {
-            Query::List { path, at, view } => {
+            Query::List { path, at, view, also } => {
                 let listing = self.batch.list(path, *at, view)?;
-                let entries: Vec<Value> = listing.entries.iter().map(|row| self.entry(row)).collect();
+                let entries = self.entries(&listing.entries, also);
                 let more = entries.len() >= limits::LISTING_MAX as usize;
                 let mut told = json!({ "entries": entries });
                 // Nothing is left out without a word.
@@ -184,7 +190,9 @@ impl Page<'_, '_> {
             }
             Query::Search { sought, view } => self.hits(sought, view),
             // Answered above: what they ask for may be gone.
-            Query::Read { .. } | Query::Why { .. } | Query::Costs { .. } => Ok(Value::Null),
+            Query::Read { .. } | Query::Why { .. } | Query::Costs { .. } | Query::Session { .. } => {
+                Ok(Value::Null)
+            }
             Query::Trace { from, limit, pids, follow: _ } => {
                 let rows = self.batch.records(*from, *limit, pids.as_ref())?;
                 let next = rows.last().map_or(*from, |(record, _)| record.seq);
@@ -310,6 +318,13 @@ impl Page<'_, '_> {
         });
         put_bytes(&mut value, bytes);
         Ok(Ok(value))
+    }
+
+    /// What stands in a directory, and what is rendered there under a name that is free.
+    fn entries(&self, rows: &[tree::Entry], also: &[Name]) -> Vec<Value> {
+        let is_free = |name: &&Name| rows.iter().all(|row| row.name != name.name);
+        let stands = rows.iter().map(|row| self.entry(row));
+        stands.chain(also.iter().filter(is_free).map(plain)).collect()
     }
 
     fn entry(&self, row: &tree::Entry) -> Value {

@@ -374,6 +374,12 @@ pub(crate) fn head(batch: &mut Batch<'_>, path: &TreePath) -> Result<Option<(Ver
     Ok(bytes.map(|bytes| (version, bytes)))
 }
 
+/// Whether something stands at a path.
+pub(crate) fn stands(batch: &mut Batch<'_>, path: &TreePath) -> Result<bool, Trouble> {
+    let fact = batch.answer(&Lookup::Path { path: path.clone(), at: None })?;
+    Ok(matches!(fact, Fact::Place(place) if place.head.is_some()))
+}
+
 /// What loading the policy comes to; none while one of its files is missing.
 pub(crate) fn loaded(batch: &mut Batch<'_>) -> Result<Option<Result<Body, Error>>, Trouble> {
     let mut file = |path: &str| match TreePath::parse(path) {
@@ -406,6 +412,8 @@ fn takes(decision: &Decision, content: &Content) -> bool {
             *message == Some(*content) || changes.iter().any(|change| change.content == *content)
         }
         Entry::Proposed { content: held, args, .. } => *held == Some(*content) || args == content,
+        // Appended where a session is read.
+        Entry::Spawned { task: text, .. } | Entry::Queued { text, .. } => text == content,
         _ => false,
     };
     decision.records.iter().any(of)
@@ -426,6 +434,7 @@ fn weight(record: &Record) -> u64 {
     let parts = match &record.body {
         Entry::Wrote { changes, .. } => changes.len(),
         Entry::ModelIntended { add, .. } => add.len(),
+        Entry::Spawned { history, .. } => history.len() / 3,
         _ => 0,
     };
     150 + 150 * parts as u64

@@ -34,6 +34,7 @@ mod session;
 mod splice;
 mod strace;
 mod table;
+mod typed;
 mod upload;
 mod watch;
 

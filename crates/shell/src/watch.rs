@@ -35,6 +35,15 @@ pub enum Grip {
     Looks,
 }
 
+/// What is said at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// The last words, and below them the verdict and what it came to: the end of a command.
+    Report,
+    /// The last words; what it came to is beside the point.
+    Talk,
+}
+
 /// See the file's head.
 pub struct Watch {
     pid: Pid,
@@ -46,6 +55,7 @@ pub struct Watch {
     interrupts: Option<UnixStream>,
     interrupted: u32,
     grip: Grip,
+    manner: Manner,
     /// When its first and its last record were written.
     span: Option<(Micros, Micros)>,
     /// Whether it stood still when it was first looked at.
@@ -96,15 +106,34 @@ enum Step {
 impl Watch {
     /// A process of which nothing has happened before this record.
     pub fn new(session: &mut Session, pid: Pid, seq: Seq) -> Result<Self, Fail> {
+        Ok(Self { interrupts: interrupts().ok(), ..Self::deaf(session, pid, seq)? })
+    }
+
+    /// One of a conversation, which hears Ctrl-C by this stream.
+    pub fn talk(
+        session: &mut Session,
+        (pid, seq): (Pid, Seq),
+        interrupts: Option<UnixStream>,
+    ) -> Result<Self, Fail> {
+        Ok(Self { interrupts, manner: Manner::Talk, ..Self::deaf(session, pid, seq)? })
+    }
+
+    /// The same of one that has begun before.
+    pub fn talking(self, interrupts: Option<UnixStream>) -> Self {
+        Self { interrupts, manner: Manner::Talk, ..self }
+    }
+
+    fn deaf(session: &mut Session, pid: Pid, seq: Seq) -> Result<Self, Fail> {
         Ok(Self {
             pid,
             family: Family::of(Some(pid)),
             follower: Follower::new(session, seq)?,
             strace: Strace::default(),
             bill: Bill::default(),
-            interrupts: interrupts().ok(),
+            interrupts: None,
             interrupted: 0,
             grip: Grip::Holds,
+            manner: Manner::Report,
             span: None,
             stood: false,
             live: Live::default(),
@@ -206,7 +235,11 @@ impl Watch {
         }
         self.bill.add(row);
         self.count(row);
-        if is_step(&line) && !session.is_json() {
+        // In a conversation tools are news, and what goes wrong; that somebody thinks and speaks is not.
+        let is_plain =
+            line.call == "exit" || (line.tone == Tone::Good && ["spawn", "model"].contains(&line.call));
+        let is_news = self.manner == Manner::Report || !is_plain;
+        if is_step(&line) && is_news && !session.is_json() {
             let text = progress(session, &line);
             session.note(&text);
         }
@@ -281,6 +314,9 @@ impl Watch {
             if !text.is_empty() {
                 session.say(&escape::escape(text.trim_end(), Keep::Lines))?;
             }
+            if self.manner == Manner::Talk {
+                return Ok(self.talked(session, is_fine));
+            }
             let word = session.paint(verdict.word(), if is_fine { Tone::Good } else { Tone::Bad });
             let how = if matches!(end, End::Exited(0)) {
                 String::new()
@@ -296,6 +332,27 @@ impl Watch {
         Ok(if is_fine { Exit::Fine } else { Exit::Bad })
     }
 
+    /// A turn of a conversation is over.
+    fn talked(&self, session: &mut Session, is_fine: bool) -> Exit {
+        let mut sum = self.sum();
+        match &self.bill.ended {
+            Some((End::Exited(0), ..)) | None => {}
+            Some((end, ..)) => {
+                let how = session.paint(&escape::line(&strace::ended(end)), Tone::Bad);
+                sum = format!("{how} · {sum}");
+                if matches!(end, End::Faulted(_)) {
+                    sum.push_str(&format!(" · skep logs {}", self.pid));
+                }
+            }
+        }
+        if !self.bill.paths.is_empty() {
+            sum.push_str(&format!(" · skep undo {}", self.pid));
+        }
+        session.note(&format!("  {sum}"));
+        self.waiting(session);
+        if is_fine { Exit::Fine } else { Exit::Bad }
+    }
+
     /// It was frozen: nothing more will happen before somebody acts. Its status knows what is used.
     fn stands(self, session: &mut Session, freeze: &Freeze) -> Outcome {
         let pid = self.pid;
@@ -308,7 +365,11 @@ impl Watch {
             session.object(&json!({"pid": pid, "frozen": why, "way_out": way_out}))?;
         } else {
             let word = session.paint("frozen", Tone::Held);
-            session.say(&format!("{word} · {} · {}", escape::line(&why), self.sum()))?;
+            let line = format!("{word} · {} · {}", escape::line(&why), self.sum());
+            match self.manner {
+                Manner::Report => session.say(&line)?,
+                Manner::Talk => session.note(&format!("  {line}")),
+            }
         }
         self.waiting(session);
         session.hint(&escape::line(&way_out));

@@ -122,7 +122,17 @@ fn dispatch(chance: &mut Chance) -> Option<Said> {
     let lane = *chance.pick(&[Lane::FollowUp, Lane::Steer, Lane::Interrupt])?;
     let agent = chance.word(&["boss", "clerk"]).to_owned();
     let text = Text { content, origin: origin(chance) };
-    Some((Call::Dispatch { agent, text, lane, inputs: Fields::new() }, bytes))
+    let session = slug(text.origin).map(str::to_owned);
+    Some((Call::Dispatch { agent, text, lane, inputs: Fields::new(), session }, bytes))
+}
+
+/// In which session: no draw of its own.
+fn slug(origin: Origin) -> Option<&'static str> {
+    match origin {
+        Origin::Typed => Some("main"),
+        Origin::Argument => None,
+        Origin::File | Origin::Pipe => Some("other"),
+    }
 }
 
 fn wait(chance: &mut Chance, known: &Known) -> Option<Said> {

@@ -9,16 +9,19 @@
 //! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`, `merge`,         |
 //! |         | `undo-overwrites`; the expected tree and conflicts                                         |
 //! | `seen`  | `base-is-seen`                                                                             |
+//! | `talk`  | `history`                                                                                  |
 
 mod acts;
 mod files;
 mod money;
 mod seen;
+mod talk;
 
 pub use acts::{Acts, Stage};
 pub use files::Files;
 pub use money::Money;
 pub use seen::Seen;
+pub use talk::Talk;
 
 use crate::known::Known;
 use abi::{
@@ -86,6 +89,8 @@ pub struct Ledger {
     pub files: Files,
     /// What turns have seen.
     pub seen: Seen,
+    /// What was said in sessions.
+    pub talk: Talk,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
     /// Records by word: what a run has reached.
@@ -136,6 +141,7 @@ impl Ledger {
             found.extend(self.files.take(record, (*op, changes), label.as_ref(), &meaning));
         }
         found.extend(self.seen.take(record, &self.files));
+        found.extend(self.talk.take(record));
         self.files.destroy(record);
         self.findings.extend(found);
     }

@@ -415,7 +415,7 @@ class Done(TypedDict):
 
 ListResult = Listed
 ReadResult = Union[Contents, Rendered]
-WriteResult = Union[Merged, Diverged, Wrote, Same, Upload, Undone, Purged, Checked, Held, Effected, Done]
+WriteResult = Union[Merged, Diverged, Wrote, Same, Upload, Undone, Purged, Checked, Spawned, Queued, Held, Effected, Done]
 MoveResult = Union[Merged, Diverged, Wrote, Same, Held, Done]
 RemoveResult = Union[Merged, Diverged, Wrote, Same, Held, Done]
 SearchResult = Found
@@ -423,7 +423,7 @@ HistoryResult = Versions
 SpawnResult = Union[Spawned, Held]
 WaitResult = Union[Ended, Ruled, TimedOut]
 SignalResult = Done
-DispatchResult = Union[Queued, Held, Done]
+DispatchResult = Union[Spawned, Queued, Held, Done]
 CompleteResult = Union[Completed, Held]
 ProposeResult = Union[Held, Effected, Done]
 DecideResult = Union[Ruled, Held, Effected, Done]
@@ -751,6 +751,7 @@ class Calls:
         origin: Optional[str] = None,
         mode: Optional[str] = None,
         inputs: Optional[Mapping[str, Value]] = None,
+        session: Optional[str] = None,
     ) -> DispatchResult:
         """Text to an agent's session.
 
@@ -759,6 +760,7 @@ class Calls:
         :param origin: typed, argument, pipe or file; only the first two are words of an operator
         :param mode: follow_up (default), steer, interrupt
         :param inputs: values of inputs that its AGENT.md declares
+        :param session: go on with this session; without one, nothing is remembered
         """
         result: DispatchResult = self.call(
             "dispatch",
@@ -768,6 +770,7 @@ class Calls:
                 "origin": origin,
                 "mode": mode,
                 "inputs": inputs,
+                "session": session,
             },
         )
         return result

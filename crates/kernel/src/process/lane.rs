@@ -1,10 +1,13 @@
-//! Lanes: one an agent. A dispatch begins a turn, waits for the one that runs, joins it, or ends it and goes
-//! first.
+//! Lanes: one an agent, and one a session of it. A dispatch begins a turn, waits for the one that runs, joins
+//! it, or ends it and goes first.
 
 use super::{
     Birth, INPUTS, agent_of, birth, born, ceiling_of, interrupt, may_signal, of_file, spawn, with_inputs,
 };
-use crate::step::{Found, Step};
+use crate::{
+    session,
+    step::{Found, Step},
+};
 use abi::{
     Code, Content, Error, Pid, WORKSPACE,
     answer::Answer,
@@ -13,22 +16,26 @@ use abi::{
     fact::Fact,
     limits,
     record::{Entry, TimerFor},
+    session::LaneName,
 };
-use alloc::{format, string::ToString, vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 
-/// The call `dispatch`: one lane an agent.
+/// The call `dispatch`: the agent, the slug of a session of the caller's, the text, and what to do when
+/// somebody has the lane.
 pub fn dispatch(
     step: &mut Step<'_>,
     pid: Pid,
-    (agent, text, lane): (&str, Text, Lane),
+    (agent, slug, text, lane): (&str, Option<&str>, Text, Lane),
     facts: &mut Found,
 ) -> Result<Answer, Error> {
-    let busy = step.state().processes.iter().find(|(_, process)| process.lane && process.agent == agent);
-    let Some(busy) = busy.map(|(busy, _)| *busy) else {
+    let of = session::lane_of(step, pid, agent, slug);
+    session::is_above(step.kernel, &of, ceiling_of(step.state(), pid))?;
+    let Some(busy) = session::busy(step.state(), &of) else {
         let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
         let text = with_inputs(text, &from.0);
         let mut birth = birth(step, pid, from, text, (vec![], None));
         birth.lane = true;
+        birth.session = of.session;
         return born(step, pid, birth);
     };
     let text = match facts.any() {
@@ -60,13 +67,17 @@ pub fn dispatch(
         steer(step, busy, text.content, &label);
         return Ok(Answer::DONE);
     }
-    let waiting = step.state().lanes.get(agent).map_or(0, Vec::len);
+    let waiting = step.state().lanes.get(&of).map_or(0, Vec::len);
     if waiting >= limits::LANE_MAX {
         return Err(Error::new(Code::Busy, format!("{waiting} dispatches wait for {agent} already")));
     }
+    let all: usize = step.state().lanes.values().map(Vec::len).sum();
+    if all >= limits::LANES_MAX {
+        return Err(Error::new(Code::Busy, format!("{all} dispatches wait in this workspace already")));
+    }
     let label = step.intern(&label);
-    let agent = agent.to_string();
-    step.emit(Entry::Queued { agent, text: text.content, origin: text.origin, label, lane });
+    let LaneName { agent, session } = of;
+    step.emit(Entry::Queued { agent, text: text.content, origin: text.origin, label, lane, session });
     if lane == Lane::Interrupt {
         interrupt(step, busy);
         return Ok(Answer::Queued { queued: 1 });
@@ -82,14 +93,23 @@ pub fn steer(step: &mut Step<'_>, pid: Pid, content: Content, label: &abi::label
     step.emit(Entry::Steered { pid, item: Item { role: Role::User, content }, joined });
 }
 
-/// The next dispatch of a lane begins, if nobody has it.
-pub fn next(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
-    let busy = step.state().processes.values().any(|process| process.lane && process.agent == agent);
-    let Some(queued) = step.state().lanes.get(agent).and_then(|queue| queue.first()).cloned() else { return };
-    if busy {
+/// Somebody has left a lane: the next in it is called, if there is one.
+pub fn beckon(step: &mut Step<'_>, lane: &LaneName) {
+    if !step.state().lanes.contains_key(lane) {
         return;
     }
-    step.emit(Entry::Dequeued { agent: agent.to_string() });
+    let purpose = match lane.session {
+        None => TimerFor::Lane(lane.agent.clone()),
+        Some(_) => TimerFor::Session(lane.clone()),
+    };
+    step.set_timer(purpose, 0);
+}
+
+/// The next dispatch of a lane begins, if nobody has it.
+pub fn next(step: &mut Step<'_>, lane: &LaneName, facts: &mut Found) {
+    let queued = step.state().lanes.get(lane).and_then(|queue| queue.first()).cloned();
+    let Some(queued) = queued.filter(|_| session::busy(step.state(), lane).is_none()) else { return };
+    step.emit(Entry::Dequeued { agent: lane.agent.clone(), session: lane.session.clone() });
     let parent = queued.from;
     let lives = parent == WORKSPACE || step.state().processes.contains_key(&parent);
     let gone = || Error::new(Code::Dead, format!("process {parent}, which dispatched it, has ended"));
@@ -110,13 +130,12 @@ pub fn next(step: &mut Step<'_>, agent: &str, facts: &mut Found) {
             sends: 0,
             by: queued.by,
             kind: ProcessKind::Turn,
+            session: lane.session.clone(),
         };
         spawn(step, birth)
     });
     if let Err(error) = begun {
-        step.alarm(format!("a dispatch to {agent} could not begin: {error}"));
-        if step.state().lanes.contains_key(agent) {
-            step.set_timer(TimerFor::Lane(agent.to_string()), 0);
-        }
+        step.alarm(format!("a dispatch to {lane} could not begin: {error}"));
+        beckon(step, lane);
     }
 }

@@ -93,9 +93,10 @@ fn call((kind, a, b, c): Dice) -> String {
             pick(&["bob", "task1", "eve"], c)
         ),
         15 => format!(
-            "dispatch {} words origin={origin} {}",
+            "dispatch {} words origin={origin} {} {}",
             pick(&AGENTS, a),
-            pick(&["", "lane=steer", "lane=interrupt"], c)
+            pick(&["", "lane=steer", "lane=interrupt"], c),
+            pick(&["", "session=s", "session=t"], b)
         ),
         16 => format!("grant {} \"{}\" {}", a % 6, pick(&NEEDS, b), pick(&["", "lasts=20s"], c)),
         17 => format!("revoke {}", a % 40),

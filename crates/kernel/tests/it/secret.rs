@@ -50,7 +50,7 @@ const AGENTS: [&str; 5] = [
 const WHO: [&str; 5] = ["blind", "seer", "clerk", "keeper", "high"];
 
 /// What a program is made of.
-const LINES: [&str; 64] = [
+const LINES: [&str; 68] = [
     "read /integrations/box/secret/pin",
     "read /integrations/box/secret/pin",
     "read /integrations/box/secret/plan.md",
@@ -112,6 +112,10 @@ const LINES: [&str; 64] = [
     "spawn {A} go post=exists:/data/pub/c.md",
     "dispatch {A} {S} lane=steer",
     "dispatch {A} {S}",
+    "dispatch {A} {S} session=s",
+    "append /home/{A}/chat/s.md {S}",
+    "read /home/{A}/chat/s.md",
+    "list /home/{A}/chat",
     "end {P} {S}",
     "wait pid={P}",
     "grant {P} \"read /data/pub/{S}\"",

@@ -6,8 +6,10 @@ use abi::{
     Content, EffectId, LabelId,
     answer::Answer,
     effect::{Effect, Item},
+    fact::{Query, Spoken},
     money::{Amounts, Nano, Resource},
     record::{Entry, Record},
+    session::SessionName,
 };
 use kernel::Kernel;
 
@@ -131,11 +133,14 @@ impl Show<'_> {
                 let label = self.label(label);
                 let words = if *own_words { " own-words" } else { "" };
                 let lane = if *lane { " lane" } else { "" };
-                let Entry::Spawned { task, withheld, .. } = body else { return None };
+                let Entry::Spawned { task, withheld, session, history, .. } = body else { return None };
                 let (task, withheld) = (self.text(task), withheld.join(", "));
+                let session = session.as_ref().map_or(String::new(), |name| {
+                    format!(" {} history [{}]", session_name(name), self.items(history))
+                });
                 format!(
                     "{pid} {agent} parent {parent} run {run} account {account} {label}{words}{lane} \
-                     restarts {restarts} task {task} withheld [{withheld}]"
+                     restarts {restarts} task {task} withheld [{withheld}]{session}"
                 )
             }
             Entry::Exited { pid, exit, verdict, result } => {
@@ -154,10 +159,15 @@ impl Show<'_> {
                 let version = version.map_or(String::from("names"), |version| format!("v{version}"));
                 format!("{path} {version} {} now {}", self.label(label), self.label(joined))
             }
-            Entry::Queued { agent, text, origin, label, lane } => {
-                format!("{agent} {} {origin:?} {} {lane:?}", self.text(text), self.label(label))
+            Entry::Queued { agent, text, origin, label, lane, session } => {
+                let session = session.as_ref().map(|name| format!(" {}", session_name(name)));
+                let (text, label) = (self.text(text), self.label(label));
+                format!("{agent} {text} {origin:?} {label} {lane:?}{}", session.unwrap_or_default())
             }
-            Entry::Dequeued { agent } => agent.clone(),
+            Entry::Dequeued { agent, session } => {
+                let session = session.as_ref().map(|name| format!(" {}", session_name(name)));
+                format!("{agent}{}", session.unwrap_or_default())
+            }
             Entry::Steered { pid, item, joined } => {
                 format!("{pid} {} now {}", self.items(&[*item]), self.label(joined))
             }
@@ -268,6 +278,14 @@ impl Show<'_> {
     pub fn effect(&mut self, effect: &Effect) -> Option<String> {
         Some(match effect {
             Effect::Reply { to, answer } => match answer {
+                Ok(Answer::Query(Query::Session { lines, .. })) => {
+                    let lines = lines.iter().map(|line| match line {
+                        Spoken::Who(who) => format!("\n    | {who}:"),
+                        Spoken::Words(content) => format!(" {}", self.text(content)),
+                        Spoken::Note(note) => format!("\n    | ({note})"),
+                    });
+                    format!("reply {to} session{}", lines.collect::<String>())
+                }
                 Ok(Answer::Query(query)) => format!("reply {to} {}", self.human(&format!("{query:?}"))),
                 Ok(Answer::Text { text }) => format!(
                     "reply {to} text\n    | {}",
@@ -315,4 +333,10 @@ fn amounts(amounts: &Amounts) -> String {
     };
     let all: Vec<String> = Resource::ALL.into_iter().filter_map(one).collect();
     if all.is_empty() { String::from("nothing") } else { all.join(" ") }
+}
+
+/// Whose session, and what it is called.
+fn session_name(name: &SessionName) -> String {
+    let from = if name.from.is_empty() { String::new() } else { format!(" from {}", name.from) };
+    format!("session {} of {}{from}", name.slug, name.by)
 }

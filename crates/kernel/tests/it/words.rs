@@ -110,6 +110,7 @@ impl Words {
                     Some(other) => panic!("{other} is no lane"),
                 },
                 inputs: Fields::new(),
+                session: self.key("session").map(String::from),
             },
             "complete" => Call::Complete {
                 model: self.at(1).into(),

@@ -528,12 +528,16 @@ impl World {
                 let bytes = self.versions.get(id).and_then(|row| self.blobs.get(&row.content.hash));
                 bytes.cloned().unwrap_or_default()
             }
+            Query::Session { path, unless_file, .. } => match self.place(path, None).head {
+                Some(head) if *unless_file => self.blobs[&head.content.hash].clone(),
+                _ => format!("{query:?}").into_bytes(),
+            },
             Query::Read { path, at, .. } => {
                 let heads = self.as_of(moment(at));
                 let head = heads.get(path).and_then(|(_, head)| self.blobs.get(&head.content.hash));
                 head.cloned().unwrap_or_default()
             }
-            Query::List { path, at, view } => {
+            Query::List { path, at, view, .. } => {
                 let heads = self.as_of(moment(at));
                 let inside = heads.iter().filter(|(at, _)| at.parent().as_ref() == Some(path));
                 let hidden = inside.clone().filter(|(_, (_, head))| view.below.contains(&head.label)).count();

@@ -8,6 +8,7 @@ mod backup;
 mod blame;
 mod budget;
 mod cat;
+mod chat;
 mod completions;
 mod cost;
 mod decide;
@@ -61,6 +62,7 @@ use crate::{demo, fail::Outcome, session::Session};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Run(run::Run),
+    Chat(chat::Chat),
     Attach(attach::Attach),
     Ps(ps::Ps),
     Logs(logs::Logs),
@@ -120,6 +122,7 @@ impl Command {
     pub fn run(self, session: &mut Session) -> Outcome {
         match self {
             Self::Run(run) => run.run(session),
+            Self::Chat(chat) => chat.run(session),
             Self::Attach(attach) => attach.run(session),
             Self::Ps(ps) => ps.run(session),
             Self::Logs(logs) => logs.run(session),

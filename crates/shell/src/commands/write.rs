@@ -121,6 +121,11 @@ fn told(session: &mut Session, path: &str, answer: &Value) -> Outcome {
         session.say(&format!("{path} unchanged, version {}", number("version").unwrap_or(0)))?;
     } else if let (Some(operation), Some(version)) = (number("operation"), number("version")) {
         session.say(&format!("{path} version {version} op:{operation}"))?;
+    } else if let Some(pid) = number("pid") {
+        session.say(&format!("said; process {pid} answers"))?;
+        session.hint(&format!("skep attach {pid}, skep cat {path}"));
+    } else if let Some(place) = number("queued") {
+        session.say(&format!("said; {place} in line for an answer"))?;
     } else {
         session.say("ok")?;
     }

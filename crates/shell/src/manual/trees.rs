@@ -16,7 +16,7 @@ pub struct Tree {
 }
 
 /// Every one.
-pub const TREES: [Tree; 6] = [
+pub const TREES: [Tree; 7] = [
     Tree {
         name: "proc",
         about: "processes as files",
@@ -86,6 +86,17 @@ pub const TREES: [Tree; 6] = [
         places: &[("/agents/NAME/AGENT.md", "who the agent is, what it needs, and its prompt")],
     },
     Tree {
+        name: "home",
+        about: "a place of its own for each agent",
+        text: "Files as everywhere, and conversations. A session is made when it is read, from what its reader and \
+               the agent have said; what is appended to it is said to the agent, and nothing else is written there. A \
+               file that stands at its path comes first.",
+        places: &[
+            ("/home/NAME", "what the agent keeps"),
+            ("/home/NAME/chat/SLUG.md", "your session SLUG with the agent; see skep-chat(1)"),
+        ],
+    },
+    Tree {
         name: "integrations",
         about: "what is mounted",
         text: "skep mount attaches an integration. What it delivered are files with the label of the mount; they \
@@ -101,7 +112,7 @@ pub const TREES: [Tree; 6] = [
             ("/AGENTS.md", "what every agent reads first"),
             ("/agents", "agents(3)"),
             ("/data", "what operator and agents share"),
-            ("/home", "a place of its own for each agent"),
+            ("/home", "home(3)"),
             ("/integrations", "integrations(3)"),
             ("/proc", "proc(3)"),
             ("/proposals", "proposals(3)"),

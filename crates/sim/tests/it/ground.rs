@@ -120,6 +120,8 @@ fn spawned(label: u32) -> Entry {
         by: String::new(),
         kind: Default::default(),
         wall_us: None,
+        session: None,
+        history: Vec::new(),
         budget: None,
         standing: Default::default(),
     }

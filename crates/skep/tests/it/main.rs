@@ -7,6 +7,7 @@
 mod hive;
 
 mod audit;
+mod chat;
 mod cost;
 mod decisions;
 mod demo;

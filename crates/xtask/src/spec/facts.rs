@@ -84,6 +84,8 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         by: String::new(),
         kind: Default::default(),
         wall_us: None,
+        session: None,
+        history: Vec::new(),
         budget: None,
     }
 }
