@@ -241,6 +241,10 @@ pub const IRREVERSIBLE_WAIT_US: u64 = 24 * 3600 * 1_000_000;
 /// How long any other proposal waits.
 pub const REVERSIBLE_WAIT_US: u64 = 72 * 3600 * 1_000_000;
 
+/// What a turn remembers of its calls, to know news: of some 170 calls.
+pub const KNOWN_MAX: usize = 512;
+/// A wait that takes so long is no call of a loop.
+pub const WAITED_US: u64 = 10_000_000;
 /// Same (tool, arguments, outcome): a note, then a pause, then a freeze.
 pub const REPEATS_NOTE: u32 = 3;
 /// See `REPEATS_NOTE`.

@@ -4,7 +4,9 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel, progress, role, session, sink,
+    channel,
+    progress::{self, Told},
+    role, session, sink,
     state::{
         EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
         ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
@@ -69,6 +71,9 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             for change in changes {
                 state.next.version = state.next.version.max(change.version);
                 state.next.file = state.next.file.max(change.file);
+            }
+            if let Some(process) = state.processes.get_mut(&record.pid) {
+                progress::made(&mut process.progress, changes);
             }
         }
         Entry::Spawned { .. } => spawned(state, record),
@@ -565,7 +570,10 @@ fn tool(state: &mut State, record: &Record) {
         Phase::Ready | Phase::Model { .. } | Phase::Paused | Phase::Client => return,
     };
     match &record.body {
-        Entry::Tool { index, name, args, outcome, code, fresh, .. } => {
+        Entry::Tool { index, name, args, outcome, code, fresh, seen, .. } => {
+            let told = Told { name, args, outcome, code: *code, seen };
+            let before = (&process.turn.phase, record.at);
+            progress::count(&mut process.progress, &told, *fresh, before);
             // Results stand right after the answer that asked for them; words that joined since come later.
             let pending = &mut process.turn.pending;
             let place = pending.iter().position(|item| item.role == Role::User).unwrap_or(pending.len());
@@ -573,9 +581,9 @@ fn tool(state: &mut State, record: &Record) {
             let next = index.saturating_add(1);
             process.turn.phase =
                 if next < count { Phase::Tools { answer, count, next } } else { Phase::Ready };
-            progress::count(&mut process.progress, name, args, outcome, *code, *fresh);
         }
         Entry::ToolWaits { index, name, args, on, about, .. } => {
+            progress::waits(&mut process.progress, record.at);
             process.turn.phase = Phase::Waits {
                 answer,
                 count,

@@ -1,30 +1,117 @@
-//! Whether a turn gets on. Signals are the triple (tool, arguments, outcome), new versions, new sources. The
-//! ladder: the same triple three times is noted to the model, five times pauses it, eight times freezes it;
-//! so do twelve calls, or half a dollar, without anything new.
+//! Whether a turn gets on: whether its tool calls bring anything new. News is
+//!
+//! ```text
+//! a source               a record `saw`
+//! a version              that it reads and has neither read nor made
+//! of a call that it has not made before, with these arguments:
+//! a content at a path    that it has not made there before
+//! an answer              that it has not had; a refusal is none
+//! ```
+//!
+//! The ladder: the same call with the same outcome three times is noted to the model, five times pauses it,
+//! eight times freezes it; so do twelve calls, or half a dollar, without news. A wait that took its time is
+//! no call. What is known is bounded: a circle of more calls than that looks like work.
 
-use crate::{state::Process, state::Progress, step::Step};
+use crate::{
+    state::{Phase, Process, Progress},
+    step::Step,
+};
 use abi::{
-    Code, Content, Hash, Pid,
+    Code, Content, Hash, Micros, Pid,
     effect::{Item, Role},
     limits,
-    record::{Entry, Freeze, TimerFor},
+    record::{Entry, Freeze, Seen, TimerFor},
+    tree::Change,
 };
 use alloc::{format, vec, vec::Vec};
 
 /// How long the pause of the second rung lasts.
 const PAUSE_US: u64 = 30_000_000;
 
+/// A tool call and what came of it.
+pub struct Told<'a> {
+    pub name: &'a str,
+    pub args: &'a Content,
+    pub outcome: &'a Content,
+    pub code: Option<Code>,
+    pub seen: &'a [Seen],
+}
+
+impl Told<'_> {
+    fn call(&self) -> u64 {
+        Hash::of_fields("call", &[self.name.as_bytes(), &self.args.hash.0]).short()
+    }
+
+    fn answer(&self) -> u64 {
+        Hash::of_fields("answer", &[self.name.as_bytes(), &self.outcome.hash.0]).short()
+    }
+
+    fn triple(&self) -> u64 {
+        let code = self.code.map_or(0, Code::number).to_le_bytes();
+        let fields = [self.name.as_bytes(), &self.args.hash.0, &self.outcome.hash.0, &code];
+        Hash::of_fields("triple", &fields).short()
+    }
+
+    /// Versions that it read; what a write has seen is what it wrote.
+    fn read(&self) -> impl Iterator<Item = u64> {
+        let read = self.seen.iter().filter(|_| self.name == "read");
+        read.filter_map(|seen| Some(version(seen.version?.0)))
+    }
+
+    /// Whether it brings something that was not known.
+    pub fn is_news(&self, progress: &Progress) -> bool {
+        let new = |key: u64| !progress.known.contains(&key);
+        let answered = progress.made_new || (self.code.is_none() && new(self.answer()));
+        (answered && new(self.call())) || self.read().any(new)
+    }
+}
+
+fn version(id: u64) -> u64 {
+    Hash::of_fields("version", &[&id.to_le_bytes()]).short()
+}
+
+fn learn(progress: &mut Progress, key: u64) -> bool {
+    let new = !progress.known.contains(&key);
+    if new {
+        let over = (progress.known.len() + 1).saturating_sub(limits::KNOWN_MAX);
+        progress.known.drain(..over);
+        progress.known.push(key);
+    }
+    new
+}
+
+/// A process changed the tree.
+pub fn made(progress: &mut Progress, changes: &[Change]) {
+    for change in changes.iter().filter(|change| !change.diverged) {
+        let (path, node) = (change.path.as_str().as_bytes(), change.node.word().as_bytes());
+        let content = Hash::of_fields("content", &[path, node, &change.content.hash.0]).short();
+        learn(progress, version(change.version.0));
+        progress.made_new |= learn(progress, content);
+    }
+}
+
+/// A process began to wait for what it called.
+pub fn waits(progress: &mut Progress, at: Micros) {
+    progress.waits_since = at;
+}
+
 /// Counts one tool call.
-pub fn count(
-    progress: &mut Progress,
-    name: &str,
-    args: &Content,
-    outcome: &Content,
-    code: Option<Code>,
-    fresh: bool,
-) {
-    let code = code.map_or(0, Code::number).to_le_bytes();
-    let triple = Hash::of_fields("triple", &[name.as_bytes(), &args.hash.0, &outcome.hash.0, &code]).short();
+pub fn count(progress: &mut Progress, told: &Told<'_>, fresh: bool, (phase, at): (&Phase, Micros)) {
+    let waited = told.code.is_none()
+        && matches!(phase, Phase::Waits { .. })
+        && at.saturating_sub(progress.waits_since) >= limits::WAITED_US;
+    progress.made_new = false;
+    if told.code.is_none() {
+        learn(progress, told.call());
+        learn(progress, told.answer());
+    }
+    for key in told.read() {
+        learn(progress, key);
+    }
+    if waited {
+        return;
+    }
+    let triple = told.triple();
     progress.repeats = if triple == progress.last { progress.repeats.saturating_add(1) } else { 1 };
     progress.last = triple;
     if fresh {

@@ -84,7 +84,7 @@ pub struct State {
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
 /// shape is not taken: the log is replayed, and everything derived is there.
-pub const SHAPE: u32 = 3;
+pub const SHAPE: u32 = 4;
 
 /// An emergency stop that holds.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -302,6 +302,12 @@ pub struct Progress {
     pub repeats: u32,
     pub idle_calls: u32,
     pub idle_spend: i64,
+    /// Short hashes of calls, answers, versions and contents, the oldest first.
+    pub known: Vec<u64>,
+    /// Whether something new was made since the last tool call.
+    pub made_new: bool,
+    /// When it began to wait.
+    pub waits_since: Micros,
 }
 
 /// What is left of a process that ended.

@@ -336,13 +336,9 @@ impl Step<'_> {
         self.effect(Effect::Reply { to, answer });
     }
 
-    /// Whether this event has brought something new: a version that is head, or a source.
-    pub fn is_fresh(&self) -> bool {
-        self.out.records.iter().any(|record| match &record.body {
-            Entry::Wrote { changes, .. } => changes.iter().any(|change| !change.diverged),
-            Entry::Saw { .. } | Entry::Spawned { .. } | Entry::EffectEnded { .. } => true,
-            _ => false,
-        })
+    /// Whether a process has heard of a new source in this event.
+    pub fn has_source(&self, pid: Pid) -> bool {
+        self.out.records.iter().any(|record| record.pid == pid && matches!(record.body, Entry::Saw { .. }))
     }
 
     /// A wall clock that jumped against the monotonic one is an alarm; time in the log never runs backwards.

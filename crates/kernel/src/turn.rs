@@ -10,7 +10,9 @@
 //! seen.
 
 use crate::{
-    Kernel, account, files, model, process, session,
+    Kernel, account, files, model, process,
+    progress::Told,
+    session,
     state::{Client, ModelRow, Phase, Process, ROOT_ACCOUNT},
     step::{self, Found, Outcome, Step},
 };
@@ -503,7 +505,6 @@ fn told(
     if !step.state().processes.contains_key(&pid) {
         return;
     }
-    let fresh = step.is_fresh();
     let (outcome, code) = match outcome {
         Ok(content) => (content, None),
         Err((code, content)) => (content, Some(code)),
@@ -511,6 +512,9 @@ fn told(
     let mut seen = core::mem::take(&mut step.seen);
     // An operation can be larger than what a turn remembers.
     seen.truncate(limits::SEEN_PATHS_MAX);
+    let told = Told { name: &name, args: &args, outcome: &outcome, code, seen: &seen };
+    let news = step.state().processes.get(&pid).is_some_and(|process| told.is_news(&process.progress));
+    let fresh = news || step.has_source(pid);
     step.emit(Entry::Tool { step: number, index, name, args, outcome, code, fresh, about, seen });
     if step.watch_progress(pid) {
         proceed(step, pid);

@@ -9,38 +9,15 @@
 //!
 //! The production loop and store on a disk in memory where there is one; nothing fails here.
 
-use abi::{
-    Content, Hash, Micros, ReplyTo, TimerId,
-    call::{Call, Origin, ProcessKind, Text, Write},
-    effect::Role,
-    event::{Body, Caller, Stop},
-    label::Integrity,
-    money::{Nano, Price},
-    path::TreePath,
-};
+use crate::office::{Office, words};
+use abi::{Hash, effect::Role, event::Stop, money::Price};
 use drivers::{Flow, Model, ModelError, Prompt, RawUsage, Said, Secret, ToolCall};
-use machine::{
-    clock::{Clock, Given},
-    job,
-    render::Around,
-    turn::{Input, Log, Out, Room, Sink},
-    wake::{Begin, Birth, Setup},
-};
-use std::{
-    collections::{BTreeSet, VecDeque},
-    fmt::Debug,
-    fs,
-    path::Path,
-    sync::Arc,
-};
-use tempfile::TempDir;
+use std::{fs, path::Path};
 
 const AGENTS: u64 = 50;
 const HOURS: u64 = 24;
 const ROUNDS_AN_HOUR: u64 = 4;
 const HOUR_US: u64 = 3_600_000_000;
-const BEGIN: Micros = 1_790_000_000_000_000;
-const OPERATOR: &str = "ada";
 /// Hours until the state has taken its shape: as many ended processes are remembered as may be.
 const WARM: usize = 6;
 const NOTE_BYTES: usize = 2048;
@@ -92,7 +69,7 @@ impl Day {
 
 /// Works so many hours. In the default run one hour, so that it is known to run at all.
 pub fn run(hours: u64) -> Result<Day, String> {
-    let mut office = Office::new()?;
+    let mut office = Office::new(Box::new(Clerk), Price::default())?;
     for agent in 0..AGENTS {
         let text = format!(
             "---\nname: a{agent}\nmodel: sim\ntools: [read, write]\nneeds:\n  - read /data/**\n  \
@@ -106,14 +83,15 @@ pub fn run(hours: u64) -> Result<Day, String> {
     for hour in 0..hours {
         for round in 0..ROUNDS_AN_HOUR {
             for agent in 0..AGENTS {
-                office.task(agent, (hour * ROUNDS_AN_HOUR + round + 1) * AGENTS + agent);
+                let nth = (hour * ROUNDS_AN_HOUR + round + 1) * AGENTS + agent;
+                office.task(&format!("a{agent}"), &format!("Renew {agent} with {nth}"));
                 office.work()?;
                 office.clock.advance(HOUR_US / ROUNDS_AN_HOUR / AGENTS);
             }
             office.write(&format!("/data/letter-{}.md", (hour * ROUNDS_AN_HOUR + round) % 20), note(hour));
             office.work()?;
         }
-        day.push(office.sleep()?);
+        day.push(sleep(&mut office)?);
     }
     Ok(Day(day))
 }
@@ -163,199 +141,27 @@ impl Model for Clerk {
     }
 }
 
-struct Alone;
-
-impl Around for Alone {
-    fn key(&self) -> String {
-        String::new()
-    }
-
-    fn health(&self) -> String {
-        String::new()
-    }
-
-    fn workspaces(&self) -> String {
-        String::new()
-    }
+/// Goes to sleep, is measured, and wakes.
+fn sleep(office: &mut Office) -> Result<Hour, String> {
+    office.room.snapshot().map_err(words)?;
+    office.room.cut_log().map_err(words)?;
+    let hour = measure(office)?;
+    office.sleep()?;
+    Ok(hour)
 }
 
-/// What left a turn.
-#[derive(Default)]
-struct Tray(Vec<Out>);
-
-impl Sink for Tray {
-    fn ordered(&mut self, out: Out) {
-        self.0.push(out);
-    }
-
-    fn durable(&mut self, out: Out) {
-        self.0.push(out);
-    }
-
-    fn follows(&self) -> bool {
-        false
-    }
-}
-
-/// A workspace at work.
-struct Office {
-    _home: TempDir,
-    setup: Setup,
-    clock: Arc<Given>,
-    room: Room,
-    inbox: VecDeque<Input>,
-    timers: BTreeSet<(Micros, TimerId)>,
-    replies: u64,
-}
-
-fn words(error: impl Debug) -> String {
-    format!("{error:?}")
-}
-
-impl Office {
-    fn new() -> Result<Self, String> {
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let home = tempfile::Builder::new().prefix("skep-day-").tempdir_in(parent).map_err(words)?;
-        let clock = Arc::new(Given::at(BEGIN, 1_000_000));
-        let setup = Setup {
-            name: "day".to_owned(),
-            dir: home.path().to_owned(),
-            options: store::Options::default(),
-            pins: store::Pins::default(),
-            clock: clock.clone(),
-            around: Arc::new(Alone),
-            secret: [7; 32],
-            prices: vec![("sim".to_owned(), Price::default())],
-            lease: Nano(i64::MAX / 4),
-            set_aside: BTreeSet::new(),
-        };
-        let mut tray = Tray::default();
-        let room = Room::open(&setup, Begin::May, birth(), &mut tray).map_err(words)?;
-        let (inbox, timers) = (VecDeque::new(), BTreeSet::new());
-        let mut office = Self { _home: home, setup, clock, room, inbox, timers, replies: 0 };
-        office.take(tray)?;
-        Ok(office)
-    }
-
-    fn call(&mut self, call: Call, bytes: Vec<u8>) {
-        self.replies += 1;
-        let caller = Caller::Operator(OPERATOR.to_owned());
-        let body = Body::Call { caller, reply: ReplyTo(self.replies), call };
-        self.push(body, vec![bytes]);
-    }
-
-    fn push(&mut self, body: Body, blobs: Vec<Vec<u8>>) {
-        self.inbox.push_back(Input::now(&*self.clock, body, blobs));
-    }
-
-    fn write(&mut self, path: &str, text: String) {
-        let Ok(path) = TreePath::parse(path) else { return };
-        let write = Write::Whole { content: Content::of(text.as_bytes()), mode: 0o644 };
-        let origin = Origin::Argument;
-        self.call(Call::Write { path, write, base: None, message: None, origin }, text.into_bytes());
-    }
-
-    fn task(&mut self, agent: u64, nth: u64) {
-        let words = format!("Renew {agent} with {nth}");
-        let text = Text { content: Content::of(words.as_bytes()), origin: Origin::Argument };
-        let call = Call::Spawn {
-            agent: format!("a{agent}"),
-            text,
-            post: Vec::new(),
-            budget: None,
-            ceiling: Integrity::External,
-            inputs: Default::default(),
-            kind: ProcessKind::Turn,
-        };
-        self.call(call, words.into_bytes());
-    }
-
-    /// Decides until nothing is left to do.
-    fn work(&mut self) -> Result<(), String> {
-        self.fire();
-        while !self.inbox.is_empty() {
-            let batch: Vec<Input> = self.inbox.drain(..).collect();
-            let mut tray = Tray::default();
-            let turned = self.room.turn(batch, &mut tray).map_err(words)?;
-            turned.rest.into_iter().rev().for_each(|input| self.inbox.push_front(input));
-            self.take(tray)?;
-            match self.room.log() {
-                Log::Short => {}
-                Log::Long => store::carry(&self.setup.dir).map_err(words)?,
-                Log::TooLong => self.room.cut_log().map_err(words)?,
-            }
-            if self.room.snapshot_due() {
-                self.room.snapshot().map_err(words)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn fire(&mut self) {
-        let now = self.clock.mono();
-        while let Some((at, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, timer));
-            self.push(Body::TimerFired { timer }, Vec::new());
-        }
-    }
-
-    fn take(&mut self, tray: Tray) -> Result<(), String> {
-        for out in tray.0 {
-            match out {
-                Out::Model(job) => {
-                    let (body, blobs) = job::run_model(&job, (&Clerk, None), &mut |_, _| Flow::Go);
-                    self.push(body, blobs);
-                }
-                Out::Next(input) => self.inbox.push_back(input),
-                Out::Timer { timer, after_us } => {
-                    self.timers.insert((self.clock.mono().saturating_add(after_us), timer));
-                }
-                Out::Reply { answer: Err(error), .. } => return Err(format!("refused: {error}")),
-                Out::Reply { .. } | Out::Extend { .. } | Out::Cut { .. } | Out::Alarm(_) => {}
-                Out::Follow { .. } | Out::Records(_) | Out::Providers(..) => {}
-                Out::Dispatch(_)
-                | Out::Probe(_)
-                | Out::Control { .. }
-                | Out::Merge(_)
-                | Out::Upload { .. } => {
-                    return Err(format!("nobody asked for it: {out:.80?}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes to sleep, is measured, and wakes.
-    fn sleep(&mut self) -> Result<Hour, String> {
-        self.room.snapshot().map_err(words)?;
-        self.room.cut_log().map_err(words)?;
-        let hour = self.measure()?;
-        let mut tray = Tray::default();
-        self.room = Room::open(&self.setup, Begin::Never, birth(), &mut tray).map_err(words)?;
-        self.timers.clear();
-        self.take(tray)?;
-        Ok(hour)
-    }
-
-    fn measure(&self) -> Result<Hour, String> {
-        let db = rusqlite::Connection::open(self.setup.dir.join("workspace.db")).map_err(words)?;
-        let sum = |sql: &str| {
-            db.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(words)
-        };
-        let pages = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN";
-        Ok(Hour {
-            disk: bytes_below(&self.setup.dir).map_err(words)?,
-            content: sum("SELECT sum(length(bytes)) FROM blobs")?,
-            log: sum(&format!("{pages} (SELECT name FROM sqlite_schema WHERE tbl_name = 'records')"))?,
-            state: self.room.kernel().snapshot().len() as u64,
-            records: self.room.kernel().seq().0,
-        })
-    }
-}
-
-fn birth() -> Birth {
-    Birth { id: [3; 16], lacks: Vec::new(), operator: OPERATOR.to_owned() }
+fn measure(office: &Office) -> Result<Hour, String> {
+    let db = rusqlite::Connection::open(office.dir().join("workspace.db")).map_err(words)?;
+    let sum =
+        |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(words);
+    let pages = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN";
+    Ok(Hour {
+        disk: bytes_below(office.dir()).map_err(words)?,
+        content: sum("SELECT sum(length(bytes)) FROM blobs")?,
+        log: sum(&format!("{pages} (SELECT name FROM sqlite_schema WHERE tbl_name = 'records')"))?,
+        state: office.room.kernel().snapshot().len() as u64,
+        records: office.room.kernel().seq().0,
+    })
 }
 
 fn bytes_below(dir: &Path) -> std::io::Result<u64> {

@@ -32,6 +32,8 @@ enum What {
     Loop(Mode),
     /// A day of work, and what grows in it.
     Day,
+    /// Loops and honest runs.
+    Runaway,
     /// Chains of laundering.
     Launder,
     /// The store on a disk that fails; one of so many trials.
@@ -95,13 +97,15 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--share" => options.what = What::Disk(number(value()?)?.max(1)),
             "once" => options.what = What::Loop(Mode::Once),
             "growth" => options.what = What::Day,
+            "runaway" => options.what = What::Runaway,
             "launder" => options.what = What::Launder,
             "overspend" => options.what = What::Loop(Mode::Overspend),
             "disk" if options.what == What::Loop(Mode::Mixed) => options.what = What::Disk(1),
             "disk" => {}
             _ => {
                 return Err(format!(
-                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend, disk growth"
+                    "{arg:?} is unknown\nhint: --seeds N, --seed S, --plant BUG, once, overspend, disk, \
+                     growth, runaway"
                 ));
             }
         }
@@ -114,7 +118,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             }
             What::Loop(Mode::Overspend) => (RACES, options.effects),
             What::Disk(_) => (DISKS, options.effects),
-            What::Day => (1, options.effects),
+            What::Day | What::Runaway => (1, options.effects),
             What::Launder => (CHAINS, options.effects),
         };
     }
@@ -134,6 +138,10 @@ fn go(options: &Options) -> Result<ExitCode, String> {
             let sum = sim::launder::run(options.first, options.seeds)?;
             sum.reached.iter().chain(&sum.broken).for_each(|what| eprintln!("{what}"));
             println!("{}", sum.json());
+            return Ok(ExitCode::SUCCESS);
+        }
+        What::Runaway => {
+            println!("{}", sim::runaway::run()?.json());
             return Ok(ExitCode::SUCCESS);
         }
         What::Day => {

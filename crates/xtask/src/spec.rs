@@ -154,7 +154,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 20] = [
+const PROMISES: [(&str, Measure); 21] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -167,6 +167,7 @@ const PROMISES: [(&str, Measure); 20] = [
     ("proxy", proxy::proxy),
     ("search", search::search),
     ("growth", ground::growth),
+    ("runaway", ground::runaway),
     ("simulate", ground::simulate),
     ("inject", inject::inject),
     ("prompts", inject::prompts),

@@ -17,6 +17,20 @@ use sim::{Mode, Plan, Sum, ledger::Ledger};
 /// Seeds of the default run; `cargo xtask torture` runs 10,000.
 const SEEDS: u64 = 20;
 
+/// Every loop that the ladder can see is stopped after at most twelve wasted calls of its own, and of the
+/// honest runs none is. The control: what it cannot see goes on.
+#[test]
+fn loops_are_stopped_and_honest_runs_are_not() {
+    let sum = sim::runaway::run().unwrap();
+    println!("{}", sum.json());
+    assert_eq!((sum.late.as_slice(), sum.stopped.as_slice()), (&[][..], &[][..]), "{sum:?}");
+    assert!(sum.loops >= 30 && sum.honest >= 30, "{sum:?}");
+    for case in sim::runaway::LOOPS.iter().filter(|case| case.unseen) {
+        let fate = sim::runaway::play(case).unwrap();
+        assert!(!fate.stopped && !fate.is_in_time(), "{}: {fate:?}", case.name);
+    }
+}
+
 #[test]
 fn an_hour_of_work_leaves_what_it_wrote_and_little_more() {
     let day = sim::day::run(1).unwrap();

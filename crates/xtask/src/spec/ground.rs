@@ -1,5 +1,5 @@
-//! once, overspend, growth, simulate: what the proving ground found. The simulator is run as it is in the
-//! default run; the last line it prints is one object, and every number here is read from it:
+//! once, overspend, growth, runaway, simulate: what the proving ground found. The simulator is run as it is
+//! in the default run; the last line it prints is one object, and every number here is read from it:
 //!
 //!     {"seeds":20,"effects":1811,"duplicated":0,"lost":0,"overspent":0,"failed":0}
 
@@ -74,6 +74,39 @@ pub fn growth(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     ])
 }
 
+/// Loops that are stopped in time, and honest runs that are stopped at all.
+pub fn runaway(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
+    let report = Report::of(rig, &["runaway"])?;
+    let row = |part, target, measured, unit, n: f64| Row {
+        name: "runaway",
+        part,
+        target,
+        measured,
+        unit,
+        barriers: 0,
+        n: n as u64,
+    };
+    let (loops, honest) = (report.number("loops")?, report.number("honest")?);
+    Ok(vec![
+        row("cases", Target::AtLeast(60.0), loops + honest, "", loops + honest),
+        row(
+            "most calls that a loop wastes",
+            Target::AtMost(12.0),
+            report.number("wasted_max")?,
+            "calls",
+            loops,
+        ),
+        row("loops stopped late, or not", Target::Exactly(0.0), report.count("late")?, "", loops),
+        row(
+            "honest runs stopped",
+            Target::AtMost(1.0),
+            report.count("stopped")? / honest * 100.0,
+            "%",
+            honest,
+        ),
+    ])
+}
+
 /// Seeds that hold, seeds that repeat, planted bugs that are found.
 pub fn simulate(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     let report = Report::of(rig, &["--seeds", &SEEDS.to_string()])?;
@@ -114,6 +147,11 @@ impl Report {
         let last = text.lines().last().unwrap_or("");
         let report = serde_json::from_str(last);
         report.map(Self).map_err(|error| format!("the simulator's last line {last:?}: {error}"))
+    }
+
+    fn count(&self, key: &str) -> Result<f64, String> {
+        let list = self.0[key].as_array().ok_or_else(|| format!("the simulator did not say {key}"))?;
+        Ok(list.len() as f64)
     }
 
     fn number(&self, key: &str) -> Result<f64, String> {
