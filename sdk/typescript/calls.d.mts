@@ -268,10 +268,24 @@ export interface Ended {
 export interface Ruled {
   /** The proposal. */
   proposal: number;
-  /** Approved, rejected, expired or answered. */
+  /** Approved, rejected, expired, answered or modified. */
   state: string;
-  /** To a question; or why it was rejected. */
+  /** To a question; why it was rejected; what was done instead. */
   answer?: string;
+}
+
+/** Modify without a digest: what would be done; nothing is decided. */
+export interface Previewed {
+  /** The proposal. */
+  proposal: number;
+  /** All arguments, each a list of text. */
+  args: unknown;
+  /** What the kernel shows of them. */
+  shown: string;
+  /** What decides them: 64 hexadecimal digits. */
+  digest: string;
+  /** Pages that it takes. */
+  pages: number;
 }
 
 /** The time is over. */
@@ -566,15 +580,17 @@ export type ProposeResult = Held | Effected | Done;
 export interface DecideParams {
   /** Which. */
   proposal: number;
-  /** Approve, reject or answer. */
+  /** Approve, reject, answer or modify. */
   verdict: string;
   /** Why; to a question, the answer. */
   reason?: Text;
   /** What was shown; that of its group decides all of the group. */
   digest?: string;
+  /** Modify: arguments that shall be others, an empty list for none; without a digest it is only shown what would be done. */
+  args?: Record<string, Value>;
 }
 
-export type DecideResult = Ruled | Held | Effected | Done;
+export type DecideResult = Ruled | Previewed | Held | Effected | Done;
 
 /** What grant takes. */
 export interface GrantParams {
@@ -640,7 +656,7 @@ export class Calls {
   complete(params: CompleteParams): Promise<CompleteResult>;
   /** An effect outside, a question (operator ask) or an endorsement (operator endorse); applied, or held. */
   propose(params: ProposeParams): Promise<ProposeResult>;
-  /** Approve or reject a proposal, or answer a question. */
+  /** Approve or reject a proposal, approve it with other arguments, or answer a question. */
   decide(params: DecideParams): Promise<DecideResult>;
   /** Give a process a part of a capability that you hold. */
   grant(params: GrantParams): Promise<GrantResult>;

@@ -1,8 +1,9 @@
 //! What a call answers when it is carried out; its JSON form is what clients and models read.
 
 use crate::{
-    CapId, Content, EffectId, OpId, Pid, ProposalId, VersionId,
+    CapId, Content, EffectId, Hash, OpId, Pid, ProposalId, VersionId,
     agent::Verdict,
+    call::Fields,
     fact::Query,
     money::Usage,
     path::TreePath,
@@ -160,11 +161,24 @@ pub enum Answer {
     Ruled {
         /// Which.
         proposal: ProposalId,
-        /// `approved`, `rejected`, `expired`, `answered`.
+        /// `approved`, `rejected`, `expired`, `answered`, `modified`.
         state: &'static str,
-        /// To a question; why it was rejected.
+        /// To a question; why it was rejected; what was done instead.
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<String>,
+    },
+    /// What a proposal would become; nothing is decided.
+    Preview {
+        /// Which.
+        proposal: ProposalId,
+        /// All its arguments.
+        args: Fields,
+        /// What is shown of it.
+        shown: String,
+        /// What decides it.
+        digest: Hash,
+        /// Pages that it takes.
+        pages: u64,
     },
     /// The time is over and it has not happened.
     TimedOut {

@@ -251,12 +251,18 @@ pub const CALLS: [Spec; 24] = [
     served(
         18,
         "decide",
-        "approve or reject a proposal, or answer a question",
+        "approve or reject a proposal, approve it with other arguments, or answer a question",
         &[
             must("proposal", Shape::Number, "which"),
-            must("verdict", Shape::Word, "approve, reject or answer"),
+            must("verdict", Shape::Word, "approve, reject, answer or modify"),
             may("reason", Shape::Value, "why; to a question, the answer"),
             may("digest", Shape::Word, "what was shown; that of its group decides all of the group"),
+            may(
+                "args",
+                Shape::Fields,
+                "modify: arguments that shall be others, an empty list for none; without a digest it is only \
+                 shown what would be done",
+            ),
         ],
     ),
     later(19, "fire", "start a trigger by name"),
@@ -509,6 +515,8 @@ pub enum Ruling {
     Reject,
     /// To a question: the reason is the answer.
     Answer,
+    /// Do it with these arguments instead, once.
+    Modify,
 }
 
 /// Arguments of an effect: every value a list of text, by name, so that one canonical form exists.
@@ -672,6 +680,10 @@ pub enum Call {
         #[musli(default)]
         #[serde(default)]
         digest: Option<Hash>,
+        /// To modify: other values of these arguments.
+        #[musli(default)]
+        #[serde(default)]
+        args: Option<Fields>,
     },
     /// Give.
     Grant {

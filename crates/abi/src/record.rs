@@ -28,6 +28,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 mod rule;
+mod word;
 
 pub use rule::{RULES, Rule};
 
@@ -516,6 +517,22 @@ pub enum Entry {
         ruling: Ruling,
         /// Why.
         reason: Option<Content>,
+        /// Modified: the argument bytes instead.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Content>,
+        /// The name of what is done instead.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        effect: Option<EffectId>,
+        /// Digest of what the operator was shown of it.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Hash>,
+        /// Hashes of (kind, steering value), one a receiver.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steering: Vec<Hash>,
     },
     /// Nobody decided in time: it is rejected.
     Lapsed {
@@ -722,64 +739,4 @@ pub enum Entry {
         /// Which limit.
         limit: Limit,
     },
-}
-
-impl Entry {
-    /// A word for what it is.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Genesis { .. } => "genesis",
-            Self::Woke { .. } => "woke",
-            Self::PolicyLoaded { .. } => "policy",
-            Self::Priced { .. } => "priced",
-            Self::Mounted { .. } => "mounted",
-            Self::Unmounted { .. } => "unmounted",
-            Self::LabelDefined { .. } => "label",
-            Self::AccountOpened { .. } => "account",
-            Self::LimitSet { .. } => "limit",
-            Self::Spawned { .. } => "spawned",
-            Self::Granted { .. } => "granted",
-            Self::Revoked { .. } => "revoked",
-            Self::Saw { .. } => "saw",
-            Self::Wrote { .. } => "wrote",
-            Self::Refused { .. } => "refused",
-            Self::ModelIntended { .. } => "model",
-            Self::ModelExtended { .. } => "model-extended",
-            Self::ModelAnswered { .. } => "answered",
-            Self::ModelFailed { .. } => "model-failed",
-            Self::ModelLost { .. } => "model-lost",
-            Self::Tool { .. } => "tool",
-            Self::ToolWaits { .. } => "tool-waits",
-            Self::Proposed { .. } => "proposed",
-            Self::Decided { .. } => "decided",
-            Self::Lapsed { .. } => "lapsed",
-            Self::Intended { .. } => "intended",
-            Self::Dispatched { .. } => "dispatched",
-            Self::EffectEnded { .. } => "effect-ended",
-            Self::InDoubt { .. } => "in-doubt",
-            Self::Exited { .. } => "exited",
-            Self::Frozen { .. } => "frozen",
-            Self::Thawed { .. } => "thawed",
-            Self::Queued { .. } => "queued",
-            Self::Dequeued { .. } => "dequeued",
-            Self::Steered { .. } => "steered",
-            Self::Stalled { .. } => "stalled",
-            Self::TimerSet { .. } => "timer",
-            Self::TimerGone { .. } => "timer-gone",
-            Self::ClockJumped { .. } => "clock-jumped",
-            Self::Quarantined { .. } => "quarantined",
-            Self::Leased { .. } => "leased",
-            Self::Purged { .. } => "purged",
-            Self::RetainSet { .. } => "retain",
-            Self::Thinned { .. } => "thinned",
-            Self::Endorsed { .. } => "endorsed",
-            Self::Forked => "forked",
-            Self::ModelsLoaded { .. } => "models",
-            Self::FellBack { .. } => "fell-back",
-            Self::SecretSet { .. } => "secret",
-            Self::Stopped => "stopped",
-            Self::Lifted => "lifted",
-            Self::Warned { .. } => "warned",
-        }
-    }
 }

@@ -299,8 +299,20 @@ pub const FORMS: &[Form] = &[
         "the proposal was decided",
         &[
             PROPOSAL,
-            has("state", Holds::Text, "approved, rejected, expired or answered"),
-            some("answer", Holds::Text, "to a question; or why it was rejected"),
+            has("state", Holds::Text, "approved, rejected, expired, answered or modified"),
+            some("answer", Holds::Text, "to a question; why it was rejected; what was done instead"),
+        ],
+    ),
+    form(
+        "previewed",
+        &["decide"],
+        "modify without a digest: what would be done; nothing is decided",
+        &[
+            PROPOSAL,
+            has("args", Holds::Logged, "all arguments, each a list of text"),
+            has("shown", Holds::Text, "what the kernel shows of them"),
+            has("digest", Holds::Text, "what decides them: 64 hexadecimal digits"),
+            has("pages", Holds::Number, "pages that it takes"),
         ],
     ),
     form("timed_out", &["wait"], "the time is over", &[has("timed_out", TRUE, "true")]),

@@ -383,7 +383,14 @@ impl Args {
             Some("approve") => Ruling::Approve,
             Some("reject") => Ruling::Reject,
             Some("answer") => Ruling::Answer,
-            _ => return Err(Error::invalid("verdict", "verdict is approve, reject or answer")),
+            Some("modify") => Ruling::Modify,
+            _ => return Err(Error::invalid("verdict", "verdict is approve, reject, answer or modify")),
+        };
+        let args = match (ruling == Ruling::Modify, self.map.contains_key("args")) {
+            (true, true) => Some(self.fields("args")?),
+            (false, false) => None,
+            (true, false) => return Err(Error::invalid("args", "modify needs the arguments that change")),
+            (false, true) => return Err(Error::invalid("args", "only modify takes arguments")),
         };
         let reason = if self.map.contains_key("reason") { Some(self.blob("reason")?) } else { None };
         if reason.is_some_and(|reason| reason.bytes > limits::ARGUMENT_BYTES_MAX) {
@@ -394,7 +401,7 @@ impl Args {
         let digest = self.string("digest")?;
         let digest = digest.map(|digest| digest.parse()).transpose();
         let digest = digest.map_err(|()| Error::invalid("digest", "digest is 64 hexadecimal digits"))?;
-        Ok(Call::Decide { proposal: ProposalId(self.must("proposal")?), ruling, reason, digest })
+        Ok(Call::Decide { proposal: ProposalId(self.must("proposal")?), ruling, reason, digest, args })
     }
 
     fn integrity(&mut self, key: &str) -> Result<Option<Integrity>, Error> {

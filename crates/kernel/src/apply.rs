@@ -641,12 +641,17 @@ fn proposal(state: &mut State, record: &Record) {
             };
             state.proposals.insert(*proposal, row);
         }
-        Entry::Decided { proposal, ruling, .. } => {
+        Entry::Decided { proposal, ruling, steering, .. } => {
             let ruled = match ruling {
                 Ruling::Approve => Ruled::Approved,
                 Ruling::Reject => Ruled::Rejected,
                 Ruling::Answer => Ruled::Answered,
+                Ruling::Modify => Ruled::Modified,
             };
+            // What is done instead is what was approved.
+            if let (Ruling::Modify, Some(row)) = (ruling, state.proposals.get_mut(proposal)) {
+                row.steering.clone_from(steering);
+            }
             close_proposal(state, *proposal, ruled);
         }
         Entry::Lapsed { proposal } => close_proposal(state, *proposal, Ruled::Expired),
@@ -656,7 +661,7 @@ fn proposal(state: &mut State, record: &Record) {
 
 fn close_proposal(state: &mut State, id: ProposalId, ruled: Ruled) {
     let Some(proposal) = state.proposals.remove(&id) else { return };
-    if ruled == Ruled::Approved
+    if matches!(ruled, Ruled::Approved | Ruled::Modified)
         && let Some(run) = state.runs.get_mut(&proposal.run)
     {
         run.approved.extend(&proposal.steering);

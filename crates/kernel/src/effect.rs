@@ -73,7 +73,7 @@ pub fn declared(kernel: &Kernel, mount: &str, kind: &str, fields: &Fields) -> Re
     })
 }
 
-fn check_fields(kind: &Kind, fields: &Fields) -> Result<(), Error> {
+pub fn check_fields(kind: &Kind, fields: &Fields) -> Result<(), Error> {
     let known: Vec<&str> = kind.arguments().map(String::as_str).collect();
     match fields.keys().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(Error::invalid("args", format!("{} has no argument {name:?}", kind.name))

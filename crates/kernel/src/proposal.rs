@@ -14,7 +14,7 @@ use crate::{
     Kernel, account,
     authority::Want,
     effect::{self, Intent, declared},
-    files, process, render, sink,
+    files, modify, process, render, sink,
     state::{Client, Phase, Proposal},
     step::{Found, Outcome, Step},
     turn,
@@ -276,7 +276,7 @@ fn propose(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
 
 /// What is decided on: these bytes, there, shown by this template, under this label. Approving anything else
 /// is not possible.
-fn digest_of(
+pub fn digest_of(
     kernel: &Kernel,
     effect: &EffectId,
     (mount, kind): (&str, &Kind),
@@ -323,6 +323,12 @@ pub fn group_digest(kernel: &Kernel, of: ProposalId) -> Hash {
     Hash::of_fields("group", &fields)
 }
 
+/// What of a decision says which proposals it is about: to modify is about the one that is named, and the
+/// digest is that of what it becomes.
+pub fn shown_of(ruling: Ruling, digest: Option<Hash>) -> Option<Hash> {
+    digest.filter(|_| ruling != Ruling::Modify)
+}
+
 /// What a decision is about: one proposal, or all of its group when that is what was shown.
 pub fn decided(
     kernel: &Kernel,
@@ -353,11 +359,11 @@ pub fn decided(
 
 /// Questions of `decide`: the recorded bytes, and where a held call goes.
 pub fn plan_decide(kernel: &Kernel, pid: Pid, call: &Call) -> Result<Vec<Lookup>, Error> {
-    let Call::Decide { proposal, ruling, reason, digest } = call else { return Err(Facts::mismatch()) };
+    let Call::Decide { proposal, ruling, reason, digest, .. } = call else { return Err(Facts::mismatch()) };
     if pid != WORKSPACE {
         return Err(Error::new(Code::Denied, "only an operator decides").argument("proposal"));
     }
-    let ids = decided(kernel, *proposal, *digest)?;
+    let ids = decided(kernel, *proposal, shown_of(*ruling, *digest))?;
     let rows = || ids.iter().filter_map(|id| kernel.state.proposals.get(id));
     let is_question = |row: &Proposal| row.mount == OPERATOR && row.kind == ASK;
     match ruling {
@@ -369,6 +375,11 @@ pub fn plan_decide(kernel: &Kernel, pid: Pid, call: &Call) -> Result<Vec<Lookup>
             Some(reason) => Ok(vec![Lookup::Bytes { hash: reason.hash }]),
             None => Err(Error::invalid("reason", "an answer has a text").hint("skep answer ID TEXT")),
         },
+        Ruling::Modify => {
+            rows().try_for_each(modify::may_change)?;
+            crate::stop::admits(kernel)?;
+            Ok(rows().flat_map(lookups_of).collect())
+        }
         Ruling::Approve if rows().any(is_question) => {
             Err(Error::invalid("verdict", "this is a question").hint("skep answer ID TEXT"))
         }
@@ -388,20 +399,31 @@ fn lookups_of(row: &Proposal) -> Vec<Lookup> {
 
 /// The call `decide`.
 pub fn decide(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
-    let Call::Decide { proposal, ruling, reason, digest } = call else { return Err(Facts::mismatch()) };
+    let Call::Decide { proposal, ruling, reason, digest, .. } = call else { return Err(Facts::mismatch()) };
+    if *ruling == Ruling::Modify {
+        return modify::decide(step, call, facts);
+    }
     let ids = decided(step.kernel, *proposal, *digest)?;
     // Who asked hears the answer, or why not.
     let answer = match (ruling, reason) {
         (Ruling::Answer | Ruling::Reject, Some(_)) => {
             Some(String::from_utf8_lossy(&facts.bytes()?).into_owned())
         }
-        (Ruling::Approve, _) | (_, None) => None,
+        (Ruling::Approve | Ruling::Modify, _) | (_, None) => None,
     };
     let one = ids.len() == 1;
     for id in ids {
         let Some(row) = step.state().proposals.get(&id).cloned() else { continue };
         let mut own = facts.take(if *ruling == Ruling::Approve { lookups_of(&row).len() } else { 0 });
-        let entry = Entry::Decided { proposal: id, ruling: *ruling, reason: *reason };
+        let entry = Entry::Decided {
+            proposal: id,
+            ruling: *ruling,
+            reason: *reason,
+            args: None,
+            effect: None,
+            digest: None,
+            steering: vec![],
+        };
         let outcome = match ruling {
             _ if step.at >= row.expires => {
                 Err(Error::new(Code::Expired, format!("proposal {id} has expired")))
@@ -411,6 +433,8 @@ pub fn decide(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Ans
                 Ok(())
             }
             Ruling::Approve => approve(step, (id, row), entry, (&mut own, digest.is_some())),
+            // It is about one, and was decided above.
+            Ruling::Modify => Err(Facts::mismatch()),
         };
         match outcome {
             Err(error) if one => return Err(error),
@@ -422,6 +446,7 @@ pub fn decide(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Ans
         Ruling::Approve => "approved",
         Ruling::Reject => "rejected",
         Ruling::Answer => "answered",
+        Ruling::Modify => "modified",
     };
     Ok(Answer::Ruled { proposal: *proposal, state, answer: None })
 }
@@ -470,7 +495,7 @@ fn approve(
 
 /// Approval re-checks what may have changed since: the mount, what it declares, the right of the process if
 /// it still lives, and what may be spent.
-fn recheck(kernel: &Kernel, row: &Proposal, bytes: &[u8], at: Micros) -> Result<(), Error> {
+pub fn recheck(kernel: &Kernel, row: &Proposal, bytes: &[u8], at: Micros) -> Result<(), Error> {
     // At an open mount every argument is part of what is declared.
     let fields: Fields = musli::wire::from_slice(bytes).unwrap_or_default();
     let kind = declared(kernel, &row.mount, &row.kind, &fields)?;
@@ -498,7 +523,7 @@ pub fn in_doubt(kind: &str) -> Kind {
     Kind::new(kind, Class::ExternalIrreversible, Recovery::Opaque)
 }
 
-fn approve_effect(step: &mut Step<'_>, id: ProposalId, row: Proposal, bytes: &[u8]) -> Result<(), Error> {
+pub fn approve_effect(step: &mut Step<'_>, id: ProposalId, row: Proposal, bytes: &[u8]) -> Result<(), Error> {
     let fields: Fields = musli::wire::from_slice(bytes)
         .map_err(|_| Error::new(Code::Unavailable, "the recorded arguments cannot be read"))?;
     let kind = declared(step.kernel, &row.mount, &row.kind, &fields)?;
@@ -517,7 +542,7 @@ fn approve_effect(step: &mut Step<'_>, id: ProposalId, row: Proposal, bytes: &[u
 
 /// Carries out a held call on the operator's authority, with the label the proposing process had. An approval
 /// is used once, also when the tree has moved on and the call is refused.
-fn approve_call(
+pub fn approve_call(
     step: &mut Step<'_>,
     (id, row): (ProposalId, &Proposal),
     bytes: &[u8],

@@ -33,7 +33,7 @@ mod question;
 
 use halts::nearness;
 pub use halts::{way_out, why};
-pub use question::{effect, escaped, shown};
+pub use question::{arguments, effect, escaped, shown};
 
 /// Files of a process.
 const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "token"];

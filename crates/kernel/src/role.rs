@@ -147,8 +147,8 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         Call::Trace { pid, .. } => pid.map_or(Ok(()), |pid| own(kernel, row, pid)),
         Call::Wait { proposal: Some(id), .. } => waits_for(kernel, row, *id),
         Call::Wait { .. } => Ok(()),
-        Call::Decide { proposal, digest, .. } => {
-            let ids = proposal::decided(kernel, *proposal, *digest)?;
+        Call::Decide { proposal, ruling, digest, .. } => {
+            let ids = proposal::decided(kernel, *proposal, proposal::shown_of(*ruling, *digest))?;
             ids.into_iter().try_for_each(|id| decides(kernel, row, id))
         }
         Call::Propose { .. } | Call::Revert { .. } | Call::Complete { .. } | Call::Why(_) => {

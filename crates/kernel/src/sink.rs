@@ -238,7 +238,7 @@ impl Kernel {
     }
 
     /// What a secret had a part in goes nowhere but to the operator: nobody is asked.
-    fn is_secret(&self, question: &Question<'_>, label: &Label) -> Option<Error> {
+    pub(crate) fn is_secret(&self, question: &Question<'_>, label: &Label) -> Option<Error> {
         let leaves = question.kind.class != Class::Pure && !question.is_private();
         let secret = matches!(&label.readers, Readers::Only(readers) if readers.is_empty());
         (leaves && secret && question.pid != WORKSPACE && self.has(rule::READERS)).then(|| {

@@ -449,6 +449,7 @@ pub enum Ruled {
     Rejected,
     Expired,
     Answered,
+    Modified,
 }
 
 impl Ruled {
@@ -459,6 +460,7 @@ impl Ruled {
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::Answered => "answered",
+            Self::Modified => "modified",
         }
     }
 }

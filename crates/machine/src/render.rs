@@ -9,7 +9,7 @@ use abi::{
     Code, Error, Hash, LabelId, VersionId,
     answer::{Answer, Name},
     calendar,
-    call::{At, Fields, Part, Subject},
+    call::{At, Call, Fields, Part, Subject},
     fact::{Fact, Lookup, Place, Query},
     limits,
     path::TreePath,
@@ -80,6 +80,7 @@ impl Page<'_, '_> {
             Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => {
                 None
             }
+            Answer::Preview { .. } => None,
             Answer::TimedOut { .. } | Answer::Granted { .. } | Answer::Revoked { .. } => None,
         };
         let mut value = plain(answer);
@@ -418,10 +419,14 @@ pub fn record(kernel: &Kernel, record: &Record, blob: Blobs<'_>) -> Result<Value
     Ok(value)
 }
 
-/// Arguments of an effect are bytes of `Fields`; those of anything else are text.
+/// Arguments of an effect are bytes of `Fields`, those of a held write of its call; of anything else they are
+/// text.
 fn arguments(body: &Entry, bytes: &[u8]) -> Option<String> {
-    if !matches!(body, Entry::Proposed { .. } | Entry::Intended { .. }) {
+    if !matches!(body, Entry::Proposed { .. } | Entry::Intended { .. } | Entry::Decided { .. }) {
         return None;
+    }
+    if let Ok(Call::Write { path, .. }) = musli::wire::from_slice(bytes) {
+        return Some(format!("write {path}"));
     }
     let fields: Fields = musli::wire::from_slice(bytes).ok()?;
     let lines: Vec<String> =

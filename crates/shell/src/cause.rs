@@ -199,13 +199,15 @@ impl<'a> Causes<'a> {
     /// Who decided on a proposal.
     pub fn decided(&self, id: ProposalId) -> Vec<String> {
         let told = self.rows.values().filter_map(|row| match &row.record.body {
-            Entry::Decided { proposal, ruling, reason } if *proposal == id => {
+            Entry::Decided { proposal, ruling, reason, args, .. } if *proposal == id => {
                 let word = match ruling {
                     Ruling::Approve => "approved",
                     Ruling::Reject => "rejected",
                     Ruling::Answer => "answered",
+                    Ruling::Modify => "modified and approved",
                 };
-                let why = reason.as_ref().and_then(|reason| row.text(reason));
+                // Modified: what was done instead.
+                let why = reason.as_ref().or(args.as_ref()).and_then(|text| row.text(text));
                 let why = why.map(|why| format!(": {why}")).unwrap_or_default();
                 Some(format!("{word} by {}{why}", row.record.actor))
             }

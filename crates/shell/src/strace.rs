@@ -190,7 +190,7 @@ impl Strace {
                 let at = if mount.is_empty() { about.clone() } else { format!("at {mount}") };
                 held("propose", format!("{kind} {at}"), format!("held as {proposal}, {}", rule.word()))
             }
-            Entry::Decided { proposal, ruling, reason } => {
+            Entry::Decided { proposal, ruling, reason, .. } => {
                 let why = reason.as_ref().and_then(|reason| row.text(reason));
                 let args =
                     format!("proposal {proposal}{}", why.map(|why| format!(": {why}")).unwrap_or_default());
@@ -198,6 +198,7 @@ impl Strace {
                     Ruling::Approve => good("decide", args, "approved"),
                     Ruling::Reject => bad("decide", args, "rejected"),
                     Ruling::Answer => good("decide", args, "answered"),
+                    Ruling::Modify => good("decide", args, "modified"),
                 }
             }
             Entry::Lapsed { proposal } => bad("decide", format!("proposal {proposal}"), "expired"),

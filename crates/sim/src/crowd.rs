@@ -51,7 +51,13 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         19 | 20 => plain(Call::Signal { pid: known.pid(chance), signal: Signal::Thaw }),
         21..24 => {
             let ruling = if chance.one_in(4) { Ruling::Reject } else { Ruling::Approve };
-            plain(Call::Decide { proposal: known.proposal(chance), ruling, reason: None, digest: None })
+            plain(Call::Decide {
+                proposal: known.proposal(chance),
+                ruling,
+                reason: None,
+                digest: None,
+                args: None,
+            })
         }
         24..27 => grant(chance, known),
         27 => plain(Call::Revoke { cap: known.cap(chance) }),

@@ -310,15 +310,30 @@ class Ended(_Ended, total=False):
 class _Ruled(TypedDict):
     #: The proposal.
     proposal: int
-    #: Approved, rejected, expired or answered.
+    #: Approved, rejected, expired, answered or modified.
     state: str
 
 
 class Ruled(_Ruled, total=False):
     """The proposal was decided."""
 
-    #: To a question; or why it was rejected.
+    #: To a question; why it was rejected; what was done instead.
     answer: str
+
+
+class Previewed(TypedDict):
+    """Modify without a digest: what would be done; nothing is decided."""
+
+    #: The proposal.
+    proposal: int
+    #: All arguments, each a list of text.
+    args: Any
+    #: What the kernel shows of them.
+    shown: str
+    #: What decides them: 64 hexadecimal digits.
+    digest: str
+    #: Pages that it takes.
+    pages: int
 
 
 class TimedOut(TypedDict):
@@ -426,7 +441,7 @@ SignalResult = Done
 DispatchResult = Union[Spawned, Queued, Held, Done]
 CompleteResult = Union[Completed, Held]
 ProposeResult = Union[Held, Effected, Done]
-DecideResult = Union[Ruled, Held, Effected, Done]
+DecideResult = Union[Ruled, Previewed, Held, Effected, Done]
 GrantResult = Granted
 RevokeResult = Revoked
 TraceResult = Records
@@ -830,13 +845,15 @@ class Calls:
         *,
         reason: Optional[Text] = None,
         digest: Optional[str] = None,
+        args: Optional[Mapping[str, Value]] = None,
     ) -> DecideResult:
-        """Approve or reject a proposal, or answer a question.
+        """Approve or reject a proposal, approve it with other arguments, or answer a question.
 
         :param proposal: which
-        :param verdict: approve, reject or answer
+        :param verdict: approve, reject, answer or modify
         :param reason: why; to a question, the answer
         :param digest: what was shown; that of its group decides all of the group
+        :param args: modify: arguments that shall be others, an empty list for none; without a digest it is only shown what would be done
         """
         result: DecideResult = self.call(
             "decide",
@@ -845,6 +862,7 @@ class Calls:
                 "verdict": verdict,
                 "reason": reason,
                 "digest": digest,
+                "args": args,
             },
         )
         return result

@@ -200,7 +200,7 @@ impl Stage {
 
     fn decide_on(&mut self, caller: Caller, proposal: ProposalId, ruling: Ruling, digest: Option<Hash>) {
         let reason = (ruling == Ruling::Answer).then(|| self.run.put(b"an answer"));
-        let _ = self.run.ask(caller, Call::Decide { proposal, ruling, reason, digest });
+        let _ = self.run.ask(caller, Call::Decide { proposal, ruling, reason, digest, args: None });
         // What was armed is dispatched.
         self.run.event("advance 1s");
     }

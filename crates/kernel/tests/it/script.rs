@@ -647,7 +647,12 @@ impl Run {
             Effect::Timer { timer, after_us } => {
                 self.timers.insert(timer, self.mono.saturating_add(after_us));
             }
-            Effect::Reply { answer, .. } => self.last = Some(answer),
+            Effect::Reply { answer, .. } => {
+                if let Ok(Answer::Preview { digest, .. }) = &answer {
+                    self.world.previewed = Some(*digest);
+                }
+                self.last = Some(answer);
+            }
             Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
         }
     }

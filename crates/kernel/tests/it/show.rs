@@ -5,6 +5,7 @@ use crate::world::World;
 use abi::{
     Content, EffectId, LabelId,
     answer::Answer,
+    call::{Call, Fields, Write},
     effect::{Effect, Item},
     fact::{Query, Spoken},
     money::{Amounts, Nano, Resource},
@@ -33,6 +34,17 @@ impl Show<'_> {
 
     fn label(&self, id: &LabelId) -> String {
         self.kernel.label(*id).map_or_else(|| format!("label?{id}"), |label| format!("<{label}>"))
+    }
+
+    /// Arguments of an effect, or the text of a held write.
+    fn fields_text(&self, args: &Content) -> String {
+        let bytes = self.world.blobs.get(&args.hash).map(Vec::as_slice).unwrap_or_default();
+        if let Ok(Call::Write { write: Write::Whole { content, .. }, .. }) = musli::wire::from_slice(bytes) {
+            return self.text(&content);
+        }
+        let fields: Fields = musli::wire::from_slice(bytes).unwrap_or_default();
+        let one = |(name, values): (&String, &Vec<String>)| format!("{name}={}", values.join(","));
+        fields.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
     fn text(&self, content: &Content) -> String {
@@ -249,7 +261,12 @@ impl Show<'_> {
                 let (rule, due) = (rule.word(), seconds(*expires));
                 format!("{proposal} {name} {mount} {kind} {label} by {rule}: {about} until {due}")
             }
-            Entry::Decided { proposal, ruling, .. } => format!("{proposal} {ruling:?}"),
+            Entry::Decided { proposal, ruling, args, effect, .. } => {
+                let (args, effect) = (args.as_ref().map(|args| self.fields_text(args)), *effect);
+                let effect = effect.map(|effect| format!(" as {}", self.effect_name(&effect)));
+                let args = args.map(|args| format!(" with {args}")).unwrap_or_default();
+                format!("{proposal} {ruling:?}{}{args}", effect.unwrap_or_default())
+            }
             Entry::Lapsed { proposal } => proposal.to_string(),
             Entry::Intended { effect, mount, kind, recovery, rule, proposal, reserved, .. } => {
                 let by = proposal.map_or(String::new(), |id| format!(" proposal {id}"));

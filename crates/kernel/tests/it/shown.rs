@@ -115,7 +115,7 @@ fn held(stage: &mut Stage, call: Call) -> String {
         other => panic!("not held: {other:?}"),
     };
     let shown = read(stage, &format!("/proposals/{id}/shown"));
-    let call = Call::Decide { proposal: id, ruling: Ruling::Reject, reason: None, digest: None };
+    let call = Call::Decide { proposal: id, ruling: Ruling::Reject, reason: None, digest: None, args: None };
     stage.run.ask(Caller::Operator("anna".into()), call).unwrap();
     shown
 }
@@ -368,7 +368,8 @@ fn too_much_is_not_asked_for() {
     );
     // 60 KiB on one line are many pages: only by the digest that stands at their end.
     let Ok(Answer::Held { proposal, .. }) = stage.run.ask(process(), propose(60 << 10)) else { panic!() };
-    let approve = |digest| Call::Decide { proposal, ruling: Ruling::Approve, reason: None, digest };
+    let approve =
+        |digest| Call::Decide { proposal, ruling: Ruling::Approve, reason: None, digest, args: None };
     let anna = || Caller::Operator("anna".into());
     assert_eq!(stage.run.ask(anna(), approve(None)).map_err(|error| error.code), Err(Code::Invalid));
     let status = read(&mut stage, &format!("/proposals/{}/status", ProposalId(proposal.0)));

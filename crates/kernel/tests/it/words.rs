@@ -130,6 +130,7 @@ impl Words {
             "approve" => self.decide(world, Ruling::Approve),
             "reject" => self.decide(world, Ruling::Reject),
             "answer" => self.decide(world, Ruling::Answer),
+            "modify" => self.decide(world, Ruling::Modify),
             "revert" => Call::Revert { effect: world.deed_of(self.at(1)) },
             "grant" => Call::Grant {
                 pid: Pid(self.id(1)),
@@ -234,7 +235,13 @@ impl Words {
         let proposal = ProposalId(self.id(1));
         // `seen=shown`, `seen=group`, `seen=noted` (the group at a `note`), `seen=other`: what was shown.
         let digest = self.key("seen").map(|seen| world.digest(proposal, seen));
-        Call::Decide { proposal, ruling, reason, digest }
+        let args = (ruling == Ruling::Modify).then(|| {
+            let mut fields = self.fields();
+            ["reason", "seen", "none"].iter().for_each(|key| _ = fields.remove(*key));
+            fields.extend(self.key("none").map(|name| (name.into(), vec![])));
+            fields
+        });
+        Call::Decide { proposal, ruling, reason, digest, args }
     }
 
     fn value(&self, ix: usize, world: &mut World) -> Content {

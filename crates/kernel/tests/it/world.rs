@@ -49,6 +49,8 @@ pub struct World {
     order: Vec<(EffectId, String)>,
     /// The digest of a group as it was at some time.
     noted: Option<Hash>,
+    /// The digest of what an operator was shown last that a proposal would become.
+    pub previewed: Option<Hash>,
 }
 
 /// See `World::deeds`.
@@ -84,6 +86,7 @@ impl World {
                 Hash::of_fields("group", &all.iter().map(|row| row.as_slice()).collect::<Vec<_>>())
             }
             "noted" => self.noted.unwrap_or_default(),
+            "preview" => self.previewed.unwrap_or_default(),
             _ => Hash::of(seen.as_bytes()),
         }
     }

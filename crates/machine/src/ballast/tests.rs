@@ -20,7 +20,8 @@ fn control(at: &str, words: &str) -> Call {
 #[test]
 fn only_what_reads_frees_or_stops_is_admitted() {
     let signal = |signal| Call::Signal { pid: Pid(1), signal };
-    let decide = |ruling| Call::Decide { proposal: ProposalId(1), ruling, reason: None, digest: None };
+    let decide =
+        |ruling| Call::Decide { proposal: ProposalId(1), ruling, reason: None, digest: None, args: None };
     let written = Write::Whole { content: Content::default(), mode: 0o644 };
     let rows = [
         (Call::Read { path: path("/a"), at: None, version: None, part: None }, true),

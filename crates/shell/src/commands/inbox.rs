@@ -126,6 +126,9 @@ fn whole(session: &mut Session, matter: &Matter) -> Outcome {
     if !matter.rest.is_empty() {
         rows.push((format!("skep approve {id} --one"), "only this one"));
     }
+    if !["question", "endorsement", "doubt"].contains(&matter.head.card.get("class")) && !matter.is_lost() {
+        rows.push((format!("skep modify {id} FIELD=VALUE"), "as you change it, once"));
+    }
     rows.push((format!("skep reject {id} --reason TEXT"), "the agent is told why"));
     rows.push((format!("skep why {id}"), "where it comes from"));
     let rows: Vec<(&str, &str)> = rows.iter().map(|(command, what)| (command.as_str(), *what)).collect();
@@ -172,11 +175,12 @@ fn decided(session: &mut Session) -> Outcome {
                 asked.insert(*proposal, [format!("{kind} {at}"), row.record.actor.clone()]);
                 return Ok(());
             }
-            Entry::Decided { proposal, ruling, reason } => {
+            Entry::Decided { proposal, ruling, reason, .. } => {
                 let word = match ruling {
                     Ruling::Approve => "approved",
                     Ruling::Reject => "rejected",
                     Ruling::Answer => "answered",
+                    Ruling::Modify => "modified",
                 };
                 let why = reason.as_ref().and_then(|reason| row.text(reason)).unwrap_or_default();
                 (*proposal, word, why.to_owned())

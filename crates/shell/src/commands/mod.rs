@@ -27,6 +27,7 @@ mod logs;
 mod ls;
 mod man;
 mod model;
+mod modify;
 mod mount;
 #[cfg(feature = "otel")]
 mod otel;
@@ -83,6 +84,7 @@ pub enum Command {
     Inbox(inbox::Inbox),
     Approve(decide::Approve),
     Reject(decide::Reject),
+    Modify(modify::Modify),
     Policy(policy::Policy),
     Allow(allow::Allow),
     Autonomy(autonomy::Autonomy),
@@ -143,6 +145,7 @@ impl Command {
             Self::Inbox(inbox) => inbox.run(session),
             Self::Approve(approve) => approve.run(session),
             Self::Reject(reject) => reject.run(session),
+            Self::Modify(modify) => modify.run(session),
             Self::Policy(policy) => policy.run(session),
             Self::Allow(allow) => allow.run(session),
             Self::Autonomy(autonomy) => autonomy.run(session),

@@ -139,6 +139,7 @@ fn all_of_one_and_what_decides_it() {
             | | body: proposal 9\u{1b}[2J
             |   skep approve 3 --digest aaaa   exactly these, once
             |   skep approve 3 --one           only this one
+            |   skep modify 3 FIELD=VALUE      as you change it, once
             |   skep reject 3 --reason TEXT    the agent is told why
             |   skep why 3                     where it comes from
             | exit 0
@@ -174,6 +175,7 @@ fn all_of_one_and_what_decides_it() {
             | | path: /agents/x/AGENT.md
             | | write: whole file, mode 644
             |   skep approve 6                exactly this, once
+            |   skep modify 6 FIELD=VALUE     as you change it, once
             |   skep reject 6 --reason TEXT   the agent is told why
             |   skep why 6                    where it comes from
             | exit 0

@@ -106,7 +106,7 @@ impl Acts {
             Entry::Wrote { op, .. } => {
                 self.ops.insert(*op, record.seq);
             }
-            Entry::Decided { proposal, ruling: Ruling::Approve, .. } => {
+            Entry::Decided { proposal, ruling: Ruling::Approve | Ruling::Modify, .. } => {
                 self.approved.insert(*proposal);
             }
             Entry::Thawed { pids } => {

@@ -2,7 +2,7 @@
 //! agent goes on, two mails of one step are one decision, what takes pages is decided by its digest only, an
 //! approval outlives kill -9.
 
-use crate::hive::{Client, Hive, field, retry};
+use crate::hive::{Client, Hive, field, retry, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
@@ -188,4 +188,93 @@ fn three_pages_are_approved_by_their_digest_and_the_approval_outlives_a_kill() {
     });
     assert_eq!(mails(&outbox).len(), 1);
     assert!(mails(&outbox)[0].contains("line 100"));
+}
+
+/// The digest that a modify without a terminal names.
+fn changed(hive: &Hive, args: &[&str]) -> (String, String) {
+    let ran = hive.cli(args).failed(1);
+    let digest = ran.err.split("--digest ").nth(1).unwrap_or_else(|| panic!("{ran:#?}"));
+    (digest.split_whitespace().next().unwrap().to_owned(), ran.out)
+}
+
+#[test]
+fn what_is_held_is_changed_shown_and_done_once() {
+    let (mut hive, mut client, outbox) = desk();
+    let pid = spawn(&mut client, "two");
+    ended(&mut client, pid);
+    let (digest, shown) = changed(&hive, &["modify", "1", "to=anna@tiles.example"]);
+    assert!(shown.starts_with("proposal 1 as changed: mail.send at outbox\n"), "{shown}");
+    assert!(shown.contains("| Send a mail to \"anna@tiles.example\"") && shown.contains("one"), "{shown}");
+    assert!(mails(&outbox).is_empty());
+    assert!(client.log("home").iter().all(|row| row["body"]["decided"].is_null()));
+    // What was shown binds: no other values, no digest of what was held, no approval of it.
+    let stale = hive.cli(&["modify", "1", "to=eve@x.example", "--digest", &digest]).failed(1);
+    assert!(stale.err.contains("is not what was shown\nhint: look at it again"), "{stale:?}");
+    hive.cli(&["approve", "1", "--digest", &digest]).failed(1);
+    let unknown = hive.cli(&["modify", "1", "too=x"]).failed(1);
+    assert!(unknown.err.contains("has no argument \"too\"\nhint: did you mean to?"), "{unknown:?}");
+    // The digest is the same after a restart; one of two that were asked together is decided alone.
+    hive.kill();
+    hive.start();
+    let done = hive.cli(&["modify", "1", "to=anna@tiles.example", "--digest", &digest]).fine();
+    assert_eq!(done.out, "proposal 1 modified\n");
+    retry("the mail", || (mails(&outbox).len() == 1).then_some(()));
+    let again = hive.cli(&["modify", "1", "to=anna@tiles.example", "--digest", &digest]).failed(1);
+    assert!(again.err.contains("proposal 1 was modified already"), "{again:?}");
+    assert!(
+        mails(&outbox)[0].contains("To: anna@tiles.example") && !mails(&outbox)[0].contains("b@x.example")
+    );
+    assert!(hive.cli(&["inbox"]).fine().out.contains("c@x.example"));
+    // The log has both: what was asked, and what was done instead.
+    let past = hive.cli(&["inbox", "--past"]).fine().out;
+    assert!(past.lines().nth(1).unwrap().contains("modified"), "{past}");
+    let why = hive.cli(&["why", "1"]).fine().out;
+    assert!(why.contains("modified and approved") && why.contains("to: anna@tiles.example"), "{why}");
+    let log = hive.client().log("home");
+    for (body, said) in [("proposed", "to: b@x.example"), ("decided", "to: anna@tiles.example")] {
+        let row = log.iter().find(|row| row["body"][body]["proposal"] == 1).unwrap();
+        assert!(row["texts"].to_string().contains(said), "{row}");
+    }
+}
+
+#[test]
+fn what_is_held_is_changed_in_a_file() {
+    let (hive, mut client, outbox) = desk();
+    let pid = spawn(&mut client, "two");
+    ended(&mut client, pid);
+    let here = |args: &[&str]| run(hive.command(args).current_dir(hive.around()));
+    assert_eq!(here(&["modify", "2"]).fine().out, "./proposal-2.json\n");
+    let file = hive.around().join("proposal-2.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let args: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(args, json!({"to": "c@x.example", "subject": "Order", "body": "two\n"}));
+    here(&["modify", "2"]).failed(1);
+    // Unchanged, or emptied: nothing is decided.
+    let hand_in = ["modify", "2", "--file", "proposal-2.json"];
+    assert!(here(&hand_in).fine().err.contains("nothing was changed"));
+    fs::write(&file, "\n").unwrap();
+    assert!(here(&hand_in).fine().err.contains("nothing was changed"));
+    fs::write(&file, "{").unwrap();
+    assert!(here(&hand_in).failed(2).err.contains("is not JSON"));
+    fs::write(&file, text.replace("c@x.example", "anna@tiles.example").replace("two", "zwei")).unwrap();
+    let shown = here(&["--json", "modify", "2", "--file", "proposal-2.json"]).fine().out;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["args"]["to"], json!(["anna@tiles.example"]));
+    let digest = shown["digest"].as_str().unwrap().to_owned();
+    here(&["modify", "2", "--file", "proposal-2.json", "--digest", &digest]).fine();
+    retry("the mail", || (mails(&outbox).len() == 1).then_some(()));
+    assert!(mails(&outbox)[0].contains("zwei"), "{:?}", mails(&outbox));
+}
+
+#[test]
+fn a_question_is_not_modified() {
+    let (hive, mut client, _) = desk();
+    spawn(&mut client, "ask");
+    retry("the question", || {
+        (client.log("home").iter().any(|row| !row["body"]["proposed"].is_null())).then_some(())
+    });
+    let refused = hive.cli(&["modify", "1", "question=x"]).failed(1);
+    assert!(refused.err.contains("a question is not modified\nhint: skep answer ID TEXT"), "{refused:?}");
+    let gone = hive.cli(&["modify", "9", "to=x"]).failed(1);
+    assert!(gone.err.contains("there is no proposal 9\nhint: skep inbox"), "{gone:?}");
 }

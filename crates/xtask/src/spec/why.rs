@@ -163,7 +163,15 @@ fn ending() -> Vec<(&'static str, Pid, Entry)> {
     all.push((
         "operator:anna",
         WORKSPACE,
-        Entry::Decided { proposal: PROPOSAL, ruling: Ruling::Approve, reason: None },
+        Entry::Decided {
+            proposal: PROPOSAL,
+            ruling: Ruling::Approve,
+            reason: None,
+            args: None,
+            effect: None,
+            digest: None,
+            steering: Vec::new(),
+        },
     ));
     let effect = Hash::of(b"effect");
     let intended = Entry::Intended {
