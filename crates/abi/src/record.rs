@@ -305,6 +305,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         history: Vec<Item>,
+        /// The process of the turn before it in the session, as far as that is remembered.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Pid>,
     },
     /// A capability was derived.
     Granted {

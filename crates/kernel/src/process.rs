@@ -266,6 +266,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         wall_us,
         session: lane.session,
         history: before.history,
+        after: before.after,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);

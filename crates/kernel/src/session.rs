@@ -138,6 +138,8 @@ fn unanswered(exit: &Exit) -> String {
 /// What a turn in a session begins with.
 pub struct Before {
     pub history: Vec<Item>,
+    /// The process of the turn before.
+    pub after: Option<Pid>,
     /// None of a session that begins.
     pub label: Option<Label>,
 }
@@ -145,7 +147,7 @@ pub struct Before {
 impl Before {
     /// Of a turn without a session: nothing.
     pub fn nothing() -> Self {
-        Self { history: vec![], label: None }
+        Self { history: vec![], after: None, label: None }
     }
 }
 
@@ -157,6 +159,7 @@ pub fn before(step: &mut Step<'_>, lane: &LaneName, task: Content, restarts: u32
     session.begin(Pid(u64::MAX), task, restarts);
     session.exchanges.pop();
     let label = step.kernel.label_of_session(lane, &session);
+    let after = session.exchanges.last().map(|row| row.pid);
     let mut history = Vec::new();
     for row in session.exchanges {
         history.extend(row.said.into_iter().map(|content| Item { role: Role::User, content }));
@@ -169,7 +172,7 @@ pub fn before(step: &mut Step<'_>, lane: &LaneName, task: Content, restarts: u32
             (None, None) => {}
         }
     }
-    Before { history, label: Some(label) }
+    Before { history, after, label: Some(label) }
 }
 
 /// Planted: the history is that of another session of the agent.

@@ -307,7 +307,7 @@ impl<'a> Causes<'a> {
             }
         }
         let Some(row) = self.began.get(&pid).and_then(|seq| self.row(*seq)) else { return };
-        let Entry::Spawned { agent, parent, own_words, task, .. } = &row.record.body else { return };
+        let Entry::Spawned { agent, parent, own_words, task, after, .. } = &row.record.body else { return };
         if !self.shown.insert((row.record.seq, None)) {
             return;
         }
@@ -319,6 +319,10 @@ impl<'a> Causes<'a> {
             &format!("began  process {pid} ({agent}) by {by}{whose}{}", task.unwrap_or_default()),
         );
         self.process(*parent, row.record.seq, depth + 1);
+        // What was said before in its session it knew from its beginning.
+        if let Some(after) = after {
+            self.process(*after, row.record.seq, depth + 1);
+        }
     }
 }
 

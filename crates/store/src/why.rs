@@ -111,7 +111,11 @@ impl Walk {
         }
         match &record.body {
             Entry::Saw { version: Some(version), .. } => self.todo.push(Thread::Version(*version)),
-            Entry::Spawned { parent, .. } => self.todo.push(Thread::Process(*parent, seq)),
+            // Who started it, and the turn whose session it goes on with.
+            Entry::Spawned { parent, after, .. } => {
+                let both = [Some(*parent), *after].into_iter().flatten();
+                self.todo.extend(both.map(|pid| Thread::Process(pid, seq)));
+            }
             Entry::Tool { seen, .. } => {
                 self.todo.extend(seen.iter().filter_map(|one| one.version).map(Thread::Version));
             }

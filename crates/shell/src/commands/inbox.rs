@@ -175,15 +175,15 @@ fn decided(session: &mut Session) -> Outcome {
                 asked.insert(*proposal, [format!("{kind} {at}"), row.record.actor.clone()]);
                 return Ok(());
             }
-            Entry::Decided { proposal, ruling, reason, .. } => {
+            Entry::Decided { proposal, ruling, reason, args, .. } => {
                 let word = match ruling {
                     Ruling::Approve => "approved",
                     Ruling::Reject => "rejected",
                     Ruling::Answer => "answered",
                     Ruling::Modify => "modified",
                 };
-                let why = reason.as_ref().and_then(|reason| row.text(reason)).unwrap_or_default();
-                (*proposal, word, why.to_owned())
+                let why = reason.as_ref().or(args.as_ref()).and_then(|text| row.text(text));
+                (*proposal, word, why.unwrap_or_default().to_owned())
             }
             Entry::Lapsed { proposal } => (*proposal, "expired", String::new()),
             _ => return Ok(()),

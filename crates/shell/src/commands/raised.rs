@@ -74,6 +74,9 @@ fn joins(rows: &[Row], pid: Pid) -> Vec<Join> {
                 (format!("{path} version {version}"), name(label))
             }
             Entry::Saw { path, version: None, label, .. } => (format!("{path} (names)"), name(label)),
+            Entry::Spawned { session: Some(session), after: Some(pid), .. } => {
+                (format!("began in session {}, after process {pid}", session.slug), after.clone())
+            }
             Entry::Spawned { .. } => (format!("began, by {}", row.record.actor), after.clone()),
             _ => (format!("told by {}", row.record.actor), String::new()),
         };

@@ -136,6 +136,7 @@ fn spawned(label: u32) -> Entry {
         wall_us: None,
         session: None,
         history: Vec::new(),
+        after: None,
         budget: None,
         standing: Default::default(),
     }

@@ -118,6 +118,13 @@ fn a_conversation_goes_on_from_one_command_to_the_next() {
     let began = history(&mut client, 4);
     assert_eq!(began[..4], ["my name is Anna.", "[scripted] I hear.", "who am I?", "[scripted] Anna."]);
     assert_eq!(history(&mut client, 5), [""; 0]);
+    // Why a file is as it is leads back through the conversation.
+    let why = hive.cli(&["why", "/data/a.md"]).fine().out;
+    for said in ["process 3 (talker)", "\"write it\"", "process 1 (talker)", "\"my name is Anna.\""] {
+        assert!(why.contains(said), "{said} in {why}");
+    }
+    let raised = hive.cli(&["why", "label", "4"]).fine().out;
+    assert!(raised.contains("began in session main, after process 3"), "{raised}");
     // What one turn changed is taken back, and the conversation stays.
     hive.cli(&["undo", "3"]).fine();
     client.refused("read", json!({"path": "/data/a.md"}));

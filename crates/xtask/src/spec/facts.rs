@@ -86,6 +86,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         wall_us: None,
         session: None,
         history: Vec::new(),
+        after: None,
         budget: None,
     }
 }
