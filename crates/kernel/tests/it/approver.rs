@@ -8,6 +8,7 @@
 use crate::script::Run;
 use abi::{
     Hash, Pid, ProposalId,
+    answer::Answer,
     call::{Call, Fields, Ruling, Write},
     event::Caller,
     path::TreePath,
@@ -30,7 +31,7 @@ enum Play {
     Honest,
 }
 
-const CLASSES: [(&str, Scene); 22] = [
+const CLASSES: [(&str, Scene); 24] = [
     ("used twice", used_twice),
     ("other bytes", |stage, play| another(stage, play, Other::Bytes)),
     ("another receiver", |stage, play| another(stage, play, Other::Receiver)),
@@ -53,6 +54,8 @@ const CLASSES: [(&str, Scene); 22] = [
     ("in doubt, twice", doubted),
     ("a group that has grown", grown),
     ("a file that has changed", overtaken),
+    ("another change", changed),
+    ("a change, twice", changed_twice),
 ];
 
 #[test]
@@ -203,6 +206,17 @@ impl Stage {
         let _ = self.run.ask(caller, Call::Decide { proposal, ruling, reason, digest, args: None });
         // What was armed is dispatched.
         self.run.event("advance 1s");
+    }
+
+    /// Changes what is held; without a digest it is only shown, and its digest answered.
+    fn modify(&mut self, proposal: ProposalId, args: &Fields, digest: Option<Hash>) -> Hash {
+        let (ruling, args) = (Ruling::Modify, Some(args.clone()));
+        let told = self.run.ask(anna(), Call::Decide { proposal, ruling, reason: None, digest, args });
+        self.run.event("advance 1s");
+        match told {
+            Ok(Answer::Preview { digest, .. }) => digest,
+            _ => Hash::default(),
+        }
     }
 
     fn approve(&mut self, held: &Held) {
@@ -509,4 +523,46 @@ fn overtaken(stage: &mut Stage, play: Play) {
     stage.maybe_crash();
     stage.mark();
     stage.approve(&held);
+}
+
+/// What was shown of one change is said of another, or of what was held.
+fn changed(stage: &mut Stage, play: Play) {
+    let (kind, steers) = stage.pick(&KINDS[..3]);
+    let fields = stage.fields(steers);
+    let held = stage.propose(1, ("box", kind), &fields);
+    let mut args = Fields::from([(steers.to_owned(), vec!["bob@y.example".to_owned()])]);
+    let shown = stage.modify(held.id, &args, None);
+    stage.maybe_crash();
+    stage.mark();
+    match (play, stage.draw() % 4) {
+        (Play::Honest, _) => _ = stage.modify(held.id, &args, Some(shown)),
+        (Play::Hostile, 0) => {
+            args.insert(steers.to_owned(), vec!["eve@x.example".to_owned()]);
+            stage.modify(held.id, &args, Some(shown));
+        }
+        (Play::Hostile, 1) => {
+            args.insert("body".to_owned(), vec![stage.text()]);
+            stage.modify(held.id, &args, Some(shown));
+        }
+        (Play::Hostile, 2) => _ = stage.modify(held.id, &args, Some(held.digest)),
+        (Play::Hostile, _) => stage.decide_on(anna(), held.id, Ruling::Approve, Some(shown)),
+    }
+}
+
+/// A change that was done is done again, or what was held is done beside it.
+fn changed_twice(stage: &mut Stage, play: Play) {
+    let (kind, steers) = stage.pick(&KINDS[..3]);
+    let fields = stage.fields(steers);
+    let held = stage.propose(1, ("box", kind), &fields);
+    let args = Fields::from([(steers.to_owned(), vec!["bob@y.example".to_owned()])]);
+    let shown = stage.modify(held.id, &args, None);
+    if play == Play::Hostile {
+        stage.modify(held.id, &args, Some(shown));
+        stage.maybe_crash();
+    }
+    stage.mark();
+    stage.modify(held.id, &args, Some(shown));
+    if play == Play::Hostile {
+        stage.approve(&held);
+    }
 }
