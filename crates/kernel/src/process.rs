@@ -590,9 +590,8 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
 fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     let Some(ended) = step.state().ended.get(&pid).cloned() else { return };
     let lane = LaneName { agent: ended.agent.clone(), session: ended.session.clone() };
-    // One turn at a time goes on with a session.
-    if lane.session.is_some() && session::busy(step.state(), &lane).is_some() {
-        return step.set_timer(TimerFor::Restart(pid), RESTART_US);
+    if session::has_gone_on(step.state(), &lane, pid) {
+        return step.alarm(format!("{lane} has gone on since process {pid} failed: it is not begun again"));
     }
     let begun = agent_of(step, WORKSPACE, facts).and_then(|(def, standing)| {
         let birth = Birth {

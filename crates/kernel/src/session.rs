@@ -88,6 +88,12 @@ pub fn busy(state: &State, lane: &LaneName) -> Option<Pid> {
     state.processes.iter().find(|(_, process)| has(process)).map(|(pid, _)| *pid)
 }
 
+/// Whether something was said in a session since a turn of it ended: nobody waits for that one any more.
+pub fn has_gone_on(state: &State, lane: &LaneName, pid: Pid) -> bool {
+    let last = state.sessions.get(lane).and_then(|session| session.exchanges.last());
+    last.is_some_and(|last| last.pid != pid)
+}
+
 impl Process {
     fn in_session(&self) -> Option<LaneName> {
         let session = Some(self.session.clone()?);
