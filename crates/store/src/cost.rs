@@ -30,15 +30,19 @@ pub(crate) fn fold(db: &Db, record: &Record) -> Result<(), Trouble> {
 }
 
 fn book(db: &Db, at: Micros, (end, charged, bill): (End, &Amounts, &Bill)) -> Result<(), Trouble> {
-    let sql = "INSERT INTO costs(day, agent, model, calls, failed, lost, tokens_in, tokens_out, tokens_cached,
+    let sums = ["tokens_in", "tokens_out", "tokens_cached", "tokens_written", "money"].iter().zip(6..);
+    let sums: Vec<String> = sums.map(|(column, ix)| saturating(column, ix)).collect();
+    let sql = format!(
+        "INSERT INTO costs(day, agent, model, calls, failed, lost, tokens_in, tokens_out, tokens_cached,
         tokens_written, money) VALUES(?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
         ON CONFLICT(day, agent, model) DO UPDATE SET calls = calls + 1, failed = failed + ?4, lost = lost + ?5,
-        tokens_in = tokens_in + ?6, tokens_out = tokens_out + ?7, tokens_cached = tokens_cached + ?8,
-        tokens_written = tokens_written + ?9, money = money + ?10";
+        {}",
+        sums.join(", ")
+    );
     let day = (at / DAY_US).cast_signed();
     let (failed, lost) = (matches!(end, End::Failed), matches!(end, End::Lost));
     db.run(
-        sql,
+        &sql,
         params![
             day,
             bill.agent,
@@ -53,6 +57,13 @@ fn book(db: &Db, at: Micros, (end, charged, bill): (End, &Amounts, &Bill)) -> Re
         ],
     )
     .map(drop)
+}
+
+/// A sum that stays at the largest number, as everywhere: a provider may claim any usage, and SQLite makes a
+/// fraction of what is too large for it.
+fn saturating(column: &str, ix: usize) -> String {
+    let most = i64::MAX;
+    format!("{column} = CASE WHEN {column} > {most} - ?{ix} THEN {most} ELSE {column} + ?{ix} END")
 }
 
 /// The sums of the days from one up to, not with, another, oldest first; at most `limit`.

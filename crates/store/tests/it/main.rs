@@ -2,6 +2,7 @@
 
 mod backup;
 mod ceiling;
+mod cost;
 mod crash;
 mod damage;
 mod fold;
