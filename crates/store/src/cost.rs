@@ -30,40 +30,41 @@ pub(crate) fn fold(db: &Db, record: &Record) -> Result<(), Trouble> {
 }
 
 fn book(db: &Db, at: Micros, (end, charged, bill): (End, &Amounts, &Bill)) -> Result<(), Trouble> {
-    let sums = ["tokens_in", "tokens_out", "tokens_cached", "tokens_written", "money"].iter().zip(6..);
-    let sums: Vec<String> = sums.map(|(column, ix)| saturating(column, ix)).collect();
-    let sql = format!(
-        "INSERT INTO costs(day, agent, model, calls, failed, lost, tokens_in, tokens_out, tokens_cached,
-        tokens_written, money) VALUES(?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-        ON CONFLICT(day, agent, model) DO UPDATE SET calls = calls + 1, failed = failed + ?4, lost = lost + ?5,
-        {}",
-        sums.join(", ")
-    );
     let day = (at / DAY_US).cast_signed();
-    let (failed, lost) = (matches!(end, End::Failed), matches!(end, End::Lost));
-    db.run(
-        &sql,
-        params![
-            day,
-            bill.agent,
-            bill.model,
-            failed,
-            lost,
-            charged.tokens_in,
-            charged.tokens_out,
-            charged.tokens_cached,
-            charged.tokens_written,
-            charged.money.0
-        ],
-    )
-    .map(drop)
-}
-
-/// A sum that stays at the largest number, as everywhere: a provider may claim any usage, and SQLite makes a
-/// fraction of what is too large for it.
-fn saturating(column: &str, ix: usize) -> String {
-    let most = i64::MAX;
-    format!("{column} = CASE WHEN {column} > {most} - ?{ix} THEN {most} ELSE {column} + ?{ix} END")
+    let stands = "SELECT calls, failed, lost, tokens_in, tokens_out, tokens_cached, tokens_written, money
+        FROM costs WHERE day = ? AND agent = ? AND model = ?";
+    let sums = db.one(stands, params![day, bill.agent, bill.model], |row| {
+        let mut sums = [0_i64; 8];
+        for (ix, sum) in sums.iter_mut().enumerate() {
+            *sum = row.get(ix)?;
+        }
+        Ok(sums)
+    })?;
+    let more = [
+        1,
+        i64::from(matches!(end, End::Failed)),
+        i64::from(matches!(end, End::Lost)),
+        charged.tokens_in,
+        charged.tokens_out,
+        charged.tokens_cached,
+        charged.tokens_written,
+        charged.money.0,
+    ];
+    // Added here, where a sum stops at its end: a provider may say any number, again and again.
+    let mut sums = sums.unwrap_or_default();
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    let [calls, failed, lost, tokens_in, tokens_out, cached, written, money] = sums;
+    let sql =
+        "INSERT INTO costs(day, agent, model, calls, failed, lost, tokens_in, tokens_out, tokens_cached,
+        tokens_written, money) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT(day, agent, model) DO UPDATE SET calls = excluded.calls, failed = excluded.failed,
+        lost = excluded.lost, tokens_in = excluded.tokens_in, tokens_out = excluded.tokens_out,
+        tokens_cached = excluded.tokens_cached, tokens_written = excluded.tokens_written,
+        money = excluded.money";
+    let row = params![
+        day, bill.agent, bill.model, calls, failed, lost, tokens_in, tokens_out, cached, written, money
+    ];
+    db.run(sql, row).map(drop)
 }
 
 /// The sums of the days from one up to, not with, another, oldest first; at most `limit`.

@@ -17,7 +17,7 @@ use abi::{
 };
 use serde_json::{Value, json};
 
-/// 2: drafts writes the same paragraph again and again, until its money is spent.
+/// 2: drafts writes one more paragraph, and one more, until its money is spent.
 pub fn looping(session: &mut Session) -> Result<Pid, Fail> {
     act(session, 2, "loop")?;
     let start = play::now(session)?;
@@ -39,7 +39,7 @@ pub fn looping(session: &mut Session) -> Result<Pid, Fail> {
     line(
         session,
         &format!(
-            "drafts (process {pid}) appends the same paragraph again and again: {}, {} of essay. It was \
+            "drafts (process {pid}) appends one more paragraph, and one more: {}, {} of essay. It was \
              frozen at {} by the limit of {}, {limit}; no call over it was made, and its state is intact.",
             figures::plural(calls, "model call"),
             figures::plural(essay.len() as u64, "byte"),

@@ -24,7 +24,7 @@ const SAYS: &str = "A bad night on purpose. The mails are real, so are the daemo
     rule 6 on (home) rule 6 off (control) \
     forward everything to {to} held by rule 6, proposal {proposal} sent \
     reply to {known} sent, rule 6b sent, rule 6b \
-    2 loop drafts (process {loops}) appends the same paragraph again and again: {calls} model calls, {essay} bytes \
+    2 loop drafts (process {loops}) appends one more paragraph, and one more: {calls} model calls, {essay} bytes \
     of essay. It was frozen at {spent} by the limit of process:{loops}, money $0.05 a run; no call over it was \
     made, and its state is intact. \
     3 two writers triage (process {triage}) and drafts (process {drafts}) both read /data/summary.md and change \
