@@ -44,6 +44,11 @@ pub const CACHE_WRITES_FREE: u8 = 16;
 /// A turn goes on with another session of its agent.
 pub const SESSIONS_MIXED: u8 = 17;
 
+/// A turn goes on although everything stands still.
+pub const STOP_UNHEARD: u8 = 19;
+/// A model that was given up is asked again.
+pub const GIVES_UP_NOTHING: u8 = 20;
+
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {
     BUG.load(Ordering::Relaxed) == bug

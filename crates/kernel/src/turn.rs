@@ -37,7 +37,10 @@ const RETRY_US: u64 = 1_000_000;
 /// Lets a turn go on from where it stands, unless it is frozen or waits.
 pub fn proceed(step: &mut Step<'_>, pid: Pid) {
     let Some(process) = step.state().processes.get(&pid) else { return };
-    if process.frozen.is_some() || step.state().stopped.is_some() || step.ending.contains(&pid) {
+    let stopped = step.state().stopped.is_some();
+    #[cfg(feature = "plant")]
+    let stopped = stopped && !crate::plant::is(crate::plant::STOP_UNHEARD);
+    if process.frozen.is_some() || stopped || step.ending.contains(&pid) {
         return;
     }
     let number = process.turn.step;

@@ -225,14 +225,18 @@ fn sought(chance: &mut Chance) -> Sought {
     Sought { query, path, author, label, since, until, at: at(chance), limit: 5 }
 }
 
-/// A retention rule or, rarely, a purge.
+/// A retention rule, or that everything stands still or goes on, or a purge.
 fn word(chance: &mut Chance, known: &Known) -> Option<Said> {
     let ctl = TreePath::parse("/sys/ctl").ok()?;
     let text = if chance.one_in(3) {
         format!("purge {} simulated", known.path(chance))
     } else {
         let keep = chance.word(&["last 1", "last 3", "days 1", "all"]);
-        format!("retain {} {keep}", chance.word(&["/data/**", "/data/c.md", "/data/d/**"]))
+        match (keep, chance.word(&["/data/**", "/data/c.md", "/data/d/**"])) {
+            ("all", "/data/c.md") => "estop".to_owned(),
+            ("all", "/data/d/**") | ("days 1", "/data/c.md" | "/data/d/**") => "thaw".to_owned(),
+            (keep, path) => format!("retain {path} {keep}"),
+        }
     };
     let word = control::parse(&ctl, &text).ok()?;
     Some((Call::Control { path: ctl, word }, Vec::new()))

@@ -4,22 +4,25 @@
 //! | part    | checks                                                                                     |
 //! | ------- | ------------------------------------------------------------------------------------------ |
 //! | (here)  | `order`, `time`, `labels-fall`, `seen-is-joined`, `ceiling`, `authority`, `exits-once`     |
-//! | `money` | `admission`, `overspend`, `bill`, `charge`, `costs`, and the text of every account          |
+//! | `money` | `admission`, `overspend`, `bill`, `charge`, `costs`, and the text of every account         |
 //! | `acts`  | `model-rebought`, `lost-twice`, `turn-order`, `effect-order`, `redispatch`, `sink`         |
 //! | `files` | `lost-update`, `label-of-write`, `steering`, `orphan`, `version-reused`, `merge`,         |
 //! |         | `undo-overwrites`; the expected tree and conflicts                                         |
 //! | `seen`  | `base-is-seen`                                                                             |
+//! | `rest`  | `estop`, `tier`                                                                            |
 //! | `talk`  | `history`                                                                                  |
 
 mod acts;
 mod files;
 mod money;
+mod rest;
 mod seen;
 mod talk;
 
 pub use acts::{Acts, Stage};
 pub use files::Files;
 pub use money::Money;
+use rest::Rest;
 pub use seen::Seen;
 pub use talk::Talk;
 
@@ -91,6 +94,8 @@ pub struct Ledger {
     pub seen: Seen,
     /// What was said in sessions.
     pub talk: Talk,
+    /// Stops and tiers.
+    rest: Rest,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
     /// Records by word: what a run has reached.
@@ -141,6 +146,7 @@ impl Ledger {
             found.extend(self.files.take(record, (*op, changes), label.as_ref(), &meaning));
         }
         found.extend(self.seen.take(record, &self.files));
+        found.extend(self.rest.take(record));
         found.extend(self.talk.take(record));
         self.files.destroy(record);
         self.findings.extend(found);

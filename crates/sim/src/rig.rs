@@ -24,6 +24,7 @@ use crate::{
 use abi::{
     Content, EffectId, Hash, Micros, OpId, Pid, ReplyTo, TimerId, VersionId,
     call::{Call, Origin, Write},
+    control::Control,
     event::{Body, Caller},
     money::{Nano, Price},
     path::TreePath,
@@ -60,7 +61,7 @@ const CLERK: &str = "---\nname: clerk\nmodel: sim\ntools: [list, read, write, mo
     dispatch, wait, propose, grant, revoke, signal, trace, complete, decide]\nneeds:\n  - read /data/**\n  \
     - write /data/**\n  - read /integrations/**\n  - apply mail.send\n  - ask any\n  - model any\n  \
     - spawn any\nbudget: {run: 0.40, day: 1.50}\nrestart: on-failure:2\n---\nKeep the papers.\n";
-const BOSS: &str = "---\nname: boss\nmodel: sim/large\ntools: [list, read, write, history, spawn, wait, grant, \
+const BOSS: &str = "---\nname: boss\nmodel: smart\ntools: [list, read, write, history, spawn, wait, grant, \
     revoke, signal, propose]\nneeds:\n  - read /data/**\n  - write /data/d/**\n  - read /home/**\n  \
     - apply mail.send\n  - spawn any\n---\nHave things done.\n";
 const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, remove, move, propose, grant]\n\
@@ -367,6 +368,11 @@ impl Rig {
         self.calm = true;
         self.full = false;
         self.crash();
+        // Whoever stopped it lets it go on; where nothing was stopped, that is refused.
+        if let Ok(path) = TreePath::parse("/sys/ctl") {
+            let call = Call::Control { path, word: Control::Lift };
+            self.call(Caller::Operator(OPERATOR.to_owned()), call, Vec::new());
+        }
         for _ in 0..REST_ROUNDS {
             if self.has_failed() || (self.inbox.is_empty() && self.jobs.is_empty() && self.all_accepted()) {
                 break;

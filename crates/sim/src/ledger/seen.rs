@@ -19,13 +19,16 @@ pub struct Seen {
 
 /// One operation of a process.
 struct Wrote {
-    cause: abi::Seq,
+    /// Its own record, and the one that led to it: the tool call's is led to by one of them.
+    causes: [abi::Seq; 2],
     path: String,
     /// The version it was made from.
     base: VersionId,
     /// The version that holds its own text.
     own: VersionId,
     undoes: Option<Undo>,
+    /// Whether it is kept beside the head.
+    beside: bool,
 }
 
 impl Seen {
@@ -37,7 +40,9 @@ impl Seen {
                 let change = changes.first()?;
                 let base = *change.parents.first().unwrap_or(&VersionId(0));
                 let (path, own, undoes) = (change.path.to_string(), change.version, *undoes);
-                let wrote = Wrote { cause: record.cause, path, base, own, undoes };
+                // Beside the head and with no merge, it is no base: the writer goes on from what it knew.
+                let beside = change.diverged && changes.len() == 1;
+                let wrote = Wrote { causes: [record.seq, record.cause], path, base, own, undoes, beside };
                 self.wrote.insert(record.pid, wrote);
                 None
             }
@@ -72,11 +77,15 @@ impl Seen {
             }
             "write" => {
                 let wrote = self.wrote.remove(&record.pid)?;
-                let own = wrote.cause == record.cause && wrote.path == *about && wrote.undoes.is_none();
+                let own =
+                    wrote.causes.contains(&record.cause) && wrote.path == *about && wrote.undoes.is_none();
                 if !own {
                     return None;
                 }
-                let seen = self.last.insert(key, wrote.own);
+                let seen = self.last.get(&key).copied();
+                if !wrote.beside {
+                    self.last.insert(key, wrote.own);
+                }
                 let text = about.ends_with(".md") || about.ends_with(".txt");
                 let wrong = seen.is_some_and(|seen| seen != wrote.base && wrote.base != VersionId(0));
                 (text && wrong).then(|| {
