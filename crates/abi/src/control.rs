@@ -12,7 +12,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 17] = [
+pub const WORDS: [(&str, &str, &str); 19] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -39,6 +39,16 @@ pub const WORDS: [(&str, &str, &str); 17] = [
     ("/sys/ctl", "restore NAME FILE", "make a workspace of a backup: all in it frozen, nothing mounted"),
     ("/sys/ctl", "checkpoint FILE", "append a signed checkpoint of the log to a file on the host"),
     ("/sys/ctl", "provider NAME", "ask a provider of /sys/models.yaml which models it has"),
+    (
+        "/sys/ctl",
+        "operator add UID NAME",
+        "let a user of this host in at a socket of their own; policy says what they may do",
+    ),
+    (
+        "/sys/ctl",
+        "operator rm NAME",
+        "let them in no more: their connections are cut, what they began is ended",
+    ),
     ("/sys/ctl", "estop", "nothing in this workspace starts, steps or leaves, also after a restart"),
     ("/sys/ctl", "thaw", "lift an estop: everything goes on from where it stood"),
     ("/sys/ctl", "down", "let running effects end, put every workspace to sleep, stop the daemon"),
@@ -132,6 +142,13 @@ pub enum Control {
         /// Its name.
         name: String,
     },
+    /// Let a user of this host in, or no more.
+    Operator {
+        /// What they are called.
+        name: String,
+        /// Which user; none lets them in no more.
+        uid: Option<u32>,
+    },
     /// Nothing starts.
     Stop,
     /// It goes on.
@@ -220,6 +237,17 @@ fn system(words: &[&str]) -> Result<Control, Error> {
         ["down"] => Ok(Control::Down),
         ["estop"] => Ok(Control::Stop),
         ["thaw"] => Ok(Control::Lift),
+        ["operator", "add", uid, name] => {
+            let uid = uid.parse().ok().filter(|uid| *uid != u32::MAX);
+            let uid = uid.ok_or_else(|| {
+                Error::invalid("text", "a user id is a number")
+                    .hint("operator add 1001 tom; id -u NAME says it")
+            })?;
+            Ok(Control::Operator { name: crate::wire::word("name", name)?, uid: Some(uid) })
+        }
+        ["operator", "rm", name] => {
+            Ok(Control::Operator { name: crate::wire::word("name", name)?, uid: None })
+        }
         ["provider", name] => Ok(Control::Provider { name: crate::wire::word("name", name)? }),
         ["purge", path, reason @ ..] if !reason.is_empty() => {
             Ok(Control::Purge { path: TreePath::parse(path)?, reason: reason.join(" ") })

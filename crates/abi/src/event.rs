@@ -26,8 +26,10 @@ pub struct Event {
 /// Who makes a call, as the door found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// A person, by the peer's user id.
+    /// A person, by the peer's user id: who runs the node, or root.
     Operator(String),
+    /// A person whom an admin has added: somebody only where policy lists them.
+    Added(String),
     /// A process, by its token.
     Process(Pid),
 }

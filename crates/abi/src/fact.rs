@@ -359,6 +359,11 @@ pub enum Query {
         /// Up to this one, without it.
         to: u64,
     },
+    /// Its operators: user id, name, whether it is theirs, which of them asks.
+    Operators {
+        /// Who asks.
+        me: String,
+    },
     /// Content by its name.
     Blob {
         /// Which.

@@ -213,6 +213,8 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const POLICY_ROWS_MAX: usize = 256;
 /// Models of one tier: each that fails costs its retries before the next is asked.
 pub const TIER_MODELS_MAX: usize = 8;
+/// Operators that a node knows beside who runs it: each is an entry of the access list of its door.
+pub const OPERATORS_MAX: usize = 64;
 /// Secrets that one connection lends: one for each provider of a tier.
 pub const LENT_MAX: usize = 8;
 /// Bytes of a secret's value: longer than any provider's key, and one header of a request.

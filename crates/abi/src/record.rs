@@ -743,4 +743,11 @@ pub enum Entry {
         /// Which limit.
         limit: Limit,
     },
+    /// A user of this host was let in as an operator of the node, or is no more.
+    OperatorSet {
+        /// What they are called.
+        name: String,
+        /// Which user; none when they are no operator any more.
+        uid: Option<u32>,
+    },
 }

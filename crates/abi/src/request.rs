@@ -72,6 +72,10 @@ pub struct Asked {
     pub delivery: Delivery,
 }
 
+/// What the name of the directory ends with that holds the socket of operators who were added: it lies
+/// beside the home, is called like it, and holds nothing else.
+pub const SHARED: &str = ".shared";
+
 /// Name of the model endpoint's socket, which lies beside the door's. Not longer than that one where it is
 /// named as usual, so that both fit an address or none does.
 pub fn socket_name(door: &str) -> String {

@@ -44,6 +44,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
     match &record.body {
         Entry::Refused { .. }
         | Entry::SecretSet { .. }
+        | Entry::OperatorSet { .. }
         | Entry::ClockJumped { .. }
         | Entry::Quarantined { .. }
         | Entry::Stalled { .. }

@@ -7,6 +7,7 @@ use crate::{
     Kernel,
     authority::Want,
     process::{may_signal, signal},
+    role,
     state::State,
     step::{Found, Outcome, Step},
     stop,
@@ -40,6 +41,7 @@ pub fn plan(
         | Control::Restore { .. }
         | Control::Checkpoint { .. }
         | Control::Secret { .. }
+        | Control::Operator { .. }
         | Control::Provider { .. }
             if pid != WORKSPACE =>
         {
@@ -56,6 +58,7 @@ pub fn plan(
         | Control::Restore { .. }
         | Control::Checkpoint { .. }
         | Control::Secret { .. }
+        | Control::Operator { .. }
         | Control::Provider { .. } => Ok(vec![]),
     }
 }
@@ -90,6 +93,13 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
             step.emit(Entry::SecretSet { name: name.clone(), act: *act });
             Outcome::Control(word.clone())
         }
+        Control::Operator { name, uid } => match uid.map_or_else(|| role::leaves(step, name), |_| Ok(())) {
+            Ok(()) => {
+                step.emit(Entry::OperatorSet { name: name.clone(), uid: *uid });
+                Outcome::Control(word.clone())
+            }
+            Err(error) => Outcome::Now(Err(error)),
+        },
         Control::Backup { .. } | Control::Restore { .. } | Control::Checkpoint { .. } => {
             Outcome::Control(word.clone())
         }

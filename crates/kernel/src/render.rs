@@ -40,7 +40,7 @@ const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "toke
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 16] = [
+const OF_SYS: [&str; 17] = [
     "budget",
     "conflicts",
     "ctl",
@@ -49,6 +49,7 @@ const OF_SYS: [&str; 16] = [
     "key",
     "models",
     "mounts",
+    "operators",
     "policy",
     "principals",
     "retain",
@@ -225,6 +226,7 @@ pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Q
         ["sys", SECRETS] => Some(Query::Secrets),
         ["sys", COST] => Some(Query::Months),
         ["sys", COST, days] => calendar::days(days).map(|(from, to)| Query::Costs { from, to }),
+        ["sys", "operators"] => Some(Query::Operators { me: String::new() }),
         _ => None,
     }
 }
@@ -247,6 +249,10 @@ pub fn answer(
             return Err(Error::new(Code::NotFound, what)
                 .argument("path")
                 .hint("it was destroyed, or is large: that is read by its path and version"));
+        }
+        Some(Query::Operators { .. }) if !lists => {
+            let me = step.actor.strip_prefix("operator:").unwrap_or_default().to_string();
+            return Ok(Answer::Query(Query::Operators { me }));
         }
         Some(query) if lists == (query == Query::Months) => return Ok(Answer::Query(query)),
         _ => {}

@@ -1,7 +1,7 @@
 //! Operators and their roles, as `/sys/policy.yaml` lists them.
 //!
 //! ```text
-//! none listed   everybody at the socket is an admin
+//! none listed   whoever runs the node is an admin; whom an admin has added to it is nobody
 //! admin         everything
 //! member        sees and changes the part of the tree that is theirs, gives tasks, waits for them, decides
 //!               the kinds of proposals that are theirs; nothing else
@@ -16,7 +16,8 @@
 
 use crate::{
     Kernel, files, proposal, render, session, sink,
-    state::{Proposal, State},
+    state::{Phase, Proposal, State},
+    step::Step,
 };
 use abi::{
     Code, Error, Pid, ProposalId, WORKSPACE,
@@ -24,14 +25,31 @@ use abi::{
     answer::{Answer, Name},
     call::{Call, Lane, Undo, Write},
     cap::{Grant, Object, Rights},
+    event::Caller,
     fact::{Fact, Lookup, Place, Query, View},
     path::{Pattern, TreePath},
+    record::{Entry, Freeze},
     session::{LaneName, of_path},
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
-/// What of `/sys` every member may read.
-const OPEN: [&str; 2] = ["/sys/rules", "/sys/version"];
+/// What of `/sys` every member may read; the last three are cut to what is theirs.
+const OPEN: [&str; 5] = ["/sys/rules", "/sys/version", "/sys/conflicts", "/sys/halts", "/sys/status"];
+
+/// Whether an operator is somebody here at all: who was added to the node only by a list, and no list is
+/// none.
+pub fn known(kernel: &Kernel, caller: &Caller) -> Result<(), Error> {
+    let none = kernel.state.policy.as_ref().is_none_or(|loaded| loaded.policy.operators.is_empty());
+    match caller {
+        Caller::Added(name) if none => Err(unlisted(name)),
+        Caller::Added(_) | Caller::Operator(_) | Caller::Process(_) => Ok(()),
+    }
+}
+
+fn unlisted(name: &str) -> Error {
+    Error::new(Code::Denied, format!("{name} is not listed as an operator of this workspace"))
+        .hint(format!("an admin adds {name}: skep operator add {name}"))
+}
 
 /// The member of this name; none for who is an admin, an error for who is nobody here.
 pub fn member<'k>(kernel: &'k Kernel, name: &str) -> Result<Option<&'k OperatorRow>, Error> {
@@ -42,10 +60,7 @@ pub fn member<'k>(kernel: &'k Kernel, name: &str) -> Result<Option<&'k OperatorR
     }
     match rows.iter().find(|row| row.name == name) {
         Some(row) => Ok((row.role == Role::Member).then_some(row)),
-        None => {
-            Err(Error::new(Code::Denied, format!("{name} is not listed as an operator of this workspace"))
-                .hint(format!("an admin adds {name} under operators in /sys/policy.yaml")))
-        }
+        None => Err(unlisted(name)),
     }
 }
 
@@ -59,6 +74,30 @@ pub fn stays_admin(policy: &Policy, actor: &str) -> Result<(), Error> {
     Err(Error::new(Code::Denied, format!("this would take the role of admin from {name}, who writes it"))
         .argument("text")
         .hint(format!("list yourself, {name}: {{role: admin}}; another admin can take it from you")))
+}
+
+/// An operator leaves the node: never the last admin. What they began goes no further: programs that show its
+/// tokens are ended, turns stand still until somebody decides.
+pub fn leaves(step: &mut Step<'_>, name: &str) -> Result<(), Error> {
+    let rows = step.state().policy.as_ref().map(|loaded| loaded.policy.operators.as_slice());
+    let admin = |row: &&OperatorRow| row.role == Role::Admin;
+    let mut admins = rows.unwrap_or_default().iter().filter(admin).map(|row| row.name.as_str());
+    if admins.clone().any(|of| of == name) && admins.all(|of| of == name) {
+        return Err(Error::new(Code::Denied, format!("{name} is the last admin of this workspace"))
+            .argument("text")
+            .hint("make another one first: skep operator add NAME --role admin"));
+    }
+    let own = step.state().processes.iter().filter(|(_, process)| process.by == name);
+    let (programs, turns): (Vec<_>, Vec<_>) =
+        own.partition(|(_, process)| process.turn.phase == Phase::Client);
+    let programs: Vec<Pid> = programs.into_iter().map(|(pid, _)| *pid).collect();
+    let moves = turns.into_iter().filter(|(_, process)| process.frozen.is_none());
+    let pids: Vec<Pid> = moves.map(|(pid, _)| *pid).collect();
+    step.end_all(&programs, &format!("{name} is no operator any more"));
+    if !pids.is_empty() {
+        step.emit(Entry::Frozen { pids, why: Freeze::Asked });
+    }
+    Ok(())
 }
 
 fn sees(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
@@ -277,6 +316,11 @@ pub fn narrow(kernel: &Kernel, name: &str, call: &Call, answer: &mut Answer) {
             let own = all.filter(|pid| owns(kernel, row, *pid));
             *pids = Some(own.filter(|pid| pids.as_ref().is_none_or(|of| of.contains(pid))).collect());
         }
+        Answer::Text { text } => match call {
+            Call::Read { path, .. } if path.as_str() == "/sys/status" => *text = own_status(kernel, row),
+            Call::Read { path, .. } if path.as_str() == "/sys/halts" => *text = own_halts(kernel, row, text),
+            _ => {}
+        },
         Answer::Names { entries, .. } => {
             let of_proposals = matches!(call, Call::List { path, .. } if path.as_str() == "/proposals");
             let of_processes = matches!(call, Call::List { path, .. } if path.as_str() == "/proc");
@@ -288,6 +332,29 @@ pub fn narrow(kernel: &Kernel, name: &str, call: &Call, answer: &mut Answer) {
         }
         _ => {}
     }
+}
+
+/// Where the log ends, whether all stands still, and counts of what is theirs.
+fn own_status(kernel: &Kernel, row: &OperatorRow) -> String {
+    let state = &kernel.state;
+    let own = || state.processes.values().filter(|process| process.by == row.name);
+    let frozen = own().filter(|process| process.frozen.is_some()).count();
+    let waits = state.proposals.keys().filter(|id| waits_for(kernel, row, **id).is_ok()).count();
+    let mut text = format!("seq {}\nprocesses {}\n", state.seq, own().count());
+    text.push_str(&format!("running {}\nfrozen {frozen}\nproposals {waits}\n", own().count() - frozen));
+    if let Some(stopped) = &state.stopped {
+        text.push_str(&format!("stopped {}\nstopped_by {}\n", stopped.at, stopped.by));
+    }
+    text
+}
+
+/// The blocks about their processes, and that all stands still.
+fn own_halts(kernel: &Kernel, row: &OperatorRow, text: &str) -> String {
+    let is_own = |block: &&str| {
+        let pid = block.lines().find_map(|line| line.strip_prefix("pid ")).and_then(|pid| pid.parse().ok());
+        pid.map_or_else(|| block.starts_with("halt stopped"), |pid| owns(kernel, row, Pid(pid)))
+    };
+    text.split_inclusive("\n\n").filter(is_own).collect()
 }
 
 /// On whose behalf something begins: of an operator's call the operator, else whoever began who begins it.

@@ -27,7 +27,8 @@ pub fn plan(kernel: &Kernel, event: &Event) -> Result<Vec<Lookup>, Error> {
 fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Error> {
     match body {
         Body::Merged { of, .. } => plan_body(kernel, of, at),
-        Body::Call { caller: Caller::Operator(name), call, .. } => {
+        Body::Call { caller: caller @ (Caller::Operator(name) | Caller::Added(name)), call, .. } => {
+            role::known(kernel, caller)?;
             role::admit(kernel, name, call)?;
             let mut lookups = plan_call(kernel, WORKSPACE, call, at)?;
             role::narrow_questions(kernel, name, &mut lookups)?;
@@ -61,7 +62,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
 /// Whom the caller acts as.
 fn subject(kernel: &Kernel, caller: &Caller, at: Micros) -> Result<Pid, Error> {
     match caller {
-        Caller::Operator(_) => Ok(WORKSPACE),
+        Caller::Operator(_) | Caller::Added(_) => Ok(WORKSPACE),
         Caller::Process(pid) => match kernel.state.processes.get(pid) {
             None => Err(Error::new(Code::Dead, format!("process {pid} has ended"))),
             Some(process) => match &process.frozen {
@@ -355,7 +356,7 @@ impl Step<'_> {
 
     fn call(&mut self, caller: &Caller, reply: ReplyTo, call: &Call, facts: Facts) {
         let pid = match caller {
-            Caller::Operator(name) => {
+            Caller::Operator(name) | Caller::Added(name) => {
                 self.act_as(WORKSPACE, format!("operator:{name}"));
                 WORKSPACE
             }
@@ -413,8 +414,11 @@ impl Step<'_> {
     fn of_caller(&mut self, caller: &Caller, call: &Call, facts: Vec<Fact>) -> Outcome {
         let name = match caller {
             Caller::Process(pid) => return self.carry_out(*pid, call, &mut Found::of(facts)),
-            Caller::Operator(name) => name,
+            Caller::Operator(name) | Caller::Added(name) => name,
         };
+        if let Err(error) = role::known(self.kernel, caller) {
+            return Outcome::Now(Err(error));
+        }
         let mut facts = facts;
         role::blind(self.kernel, name, call, &mut facts);
         if let Err(error) = role::screen(self.kernel, name, call, &facts) {

@@ -1,7 +1,7 @@
 //! What only the node knows, for who reads it below `/sys`: workspaces, health, its public key, whom models
 //! are asked of, names of secrets. Never here: a value of a secret, or anything of a workspace's inside.
 
-use crate::{guard::guard, models::resolve, node::Node, render::Around, secrets};
+use crate::{guard::guard, models::resolve, node::Node, operators, render::Around, secrets};
 use abi::Seq;
 
 impl Around for Node {
@@ -17,6 +17,10 @@ impl Around for Node {
 
     fn secrets(&self) -> String {
         secrets::list(self)
+    }
+
+    fn operators(&self, me: &str) -> String {
+        operators::page(self, me)
     }
 
     fn key(&self) -> String {

@@ -279,6 +279,7 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
             Control::Backup { .. } | Control::Restore { .. } => false,
             Control::Signal { signal, .. } => stops(*signal),
             Control::Secret { .. } | Control::Provider { .. } => false,
+            Control::Operator { uid, .. } => uid.is_none(),
             Control::Mount { .. } | Control::Workspace { .. } | Control::Budget { .. } => false,
         },
         Call::Write { .. } | Call::Move { .. } | Call::Remove { .. } => false,

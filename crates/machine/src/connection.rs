@@ -119,6 +119,8 @@ struct Flight {
     /// What it may upload, under which numbers; those begun are the session's.
     uploads: BTreeMap<u64, Option<Begun>>,
     closed: bool,
+    /// It is cut when this is answered.
+    last: Option<ReplyTo>,
     /// Secrets it lends to the runs it starts, by name.
     lent: BTreeMap<String, Arc<Lent>>,
 }
@@ -139,6 +141,7 @@ impl Connection {
             waiting: BTreeMap::new(),
             uploads: BTreeMap::new(),
             closed: false,
+            last: None,
             lent: BTreeMap::new(),
         };
         Arc::new(Self {
@@ -222,6 +225,21 @@ impl Connection {
         if full {
             self.landed.notify_one();
         }
+        let is_last = flight.last == Some(reply);
+        drop(flight);
+        if is_last {
+            self.cut();
+        }
+    }
+
+    /// Nothing is taken from it any more, and it is cut when this is answered.
+    pub(crate) fn ends_with(&self, reply: ReplyTo) {
+        guard(&self.flight).last = Some(reply);
+    }
+
+    /// Whether nothing is taken from it any more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        guard(&self.flight).last.is_some()
     }
 
     /// It is over: what was still under way.

@@ -11,6 +11,7 @@ use crate::{
     endpoint::{self, Endpoint},
     journal, leave,
     node::Node,
+    operators,
     pool::Pool,
     random,
     registry::{Registry, Seeds},
@@ -173,9 +174,10 @@ impl Daemon {
         let node = Node::new(home.to_path_buf(), clock, registry, options);
         leave::sweep(&node);
         let listener = Arc::new(bind(socket)?);
-        let door = Arc::new(Door::default());
+        let door = node.door.clone();
         let (own, taken, gate) = (node.clone(), listener.clone(), door.clone());
         spawn::thread("door", move || gate.accept(&own, &taken));
+        operators::open_door(&node);
         let programs = Arc::new(bind(&endpoint::beside(socket))?);
         let endpoint = Arc::new(Endpoint::default());
         let (own, taken, gate) = (node.clone(), programs.clone(), endpoint.clone());
@@ -203,6 +205,7 @@ impl Daemon {
         node.stopping.store(true, Ordering::Relaxed);
         door::shut(&self.listener);
         door::shut(&self.programs);
+        node.annex.shut();
         self.door.stop_reading();
         node.workers.drain(DRAIN_US, &*node.clock);
         node.timer.stop();
@@ -235,7 +238,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Makes a directory for its user alone. One that is there keeps its mode.
-fn make_dir(dir: &Path) -> Result<(), Error> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
 }
 
@@ -270,7 +273,7 @@ fn hold(home: &Path, socket: &Path) -> Result<File, Error> {
 }
 
 /// The listening socket, for its user alone. What a dead daemon left is removed: we hold the lock.
-fn bind(socket: &Path) -> Result<UnixListener, Error> {
+pub(crate) fn bind(socket: &Path) -> Result<UnixListener, Error> {
     if socket.as_os_str().len() > SOCKET_BYTES_MAX {
         let error = io::Error::other("the path is too long for a socket (107 bytes)");
         return Err(Error::File { path: socket.to_path_buf(), error });

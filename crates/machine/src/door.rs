@@ -9,11 +9,11 @@ use crate::{
     guard::guard,
     journal,
     node::{HOME, Node},
-    secrets, spawn, token, tool,
+    operators, secrets, spawn, token, tool,
     upload::{From, Uploads},
 };
 use abi::{
-    Code, Error,
+    Code, Error, ReplyTo,
     event::Caller,
     limits,
     wire::{self, Upload},
@@ -37,7 +37,7 @@ const ID_BYTES_MAX: usize = 256;
 /// The connected clients.
 #[derive(Default)]
 pub(crate) struct Door {
-    clients: Mutex<Vec<Arc<Connection>>>,
+    clients: Mutex<Vec<(u32, Arc<Connection>)>>,
     left: Condvar,
 }
 
@@ -49,6 +49,8 @@ impl Door {
                 Ok((socket, _)) => socket,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) if node.stopping.load(Ordering::Relaxed) => return,
+                // It was shut.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
                 Err(error) => {
                     // Out of descriptors, most likely: those who are here must go first.
                     journal::say("door", &format!("a client could not be taken: {error}"));
@@ -80,14 +82,20 @@ impl Door {
             client.close();
             return;
         }
-        guard(&self.clients).push(client.clone());
-        let (door, node, name) = (self.clone(), node.clone(), caller.unwrap_or_default());
+        let Ok((uid, caller)) = caller else { return };
+        guard(&self.clients).push((uid, client.clone()));
+        // Who was removed meanwhile was not yet there to be cut.
+        if !matches!(node.registry.operator(uid), Ok(Some(_))) {
+            client.close();
+            return self.forget(&client);
+        }
+        let (door, node) = (self.clone(), node.clone());
         let held = client.clone();
         let started = spawn::thread("client", move || {
             let mut session = Session {
                 node: &node,
                 client: &client,
-                operator: name,
+                operator: caller,
                 tainted: false,
                 uploads: Uploads::default(),
                 caught: false,
@@ -111,23 +119,33 @@ impl Door {
     }
 
     fn forget(&self, client: &Arc<Connection>) {
-        guard(&self.clients).retain(|held| !Arc::ptr_eq(held, client));
+        guard(&self.clients).retain(|(_, held)| !Arc::ptr_eq(held, client));
         self.left.notify_all();
     }
 
     /// No client is read from any more.
     pub fn stop_reading(&self) {
-        guard(&self.clients).iter().for_each(|client| client.stop_reading());
+        guard(&self.clients).iter().for_each(|(_, client)| client.stop_reading());
+    }
+
+    /// Cuts every connection of this user; that which waits for this answer, when it has it.
+    pub fn cut(&self, uid: u32, (reply, waits): (ReplyTo, Option<&Arc<Connection>>)) {
+        for (_, client) in guard(&self.clients).iter().filter(|(of, _)| *of == uid) {
+            match waits {
+                Some(waits) if Arc::ptr_eq(waits, client) => client.ends_with(reply),
+                _ => client.cut(),
+            }
+        }
     }
 
     /// Waits until what was answered has gone out, at most so long, then cuts all off.
     pub fn close(&self, at_most_us: u64, clock: &dyn crate::clock::Clock) {
         let end = clock.mono().saturating_add(at_most_us);
         let mut clients = guard(&self.clients);
-        while clients.iter().any(|client| client.is_behind()) && clock.mono() < end {
+        while clients.iter().any(|(_, client)| client.is_behind()) && clock.mono() < end {
             clients = crate::guard::wait(&self.left, clients, 10_000);
         }
-        for client in clients.drain(..) {
+        for (_, client) in clients.drain(..) {
             client.close();
         }
     }
@@ -138,22 +156,24 @@ pub(crate) fn shut(listener: &UnixListener) {
     let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
 }
 
-/// The operator at the other end.
-fn operator(node: &Node, socket: &UnixStream) -> Result<String, Error> {
+/// The operator at the other end, and which user that is.
+fn operator(node: &Node, socket: &UnixStream) -> Result<(u32, Caller), Error> {
     let unknown = |what: &str| {
         Error::new(Code::Denied, format!("{what} is no operator of this node"))
-            .hint("connect as the user who runs the daemon")
+            .hint("connect as the user who runs the daemon, or have them add you: skep operator add NAME")
     };
     let uid = socket_peercred(socket).map_err(|_| unknown("this peer"))?.uid.as_raw();
     let name = node.registry.operator(uid).map_err(|trouble| trouble.to_error())?;
-    name.ok_or_else(|| unknown(&format!("user id {uid}")))
+    let name = name.ok_or_else(|| unknown(&format!("user id {uid}")))?;
+    let caller = if node.registry.owns(uid) { Caller::Operator } else { Caller::Added };
+    Ok((uid, caller(name)))
 }
 
 /// One connection's requests.
 struct Session<'a> {
     node: &'a Arc<Node>,
     client: &'a Arc<Connection>,
-    operator: String,
+    operator: Caller,
     /// A token was shown: it is nobody's but the token's.
     tainted: bool,
     uploads: Uploads,
@@ -239,6 +259,9 @@ impl Session<'_> {
     }
 
     fn call(&mut self, method: &str, mut params: Map<String, Value>, id: &Id) -> Result<(), Error> {
+        if self.client.is_leaving() {
+            return Err(Error::new(Code::Denied, "this user is no operator of this node any more"));
+        }
         let token = params.remove("token");
         self.tainted |= token.is_some();
         let workspace = match params.remove("workspace") {
@@ -253,6 +276,7 @@ impl Session<'_> {
         };
         self.caught |= secret.is_some();
         tool::fits(&decoded)?;
+        operators::may_leave(self.node, &decoded.call)?;
         let cell = self.node.cell(&workspace)?;
         let from = From { node: self.node, client: self.client, cell: &cell, caller: &caller };
         let upload = match decoded.upload {
@@ -277,7 +301,7 @@ impl Session<'_> {
                 Err(denied("this connection has shown a token and is no operator's any more")
                     .hint("open another connection, or show the token with every request"))
             }
-            None => Ok(Caller::Operator(self.operator.clone())),
+            None => Ok(self.operator.clone()),
             Some(token) => {
                 let shown = token.as_str().unwrap_or("");
                 let pid = token::check(self.node.registry.secret(), workspace, shown);

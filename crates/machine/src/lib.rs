@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
 pub mod agents;
+mod annex;
 mod apart;
 mod around;
 mod away;
@@ -42,6 +43,7 @@ mod merge;
 pub mod models;
 mod mounts;
 mod node;
+mod operators;
 mod passed;
 pub mod policy;
 mod pool;

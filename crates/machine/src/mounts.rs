@@ -7,7 +7,7 @@ use crate::{
     journal, leave,
     models::resolve,
     node::Node,
-    secrets,
+    operators, secrets,
     timer::{Due, POLL_US},
     turn::Input,
     workers::Work,
@@ -33,6 +33,7 @@ pub(crate) fn control(
 ) -> Result<(), Error> {
     match word {
         Control::Secret { name, act } => secrets::carry(node, cell, reply, (&name, act)),
+        Control::Operator { name, uid } => operators::carry(node, cell, reply, (&name, uid)),
         Control::Provider { name } => resolve::ask(node, cell, reply, &name),
         Control::Mount { name, driver, argument } => {
             if guard(&cell.mounts).knows(&name) {

@@ -3,6 +3,7 @@
 //! dropped, its clients are told, and it is loaded again after a pause, while all others go on.
 
 use crate::{
+    annex::Annex,
     away::Errand,
     ballast::{self, Ballast},
     cell::{Cell, Down, State, Ticket},
@@ -10,6 +11,7 @@ use crate::{
     clock::Clock,
     connection::{Connection, Id, gone, interrupted},
     daemon::Options,
+    door::Door,
     failure::undone,
     fold::Fold,
     guard::guard,
@@ -71,6 +73,8 @@ pub(crate) struct Node {
     models: Mutex<BTreeMap<String, Arc<dyn Model>>>,
     pub providers: Mutex<Drivers>,
     pub vault: Vault,
+    pub door: Arc<Door>,
+    pub annex: Annex,
     pub replies: AtomicU64,
     pub awake: AtomicUsize,
     sweeping: AtomicBool,
@@ -86,6 +90,8 @@ impl Node {
         Arc::new(Self {
             ballast: Ballast::of(&home),
             vault: Vault::of(&home),
+            door: Arc::default(),
+            annex: Annex::of(&home),
             home,
             clock,
             options,

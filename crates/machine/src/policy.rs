@@ -5,7 +5,7 @@
 //! autonomy: bounded                        # manual | bounded | autonomous
 //! agents:
 //!   "*": {deny: [read /**/.env], ask: [], allow: [read /data/**]}
-//! operators:                               # none: everybody at the socket is an admin
+//! operators:                               # none: who runs the node is an admin
 //!   anna: {role: admin}
 //!   tom: {role: member, sees: [/data/marketing/**], decides: [mail.send]}
 //! standing: ["mail.send anna@tiles.example", "outbox mail.send bo@tiles.example"]

@@ -1,7 +1,7 @@
 //! `node.db` behind a lock: operators, workspaces with their marks, leases of money, and what killed whom.
 
 use crate::{guard::guard, sign::Signer};
-use abi::{Hash, Micros, limits, money::Nano};
+use abi::{Code, Error, Hash, Micros, limits, money::Nano};
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -52,6 +52,7 @@ pub(crate) struct Registry {
     secret: [u8; 32],
     signer: Signer,
     owner: String,
+    uid: u32,
 }
 
 /// What a node that is made anew gets: both random.
@@ -75,7 +76,7 @@ impl Registry {
         }
         let owner = node.operator(uid)?.unwrap_or_else(|| crate::users::name(uid));
         let (secret, signer) = (node.secret(), Signer::new(&node.signer(seeds.signer)?)?);
-        Ok(Self { node: Mutex::new(node), secret, signer, owner })
+        Ok(Self { node: Mutex::new(node), secret, signer, owner, uid })
     }
 
     fn node(&self) -> MutexGuard<'_, Node> {
@@ -100,6 +101,61 @@ impl Registry {
     /// The operator of this user id.
     pub fn operator(&self, uid: u32) -> Result<Option<String>, Trouble> {
         self.node().operator(uid)
+    }
+
+    /// Whether the node is theirs: who runs the daemon, and root.
+    pub fn owns(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.uid
+    }
+
+    /// Every operator, by user id.
+    pub fn operators(&self) -> Result<Vec<(u32, String)>, Trouble> {
+        self.node().operators()
+    }
+
+    /// Makes this user an operator. No two share a name, and nobody has two.
+    pub fn add_operator(&self, uid: u32, name: &str) -> Result<(), Error> {
+        let mut node = self.node();
+        let rows = node.operators().map_err(|trouble| trouble.to_error())?;
+        let taken = |what: String| {
+            Error::new(Code::Exists, what).argument("text").hint("skep operator list shows who is who")
+        };
+        match rows.iter().find(|(of, called)| *of == uid || called == name) {
+            Some((of, called)) if *of == uid && called == name => return Ok(()),
+            Some((of, called)) if *of == uid => return Err(taken(format!("user id {uid} is {called} here"))),
+            Some((of, _)) => return Err(taken(format!("{name} is user id {of} here"))),
+            None => {}
+        }
+        if rows.iter().filter(|(uid, _)| !self.owns(*uid)).count() >= limits::OPERATORS_MAX {
+            let what = format!("{} operators are added already", limits::OPERATORS_MAX);
+            return Err(Error::new(Code::Exhausted, what).hint("skep operator rm NAME"));
+        }
+        node.add_operator(uid, name).map_err(|trouble| trouble.to_error())
+    }
+
+    /// Whether this is nobody who runs the node.
+    pub fn may_leave(&self, name: &str) -> Result<(), Error> {
+        let rows = self.node().operators().map_err(|trouble| trouble.to_error())?;
+        if !rows.iter().any(|(uid, called)| called == name && self.owns(*uid)) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Denied, format!("{name} runs this node and cannot be removed"))
+            .argument("text")
+            .hint("policy says what they may do in a workspace: skep policy"))
+    }
+
+    /// They are no operator any more; who it was.
+    pub fn remove_operator(&self, name: &str) -> Result<u32, Error> {
+        self.may_leave(name)?;
+        let mut node = self.node();
+        let rows = node.operators().map_err(|trouble| trouble.to_error())?;
+        let Some((uid, _)) = rows.iter().find(|(_, called)| called == name) else {
+            return Err(Error::new(Code::NotFound, format!("{name} is no operator of this node"))
+                .argument("text")
+                .hint("skep operator list shows who is"));
+        };
+        node.remove_operator(*uid).map_err(|trouble| trouble.to_error())?;
+        Ok(*uid)
     }
 
     /// Every workspace.

@@ -41,6 +41,10 @@ pub trait Around: Send + Sync {
     fn secrets(&self) -> String {
         String::new()
     }
+    /// Its operators, one a line: user id, name, whose the node is, and which of them asks.
+    fn operators(&self, _me: &str) -> String {
+        String::new()
+    }
     /// The public key of its checkpoints.
     fn key(&self) -> String;
 }
@@ -217,6 +221,7 @@ impl Page<'_, '_> {
             }
             Query::Secrets => Ok(json!({ "text": self.around.secrets() })),
             Query::Months => self.months(),
+            Query::Operators { me } => Ok(json!({ "text": self.around.operators(me) })),
             Query::Workspaces => Ok(json!({ "text": self.around.workspaces() })),
             Query::Blob { hash } => {
                 let bytes = self.batch.blob(hash)?.unwrap_or_default();

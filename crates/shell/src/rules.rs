@@ -9,6 +9,8 @@
 //! Nothing here understands YAML: the daemon says what the new text would change, and whoever edits goes on
 //! only if that is exactly what was meant. What is written too cleverly for this is left to a person.
 
+pub mod roster;
+
 /// Lines of a text with their ends.
 fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()

@@ -329,6 +329,10 @@ fn books(body: &Entry) -> Said {
             };
             good("secret", name.clone(), act)
         }
+        Entry::OperatorSet { name, uid: Some(uid) } => {
+            held("operator", format!("{name} is user {uid}"), "let in")
+        }
+        Entry::OperatorSet { name, uid: None } => good("operator", name.clone(), "no more"),
         Entry::LimitSet { limit, .. } => good("limit", limit.to_string(), ""),
         Entry::Warned { account, limit } => held("budget", format!("{account}: {limit}"), "comes near"),
         Entry::Genesis { lacks, .. } if !lacks.is_empty() => {

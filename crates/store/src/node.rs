@@ -162,6 +162,11 @@ impl Node {
         self.db.run(sql, params![uid, name]).map(drop)
     }
 
+    /// This user is none any more.
+    pub fn remove_operator(&mut self, uid: u32) -> Result<(), Trouble> {
+        self.db.run("DELETE FROM operator WHERE uid = ?1", params![uid]).map(drop)
+    }
+
     /// All operators, by uid.
     pub fn operators(&self) -> Result<Vec<(u32, String)>, Trouble> {
         self.db.all("SELECT uid, name FROM operator ORDER BY uid", [], |row| Ok((row.get(0)?, row.get(1)?)))

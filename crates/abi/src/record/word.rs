@@ -58,6 +58,7 @@ impl Entry {
             Self::Stopped => "stopped",
             Self::Lifted => "lifted",
             Self::Warned { .. } => "warned",
+            Self::OperatorSet { .. } => "operator",
         }
     }
 }

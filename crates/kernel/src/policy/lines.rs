@@ -79,10 +79,12 @@ fn operators(old: &[OperatorRow], new: &[OperatorRow], all: &mut Vec<String>) {
     match (old, new) {
         ([], [_, ..]) => {
             all.push(String::from(
-                "- operators: who is not listed may do nothing; until now everybody was an admin",
+                "- operators: who is not listed may do nothing; until now who runs the node was an admin",
             ));
         }
-        ([_, ..], []) => all.push(String::from("+ operators: everybody at the socket is an admin")),
+        ([_, ..], []) => all.push(String::from(
+            "+ operators: none is listed: who runs the node is an admin, all others are nobody",
+        )),
         _ => {}
     }
     let names: BTreeSet<&String> = old.iter().chain(new).map(|row| &row.name).collect();

@@ -195,6 +195,9 @@ impl Run {
         let words = Words::of(line);
         if let Some(name) = verb.strip_suffix(':') {
             self.call(Caller::Operator(name.into()), rest);
+        } else if verb == "added" {
+            let (name, rest) = rest.split_once(": ").unwrap();
+            self.call(Caller::Added(name.into()), rest);
         } else if verb == "pid" {
             let (pid, rest) = rest.split_once(": ").unwrap();
             self.call(Caller::Process(Pid(pid.parse().unwrap())), rest);

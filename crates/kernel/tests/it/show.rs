@@ -109,6 +109,7 @@ impl Show<'_> {
             }
             Entry::FellBack { from, to } => format!("{from} -> {to}"),
             Entry::SecretSet { name, act } => format!("{name} {act:?}"),
+            Entry::OperatorSet { name, uid } => format!("{name} {uid:?}"),
             Entry::Mounted { mount, driver, .. } => format!("{mount} {driver}"),
             Entry::Unmounted { mount } => mount.clone(),
             Entry::Purged { path, files, upto, reason } => {

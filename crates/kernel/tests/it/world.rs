@@ -572,7 +572,8 @@ impl World {
             | Query::Token { .. }
             | Query::Blob { .. }
             | Query::Models { .. }
-            | Query::Secrets => format!("{query:?}").into_bytes(),
+            | Query::Secrets
+            | Query::Operators { .. } => format!("{query:?}").into_bytes(),
         }
     }
 

@@ -18,7 +18,7 @@ pub fn here(session: &mut Session) -> Outcome {
     }
     let sys = session.card("/sys/status")?;
     let waiting = session.names("/proposals")?;
-    let workspaces = card::rows(&session.read("/sys/workspaces")?);
+    let workspaces = card::rows(&session.glance("/sys/workspaces")?);
     let conflicts = past::conflicts(session)?.len();
     if session.is_json() {
         let text = session.call("read", json!({"path": "/sys/status"}))?;
@@ -40,8 +40,10 @@ pub fn here(session: &mut Session) -> Outcome {
     if conflicts > 0 {
         session.say(&format!("conflicts   {conflicts} open; skep inbox shows how to resolve"))?;
     }
-    session.say(&format!("money       {}", money(&sys)))?;
-    let known = Models::read(session)?;
+    if !sys.get("money_today").is_empty() {
+        session.say(&format!("money       {}", money(&sys)))?;
+    }
+    let known = Models::glance(session)?;
     let kept = known.providers.iter().filter(|row| row.key == Key::Kept);
     let mut kept: Vec<String> = kept.map(|row| format!("{} (key kept)", row.name)).collect();
     let answers = |name: &str| known.models.iter().any(|model| abi::model::provider_of(model) == name);

@@ -29,6 +29,7 @@ mod man;
 mod model;
 mod modify;
 mod mount;
+mod operator;
 #[cfg(feature = "otel")]
 mod otel;
 mod policy;
@@ -99,6 +100,7 @@ pub enum Command {
     Thaw(signal::Thaw),
     Kill(signal::Kill),
     Estop(estop::Estop),
+    Operator(operator::Operator),
     Mount(mount::Mount),
     Audit(audit::Audit),
     Backup(backup::Backup),
@@ -160,6 +162,7 @@ impl Command {
             Self::Thaw(thaw) => thaw.run(session),
             Self::Kill(kill) => kill.run(session),
             Self::Estop(estop) => estop.run(session),
+            Self::Operator(operator) => operator.run(session),
             Self::Mount(mount) => mount.run(session),
             Self::Audit(audit) => audit.run(session),
             Self::Backup(backup) => backup.run(session),

@@ -126,7 +126,7 @@ pub fn print(session: &mut Session, changes: &[String]) -> Result<(), Fail> {
 }
 
 /// Asks whoever sits there; nobody can be asked through a pipe.
-fn agreed(session: &mut Session) -> Result<bool, Fail> {
+pub fn agreed(session: &mut Session) -> Result<bool, Fail> {
     if !std::io::stdin().is_terminal() {
         return Err(Fail::usage("a change of policy asks first, and nobody is here to answer")
             .hint("add --yes, if it is to be in force"));
@@ -135,6 +135,11 @@ fn agreed(session: &mut Session) -> Result<bool, Fail> {
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(["y", "yes"].contains(&answer.trim()))
+}
+
+fn clever() -> Fail {
+    Fail::new(format!("{POLICY} is not written so that this can be put into it"))
+        .hint("edit it by hand: skep cat /sys/policy.yaml > policy.yaml, then skep policy set policy.yaml")
 }
 
 /// An edit whose changes are known: against the version that was looked at.
@@ -162,21 +167,31 @@ impl Edit {
         make: impl FnOnce(&str) -> Option<String>,
         meant: impl Fn(&str) -> bool,
     ) -> Result<Option<Self>, Fail> {
-        let clever = || {
-            Fail::new(format!("{POLICY} is not written so that this can be put into it")).hint(
-                "edit it by hand: skep cat /sys/policy.yaml > policy.yaml, then skep policy set policy.yaml",
-            )
-        };
-        let stands = session.read(POLICY)?;
-        // The daemon has to understand what stands before anything is made of it.
-        check(session, POLICY, &stands)?;
-        let text = make(&stands).ok_or_else(clever)?;
-        let edit = Self::begin(session, POLICY, text)?;
+        let edit = Self::made(session, make)?;
         match edit.changes.as_slice() {
             [] => Ok(None),
             [one] if meant(one) => Ok(Some(edit)),
             _ => Err(clever()),
         }
+    }
+
+    /// The same, where every change has to be one that is meant, and there is one.
+    pub fn every(
+        session: &mut Session,
+        make: impl FnOnce(&str) -> Option<String>,
+        meant: impl Fn(&str) -> bool,
+    ) -> Result<Self, Fail> {
+        let edit = Self::made(session, make)?;
+        let is_meant = !edit.changes.is_empty() && edit.changes.iter().all(|line| meant(line));
+        if is_meant { Ok(edit) } else { Err(clever()) }
+    }
+
+    fn made(session: &mut Session, make: impl FnOnce(&str) -> Option<String>) -> Result<Self, Fail> {
+        let stands = session.read(POLICY)?;
+        // The daemon has to understand what stands before anything is made of it.
+        check(session, POLICY, &stands)?;
+        let text = make(&stands).ok_or_else(clever)?;
+        Self::begin(session, POLICY, text)
     }
 
     /// Puts it in force, and says nothing.

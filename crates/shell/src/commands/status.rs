@@ -50,9 +50,11 @@ impl Status {
         if sys.number("in_doubt") > 0 {
             session.say(&format!("in doubt    {} effects; skep trace --errors", sys.number("in_doubt")))?;
         }
-        session.say(&format!("money       {}", super::here::money(&sys)))?;
+        if !sys.get("money_today").is_empty() {
+            session.say(&format!("money       {}", super::here::money(&sys)))?;
+        }
         let mut mounts = Table::new(&["MOUNT", "DRIVER", "ARGUMENT"]);
-        for row in card::rows(&session.read("/sys/mounts")?) {
+        for row in card::rows(&session.glance("/sys/mounts")?) {
             let cell = |ix: usize| row.get(ix).map(String::as_str).unwrap_or_default();
             mounts.row([cell(0), cell(1), &row.get(2..).unwrap_or_default().join(" ")]);
         }
@@ -60,11 +62,13 @@ impl Status {
             session.print(&format!("\n{}", mounts.print()))?;
         }
         let mut workspaces = Table::new(&["WORKSPACE", "STATE", "RECORD>"]);
-        for row in card::rows(&session.read("/sys/workspaces")?) {
+        for row in card::rows(&session.glance("/sys/workspaces")?) {
             let cell = |ix: usize| row.get(ix).map(String::as_str).unwrap_or_default();
             workspaces.row([cell(0), cell(1), cell(2)]);
         }
-        session.print(&format!("\n{}", workspaces.print()))?;
+        if !workspaces.is_empty() {
+            session.print(&format!("\n{}", workspaces.print()))?;
+        }
         Ok(Exit::Fine)
     }
 }

@@ -73,7 +73,7 @@ pub const FORMATS: [Format; 4] = [
             ("agents", "for each name, or \"*\": lists of needs under deny, ask and allow"),
             (
                 "operators",
-                "for each name: role (admin, member), sees (paths), decides (kinds); none: all are admins",
+                "for each name: role (admin, member), sees (paths), decides (kinds); none: who runs the node",
             ),
             ("standing", "receivers that are vouched for in every run: [MOUNT] KIND RECEIVER"),
             ("money", "for each mount: what may move in a day to those vouched for"),

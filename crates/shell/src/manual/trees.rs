@@ -54,6 +54,7 @@ pub const TREES: [Tree; 7] = [
             ("/sys/models", "providers and whether their keys are kept, tiers, prices"),
             ("/sys/models.yaml", "whom models are asked of, and what they cost; see models(6)"),
             ("/sys/mounts", "what is mounted: name, driver, argument"),
+            ("/sys/operators", "who may use the node: user id, name, whether they run it"),
             ("/sys/policy", "the policy in force, one line a thing, with its digest"),
             ("/sys/policy.yaml", "what agents and operators may do; see policy(6)"),
             ("/sys/principals", "who there is: operators, agents, mounts"),

@@ -23,6 +23,7 @@ mod large;
 mod leave;
 mod manual;
 mod minutes;
+mod operators;
 #[cfg(feature = "otel")]
 mod otel;
 mod planner;

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Somebody who owns nothing.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 /// A user's home directory, and the binary where that user may run it.
 pub struct User {
@@ -43,6 +43,11 @@ impl User {
     }
 
     pub fn skep(&self, args: &[&str]) -> Ran {
+        run(&mut self.command(args))
+    }
+
+    /// The binary, as this user.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
         if is_root() {
             command.args([
@@ -53,7 +58,8 @@ impl User {
             ]);
         }
         command.arg("-i").arg(format!("HOME={}", self.home().display())).arg("PATH=/usr/bin:/bin");
-        run(command.arg(self.dir.path().join("skep")).args(args).current_dir(self.home()))
+        command.arg(self.dir.path().join("skep")).args(args).current_dir(self.home());
+        command
     }
 }
 
@@ -64,7 +70,7 @@ impl Drop for User {
     }
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
