@@ -12,7 +12,7 @@ use crate::{
     card::Card,
     escape,
     fail::Fail,
-    session::{Session, Tone},
+    session::{Ink, Session, Tone},
 };
 use abi::Code;
 use serde_json::{Value, json};
@@ -46,6 +46,14 @@ pub fn say(session: &mut Session) -> Result<bool, Fail> {
         halts.lines(session).iter().try_for_each(|line| session.say(line))?;
     }
     Ok(!halts.0.is_empty())
+}
+
+/// One line each, without colour.
+pub fn plain(session: &mut Session) -> Result<Vec<String>, Fail> {
+    let ink = std::mem::replace(&mut session.ink, Ink::Plain);
+    let lines = read(session).map(|halts| halts.lines(session));
+    session.ink = ink;
+    lines
 }
 
 /// The same beside a table that is the data.

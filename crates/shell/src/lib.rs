@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod board;
 mod card;
 mod cause;
 mod client;

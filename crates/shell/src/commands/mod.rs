@@ -46,6 +46,7 @@ mod search;
 mod secret;
 mod signal;
 mod status;
+mod top;
 mod trace;
 mod undo;
 mod up;
@@ -67,6 +68,7 @@ pub enum Command {
     Chat(chat::Chat),
     Attach(attach::Attach),
     Ps(ps::Ps),
+    Top(top::Top),
     Logs(logs::Logs),
     Replay(replay::Replay),
     Trace(trace::Trace),
@@ -129,6 +131,7 @@ impl Command {
             Self::Chat(chat) => chat.run(session),
             Self::Attach(attach) => attach.run(session),
             Self::Ps(ps) => ps.run(session),
+            Self::Top(top) => top.run(session),
             Self::Logs(logs) => logs.run(session),
             Self::Replay(replay) => replay.run(session),
             Self::Trace(trace) => trace.run(session),

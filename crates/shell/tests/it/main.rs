@@ -5,5 +5,6 @@ mod budget;
 mod decisions;
 mod door;
 mod manual;
+mod top;
 mod transcripts;
 mod versions;

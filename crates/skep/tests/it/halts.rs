@@ -24,7 +24,8 @@ fn rules() -> Value {
     json!({"about": "Plays.", "rules": rules})
 }
 
-fn desk() -> (Hive, Client) {
+/// A daemon with that agent.
+pub fn desk() -> (Hive, Client) {
     let hive = Hive::new();
     let mut client = hive.client();
     fs::create_dir_all(hive.home().join("scripted")).unwrap();

@@ -32,6 +32,7 @@ mod purge;
 mod sdk;
 mod search;
 mod secrets;
+mod top;
 mod truth;
 mod update;
 mod users;
