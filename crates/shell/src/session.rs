@@ -146,24 +146,31 @@ impl<'a> Session<'a> {
             Ok(client) => Ok(Some(client)),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                io::ErrorKind::PermissionDenied => match self.by_the_shared_door() {
-                    Some(client) => Ok(Some(client)),
-                    None => Err(Fail::new(format!("the socket {} is not yours", socket.display())).hint(
-                        "use the account that started the daemon, have an admin add you (skep operator add), \
-                         or use another --home",
-                    )),
-                },
+                io::ErrorKind::PermissionDenied => self.by_the_shared_door().map(Some),
                 _ => Err(Fail::new(format!("{}: {error}", socket.display())).hint("skep doctor")),
             },
         }
     }
 
     /// The connection for operators who were added. Not to whatever somebody else laid beside the home.
-    fn by_the_shared_door(&self) -> Option<Client> {
+    fn by_the_shared_door(&self) -> Result<Client, Fail> {
         let socket = shared(&self.place.home);
-        let owner = |path: &Path| std::fs::symlink_metadata(path).ok().map(|meta| meta.uid());
-        let home = owner(&self.place.home)?;
-        (owner(socket.parent()?) == Some(home)).then(|| Client::connect(&socket).ok())?
+        let owner = |path: Option<&Path>| Some(std::fs::symlink_metadata(path?).ok()?.uid());
+        let home = owner(Some(&self.place.home));
+        let is_theirs = home.is_some() && owner(socket.parent()) == home;
+        let error = match is_theirs.then(|| Client::connect(&socket)) {
+            Some(Ok(client)) => return Ok(client),
+            Some(Err(error)) => error.kind(),
+            None => io::ErrorKind::PermissionDenied,
+        };
+        if matches!(error, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+            return Err(Fail::new(format!("no daemon runs at {}", self.place.home.display()))
+                .hint("whoever runs the node starts it: skep up"));
+        }
+        Err(Fail::new(format!("the socket {} is not yours", self.place.socket.display())).hint(
+            "use the account that started the daemon, have an admin add you (skep operator add), or use \
+             another --home",
+        ))
     }
 
     /// Starts the daemon and waits until it answers.

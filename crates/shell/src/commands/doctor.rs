@@ -4,7 +4,7 @@ use crate::{
     card, escape,
     fail::{Exit, Fail, Outcome},
     figures, journal,
-    session::{Session, Tone},
+    session::{self, Session, Tone},
 };
 use abi::record::Entry;
 use serde_json::json;
@@ -95,6 +95,10 @@ fn home(home: &Path) -> Finding {
             format!("{shown} is not a directory"),
             "move it away, or choose another with --home DIR".into(),
         );
+    }
+    let beside = session::shared(home);
+    if meta.uid() != rustix::process::geteuid().as_raw() && beside.parent().is_some_and(Path::is_dir) {
+        return Good(format!("{shown} is another user's; who was added comes in at {}", beside.display()));
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
         return Bad(format!("{shown} belongs to another user"), "use the account it belongs to".into());

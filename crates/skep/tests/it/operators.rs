@@ -171,6 +171,14 @@ fn an_admin_who_was_added_may_leave_and_hears_so_but_never_the_last() {
     desk.hive.stop();
     desk.hive.start();
     assert_eq!(desk.tom(&["cat", "/data/a.md"]).fine().out, "x");
+    desk.hive.kill();
+    assert!(
+        desk.tom(&["cat", "/data/a.md"]).failed(1).err.contains("no daemon runs"),
+        "who was added starts no daemon"
+    );
+    desk.hive.start();
+    assert_eq!(desk.tom(&["cat", "/data/a.md"]).fine().out, "x");
+    assert!(desk.tom(&["doctor"]).fine().out.contains("is another user's"), "nothing is wrong");
     let left = desk.tom(&["operator", "rm", "tom", "--yes"]).fine();
     assert!(left.out.ends_with("tom is no operator any more\n"), "the answer comes before the end: {left:?}");
     assert!(left.err.contains("another admin: skep operator rm tom"), "{left:?}");
