@@ -110,7 +110,7 @@ fn a_user_is_kept_out_let_in_and_kept_out_again() {
         raw.err.contains("tom is not listed as an operator of this workspace"),
         "nobody is listed there: {raw:?}"
     );
-    for args in [&["status"][..], &["ps"], &["inbox"], &[]] {
+    for args in [&["status"][..], &["ps"], &["inbox"], &["top"], &[]] {
         let ran = desk.tom(args);
         assert!(ran.code == 0 && !ran.out.contains("salaries"), "{args:?}: {ran:?}");
     }
@@ -231,4 +231,9 @@ fn a_member_gives_a_task_and_waits_for_it() {
     desk.root(&["cat", "/data/else.md"]).failed(1);
     let ps = desk.tom(&["ps"]).fine();
     assert!(ps.out.contains("clerk"), "{ps:?}");
+    // What waits in the workspace that is not tom's is not there for tom.
+    client.ok("spawn", json!({"agent": "clerk", "text": "go", "origin": "argument", "kind": "client"}));
+    assert!(desk.root(&["top"]).fine().out.contains(" clerk "), "control: it is there");
+    let top = desk.tom(&["top"]).fine().out;
+    assert!(top.starts_with("home ") && !top.contains("clerk") && top.contains("0 awake"), "{top}");
 }
