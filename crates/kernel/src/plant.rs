@@ -44,6 +44,8 @@ pub const CACHE_WRITES_FREE: u8 = 16;
 /// A turn goes on with another session of its agent.
 pub const SESSIONS_MIXED: u8 = 17;
 
+/// Who was added to the node acts where nobody is listed.
+pub const ADDED_ANYWHERE: u8 = 18;
 /// A turn goes on although everything stands still.
 pub const STOP_UNHEARD: u8 = 19;
 /// A model that was given up is asked again.

@@ -129,11 +129,21 @@ impl Ledger {
         self.processes.get(&record.pid).map(|process| self.meaning(process.label))
     }
 
+    /// The policy of these runs lists nobody: whom an admin added is refused, whatever they ask.
+    fn check_added(&mut self, record: &Record) {
+        let is_added = record.actor.strip_prefix("operator:") == Some(crate::rig::ADDED);
+        if is_added && !matches!(record.body, Entry::Refused { .. }) {
+            let what = format!("record {} ({}) is {}'s", record.seq, record.body.word(), record.actor);
+            self.findings.push(finding("added-is-nobody", what));
+        }
+    }
+
     /// Takes one more record of the committed log.
     pub fn take(&mut self, record: &Record) {
         *self.words.entry(record.body.word()).or_default() += 1;
         self.check_order(record);
         self.check_flow(record);
+        self.check_added(record);
         self.head = record.seq;
         self.at = record.at;
         let label = self.label_at(record);

@@ -2,7 +2,7 @@
 //! `plant` has any.
 
 /// Every bug there is, and what it is.
-pub const BUGS: [(&str, &str); 23] = [
+pub const BUGS: [(&str, &str); 24] = [
     ("kernel:1", "a write to /data/poison panics"),
     ("kernel:2", "settling forgets the accounts below the root"),
     ("kernel:3", "listing does not raise the reader's label"),
@@ -20,6 +20,7 @@ pub const BUGS: [(&str, &str); 23] = [
     ("kernel:15", "a limit over a month holds nothing"),
     ("kernel:16", "what a provider writes to its cache is not charged"),
     ("kernel:17", "a turn goes on with another session of its agent"),
+    ("kernel:18", "who was added to the node acts where nobody is listed"),
     ("kernel:19", "a turn goes on although everything stands still"),
     ("kernel:20", "a model that was given up is asked again"),
     ("store:1", "the fold drops the second change of an operation"),

@@ -54,6 +54,8 @@ const PRICE: Price = Price {
     token_written: Nano(3_750),
 };
 const OPERATOR: &str = "anna";
+/// Whom an admin has added to the node; policy lists nobody.
+pub const ADDED: &str = "tom";
 /// Rounds in which a run must come to rest once nobody disturbs it.
 const REST_ROUNDS: u32 = 400;
 
@@ -201,6 +203,7 @@ impl Rig {
         for (name, text) in [("clerk", CLERK), ("boss", BOSS), ("rogue", ROGUE)] {
             self.write(&format!("/agents/{name}/AGENT.md"), text);
         }
+        self.write_as(Caller::Added(ADDED.to_owned()), "/data/a", "added\n");
         for path in ["/data/a", "/data/b", "/data/d/x", "/data/d/y", "/home/n"] {
             self.write(path, "1\n2\n3\n");
         }
@@ -223,11 +226,15 @@ impl Rig {
     }
 
     fn write(&mut self, path: &str, text: &str) {
+        self.write_as(Caller::Operator(OPERATOR.to_owned()), path, text);
+    }
+
+    fn write_as(&mut self, caller: Caller, path: &str, text: &str) {
         let Ok(path) = TreePath::parse(path) else { return };
         let content = Content::of(text.as_bytes());
         let write = Write::Whole { content, mode: 0o644 };
         let call = Call::Write { path, write, base: None, message: None, origin: Origin::Typed };
-        self.call(Caller::Operator(OPERATOR.to_owned()), call, vec![text.as_bytes().to_vec()]);
+        self.call(caller, call, vec![text.as_bytes().to_vec()]);
     }
 
     fn push(&mut self, body: Body, blobs: Vec<Vec<u8>>) {
