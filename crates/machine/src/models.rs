@@ -276,11 +276,10 @@ fn table(bytes: &[u8]) -> Result<Dated, Error> {
     Ok(table)
 }
 
-/// Servers of models that answer on their usual ports of this machine: name and address.
-pub fn servers() -> Vec<(String, String)> {
-    let all = [("Ollama", 11_434), ("LM Studio", 1_234)].into_iter();
-    let here = all.filter(|(_, port)| drivers::answers_here(*port));
-    here.map(|(name, port)| (name.to_owned(), format!("127.0.0.1:{port}"))).collect()
+/// Which of these servers answer on their ports of this machine: name and address.
+pub fn servers(all: &[(&str, u16)]) -> Vec<(String, String)> {
+    let here = all.iter().filter(|(_, port)| drivers::answers_here(*port));
+    here.map(|(name, port)| ((*name).to_owned(), format!("127.0.0.1:{port}"))).collect()
 }
 
 #[cfg(test)]

@@ -23,31 +23,32 @@ pub struct Arguments {
     command: Option<Command>,
 }
 
+/// Where help puts the options that every command takes: below those of the command itself.
+const HEADING: &str = "Options of every command";
+
 /// Options that every command takes.
 #[derive(Debug, clap::Args)]
 struct Options {
     /// Which workspace [default: $SKEP_WORKSPACE, else home]
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = HEADING)]
     workspace: Option<String>,
     /// State directory [default: $SKEP_HOME, else the XDG state directory]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = HEADING)]
     home: Option<PathBuf>,
     /// Print the daemon's own objects, one a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
-    /// Colour
+    /// Colour: always, never, or auto: on a terminal, unless $NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    #[arg(hide_possible_values = true, help_heading = HEADING)]
     color: Colour,
 }
 
 /// When output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Colour {
-    /// On a terminal, unless $NO_COLOR is set
     Auto,
-    /// Never
     Never,
-    /// Always
     Always,
 }
 
@@ -130,25 +131,44 @@ fn refuse(session: &mut Session, error: &clap::Error) -> i32 {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let mut message = vec![first];
-    let mut hints = Vec::new();
+    let (mut hints, mut help) = (Vec::new(), "skep --help".to_owned());
     for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(tip) = line.strip_prefix("tip: ") {
             hints.push(tip.to_owned());
         } else if let Some(usage) = line.strip_prefix("Usage: ") {
             hints.push(format!("usage: {usage}"));
+            help = help_of(usage);
         } else if !line.starts_with("For more information") {
             message.push(line.to_owned());
         }
     }
-    hints.push("skep --help".to_owned());
+    hints.push(help);
     let fail = Fail::usage(message.join(" ")).hint(hints.join("\nhint: "));
     session.report(&fail);
     fail.exit
 }
 
+/// The help of the command that a usage line is about: the words before its first argument.
+fn help_of(usage: &str) -> String {
+    let is_word = |word: &&str| word.starts_with(|sign: char| sign.is_ascii_lowercase());
+    let words: Vec<&str> = usage.split_whitespace().take_while(is_word).collect();
+    format!("{} --help", words.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_usage_error_leads_to_the_help_of_its_command() {
+        for (usage, help) in [
+            ("skep [OPTIONS] [COMMAND]", "skep --help"),
+            ("skep ps --all", "skep ps --help"),
+            ("skep model add <PROVIDER|URL>", "skep model add --help"),
+        ] {
+            assert_eq!(help_of(usage), help);
+        }
+    }
 
     #[test]
     fn the_table_of_commands_is_sound_and_every_one_has_help() {

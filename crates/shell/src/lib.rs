@@ -90,6 +90,11 @@ pub struct Proved {
     pub json: String,
 }
 
+/// Something of models on this host: its name, and its place: an address or a path.
+pub type Found = (String, String);
+/// A look at this host for programs, and for those of these servers, by name and port, that answer.
+pub type Look<'a> = dyn Fn(&[(&str, u16)]) -> Vec<Found> + 'a;
+
 /// What a face cannot do itself, since it links nothing that could: its door hands it in.
 #[derive(Clone, Copy)]
 pub struct Hands<'a> {
@@ -99,8 +104,8 @@ pub struct Hands<'a> {
     pub prove: &'a dyn Fn(&Proof) -> Proved,
     /// A variable of the environment: a key that may be lent or kept.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// What of models is found on this host: what, and how.
-    pub look: &'a dyn Fn() -> Vec<(String, String)>,
+    /// What of models is found on this host: those of these servers that answer on their ports, and programs.
+    pub look: &'a Look<'a>,
 }
 
 /// Runs one command line (the program's name first) and answers the exit code: 0 ok, 1 refused or failed,

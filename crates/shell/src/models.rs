@@ -10,7 +10,7 @@
 //! A key of the environment is lent to this connection and so to the runs that it starts; it is kept only by
 //! `skep model add` and `skep secret add`. Never here: a key in an argument, a file or a line of output.
 
-use crate::{fail::Fail, session::Session};
+use crate::{Found, fail::Fail, session::Session};
 use abi::Code;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read};
@@ -135,6 +135,42 @@ pub fn of_environment(session: &Session, provider: &str) -> Option<(&'static str
     value.map(|value| (*variable, value))
 }
 
+/// Where a provider that ships is: as it ships, but Ollama listens where its own variable says.
+pub fn place_of(session: &Session, provider: &str) -> Option<String> {
+    let (.., url, _) = KNOWN.iter().find(|(name, ..)| *name == provider)?;
+    let own = (session.hands.variable)("OLLAMA_HOST").filter(|value| !value.trim().is_empty());
+    Some(match own {
+        Some(value) if provider == "ollama" => of_ollama(value.trim()),
+        _ => (*url).to_owned(),
+    })
+}
+
+/// The URL of a value of `OLLAMA_HOST`, which is also what its server binds: `[SCHEME://][HOST][:PORT]`.
+fn of_ollama(value: &str) -> String {
+    let value = value.trim_end_matches('/');
+    if value.contains("://") {
+        return value.to_owned();
+    }
+    let (host, port) = match value.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
+        _ => (value, "11434"),
+    };
+    let host = if ["", "0.0.0.0", "[::]", "localhost"].contains(&host) { "127.0.0.1" } else { host };
+    format!("http://{host}:{port}")
+}
+
+/// Servers of models and programs on this host: what, and where.
+pub fn found_here(session: &Session) -> Vec<Found> {
+    let port = |name: &str| place_of(session, name)?.strip_prefix("http://127.0.0.1:")?.parse().ok();
+    let ports: Vec<(&str, u16)> = KNOWN.iter().filter_map(|(name, ..)| Some((*name, port(name)?))).collect();
+    (session.hands.look)(&ports)
+}
+
+/// The first of those that is a server: it can be added, and takes no key.
+pub fn server_of(found: &[Found]) -> Option<&Found> {
+    found.iter().find(|(_, place)| place.starts_with("127."))
+}
+
 /// Keeps or lends a secret.
 pub fn put(session: &mut Session, name: &str, value: &str, mode: &str) -> Result<Value, Fail> {
     session.call("write", json!({"path": format!("/sys/secrets/{name}"), "text": value, "mode": mode}))
@@ -176,8 +212,17 @@ pub fn ready(session: &mut Session, agent: &str, stays: bool) -> Result<(), Fail
         return Ok(());
     }
     let name = first.unwrap_or_else(|| "anthropic".to_owned());
-    Err(Fail::new(format!("agent {agent} wants {model}, and there is no key for it"))
-        .hint(format!("skep model add {name}; a key of the environment is lent to the run")))
+    let found = found_here(session);
+    let hint = match server_of(&found) {
+        Some((server, place)) => format!("skep model add {server}; it answers at {place} and takes no key"),
+        None => match KNOWN.iter().find(|(known, ..)| *known == name) {
+            Some((_, variable, ..)) if stays && !variable.is_empty() => {
+                format!("skep model add {name}; or export {variable}=KEY, for the runs of this shell alone")
+            }
+            _ => format!("skep model add {name}"),
+        },
+    };
+    Err(Fail::new(format!("agent {agent} wants {model}, and there is no key for it")).hint(hint))
 }
 
 /// The model that an agent's file asks for; none if there is no such file, which the daemon tells better.
@@ -197,7 +242,7 @@ pub fn typed(session: &mut Session, what: &str) -> Result<String, Fail> {
     if !input.is_terminal() {
         let mut text = String::new();
         input.lock().take(KEY_BYTES_MAX).read_to_string(&mut text)?;
-        return Ok(text);
+        return given(text, what);
     }
     let _ = write!(session.err, "{what} (not shown): ");
     let _ = session.err.flush();
@@ -213,12 +258,34 @@ pub fn typed(session: &mut Session, what: &str) -> Result<String, Fail> {
     let _ = set(&shown);
     session.note("");
     read?;
-    Ok(line)
+    given(line, what)
+}
+
+fn given(text: String, what: &str) -> Result<String, Fail> {
+    if text.trim().is_empty() {
+        return Err(Fail::new(format!("nothing was given as {what}"))
+            .hint("type it when asked, or give it to standard input"));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ollama_is_where_it_says() {
+        for (value, url) in [
+            ("127.0.0.1:11500", "http://127.0.0.1:11500"),
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            (":8080", "http://127.0.0.1:8080"),
+            ("[::]:11434", "http://127.0.0.1:11434"),
+            ("box.lan", "http://box.lan:11434"),
+            ("https://box.example/", "https://box.example"),
+        ] {
+            assert_eq!(of_ollama(value), url, "{value}");
+        }
+    }
 
     #[test]
     fn the_page_is_read() {

@@ -98,8 +98,8 @@ fn variable(name: &str) -> Option<String> {
 
 /// What of models is found on this host: servers that answer on their ports here, programs on the path.
 #[allow(clippy::disallowed_methods)] // seam: the environment
-fn look() -> Vec<(String, String)> {
-    let mut found = machine::models::servers();
+fn look(servers: &[(&str, u16)]) -> Vec<(String, String)> {
+    let mut found = machine::models::servers(servers);
     let path = env::var_os("PATH").unwrap_or_default();
     for program in ["claude", "codex"] {
         let place = env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());

@@ -49,11 +49,12 @@ pub fn here(session: &mut Session) -> Outcome {
     let answers = |name: &str| known.models.iter().any(|model| abi::model::provider_of(model) == name);
     let open = known.providers.iter().filter(|row| row.key == Key::Open && answers(&row.name));
     kept.extend(open.map(|row| format!("{} (no key needed)", row.name)));
-    let can = models(session, kept)?;
+    let (can, server) = models(session, kept)?;
+    let add = adding(server.as_deref());
     let next: &[(&str, &str)] = if waiting.is_empty() && !can {
         &[
             ("skep demo", "a bad night on purpose: ten seconds, no key, no network"),
-            ("skep model add anthropic", "keep a key; openai, openrouter, gemini, ollama or a URL as well"),
+            (&add.0, add.1),
             ("skep run \"task\"", "give the agent helper something to do, once there is a model"),
             ("skep doctor", "what is wrong on this host, and what to do"),
         ]
@@ -101,11 +102,13 @@ fn asleep(session: &mut Session) -> Outcome {
     }
     session.say("daemon      not running; the first command that needs it starts it")?;
     places(session, &[])?;
-    let can = models(session, Vec::new())?;
-    let second = if can {
+    let (can, server) = models(session, Vec::new())?;
+    let add = adding(server.as_deref());
+    // Whether a key is kept, only the daemon knows, once there has been one.
+    let second = if can || session.place.home.join("node.db").exists() {
         ("skep run \"task\"", "give the agent helper something to do: at most $1 a run, $5 a day")
     } else {
-        ("skep model add anthropic", "keep a key; openai, openrouter, gemini, ollama or a URL as well")
+        (add.0.as_str(), add.1)
     };
     commands(
         session,
@@ -119,26 +122,38 @@ fn asleep(session: &mut Session) -> Outcome {
     Ok(Exit::Fine)
 }
 
-/// What of models is there: kept, in the environment, on this host. Whether any of it can be asked.
-fn models(session: &mut Session, kept: Vec<String>) -> Result<bool, Fail> {
+/// How a model is had: a server that answers here needs no key.
+fn adding(server: Option<&str>) -> (String, &'static str) {
+    match server {
+        Some(name) => (format!("skep model add {name}"), "use the server that answers here; it takes no key"),
+        None => (
+            "skep model add anthropic".to_owned(),
+            "keep a key; openai, openrouter, gemini, ollama or a URL as well",
+        ),
+    }
+}
+
+/// What of models is there: kept, in the environment, on this host. Whether any of it can be asked, and a
+/// server that would have to be added first.
+fn models(session: &mut Session, kept: Vec<String>) -> Result<(bool, Option<String>), Fail> {
     let mut all = kept;
     for (name, variable, ..) in KNOWN.iter().filter(|(_, variable, ..)| !variable.is_empty()) {
         if models::of_environment(session, name).is_some() {
             all.push(format!("{name} ({variable}, for the runs of this shell)"));
         }
     }
-    let mut can = !all.is_empty();
-    for (name, place) in (session.hands.look)() {
-        can |= place.starts_with("127.");
-        all.push(format!("{name} ({})", escape::line(&place)));
-    }
+    let can = !all.is_empty();
+    let mut found = models::found_here(session);
+    found.retain(|(name, _)| !all.iter().any(|row| row.split(' ').next() == Some(name)));
+    let server = models::server_of(&found).map(|(name, _)| name.clone());
+    all.extend(found.iter().map(|(name, place)| format!("{name} ({})", escape::line(place))));
     let found = if all.is_empty() {
         "none found: no key in the environment, no server here".to_owned()
     } else {
         all.join(", ")
     };
     session.say(&format!("models      {found}"))?;
-    Ok(can)
+    Ok((can, server))
 }
 
 fn places(session: &mut Session, workspaces: &[Vec<String>]) -> Result<(), Fail> {

@@ -102,7 +102,7 @@ fn list(session: &mut Session) -> Outcome {
             Key::Open => ("no key needed", Tone::Good),
         };
         let word = session.paint(&format!("{word:13}"), tone);
-        session.say(&format!("{:12} {word}  {}  {}", row.name, row.wires, escape::line(&row.url)))?;
+        session.say(&format!("{:12} {word}  {:14}  {}", row.name, row.wires, escape::line(&row.url)))?;
         let own = |name: &&String| abi::model::provider_of(name) == row.name;
         for name in models.models.iter().filter(own) {
             session.say(&format!("               {}", escape::line(name)))?;
@@ -121,20 +121,32 @@ fn list(session: &mut Session) -> Outcome {
 }
 
 fn check(session: &mut Session, provider: Option<String>) -> Outcome {
-    let rows = match provider {
-        Some(name) => vec![found(session, &name)?],
-        None => Models::read(session)?.providers.into_iter().filter(|row| row.key != Key::Missing).collect(),
+    let models = Models::read(session)?;
+    // A server that ships in the file and that nobody uses need not run.
+    let is_used = |row: &Provider| {
+        let names = models.tiers.iter().flat_map(|(_, names)| names);
+        row.key == Key::Kept || names.into_iter().any(|name| abi::model::provider_of(name) == row.name)
     };
-    let mut exit = Exit::Fine;
+    let rows = match &provider {
+        Some(name) => vec![found(session, name)?],
+        None => models.providers.iter().filter(|row| row.key != Key::Missing).cloned().collect(),
+    };
+    let (mut exit, mut bad) = (Exit::Fine, Vec::new());
     for row in rows {
         let asked = session.control(&format!("provider {}", row.name));
         let models = Models::read(session)?;
         let has = models.models.iter().filter(|name| abi::model::provider_of(name) == row.name).count();
         let (text, tone) = match &asked {
             Ok(_) => (format!("answers, {has} models"), Tone::Good),
-            Err(fail) => (fail.message.clone(), Tone::Bad),
+            Err(fail) => {
+                let head = format!("{} ", row.name);
+                (fail.message.strip_prefix(&head).unwrap_or(&fail.message).to_owned(), Tone::Bad)
+            }
         };
-        exit = if asked.is_err() { Exit::Bad } else { exit };
+        if asked.is_err() && (provider.is_some() || is_used(&row)) {
+            exit = Exit::Bad;
+            bad.push(row.clone());
+        }
         if session.is_json() {
             session.object(&json!({"provider": row.name, "answers": asked.is_ok(), "text": text}))?;
         } else {
@@ -142,13 +154,25 @@ fn check(session: &mut Session, provider: Option<String>) -> Outcome {
             session.say(&format!("{:12} {text}", row.name))?;
         }
     }
+    if session.is_json() {
+        bad.clear();
+    }
+    for row in bad {
+        session.hint(&match row.key {
+            Key::Open => format!("start {}, or say in {FILE} where it is: skep cat {FILE}", row.name),
+            _ => format!("skep model add {} gives it a key", row.name),
+        });
+    }
     Ok(exit)
 }
 
 fn add(session: &mut Session, which: &str, name: Option<String>, wires: &str) -> Outcome {
     let known = KNOWN.iter().find(|(known, ..)| *known == which);
     let (name, url, wires) = match known {
-        Some((name, _, url, wires)) => ((*name).to_owned(), (*url).to_owned(), (*wires).to_owned()),
+        Some((name, .., wires)) => {
+            let url = models::place_of(session, name).unwrap_or_default();
+            ((*name).to_owned(), url, (*wires).to_owned())
+        }
         None if which.contains("://") => {
             let name = name.unwrap_or_else(|| named(which));
             (abi::wire::word("name", &name)?, which.to_owned(), wires.to_owned())
@@ -162,9 +186,12 @@ fn add(session: &mut Session, which: &str, name: Option<String>, wires: &str) ->
                 .hint(format!("{}; or https://HOST", abi::wire::nearest_hint(which, &names))));
         }
     };
-    if Models::read(session)?.provider(&name).is_none() {
-        let open = is_here(&url);
-        insert(session, (&name, &url, &wires), open)?;
+    match Models::read(session)?.provider(&name) {
+        None => insert(session, (&name, &url, &wires), is_here(&url))?,
+        Some(row) if name == "ollama" && row.url != url && ships(&row.url) => {
+            relocate(session, &name, (&row.url, &url))?;
+        }
+        Some(_) => {}
     }
     let row = found(session, &name)?;
     let value = if row.secret.is_empty() { None } else { Some(key(session, &row)?) };
@@ -231,6 +258,21 @@ fn insert(session: &mut Session, (name, url, wires): (&str, &str, &str), open: b
     Ok(())
 }
 
+/// Whether a URL is that of a provider as it ships, so that nobody chose it.
+fn ships(url: &str) -> bool {
+    KNOWN.iter().any(|(.., known, _)| *known == url)
+}
+
+/// Gives a provider another URL.
+fn relocate(session: &mut Session, name: &str, (from, to): (&str, &str)) -> Result<(), Fail> {
+    let (head, from, to) = (format!("  {name}: {{"), format!("url: \"{from}\""), format!("url: \"{to}\""));
+    let put =
+        |line: &str| if line.starts_with(&head) { line.replacen(&from, &to, 1) } else { line.to_owned() };
+    let text = session.read(FILE)?.lines().map(|line| put(line) + "\n").collect();
+    let signs = [format!("+ provider {name}"), format!("- provider {name}")];
+    change(session, text, &|line| signs.iter().any(|sign| line.starts_with(sign)))
+}
+
 /// The text with a line more, right below the one that is this.
 fn below(text: &str, head: &str, row: &str) -> Option<String> {
     let at = text.lines().position(|line| line.trim_end() == head)?;
@@ -287,7 +329,7 @@ fn works(session: &mut Session, row: &Provider) -> Outcome {
         session.say(&format!("  {}", escape::line(name)))?;
     }
     if !row.secret.is_empty() {
-        session.say("its key is kept, sealed; skep model rm takes it away")?;
+        session.say(&format!("its key is kept, sealed; skep model rm {} takes it away", row.name))?;
     }
     session.say(&format!(
         "tiers that work: {}",

@@ -66,11 +66,11 @@ fn unknown_words_are_usage_errors_with_hints() {
         (
             &["run"],
             expect![[r#"
-            | exit 2
-            ! error: the following required arguments were not provided: <AGENT|TASK>
-            ! hint: usage: skep run <AGENT|TASK> [TASK]
-            ! hint: skep --help
-        "#]],
+                | exit 2
+                ! error: the following required arguments were not provided: <AGENT|TASK>
+                ! hint: usage: skep run <AGENT|TASK> [TASK]
+                ! hint: skep run --help
+            "#]],
         ),
         (
             &["freeze", "x"],

@@ -13,7 +13,7 @@ use std::{
 };
 
 #[path = "../../../drivers/tests/aimock/start.rs"]
-mod aimock;
+pub mod aimock;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clients");
 const HINT: &str = "hint: make test installs what is missing (python3-pip, npm)";

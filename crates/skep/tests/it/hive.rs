@@ -69,9 +69,17 @@ impl Ran {
 
 /// Runs a command to its end, without a terminal, within a minute.
 pub fn run(command: &mut Command) -> Ran {
+    run_on(command, "")
+}
+
+/// The same with this for its standard input, a few lines.
+pub fn run_on(command: &mut Command, input: &str) -> Ran {
     let started = Instant::now();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // Who ends before having read it all says so by its exit code.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let (out, err) = (gather(child.stdout.take()), gather(child.stderr.take()));
     let ended = loop {
         match child.try_wait().unwrap() {

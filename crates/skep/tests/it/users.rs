@@ -1,7 +1,7 @@
 //! An ordinary user with nothing but a home: everything works without rights, without a terminal, without
 //! SKEP_HOME; what it makes is its own; and another user is kept out.
 
-use crate::hive::{Hive, Ran, SKEP, end, holder, retry, run};
+use crate::hive::{Hive, Ran, SKEP, end, holder, retry, run, run_on};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
@@ -46,8 +46,17 @@ impl User {
         run(&mut self.command(args))
     }
 
+    /// The same with more in its environment, and a standard input.
+    pub fn skep_with(&self, variables: &[(&str, &str)], args: &[&str], input: &str) -> Ran {
+        run_on(&mut self.command_with(variables, args), input)
+    }
+
     /// The binary, as this user.
     pub fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&[], args)
+    }
+
+    fn command_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Command {
         let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
         if is_root() {
             command.args([
@@ -58,6 +67,7 @@ impl User {
             ]);
         }
         command.arg("-i").arg(format!("HOME={}", self.home().display())).arg("PATH=/usr/bin:/bin");
+        command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
         command.arg(self.dir.path().join("skep")).args(args).current_dir(self.home());
         command
     }
