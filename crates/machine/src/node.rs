@@ -144,7 +144,7 @@ impl Node {
             let shown = wire::word("workspace", name)?;
             return Err(Error::new(Code::NotFound, format!("there is no workspace {shown}"))
                 .argument("workspace")
-                .hint(format!("write \"workspace {shown}\" to /sys/ctl to make it")));
+                .hint(format!("skep write /sys/ctl \"workspace {shown}\" makes it")));
         }
         let cell = Cell::asleep(name, (!known).then(Vec::new));
         cells.insert(name.to_owned(), cell.clone());

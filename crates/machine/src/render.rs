@@ -267,7 +267,8 @@ impl Page<'_, '_> {
     /// Every record that led to something.
     fn why(&mut self, subject: Subject) -> Result<Told, Trouble> {
         let Some(Reasons { records, cut }) = self.batch.why(subject)? else {
-            return Ok(Err(Error::new(Code::NotFound, "the log knows nothing of that").argument("why")));
+            let none = Error::new(Code::NotFound, "the log knows nothing of that").argument("why");
+            return Ok(Err(none.hint("skep log shows operations, skep ps --all processes")));
         };
         let mut shown = Vec::with_capacity(records.len());
         for (row, _) in &records {

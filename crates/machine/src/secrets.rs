@@ -89,7 +89,10 @@ pub(crate) fn carry(
         || Error::new(Code::Unavailable, "the client that wrote the secret has gone").hint("write it again");
     if act == SecretAct::Forget {
         let was = node.registry.forget_secret(name).map_err(|trouble| trouble.to_error())?;
-        let none = || Error::new(Code::NotFound, format!("there is no secret {name}")).argument("path");
+        let none = || {
+            let error = Error::new(Code::NotFound, format!("there is no secret {name}")).argument("path");
+            error.hint("skep secret list")
+        };
         return if was { Ok(()) } else { Err(none()) };
     }
     let Some((client, Some(value))) = waiting else { return Err(gone()) };

@@ -83,9 +83,9 @@ pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut d
     if args.iter().any(|arg| arg == "--json") {
         (session.format, session.desk) = (Format::Json, Desk::Nobody);
     }
-    let parsed = match Arguments::try_parse_from(args) {
+    let parsed = match Arguments::try_parse_from(&args) {
         Ok(parsed) => parsed,
-        Err(error) => return refuse(&mut session, &error),
+        Err(error) => return refuse(&mut session, &error, help_of(&args)),
     };
     if let Err(fail) = aim(&mut session, &parsed.options, world.workspace) {
         session.report(&fail);
@@ -109,7 +109,11 @@ pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut d
 fn aim(session: &mut Session, options: &Options, fallback: Option<String>) -> Result<(), Fail> {
     if let Some(home) = &options.home {
         let home = std::path::absolute(home)?;
+        session.aim = format!("--home {} ", typed(&home.display().to_string()));
         session.place = Place { socket: home.join("sock"), home };
+    }
+    if let Some(name) = &options.workspace {
+        session.aim = format!("{}-w {} ", session.aim, typed(name));
     }
     let workspace = options.workspace.clone().or(fallback).unwrap_or_else(|| "home".to_owned());
     session.workspace = abi::wire::word("workspace", &workspace)?;
@@ -121,8 +125,14 @@ fn aim(session: &mut Session, options: &Options, fallback: Option<String>) -> Re
     Ok(())
 }
 
+/// A word as a shell takes it.
+fn typed(word: &str) -> String {
+    let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "/._-+=:@%,".contains(sign);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
 /// Help is data; anything else is an error in our voice: what is, then hints.
-fn refuse(session: &mut Session, error: &clap::Error) -> i32 {
+fn refuse(session: &mut Session, error: &clap::Error, help: String) -> i32 {
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = session.print(&text);
@@ -131,13 +141,12 @@ fn refuse(session: &mut Session, error: &clap::Error) -> i32 {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let mut message = vec![first];
-    let (mut hints, mut help) = (Vec::new(), "skep --help".to_owned());
+    let mut hints = Vec::new();
     for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(tip) = line.strip_prefix("tip: ") {
             hints.push(tip.to_owned());
         } else if let Some(usage) = line.strip_prefix("Usage: ") {
             hints.push(format!("usage: {usage}"));
-            help = help_of(usage);
         } else if !line.starts_with("For more information") {
             message.push(line.to_owned());
         }
@@ -148,10 +157,19 @@ fn refuse(session: &mut Session, error: &clap::Error) -> i32 {
     fail.exit
 }
 
-/// The help of the command that a usage line is about: the words before its first argument.
-fn help_of(usage: &str) -> String {
-    let is_word = |word: &&str| word.starts_with(|sign: char| sign.is_ascii_lowercase());
-    let words: Vec<&str> = usage.split_whitespace().take_while(is_word).collect();
+/// The help of the command that these words name.
+fn help_of(args: &[String]) -> String {
+    let (mut at, mut words, mut skips) = (Arguments::command(), vec!["skep".to_owned()], false);
+    for arg in args.iter().skip(1) {
+        let is_value =
+            std::mem::replace(&mut skips, ["-w", "--workspace", "--home", "--color"].contains(&&**arg));
+        if is_value || arg.starts_with('-') {
+            continue;
+        }
+        let Some(sub) = at.find_subcommand(arg).cloned() else { break };
+        words.push(sub.get_name().to_owned());
+        at = sub;
+    }
     format!("{} --help", words.join(" "))
 }
 
@@ -161,13 +179,25 @@ mod tests {
 
     #[test]
     fn a_usage_error_leads_to_the_help_of_its_command() {
-        for (usage, help) in [
-            ("skep [OPTIONS] [COMMAND]", "skep --help"),
-            ("skep ps --all", "skep ps --help"),
-            ("skep model add <PROVIDER|URL>", "skep model add --help"),
+        for (args, help) in [
+            ("skep frobnicate run", "skep --help"),
+            ("skep ps --al", "skep ps --help"),
+            ("./skep -w run model add", "skep model add --help"),
+            ("skep completions tcsh", "skep completions --help"),
         ] {
-            assert_eq!(help_of(usage), help);
+            let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
+            assert_eq!(help_of(&args), help);
         }
+    }
+
+    #[test]
+    fn what_is_offered_goes_where_this_command_went() {
+        let aim = format!("--home {} -w x ", typed("/it's mine"));
+        assert_eq!(
+            crate::session::aimed(&aim, "skep ps, skep -w NAME thaw --all; /usr/skep x\nskep inbox"),
+            "skep --home '/it'\\''s mine' -w x ps, skep -w NAME thaw --all; /usr/skep x\n\
+             skep --home '/it'\\''s mine' -w x inbox"
+        );
     }
 
     #[test]

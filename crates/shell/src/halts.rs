@@ -12,7 +12,7 @@ use crate::{
     card::Card,
     escape,
     fail::Fail,
-    session::{Ink, Session, Tone},
+    session::{Ink, Session, Tone, aimed},
 };
 use abi::Code;
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ fn line(session: &Session, card: &Card) -> String {
         _ => format!("{} {}: ", get("pid"), get("agent")),
     };
     let word = session.paint(&format!("{word:<12}"), tone);
-    format!("{word}{whom}{} · {}", get("why"), get("way_out"))
+    format!("{word}{whom}{} · {}", get("why"), aimed(&session.aim, &get("way_out")))
 }
 
 #[cfg(test)]

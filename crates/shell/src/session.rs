@@ -71,6 +71,9 @@ pub struct Session<'a> {
     pub place: Place,
     /// Which workspace is meant.
     pub workspace: String,
+    /// Options of this command line that say where, with a space after each: a command that is offered needs
+    /// them too.
+    pub aim: String,
     /// How output is written.
     pub format: Format,
     /// Whether it is coloured.
@@ -94,6 +97,7 @@ impl<'a> Session<'a> {
         Self {
             place,
             workspace: "home".to_owned(),
+            aim: String::new(),
             format: Format::Text,
             ink: Ink::Plain,
             out,
@@ -293,7 +297,7 @@ impl<'a> Session<'a> {
 
     /// What to do next, as a line that is not data.
     pub fn hint(&mut self, hint: &str) {
-        self.note(&format!("hint: {hint}"));
+        self.note(&format!("hint: {}", aimed(&self.aim, hint)));
     }
 
     /// Whether the daemon's objects are printed as they are.
@@ -320,6 +324,21 @@ impl<'a> Session<'a> {
             self.hint(&escape::escape(&fail.hint, Keep::Lines));
         }
     }
+}
+
+/// The text with these options in every command that it names.
+pub fn aimed(aim: &str, text: &str) -> String {
+    let mut parts = text.split("skep ");
+    let mut made = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_command = made.is_empty() || made.ends_with([' ', '\n']);
+        made.push_str("skep ");
+        if is_command && part.starts_with(|sign: char| sign.is_ascii_lowercase()) {
+            made.push_str(aim);
+        }
+        made.push_str(part);
+    }
+    made
 }
 
 /// Where the operators of a home come in who were added.

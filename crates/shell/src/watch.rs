@@ -144,7 +144,12 @@ impl Watch {
     pub fn late(session: &mut Session, pid: Pid, grip: Grip) -> Result<Self, Fail> {
         let seq = Seq(session.card("/sys/status")?.number("seq"));
         let mut watch = Self { grip, ..Self::new(session, pid, seq)? };
-        let card = session.card(&format!("/proc/{pid}/status"))?;
+        let card = session.card(&format!("/proc/{pid}/status")).map_err(|fail| {
+            match fail.is(abi::Code::NotFound) {
+                true => Fail::new(format!("there was never a process {pid} here")).hint("skep ps --all"),
+                false => fail,
+            }
+        })?;
         if !card.get("exit").is_empty() {
             watch.bill.ended = Some(ended(&session.call("wait", json!({"pid": pid}))?));
         }
@@ -325,7 +330,10 @@ impl Watch {
             };
             session.say(&format!("{word}{} · {}", escape::line(&how), self.sum()))?;
             if matches!(end, End::Faulted(_)) {
-                session.hint(&format!("skep logs {} shows what went wrong", self.pid));
+                session.hint(&format!(
+                    "skep logs {} shows what went wrong, skep model check whether models answer",
+                    self.pid
+                ));
             }
             self.next(session);
         }

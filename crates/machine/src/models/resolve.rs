@@ -141,9 +141,12 @@ pub(crate) fn ask(node: &Node, cell: &Cell, reply: ReplyTo, name: &str) -> Resul
         let fits = |model: &String| model::name("model", &format!("{name}/{model}")).is_ok();
         models.into_iter().map(|model| resolved.redact(model)).filter(fits).take(HAS_MAX).collect()
     });
+    let hint = match resolved.secret() {
+        Some(_) => format!("check the key and the url: skep model add {name}"),
+        None => format!("start it, or see where it is looked for: skep cat {}", "/sys/models.yaml"),
+    };
     let told = has.as_ref().map(|_| ()).map_err(|message| {
-        Error::new(Code::Unavailable, format!("{name} does not answer: {message}"))
-            .hint(format!("check the key and the url: skep model add {name}"))
+        Error::new(Code::Unavailable, format!("{name} does not answer: {message}")).hint(hint)
     });
     let mut all = guard(&cell.has);
     if all.len() >= limits::POLICY_ROWS_MAX {

@@ -61,6 +61,7 @@ struct Talk {
 impl Chat {
     pub fn run(self, session: &mut Session) -> Outcome {
         let slug = wire::word("session", &self.session)?;
+        is_there(session, &self.agent)?;
         models::ready(session, &self.agent, true)?;
         let origin = if std::io::stdin().is_terminal() { "typed" } else { "pipe" };
         let interrupts = watch::interrupts().ok();
@@ -70,6 +71,23 @@ impl Chat {
         } else {
             talk.through_pipe(session)
         }
+    }
+}
+
+/// Whether a line is meant for the prompt, which does not know it: one word, and no path.
+fn is_unknown(line: &str) -> bool {
+    line.strip_prefix('/')
+        .is_some_and(|word| !word.is_empty() && word.chars().all(|sign| sign.is_alphanumeric()))
+}
+
+/// Who talks to nobody is told at once, not after the first line.
+fn is_there(session: &mut Session, agent: &str) -> Result<(), Fail> {
+    let path = format!("/agents/{}/AGENT.md", wire::word("agent", agent)?);
+    match session.call("read", json!({"path": path, "length": 1})) {
+        Err(fail) if fail.is(abi::Code::NotFound) => {
+            Err(Fail::new(format!("there is no agent {agent}")).hint("skep ls /agents shows those there are"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -109,6 +127,7 @@ impl Talk {
                     "" => {}
                     "/quit" => return Ok(Exit::Fine),
                     "/help" => session.note("/new NAME goes to another conversation, /quit leaves"),
+                    line if is_unknown(line) => session.note(&format!("{line} is no command; /help")),
                     line if line.starts_with("/new ") => self.turn_to(session, line)?,
                     line => self.say_and_go_on(session, line)?,
                 },
@@ -279,6 +298,12 @@ fn last(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_no_command() {
+        assert!(["/bogus", "/quit2"].into_iter().all(is_unknown));
+        assert!(!["/data/a.md", "/etc is what?", "bogus", "/", "/new x"].into_iter().any(is_unknown));
+    }
 
     #[test]
     fn the_last_sections_are_shown_and_cut() {

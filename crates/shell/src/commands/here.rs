@@ -7,7 +7,7 @@ use crate::{
     figures, halts,
     models::{self, KNOWN, Key, Models},
     past,
-    session::Session,
+    session::{Session, aimed},
 };
 use serde_json::json;
 
@@ -178,6 +178,8 @@ fn places(session: &mut Session, workspaces: &[Vec<String>]) -> Result<(), Fail>
 
 /// What to do next: commands with a meaning each, aligned.
 pub fn commands(session: &mut Session, rows: &[(&str, &str)]) -> Result<(), Fail> {
+    let rows = rows.iter().map(|(command, meaning)| (aimed(&session.aim, command), *meaning));
+    let rows: Vec<(String, &str)> = rows.collect();
     let width = rows.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     session.say("")?;
     for (command, meaning) in rows {

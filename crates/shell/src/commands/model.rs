@@ -265,12 +265,20 @@ fn ships(url: &str) -> bool {
 
 /// Gives a provider another URL.
 fn relocate(session: &mut Session, name: &str, (from, to): (&str, &str)) -> Result<(), Fail> {
+    let place = escape::line(to);
     let (head, from, to) = (format!("  {name}: {{"), format!("url: \"{from}\""), format!("url: \"{to}\""));
     let put =
         |line: &str| if line.starts_with(&head) { line.replacen(&from, &to, 1) } else { line.to_owned() };
     let text = session.read(FILE)?.lines().map(|line| put(line) + "\n").collect();
-    let signs = [format!("+ provider {name}"), format!("- provider {name}")];
-    change(session, text, &|line| signs.iter().any(|sign| line.starts_with(sign)))
+    // Addresses are not what policy is made of: nothing else may change.
+    let edit = policy::Edit::begin(session, FILE, text)?;
+    if let Some(other) = edit.changes.first() {
+        return Err(Fail::new(format!("this would change more than was meant: {other}"))
+            .hint(format!("write {FILE} by hand: skep cat {FILE}")));
+    }
+    edit.quietly(session, "argument")?;
+    session.note(&format!("{name} is looked for at {place} from now on, as OLLAMA_HOST says"));
+    Ok(())
 }
 
 /// The text with a line more, right below the one that is this.

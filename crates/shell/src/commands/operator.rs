@@ -94,7 +94,7 @@ fn listed(session: &mut Session) -> Result<Vec<(String, String)>, Fail> {
 
 fn list(session: &mut Session) -> Outcome {
     let (known, listed) = (known(session)?, listed(session)?);
-    let mut table = Table::new(&["NAME", "USER>", "HERE", ""]);
+    let mut table = Table::new(&["NAME", "USER>", "HERE", "NOTE"]);
     let names = known.iter().map(|row| (row.name.as_str(), Some(row)));
     let rest = listed.iter().filter(|(name, _)| known.iter().all(|row| row.name != *name));
     for (name, row) in names.chain(rest.map(|(name, _)| (name.as_str(), None))) {

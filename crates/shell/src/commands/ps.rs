@@ -53,7 +53,7 @@ impl Ps {
         if table.is_empty() {
             halts::note(session)?;
             session.note("no process has run yet");
-            session.hint("skep run AGENT \"task\"");
+            session.hint("skep run \"task\"");
             return past::note_conflicts(session);
         }
         session.print(&table.print())?;

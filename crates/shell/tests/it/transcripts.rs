@@ -75,10 +75,10 @@ fn unknown_words_are_usage_errors_with_hints() {
         (
             &["freeze", "x"],
             expect![[r#"
-            | exit 2
-            ! error: invalid value 'x' for '<PID>': invalid digit found in string
-            ! hint: skep --help
-        "#]],
+                | exit 2
+                ! error: invalid value 'x' for '<PID>': invalid digit found in string
+                ! hint: skep freeze --help
+            "#]],
         ),
         (
             &["undo", "op:x"],
@@ -118,7 +118,7 @@ fn wrong_values_are_usage_errors_with_hints() {
             expect![[r#"
                 | exit 2
                 ! error: invalid value 'week' for '<RESOURCE|WINDOW|AMOUNT>...': possible: an amount, tokens_in, tokens_out, tokens_cached, tokens_written, money, calls, effects, run, hour, day, month
-                ! hint: skep --help
+                ! hint: skep budget set --help
             "#]],
         ),
         (
@@ -421,7 +421,7 @@ fn estop_reaches_every_workspace_and_is_told_until_it_is_lifted() {
             ! stopped     operator:anna has stopped everything in this workspace · skep thaw --all
             ! frozen      7 a\u{1b}[2J: x · skep thaw 7
             ! no process has run yet
-            ! hint: skep run AGENT "task"
+            ! hint: skep run "task"
         "#]],
     );
 }
@@ -479,7 +479,8 @@ fn attach_shows_the_last_lines_and_ends_as_run_does() {
         vec![("read", "/sys/status", text("seq 8\n")), ("read", "/proc/9/status", missing)],
         &expect![[r#"
             | exit 1
-            ! error: there is no process 9
+            ! error: there was never a process 9 here
+            ! hint: skep ps --all
         "#]],
     );
 }

@@ -213,6 +213,10 @@ fn ctrl_c_ends_a_turn_and_not_the_conversation() {
 #[test]
 fn without_a_key_nothing_begins() {
     let hive = Hive::new();
+    let nobody = chat(&hive, &["chat", "nobody"], &[]).failed(1);
+    assert!(nobody.err.contains("there is no agent nobody\nhint: skep ls /agents"), "{}", nobody.err);
+    let never = hive.cli(&["attach", "99"]).failed(1);
+    assert!(never.err.contains("there was never a process 99 here\nhint: skep ps --all"), "{}", never.err);
     let ran = chat(&hive, &["chat"], &["hello"]).failed(1);
     assert!(ran.err.contains("there is no key for it\nhint: skep model add"), "{}", ran.err);
     assert_eq!(hive.client().log("home").iter().filter(|row| !row["body"]["spawned"].is_null()).count(), 0);
