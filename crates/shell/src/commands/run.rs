@@ -72,6 +72,9 @@ impl Run {
             Some(task) => (self.first, task),
             None => ("helper".to_owned(), self.first),
         };
+        if task.trim().is_empty() {
+            return Err(Fail::usage("there is no task").hint("skep run \"say hello\""));
+        }
         let mut post: Vec<Value> = self.post_exists.iter().map(|path| json!({"exists": path})).collect();
         for pair in &self.post_contains {
             let (path, text) = pair.split_once('=').ok_or_else(|| {

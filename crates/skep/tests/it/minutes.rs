@@ -178,6 +178,8 @@ fn without_a_key_everything_says_what_is_next() {
             assert!(ran.err.contains("there is no key for it\nhint: skep model add anthropic"), "{ran:?}");
             ends.push(ran);
         }
+        // Nothing is no task, with a key or without.
+        ends.push(seat.skep(&[], &["run", " "], "").failed(2));
         ends.push(seat.skep(&[], &["ps", "--all"], "").fine());
         ends.push(seat.skep(&[], &["cost"], "").fine());
         ends.push(seat.skep(&[], &[], "").fine());
