@@ -116,7 +116,7 @@ pub fn spawn(chance: &mut Chance) -> Option<Said> {
     let budget = chance.one_in(4).then_some(Nano(30_000_000));
     let text = Text { content, origin: origin(chance) };
     // No draw of its own: of tasks that can run above it, those of one kind do.
-    let trusted = text.origin != Origin::Pipe && task == "tidy up";
+    let trusted = text.origin != Origin::Pipe && task != "read the mail";
     let ceiling = if trusted { Integrity::Workspace } else { Integrity::External };
     let kind = if chance.one_in(8) { ProcessKind::Client } else { ProcessKind::Turn };
     let inputs = Fields::new();

@@ -85,7 +85,9 @@ impl Files {
         if label.is_some_and(|label| !label.flows_to(&written)) {
             return Some("label-of-write");
         }
-        let external = written.integrity == Integrity::External && record.pid != WORKSPACE;
+        // That it is gone says who took it away; its version bears what stood there too.
+        let by = if change.node == Node::Gone { label.unwrap_or(&written) } else { &written };
+        let external = by.integrity == Integrity::External && record.pid != WORKSPACE;
         (external && steers(&change.path)).then_some("steering")
     }
 

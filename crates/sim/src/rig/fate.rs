@@ -1,19 +1,21 @@
 //! Turns, and how they can end: well, not at all, or in the middle. What the files say after each crash is
 //! checked before anybody writes to them again.
 
-use super::{LEASE, OPERATOR, Rig};
+use super::{LEASE, OPERATOR, OUTSIDE, Rig};
 use crate::{
     audit,
     gate::{Followers, Gate},
-    ledger::finding,
+    ledger::{Finding, finding},
     watch::Meant,
 };
 use abi::{
     Seq,
     call::Call,
     event::{Body, Caller},
+    label::Integrity,
     limits,
     path::TreePath,
+    record::{Entry, Record},
 };
 use machine::{
     clock::Clock,
@@ -244,6 +246,16 @@ impl Rig {
         }
     }
 
+    /// `ceiling-leak`: no answer brings a word from outside below a ceiling that hides the outside.
+    fn leak(&self, record: &Record) -> Option<Finding> {
+        let Entry::Tool { name, outcome, .. } = &record.body else { return None };
+        let process = self.ledger.processes.get(&record.pid)?;
+        let bytes = self.room.as_ref()?.store().blob(&outcome.hash).ok()??;
+        let told = String::from_utf8_lossy(&bytes).contains(OUTSIDE);
+        let what = || format!("record {}: {name} told process {} of it", record.seq, record.pid);
+        (told && process.ceiling > Integrity::External).then(|| finding("ceiling-leak", what()))
+    }
+
     /// Feeds the oracle what has become durable.
     fn read_log(&mut self) {
         loop {
@@ -259,6 +271,8 @@ impl Rig {
             for (record, hash) in rows {
                 self.mix(&hash.0);
                 self.ledger.take(&record);
+                let leak = self.leak(&record);
+                self.report_finding(leak);
             }
             if self.has_failed() || self.ledger.head <= from {
                 return;

@@ -33,6 +33,9 @@ fn find(bugs: &[(&str, &str)]) {
         });
         let (seed, check) = found.unwrap_or_else(|| panic!("{bug} ({what}) was not found"));
         println!("{bug} ({what}) was found by {check} at seed {seed}");
+        // The control: it is the bug that was found, and not another that nobody planted.
+        let without = sim::run(&Plan::of(seed)).unwrap();
+        assert_eq!(without.findings, [], "seed {seed} without {bug}");
     }
 }
 

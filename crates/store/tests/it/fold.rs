@@ -50,6 +50,12 @@ fn a_directory_is_renamed_by_one_row_and_the_past_keeps_its_name() {
     assert_eq!(got, want);
 }
 
+#[test]
+fn a_name_is_given_by_an_operations_first_version_of_a_file() {
+    let mut story = Story::of("1 dir /a; move /a /b");
+    compare(&mut story, &TreePath::root(), None);
+}
+
 /// Every path the scripts can name, and one they cannot.
 fn universe() -> Vec<TreePath> {
     let names = ["a", "b"];

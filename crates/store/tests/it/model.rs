@@ -70,7 +70,11 @@ impl Model {
                     path: change.path.clone(),
                 };
                 self.versions.insert(version.id, version.clone());
-                state.stand(change, version);
+                // An operation is one act: its first version of a file says who gave it the name.
+                let first = changes.iter().find(|one| !one.diverged && one.file == change.file);
+                if let (true, Some(first)) = (state.stand(change, version), first) {
+                    state.names.insert(change.file, first.label);
+                }
             }
         }
         self.past.push(state);
@@ -78,20 +82,23 @@ impl Model {
 }
 
 impl State {
-    pub fn stand(&mut self, change: &Change, version: Version) {
+    /// Whether it came to a name by this.
+    pub fn stand(&mut self, change: &Change, version: Version) -> bool {
         if change.diverged {
-            return;
+            return false;
         }
         self.heads.insert(change.file, version);
         if change.node == Node::Gone || change.moved_from.is_some() {
             self.entries.retain(|_, file| *file != change.file);
         }
         let stands = self.entries.values().any(|file| *file == change.file);
-        if change.node != Node::Gone && change.file != ROOT && !stands {
+        let comes = change.node != Node::Gone && change.file != ROOT && !stands;
+        if comes {
             let place = (change.dir, change.path.name().to_owned());
             self.names.insert(change.file, change.label);
             assert_eq!(self.entries.insert(place, change.file), None, "{} was taken", change.path);
         }
+        comes
     }
 
     pub fn place(&self, path: &TreePath) -> Place {
