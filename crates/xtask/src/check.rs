@@ -54,12 +54,18 @@ pub fn sim(root: &Path, args: &[String]) -> Result<(), String> {
     cargo(root, &[run, features, &["--"], &args[..]].concat())
 }
 
-/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, and what cargo-deny knows
-/// of advisories and sources.
-pub fn torture(root: &Path) -> Result<(), String> {
+/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, a model server that is not
+/// ours, and what cargo-deny knows of advisories and sources. `llama` is the server alone.
+pub fn torture(root: &Path, args: &[String]) -> Result<(), String> {
+    match args {
+        [] => {}
+        [only] if only == "llama" => return crate::llama::llama(root),
+        _ => return Err("hint: torture, or torture llama".to_owned()),
+    }
     sim(root, &["--seeds".to_owned(), NIGHTLY_SEEDS.to_owned()])?;
     sim(root, &["disk", "--seeds", NIGHTLY_DISKS].map(str::to_owned))?;
     fuzz(root)?;
+    crate::llama::llama(root)?;
     if quiet(root, &["deny", "--version"]) {
         cargo(root, &["deny", "--locked", "check"])
     } else {

@@ -5,7 +5,7 @@
 //!     cargo xtask gen [--check]                 manual, JSON schema and clients from the tables
 //!     cargo xtask spec [NAME…] [--json]         measure the promises of SPEC.md
 //!     cargo xtask sim [--seeds N] [--seed S] [--plant N]     the proving ground
-//!     cargo xtask torture                       hours of it, and cargo-deny where it is installed
+//!     cargo xtask torture [llama]               hours of it, and cargo-deny where it is installed
 //!
 //! It is the one crate that may start programs freely: cargo, and the daemon it measures.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 
 mod check;
 mod faces;
+mod llama;
 mod rust;
 mod spec;
 mod tidy;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
             Some("gen") => faces::run(&root(), rest),
             Some("spec") => spec::run(&root(), rest),
             Some("sim") => check::sim(&root(), rest),
-            Some("torture") => check::torture(&root()),
+            Some("torture") => check::torture(&root(), rest),
             _ => Err("hint: test | tidy | gen [--check] | spec [NAME] [--json] | sim [--seeds N] | torture"
                 .to_owned()),
         };

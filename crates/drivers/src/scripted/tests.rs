@@ -205,15 +205,15 @@ fn drafts_as_the_task_has_it() {
         system: You are drafts.
         task: write the essay, in a loop
         says: [scripted] One more paragraph will make it better.
-        calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"Dear customer, thank you for
+        calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"0. Dear customer, thank you 
                Tools, 11 in, 296 out, 0 cached
         result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
         says: [scripted] One more paragraph will make it better.
-        calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"Dear customer, thank you for
+        calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"1. Dear customer, thank you 
                Tools, 14 in, 296 out, 23 cached
         result: {"operation":4,"version":4,"path":"/data/drafts/a.md"}
         says: [scripted] One more paragraph will make it better.
-        calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"Dear customer, thank you for
+        calls: write {"mode":"append","path":"/data/drafts/essay.md","text":"2. Dear customer, thank you 
                Tools, 14 in, 296 out, 49 cached
 
         system: You are drafts.

@@ -4,6 +4,7 @@ use super::policy;
 use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
+    figures,
     models::{self, FILE, KNOWN, Key, Models, Provider},
     session::{Session, Tone},
 };
@@ -332,7 +333,7 @@ fn works(session: &mut Session, row: &Provider) -> Outcome {
         session.object(&json!({"provider": row.name, "models": has, "tiers": tiers}))?;
         return Ok(Exit::Fine);
     }
-    session.say(&format!("{} answers: {} models", row.name, has.len()))?;
+    session.say(&format!("{} answers: {}", row.name, figures::plural(has.len() as u64, "model")))?;
     for name in has.iter().take(8) {
         session.say(&format!("  {}", escape::line(name)))?;
     }
