@@ -54,8 +54,8 @@ pub fn sim(root: &Path, args: &[String]) -> Result<(), String> {
     cargo(root, &[run, features, &["--"], &args[..]].concat())
 }
 
-/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, a model server that is not
-/// ours, and what cargo-deny knows of advisories and sources. `llama` is the server alone.
+/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, a model server that is
+/// not ours, and what cargo-deny knows of advisories and sources. `llama` is the server alone.
 pub fn torture(root: &Path, args: &[String]) -> Result<(), String> {
     match args {
         [] => {}

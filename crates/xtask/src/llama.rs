@@ -1,6 +1,6 @@
 //! A model server that is not ours, with a model that says nothing: llama-cpp-python from PyPI serves a llama
-//! of random weights (`llama/tiny.py`), and an agent's run goes through it. In `torture` only: it is built from
-//! source, and needs PyPI.
+//! of random weights (`llama/tiny.py`), and an agent's run goes through it. In `torture` only: it is built
+//! from source, and needs PyPI.
 
 use serde_json::Value;
 use std::{
