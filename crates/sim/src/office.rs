@@ -28,7 +28,8 @@ use tempfile::TempDir;
 const BEGIN: Micros = 1_790_000_000_000_000;
 const OPERATOR: &str = "ada";
 
-struct Alone;
+/// What only the node would know: nothing.
+pub struct Alone;
 
 impl Around for Alone {
     fn key(&self) -> String {
@@ -46,7 +47,7 @@ impl Around for Alone {
 
 /// What left a turn.
 #[derive(Default)]
-struct Tray(Vec<Out>);
+pub struct Tray(pub Vec<Out>);
 
 impl Sink for Tray {
     fn ordered(&mut self, out: Out) {

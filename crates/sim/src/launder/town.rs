@@ -5,6 +5,7 @@
 //! Nothing fails here and nothing is random: what is tested is where bytes may go.
 
 use super::Start;
+use crate::office::{Alone, Tray};
 use abi::{
     Content, EffectId, Hash, Pid, ReplyTo, TimerId,
     agent::{Policy, PolicyRow},
@@ -21,8 +22,7 @@ use drivers::{Delivery, Flow, Model, ModelError, Mount, Prompt, RawUsage, Said, 
 use machine::{
     clock::{Clock, Given},
     job::{self, ModelJob},
-    render::Around,
-    turn::{Input, Out, Room, Sink},
+    turn::{Input, Out, Room},
     wake::{Begin, Birth, Setup},
 };
 use serde_json::{Value, json};
@@ -107,40 +107,6 @@ impl Model for Saying {
         _: &mut dyn FnMut(&str) -> Flow,
     ) -> Result<Said, ModelError> {
         Ok(self.0.clone())
-    }
-}
-
-struct Alone;
-
-impl Around for Alone {
-    fn key(&self) -> String {
-        String::new()
-    }
-
-    fn health(&self) -> String {
-        String::new()
-    }
-
-    fn workspaces(&self) -> String {
-        String::new()
-    }
-}
-
-/// What left a turn.
-#[derive(Default)]
-struct Tray(Vec<Out>);
-
-impl Sink for Tray {
-    fn ordered(&mut self, out: Out) {
-        self.0.push(out);
-    }
-
-    fn durable(&mut self, out: Out) {
-        self.0.push(out);
-    }
-
-    fn follows(&self) -> bool {
-        false
     }
 }
 
