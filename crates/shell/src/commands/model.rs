@@ -138,7 +138,7 @@ fn check(session: &mut Session, provider: Option<String>) -> Outcome {
         let models = Models::read(session)?;
         let has = models.models.iter().filter(|name| abi::model::provider_of(name) == row.name).count();
         let (text, tone) = match &asked {
-            Ok(_) => (format!("answers, {has} models"), Tone::Good),
+            Ok(_) => (format!("answers, {}", figures::plural(has as u64, "model")), Tone::Good),
             Err(fail) => {
                 let head = format!("{} ", row.name);
                 (fail.message.strip_prefix(&head).unwrap_or(&fail.message).to_owned(), Tone::Bad)
@@ -334,6 +334,10 @@ fn works(session: &mut Session, row: &Provider) -> Outcome {
         return Ok(Exit::Fine);
     }
     session.say(&format!("{} answers: {}", row.name, figures::plural(has.len() as u64, "model")))?;
+    if has.is_empty() {
+        session.note("it names no model that can be called here: a path, for one, is no name");
+        session.hint("start the server with a short name for its model: --alias, --model_alias");
+    }
     for name in has.iter().take(8) {
         session.say(&format!("  {}", escape::line(name)))?;
     }
