@@ -245,6 +245,8 @@ pub const REVERSIBLE_WAIT_US: u64 = 72 * 3600 * 1_000_000;
 
 /// What a turn remembers of its calls, to know news: of some 170 calls.
 pub const KNOWN_MAX: usize = 512;
+/// Changes of one operation that are looked at for news: the first of them tell.
+pub const NEWS_MAX: usize = 32;
 /// A wait that takes so long is no call of a loop.
 pub const WAITED_US: u64 = 10_000_000;
 /// Same (tool, arguments, outcome): a note, then a pause, then a freeze.

@@ -82,7 +82,8 @@ fn learn(progress: &mut Progress, key: u64) -> bool {
 
 /// A process changed the tree.
 pub fn made(progress: &mut Progress, changes: &[Change]) {
-    for change in changes.iter().filter(|change| !change.diverged) {
+    // A large operation must not make it forget all else.
+    for change in changes.iter().filter(|change| !change.diverged).take(limits::NEWS_MAX) {
         let (path, node) = (change.path.as_str().as_bytes(), change.node.word().as_bytes());
         let content = Hash::of_fields("content", &[path, node, &change.content.hash.0]).short();
         learn(progress, version(change.version.0));
@@ -176,5 +177,40 @@ impl Step<'_> {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::{FileId, LabelId, VersionId, path::TreePath, tree::Node};
+
+    /// What it has called stays known after an operation with more changes than are remembered.
+    #[test]
+    fn a_large_operation_is_not_all_that_is_known() {
+        let mut progress = Progress::default();
+        let (args, outcome) = (Content::of(b"{}"), Content::of(b"[]"));
+        let told = Told { name: "list", args: &args, outcome: &outcome, code: None, seen: &[] };
+        count(&mut progress, &told, true, (&Phase::Ready, 0));
+        let change = |id: u64| Change {
+            file: FileId(id),
+            dir: FileId(1),
+            path: TreePath::parse(&format!("/data/{id}")).unwrap(),
+            moved_from: None,
+            version: VersionId(id),
+            node: Node::File,
+            content: Content::of(&id.to_le_bytes()),
+            mode: 0o644,
+            mtime: 0,
+            label: LabelId(0),
+            parents: vec![],
+            diverged: false,
+            scratch: false,
+        };
+        let many: Vec<Change> = (2..2 + 2 * limits::KNOWN_MAX as u64).map(change).collect();
+        made(&mut progress, &many);
+        assert!(progress.made_new && progress.known.len() < limits::KNOWN_MAX);
+        progress.made_new = false;
+        assert!(!told.is_news(&progress));
     }
 }

@@ -9,6 +9,7 @@
 //!           └ world: mounts with a ledger   ledger (a second fold, checks) · audit (files, kernel, world)
 //! ```
 //!
+//! `day` and `runaway` have agents work in an `office`, where nothing fails: what grows, what goes round.
 //! `planner` is apart: it plays a malicious model against a real daemon, over its socket.
 //!
 //! The same seed gives the same trace, byte for byte. Never here: a thread, the host's clock, chance of the

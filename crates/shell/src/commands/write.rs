@@ -23,7 +23,7 @@ const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Write {
     /// Which file
     path: String,
-    /// The text
+    /// The text; - is standard input, as if none were given
     #[arg(conflicts_with = "file")]
     #[arg(allow_hyphen_values = true)]
     text: Option<String>,
@@ -43,7 +43,8 @@ pub struct Write {
 
 impl Write {
     pub fn run(self, session: &mut Session) -> Outcome {
-        let (mut from, origin): (Box<dyn Read>, _) = match (&self.text, &self.file) {
+        let text = self.text.as_deref().filter(|text| *text != "-");
+        let (mut from, origin): (Box<dyn Read>, _) = match (text, &self.file) {
             (Some(text), _) => (Box::new(text.as_bytes()), "argument"),
             (None, Some(file)) => (Box::new(open(file)?), "file"),
             (None, None) => {

@@ -2,7 +2,7 @@
 //! and labels joined, what contradicts is a conflict until somebody resolves it, a kill in between loses
 //! nothing; `why` names the sources that are known by construction and no others.
 
-use crate::hive::{Client, Hive, retry};
+use crate::hive::{Client, Hive, retry, run_on};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -248,4 +248,14 @@ fn why_names_the_sources_and_no_others() {
     }
     let shown = hive.cli(&["why", "/data/note.md"]).fine().out;
     assert!(shown.starts_with("wrote  /data/note.md") && shown.contains("/detail.md"), "{shown}");
+}
+
+#[test]
+fn a_dash_is_standard_input() {
+    let hive = Hive::new();
+    run_on(&mut hive.command(&["write", "/data/in.txt", "-"]), "from a pipe\n").fine();
+    run_on(&mut hive.command(&["write", "/data/in.txt", "--append"]), "and more\n").fine();
+    assert_eq!(hive.cli(&["cat", "/data/in.txt"]).fine().out, "from a pipe\nand more\n");
+    hive.cli(&["write", "/data/in.txt", "-x"]).fine();
+    assert_eq!(hive.cli(&["cat", "/data/in.txt"]).fine().out, "-x");
 }
