@@ -258,8 +258,9 @@ pub fn ended(step: &mut Step<'_>, effect: &EffectId, attempt: u32, outcome: &Mod
                 clients.filter(|(_, row)| **row == Client::Model(*effect)).map(|(reply, _)| *reply).collect();
             for reply in told {
                 step.forget_client(reply);
-                let error =
-                    Error::new(Code::Unavailable, format!("the model call failed ({})", message.hash));
+                // To ask the same again helps only where it may help us too.
+                let code = if again { Code::Unavailable } else { Code::Invalid };
+                let error = Error::new(code, format!("the model call failed ({})", message.hash));
                 step.reply(reply, Err(error));
             }
             if row.step > 0 {

@@ -63,9 +63,12 @@ fn hive(server: &str, price: &Value) -> Hive {
     let mut client = hive.client();
     let models = json!({
         "format": 1,
-        "providers": {"mock": {"url": server, "wires": ["messages", "responses", "chat"]}},
-        "tiers": {"smart": ["mock/m"]},
-        "prices": {"mock/*": price},
+        "providers": {
+            "mock": {"url": server, "wires": ["messages", "responses", "chat"]},
+            "talk": {"url": server, "wires": ["chat"]},
+        },
+        "tiers": {"smart": ["mock/m"], "fast": ["talk/m"]},
+        "prices": {"mock/*": price, "talk/*": price},
     });
     client.ok("write", json!({"path": "/sys/models.yaml", "text": models.to_string(), "origin": "argument"}));
     let _ = hive.alive();
@@ -244,6 +247,8 @@ fn who_shows_no_key_or_asks_for_what_is_not_there_is_told_so() {
         ("/v1/messages", &key, &json!({"model": "no such", "max_tokens": 9, "messages": []}), 400),
         // Nobody listens there: trouble of the provider's, which a client may try again.
         ("/v1/messages", &key, &hello, 503),
+        // It speaks another format: to ask again does not help.
+        ("/v1/messages", &key, &json!({"model": "fast", "max_tokens": 9, "messages": []}), 400),
     ] {
         let (got, said) = ask(path, key, body);
         assert_eq!(got, status, "{path} {body}: {said}");
