@@ -70,6 +70,11 @@ impl Rights {
         Self(self.0 & other.0)
     }
 
+    /// In this one only.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// None at all.
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -39,6 +39,7 @@ pub mod scan;
 pub mod schema;
 pub mod session;
 pub mod tree;
+pub mod view;
 pub mod wire;
 
 pub use error::{Code, Error};

@@ -1,0 +1,90 @@
+//! What a process sees of the tree while a program of it runs, and what the program made of it.
+//!
+//! The kernel compiles a [`Plan`] when a command starts; who serves it (FUSE, the virtual shell) asks nobody
+//! again. What the program changed comes back as one list, against the versions that it saw.
+
+use crate::{
+    Content, LabelId, Micros, Seq, VersionId, cap::Rights, path::Pattern, path::TreePath, tree::Node,
+};
+use alloc::{collections::BTreeSet, vec::Vec};
+
+/// How long what is written in a view stays in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Until its first process exits: then all of it is one operation, or none of it happened.
+    #[default]
+    Command,
+    /// A few seconds.
+    Live,
+    /// Until an operator keeps or drops it.
+    Draft,
+}
+
+/// How much may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// Files, directories and links.
+    pub files: u64,
+}
+
+/// A process's view, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What becomes of what is written.
+    pub kind: Kind,
+    /// The tree as it was after this record.
+    pub seq: Seq,
+    /// Grows with each revocation: what was compiled before is not served any more.
+    pub generation: u64,
+    /// What it may do where; what none of them lets it read or list is not there.
+    pub rights: Vec<(Pattern, Rights)>,
+    /// What it may not, whatever `rights` says.
+    pub denied: Vec<(Pattern, Rights)>,
+    /// Labels below its ceiling: what bears one is not there.
+    pub hidden: BTreeSet<LabelId>,
+    /// How much may be written.
+    pub quota: Quota,
+}
+
+impl Plan {
+    /// What may be done with the path.
+    pub fn rights(&self, path: &str) -> Rights {
+        let of = |rows: &[(Pattern, Rights)]| {
+            let here = rows.iter().filter(|(pattern, _)| pattern.matches(path));
+            here.fold(Rights::default(), |all, (_, rights)| all.union(*rights))
+        };
+        of(&self.rights).without(of(&self.denied))
+    }
+}
+
+/// One change of a view, in the order in which they can be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where it stands now, or stood.
+    pub path: TreePath,
+    /// Where it stood, if this moves it; what is below a directory goes with it.
+    pub from: Option<TreePath>,
+    /// The version of it that the view showed; none where it showed nothing.
+    pub base: Option<VersionId>,
+    /// What it is now; `Gone` removes it.
+    pub node: Node,
+    /// Its bytes, or its target.
+    pub content: Content,
+    /// Permission bits.
+    pub mode: u32,
+    /// When its bytes changed, as the program may have set it.
+    pub mtime: Micros,
+}
+
+/// Something that a program of the view opened or listed: it was told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Opened {
+    /// Where.
+    pub path: TreePath,
+    /// Which version.
+    pub version: VersionId,
+    /// Its label.
+    pub label: LabelId,
+}
