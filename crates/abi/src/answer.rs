@@ -1,16 +1,36 @@
 //! What a call answers when it is carried out; its JSON form is what clients and models read.
 
 use crate::{
-    CapId, Content, EffectId, Hash, OpId, Pid, ProposalId, VersionId,
+    CapId, Content, EffectId, ExecId, Hash, OpId, Pid, ProposalId, VersionId,
     agent::Verdict,
-    call::Fields,
+    call::{Fields, Wall},
     fact::Query,
     money::Usage,
     path::TreePath,
-    record::{Exit, Rule},
+    record::{Exit, Rule, Used},
 };
 use alloc::{format, string::String, vec::Vec};
 use serde::Serialize;
+
+/// One path that a command changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Where.
+    pub path: TreePath,
+    /// `new`, `changed`, `moved` or `removed`.
+    pub change: &'static str,
+    /// Its version.
+    pub version: VersionId,
+}
+
+/// A path at which a command met another's change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Clash {
+    /// Where.
+    pub path: TreePath,
+    /// What became of both.
+    pub message: String,
+}
 
 /// An answer. `Query` is filled by the machine; the others are JSON objects as they stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -145,6 +165,39 @@ pub enum Answer {
         done: bool,
         /// What the other side said, a blob.
         outcome: Content,
+    },
+    /// A command ended.
+    Ran {
+        /// Its name.
+        exec: ExecId,
+        /// Its status, as a shell has it: 128 and the signal's number if one ended it, 124 if it took too long.
+        status: i32,
+        /// The same in words.
+        how: String,
+        /// In which wall it ran.
+        wall: Wall,
+        /// What it said, both streams as they came; the middle of a long one is left out.
+        output: String,
+        /// Bytes that it said.
+        bytes: u64,
+        /// The blob of all that, if it is more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        whole: Option<Hash>,
+        /// Whether what it made is kept: all of it, or none.
+        kept: bool,
+        /// As this operation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operation: Option<OpId>,
+        /// What it changed; the first of them.
+        changed: Vec<Changed>,
+        /// So many more.
+        #[serde(skip_serializing_if = "is_none")]
+        more: u64,
+        /// Where somebody else had changed the same: both are kept.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        conflicts: Vec<Clash>,
+        /// What it used.
+        used: Used,
     },
     /// A process has ended.
     Ended {

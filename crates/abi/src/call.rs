@@ -211,7 +211,19 @@ pub const CALLS: [Spec; 24] = [
         "freeze, thaw, interrupt or kill a process and what it started",
         &[must("pid", Shape::Number, "which"), must("signal", Shape::Word, "freeze, thaw, interrupt, kill")],
     ),
-    later(12, "exec", "a command in a process's sandbox"),
+    served(
+        12,
+        "exec",
+        "a command in a process's sandbox: what it changes is one operation, or none of it happened",
+        &[
+            must("text", Shape::Value, "what to run, in the words of a shell"),
+            may("dir", Shape::Path, "in this directory; / without one"),
+            may("pid", Shape::Number, "in the sandbox of this process; without one, of the caller"),
+            may("wall", Shape::Word, "auto (default), shell: no program of the host, native: real programs"),
+            may("timeout_ms", Shape::Number, "at most so long; two minutes without one"),
+            ORIGIN,
+        ],
+    ),
     served(
         13,
         "dispatch",
@@ -726,6 +738,34 @@ pub enum Call {
         /// Which.
         effect: EffectId,
     },
+    /// A command.
+    Exec {
+        /// In whose sandbox; none: the caller's.
+        pid: Option<Pid>,
+        /// In the words of a shell.
+        text: Text,
+        /// Where it begins.
+        dir: TreePath,
+        /// In which wall.
+        wall: Wall,
+        /// At most so long.
+        timeout_us: u64,
+    },
+}
+
+/// In which wall a command runs; the higher the number, the more it can do.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Wall {
+    /// In the lowest one that can run it and that the process may use.
+    #[default]
+    Auto,
+    /// A shell inside the daemon, over the tree and nothing else.
+    Shell,
+    /// Real programs of the host, walled off.
+    Native,
 }
 
 impl Call {
@@ -749,6 +789,7 @@ impl Call {
             Self::Grant { .. } => "grant",
             Self::Revoke { .. } => "revoke",
             Self::Trace { .. } | Self::Why(_) => "trace",
+            Self::Exec { .. } => "exec",
         }
     }
 }

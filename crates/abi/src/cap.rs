@@ -214,8 +214,13 @@ impl Grant {
     pub fn parse(words: &str) -> Result<Self, Error> {
         let bad = || {
             Error::invalid("needs", format!("{words:?} is not a need"))
-                .hint("read PATH, write PATH, apply KIND, ask KIND, model NAME, spawn AGENT")
+                .hint("read PATH, write PATH, exec [PATH], apply KIND, ask KIND, model NAME, spawn AGENT")
         };
+        // Programs are run in a directory; without one, in any.
+        let exec = |pattern| Self::new(Object::Fs(pattern), Rights::EXEC);
+        if words.trim() == "exec" {
+            return Ok(exec(Pattern::everything()));
+        }
         let (verb, rest) = words.trim().split_once(' ').ok_or_else(bad)?;
         let rest = rest.trim();
         let any = |text: &str| Pattern::word(if text == "any" { "*" } else { text });
@@ -227,6 +232,7 @@ impl Grant {
         match verb {
             "read" => Ok(Self::new(Object::Fs(Pattern::parse(rest)?), Rights::READING)),
             "write" => Ok(Self::new(Object::Fs(Pattern::parse(rest)?), Rights::WRITING)),
+            "exec" => Ok(exec(Pattern::parse(rest)?)),
             "apply" => effect(Rights::APPLY.union(Rights::ASK)),
             "ask" => effect(Rights::ASK),
             "model" => Ok(Self::new(Object::Model(any(rest)?), Rights::USE)),
@@ -265,6 +271,8 @@ mod tests {
     #[test]
     fn needs_are_words() {
         assert_eq!(Grant::parse("read /a/**").unwrap().rights, Rights::READING);
+        assert_eq!(Grant::parse("exec").unwrap(), Grant::parse("exec /**").unwrap());
+        assert!(!Grant::parse("exec /a/**").unwrap().includes(&Grant::parse("read /a/b").unwrap()));
         assert!(
             Grant::parse("apply mail.send").unwrap().includes(&Grant::parse("ask outbox mail.send").unwrap())
         );

@@ -1,10 +1,10 @@
 //! Everything that can be done on the kernel's word: one closed enum, each with its gate.
 
 use crate::{
-    Content, EffectId, Error, Hash, Pid, ReplyTo, TimerId, answer::Answer, control::Control, record::Record,
-    request::Asked, tree::Merge,
+    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, TimerId, answer::Answer, call::Wall,
+    control::Control, path::TreePath, record::Record, request::Asked, tree::Merge, view::Plan,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,40 @@ pub struct ModelCall {
     pub asked: Option<(Asked, ReplyTo)>,
 }
 
+/// A command, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its name.
+    pub exec: ExecId,
+    /// In whose sandbox.
+    pub pid: Pid,
+    /// The agent, for whom it has a home that lasts.
+    pub agent: String,
+    /// What to run, a blob.
+    pub text: Hash,
+    /// Where.
+    pub dir: TreePath,
+    /// In which wall; `Auto` begins low and may go up to `Native`.
+    pub wall: Wall,
+    /// What it sees.
+    pub plan: Plan,
+    /// At most so long.
+    pub timeout_us: u64,
+    /// The client that wants its output as it comes.
+    pub reply: Option<ReplyTo>,
+}
+
+/// What becomes of a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxAct {
+    /// Everything in it stands still.
+    Freeze,
+    /// And goes on.
+    Thaw,
+    /// Everything in it ends; nothing of it is left.
+    End,
+}
+
 /// What to do. Carried out by the machine, one arm each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -88,6 +122,29 @@ pub enum Effect {
     Cut {
         /// Which.
         effect: EffectId,
+    },
+    /// Run a command in a process's sandbox, and bring `ExecEnded`.
+    Exec(Box<Command>),
+    /// End a command; what it made is discarded.
+    EndExec {
+        /// Which.
+        exec: ExecId,
+    },
+    /// What a command made is decided: kept whole, or discarded whole.
+    ExecDecided {
+        /// Which.
+        exec: ExecId,
+        /// In whose sandbox.
+        pid: Pid,
+        /// Whether it is kept.
+        kept: bool,
+    },
+    /// A process's sandbox and all that runs in it.
+    Sandbox {
+        /// Whose.
+        pid: Pid,
+        /// What becomes of it.
+        act: SandboxAct,
     },
     /// Take tool call `index` out of the answer and bring it as `Body::Tool`.
     Tool {
@@ -158,7 +215,8 @@ impl Effect {
             Self::Reply { .. } | Self::Model(_) | Self::Arm { .. } | Self::Dispatch { .. } => Gate::Durable,
             Self::Probe { .. } | Self::Control { .. } | Self::Scrub { .. } => Gate::Durable,
             Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
-            Self::Merge(_) => Gate::Ordered,
+            Self::Merge(_) | Self::Exec(_) | Self::EndExec { .. } => Gate::Ordered,
+            Self::ExecDecided { .. } | Self::Sandbox { .. } => Gate::Ordered,
         }
     }
 }

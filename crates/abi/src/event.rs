@@ -1,14 +1,16 @@
 //! Everything that can happen to a workspace: one closed enum. Time arrives inside events.
 
 use crate::{
-    Content, EffectId, Error, Hash, Micros, Pid, ReplyTo, TimerId,
+    Content, EffectId, Error, ExecId, Hash, Micros, Pid, ReplyTo, TimerId,
     agent::Policy,
-    call::Call,
+    call::{Call, Wall},
     manifest::Manifest,
     model::Models,
     money::{Nano, Price, Usage},
     path::TreePath,
+    record::{Finish, Used},
     tree::Merge,
+    view::Commit,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -118,6 +120,23 @@ pub enum EffectOutcome {
     Done(Content),
     /// It did not happen; why.
     Failed(Content),
+}
+
+/// How a command ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// How it ended.
+    pub how: Finish,
+    /// The wall it ran in.
+    pub wall: Wall,
+    /// What it said, both streams as they came; the middle is left out of a long one.
+    pub output: String,
+    /// All of it, if that is more.
+    pub whole: Option<Content>,
+    /// Bytes that it said.
+    pub bytes: u64,
+    /// What it used.
+    pub used: Used,
 }
 
 /// What a probe found.
@@ -264,6 +283,15 @@ pub enum Body {
         /// Its bytes.
         content: Content,
     },
+    /// A command ended.
+    ExecEnded {
+        /// Which.
+        exec: ExecId,
+        /// How.
+        ran: Ran,
+        /// What it made; none if that is discarded.
+        commit: Option<Commit>,
+    },
     /// A timer the kernel asked for has run out.
     TimerFired {
         /// Which.
@@ -315,6 +343,7 @@ impl Body {
             Self::EffectEnded { .. } => "effect-ended",
             Self::EffectProbed { .. } => "effect-probed",
             Self::Arrived { .. } => "arrived",
+            Self::ExecEnded { .. } => "exec-ended",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",

@@ -10,6 +10,7 @@ use crate::{
     money::Amounts,
     path::{Pattern, TreePath},
     tree::{Home, Retain, UndoRow, Version},
+    view::Spot,
 };
 use alloc::{boxed::Box, collections::BTreeSet, string::String, vec, vec::Vec};
 
@@ -78,6 +79,12 @@ pub enum Lookup {
         base: Option<VersionId>,
         /// How.
         edit: Edit,
+    },
+    /// Where the changes of a view meet the tree: the path, and the version that the view showed →
+    /// `Fact::Spots`; at most `COMMIT_CHANGES_MAX`.
+    Spots {
+        /// In the order of the changes.
+        changes: Vec<(TreePath, Option<VersionId>)>,
     },
     /// What an undo would touch → `Fact::Undo`.
     Undo {
@@ -504,6 +511,8 @@ pub enum Fact {
     Version(Option<Version>),
     /// To `Names` and `Past`: how many, and their labels.
     Labels(u64, BTreeSet<LabelId>),
+    /// To `Spots`, in their order.
+    Spots(Vec<Spot>),
     /// To `Below`: path, directory, head.
     Below(Result<Vec<(TreePath, FileId, Version)>, Error>),
     /// To `Hidden`.

@@ -50,6 +50,8 @@ ids! {
     ProposalId(u64),
     /// A timer the kernel asked for.
     TimerId(u64),
+    /// A command in a process's sandbox.
+    ExecId(u64),
     /// Where an answer goes: given by the machine to a waiting client, meaningless after a restart.
     ReplyTo(u64),
 }

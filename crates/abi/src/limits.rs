@@ -141,6 +141,28 @@ pub const STEPS_MAX: u32 = 1000;
 pub const POSTCONDITIONS_MAX: usize = 8;
 /// Entries one operation may change; a tree larger than this is moved or removed in parts.
 pub const OPERATION_ENTRIES_MAX: usize = 10_000;
+/// Changes of one command: an installation of many packages, and what its one record may weigh.
+pub const COMMIT_CHANGES_MAX: usize = 50_000;
+/// How long a command may take that says nothing about it.
+pub const EXEC_US_DEFAULT: u64 = 120 * 1_000_000;
+/// How long one may take at most.
+pub const EXEC_US_MAX: u64 = 24 * 3600 * 1_000_000;
+/// What of a command's output is told in its answer; the whole of it is a blob.
+pub const EXEC_OUTPUT_BYTES: usize = 16 * 1024;
+/// What of a command's output is kept at all; more is counted and dropped.
+pub const EXEC_OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Commands at a time in one process's sandbox.
+pub const EXECS_PROCESS_MAX: usize = 8;
+/// Commands at a time in a workspace.
+pub const EXECS_MAX: usize = 256;
+/// Paths that the answer to a command names.
+pub const EXEC_PATHS_TOLD: usize = 100;
+/// How often a turn's command is begun again after a daemon died under it.
+pub const EXEC_ATTEMPTS_MAX: u32 = 2;
+/// Bytes that one command may write into its view.
+pub const VIEW_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Files, directories and links that one command may make.
+pub const VIEW_FILES_MAX: u64 = 1_000_000;
 /// Lines of one file of `/sys/cost`: a reply holds as many of them.
 pub const COST_ROWS_MAX: u32 = 4_000;
 /// Entries one `list` or `history` or `trace` answers.

@@ -6,10 +6,10 @@
 //! at the end with `#[musli(default)]` and never renumbered; a reader skips what it does not know.
 
 use crate::{
-    AccountId, CapId, Code, Content, EffectId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq,
-    TimerId, VersionId,
+    AccountId, CapId, Code, Content, EffectId, ExecId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId,
+    Seq, TimerId, VersionId,
     agent::{Policy, Postcondition, Restart, Verdict},
-    call::{Lane, Origin, ProcessKind, Ruling, Undo},
+    call::{Lane, Origin, ProcessKind, Ruling, Undo, Wall},
     cap::Cap,
     control::SecretAct,
     effect::Item,
@@ -129,6 +129,42 @@ pub enum WaitOn {
     Effect(EffectId),
     /// Time passes.
     Time,
+    /// A command ends.
+    Exec(ExecId),
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It took too long.
+    TimedOut,
+    /// It used more than it may: `memory`, `files`, `bytes`.
+    Over(String),
+    /// It was ended, and why.
+    Stopped(String),
+    /// It could not begin; what is missing, and what would help.
+    Refused {
+        /// What.
+        message: String,
+        /// What helps.
+        hint: String,
+    },
+}
+
+/// What a command used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Used {
+    /// From its start to its end.
+    pub wall_us: u64,
+    /// Processor time of all its processes.
+    pub cpu_us: u64,
+    /// Memory at its largest, as far as that is known.
+    pub memory_bytes: u64,
 }
 
 /// What a timer is for.
@@ -749,5 +785,39 @@ pub enum Entry {
         name: String,
         /// Which user; none when they are no operator any more.
         uid: Option<u32>,
+    },
+    /// A command begins. Its view shows the tree as it is after this record.
+    ExecBegun {
+        /// Its name.
+        exec: ExecId,
+        /// In whose sandbox.
+        of: Pid,
+        /// What it runs, a blob.
+        text: Content,
+        /// Where.
+        dir: TreePath,
+        /// In which wall.
+        wall: Wall,
+        /// How long it may take.
+        timeout_us: u64,
+        /// How often it was begun before: the daemon died under it.
+        again: u32,
+    },
+    /// It ended. What it made is in a record `wrote` before this one.
+    ExecEnded {
+        /// Which.
+        exec: ExecId,
+        /// How.
+        how: Finish,
+        /// The wall it ran in.
+        wall: Wall,
+        /// Whether what it made was kept.
+        kept: bool,
+        /// What it said, cut; a blob.
+        output: Content,
+        /// All of that, if it is more.
+        whole: Option<Content>,
+        /// What it used.
+        used: Used,
     },
 }

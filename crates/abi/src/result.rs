@@ -111,6 +111,14 @@ const ENTRY: &[Field] = &[
     some("actor", Holds::Text, "who made it: a principal"),
 ];
 
+const CHANGED: &[Field] = &[
+    has("path", Holds::Text, "where"),
+    has("change", Holds::Text, "new, changed, moved or removed"),
+    has("version", Holds::Number, "its version"),
+];
+
+const CLASH: &[Field] = &[has("path", Holds::Text, "where"), MESSAGE];
+
 const VERSION: &[Field] = &[
     has("version", Holds::Number, "the version"),
     has("file", Holds::Number, "the file, whatever it is called"),
@@ -313,6 +321,34 @@ pub const FORMS: &[Form] = &[
             has("shown", Holds::Text, "what the kernel shows of them"),
             has("digest", Holds::Text, "what decides them: 64 hexadecimal digits"),
             has("pages", Holds::Number, "pages that it takes"),
+        ],
+    ),
+    form(
+        "ran",
+        &["exec"],
+        "the command ended",
+        &[
+            has("exec", Holds::Number, "its number"),
+            has(
+                "status",
+                Holds::Number,
+                "as a shell has it: 128 and the number of the signal, 124: too long",
+            ),
+            has("how", Holds::Text, "the same in words"),
+            has("wall", Holds::Text, "in which wall it ran: shell or native"),
+            has(
+                "output",
+                Holds::Text,
+                "what it said, both streams as they came; a long one without its middle",
+            ),
+            has("bytes", Holds::Number, "bytes that it said"),
+            some("whole", Holds::Text, "BLAKE3 of all that, if it is more"),
+            has("kept", Holds::Flag, "whether what it changed is kept: all of it, or nothing"),
+            some("operation", Holds::Number, "the operation that undo takes back"),
+            has("changed", Holds::Rows(CHANGED), "what it changed; the first of it"),
+            some("more", Holds::Number, "so many more"),
+            some("conflicts", Holds::Rows(CLASH), "where somebody else had changed the same: both are kept"),
+            has("used", Holds::Logged, "wall_us, cpu_us, memory_bytes"),
         ],
     ),
     form("timed_out", &["wait"], "the time is over", &[has("timed_out", TRUE, "true")]),

@@ -4,9 +4,12 @@
 //! again. What the program changed comes back as one list, against the versions that it saw.
 
 use crate::{
-    Content, LabelId, Micros, Seq, VersionId, cap::Rights, path::Pattern, path::TreePath, tree::Node,
+    Content, FileId, LabelId, Micros, Seq, VersionId,
+    cap::Rights,
+    path::{Pattern, TreePath},
+    tree::{Home, Node, Version},
 };
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 /// How long what is written in a view stays in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,4 +90,49 @@ pub struct Opened {
     pub version: VersionId,
     /// Its label.
     pub label: LabelId,
+}
+
+/// All that a command made of its view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// What was opened or listed, as far as it is remembered by path.
+    pub opened: Vec<Opened>,
+    /// Labels of all that was, and of every name that was found or listed.
+    pub labels: BTreeSet<LabelId>,
+    /// Labels of the directories where a name was asked for, found or not: of them the readers count.
+    pub homes: BTreeSet<LabelId>,
+}
+
+/// Where a change of a view meets the tree as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spot {
+    /// What the view showed; none where it showed nothing, or nobody knows any more.
+    pub base: Option<Version>,
+    /// Where the file of that version stands now; none if it is gone.
+    pub stands: Option<Stand>,
+    /// What stands at the path.
+    pub here: Option<Version>,
+    /// The directories above the path that exist, root first.
+    pub dirs: Vec<FileId>,
+    /// Whether the walk was stopped by something that is no directory.
+    pub blocked: bool,
+    /// The last of `dirs`.
+    pub home: Option<Box<Home>>,
+    /// Names in it, if it is a directory.
+    pub names: u64,
+}
+
+/// A file where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its head.
+    pub head: Version,
+    /// In which directory.
+    pub dir: FileId,
+    /// Its path.
+    pub path: TreePath,
+    /// That directory.
+    pub home: Option<Box<Home>>,
 }

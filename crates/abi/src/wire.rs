@@ -9,7 +9,7 @@ use crate::{
     agent::Postcondition,
     call::{
         self, At, Call, Fields, Lane, Origin, Part, ProcessKind, Ruling, Shape, Sought, Spec, Subject, Take,
-        Text, Undo, Write,
+        Text, Undo, Wall, Write,
     },
     cap::Grant,
     control,
@@ -167,6 +167,7 @@ impl Args {
                 signal: control::signal(&self.name("signal")?)?,
             }),
             "dispatch" => self.dispatch(),
+            "exec" => self.exec(),
             "complete" => Ok(Call::Complete {
                 model: self.model()?,
                 text: self.text()?,
@@ -350,6 +351,29 @@ impl Args {
             return Err(Error::invalid("pid", "wait needs a pid, a proposal or a timeout_ms"));
         }
         Ok(Call::Wait { pid, proposal, timeout_us })
+    }
+
+    fn exec(&mut self) -> Result<Call, Error> {
+        let text = self.text()?;
+        if text.content.bytes == 0 {
+            return Err(Error::invalid("text", "there is nothing to run"));
+        }
+        let dir = if self.map.contains_key("dir") { self.path("dir")? } else { TreePath::root() };
+        let wall = match self.string("wall")?.as_deref() {
+            None | Some("auto") => Wall::Auto,
+            Some("shell") => Wall::Shell,
+            Some("native") => Wall::Native,
+            Some(other) => {
+                return Err(Error::invalid("wall", format!("{other:?} is no wall"))
+                    .hint(nearest_hint(other, &["auto", "shell", "native"])));
+            }
+        };
+        let timeout_us = match self.number("timeout_ms")? {
+            None => limits::EXEC_US_DEFAULT,
+            Some(ms) if (1..=limits::EXEC_US_MAX / 1000).contains(&ms) => ms * 1000,
+            Some(_) => return Err(Error::invalid("timeout_ms", "a command takes from 1 ms to 24 hours")),
+        };
+        Ok(Call::Exec { pid: self.number("pid")?.map(Pid), text, dir, wall, timeout_us })
     }
 
     fn dispatch(&mut self) -> Result<Call, Error> {

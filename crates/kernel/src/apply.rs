@@ -8,8 +8,8 @@ use crate::{
     progress::{self, Told},
     role, session, sink,
     state::{
-        EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
-        ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
+        EffectRow, Ended, ExecRow, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal,
+        Queued, ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
     },
 };
 use abi::{
@@ -102,6 +102,22 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             effect(state, record);
         }
         Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
+        Entry::ExecBegun { .. } | Entry::ExecEnded { .. } => exec(state, record),
+    }
+}
+
+fn exec(state: &mut State, record: &Record) {
+    match &record.body {
+        Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again } => {
+            state.next.exec = state.next.exec.max(*exec);
+            let (actor, dir, seq) = (record.actor.clone(), dir.clone(), record.seq);
+            let (of, text, wall, timeout_us, again) = (*of, *text, *wall, *timeout_us, *again);
+            state.execs.insert(*exec, ExecRow { of, actor, text, dir, wall, timeout_us, again, seq });
+        }
+        Entry::ExecEnded { exec, .. } => {
+            state.execs.remove(exec);
+        }
+        _ => {}
     }
 }
 

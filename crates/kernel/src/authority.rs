@@ -385,7 +385,9 @@ impl Step<'_> {
         }
         let caps = self.kernel.derived(cap);
         let count = u32::try_from(caps.len()).unwrap_or(u32::MAX);
+        let rows: Vec<Cap> = caps.iter().filter_map(|cap| self.state().caps.get(cap)).cloned().collect();
         self.emit(Entry::Revoked { caps });
+        crate::exec::revoked(self, &rows);
         self.drop_proposals_without_right();
         crate::effect::cancel_without_right(self);
         Ok(count)

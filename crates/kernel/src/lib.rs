@@ -13,7 +13,7 @@
 //! street), `authority`, `role` and `twin` (who may), `label`, `name`, `sink` and `channel` (what flows
 //! where), `account` (how much), `means` (what a process is given), `model` (of whom), `policy` (as it is
 //! changed), `files`, `arrival`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`, `complete`,
-//! `session`, `effect`, `control`, `proposal`, `modify` (what), `progress` (whether it gets on), `stop`,
+//! `session`, `effect`, `exec`, `commit`, `control`, `proposal`, `modify` (what), `progress` (whether it gets on), `stop`,
 //! `wake` (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
@@ -29,10 +29,12 @@ mod apply;
 mod arrival;
 mod authority;
 pub mod channel;
+mod commit;
 mod complete;
 mod conflict;
 mod control;
 mod effect;
+mod exec;
 mod files;
 mod label;
 mod means;
@@ -162,6 +164,7 @@ impl Kernel {
         let busy = |process: &state::Process| moves && process.frozen.is_none() && !process.sleeps();
         self.volatile.clients.is_empty()
             && self.state.model_calls.is_empty()
+            && self.state.execs.is_empty()
             && !self.state.effects.values().any(|row| row.stage != state::Stage::InDoubt)
             && !self.state.processes.values().any(busy)
     }

@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    effect, means, role, session, sink,
+    effect, exec, means, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -501,6 +501,7 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     if let Exit::Faulted(why) = &how {
         step.alarm(format!("process {pid} ({}) was faulted: {why}", process.agent));
     }
+    exec::abandon(step, pid, "its process ended");
     let by_itself = matches!(how, Exit::Exited(_));
     let failed = apply::is_failure(&how);
     let killed = matches!(how, Exit::Killed(_));

@@ -358,6 +358,7 @@ fn state_word(kernel: &Kernel, process: &Process, at: Micros) -> (&'static str, 
                 WaitOn::Proposal(id) => format!("proposal {id}"),
                 WaitOn::Effect(_) => format!("{name} {about}"),
                 WaitOn::Time => String::from("time"),
+                WaitOn::Exec(exec) => format!("command {exec}"),
             };
             ("waiting", what)
         }

@@ -194,9 +194,12 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
             let ids = proposal::decided(kernel, *proposal, proposal::shown_of(*ruling, *digest))?;
             ids.into_iter().try_for_each(|id| decides(kernel, row, id))
         }
-        Call::Propose { .. } | Call::Revert { .. } | Call::Complete { .. } | Call::Why(_) => {
-            Err(never(row, call))
-        }
+        Call::Exec { pid: Some(pid), .. } => own(kernel, row, *pid),
+        Call::Exec { pid: None, .. }
+        | Call::Propose { .. }
+        | Call::Revert { .. }
+        | Call::Complete { .. }
+        | Call::Why(_) => Err(never(row, call)),
         Call::Grant { .. } | Call::Revoke { .. } | Call::Control { .. } => Err(never(row, call)),
     }
 }

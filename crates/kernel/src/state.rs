@@ -2,11 +2,11 @@
 //! Ordered maps only. Fields are numbered by position on disk: add at the end, never reorder.
 
 use abi::{
-    AccountId, CapId, Content, EffectId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId, ReplyTo, Seq,
-    TimerId, VersionId, WORKSPACE,
+    AccountId, CapId, Content, EffectId, ExecId, FileId, Hash, LabelId, Micros, OpId, Pid, ProposalId,
+    ReplyTo, Seq, TimerId, VersionId, WORKSPACE,
     agent::{Policy, Postcondition, Restart, Verdict},
     answer::Answer,
-    call::Origin,
+    call::{Origin, Wall},
     cap::Cap,
     effect::Item,
     label::{Integrity, Label},
@@ -80,6 +80,9 @@ pub struct State {
     /// What was said in sessions; bounded.
     #[musli(default)]
     pub sessions: BTreeMap<LaneName, Session>,
+    /// Commands that run.
+    #[musli(default)]
+    pub execs: BTreeMap<ExecId, ExecRow>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
@@ -107,6 +110,8 @@ pub struct Counters {
     pub op: OpId,
     pub proposal: ProposalId,
     pub timer: TimerId,
+    #[musli(default)]
+    pub exec: ExecId,
 }
 
 /// The policy in force.
@@ -414,6 +419,21 @@ pub struct EffectRow {
     pub mount_account: Option<AccountId>,
 }
 
+/// A command that runs.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct ExecRow {
+    /// In whose sandbox.
+    pub of: Pid,
+    /// Who asked for it; a principal.
+    pub actor: String,
+    pub text: Content,
+    pub dir: TreePath,
+    pub wall: Wall,
+    pub timeout_us: u64,
+    pub again: u32,
+    pub seq: Seq,
+}
+
 /// Something that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Proposal {
@@ -484,6 +504,10 @@ pub struct Volatile {
     pub timers_made: u64,
     /// Effects whose outcome a restart has to find out once a stop is lifted.
     pub put_off: BTreeSet<EffectId>,
+    /// Processes that have a sandbox.
+    pub boxed: BTreeSet<Pid>,
+    /// Grows with each revocation.
+    pub generation: u64,
     /// Wall and monotonic time of the last event, to notice a jump.
     pub clocks: Option<(Micros, Micros)>,
 }
@@ -497,6 +521,8 @@ pub enum Client {
     Model(EffectId),
     /// An effect of its own.
     Effect(EffectId),
+    /// A command of its own.
+    Exec(ExecId),
     /// The same event, with the merges it asked for.
     Merge,
     /// A control word that the machine carries out.
@@ -510,7 +536,12 @@ impl Client {
     pub fn by(&self) -> Option<abi::Pid> {
         match self {
             Self::On { by, .. } => Some(*by),
-            Self::Model(_) | Self::Effect(_) | Self::Control | Self::Merge | Self::Scrub(_) => None,
+            Self::Model(_)
+            | Self::Effect(_)
+            | Self::Exec(_)
+            | Self::Control
+            | Self::Merge
+            | Self::Scrub(_) => None,
         }
     }
 }
@@ -521,7 +552,7 @@ impl Process {
         match &self.turn.phase {
             Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } => false,
             Phase::Paused | Phase::Client => true,
-            Phase::Waits { on, .. } => !matches!(on, WaitOn::Effect(_)),
+            Phase::Waits { on, .. } => !matches!(on, WaitOn::Effect(_) | WaitOn::Exec(_)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, complete, control, effect, files, label, process, proposal, render, role, session,
+    Kernel, arrival, complete, control, effect, exec, files, label, process, proposal, render, role, session,
     state::Client, state::State, turn, wake,
 };
 use abi::{
@@ -41,6 +41,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
         Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
+        Body::ExecEnded { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, commit.as_ref())),
         Body::Genesis { .. }
         | Body::Woke { .. }
         | Body::Restored
@@ -112,6 +113,7 @@ pub fn plan_call(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<V
         Call::Revert { effect } => effect::plan_revert(kernel, pid, effect),
         Call::Control { path, word } => control::plan(kernel, pid, path, word, at),
         Call::Complete { model, .. } => complete::plan(kernel, pid, model, at),
+        Call::Exec { .. } => exec::plan(kernel, pid, call, at),
         Call::Signal { pid: target, .. } => process::may_signal(kernel, pid, *target),
         Call::Search(sought) => {
             let path = sought.path.clone().unwrap_or_else(TreePath::root);
@@ -216,7 +218,10 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         // One is never inside another.
         Body::Merged { .. } => {}
         Body::Call { caller, reply, call } => step.call(caller, *reply, call, facts),
-        Body::Left { reply } => step.forget_client(*reply),
+        Body::Left { reply } => {
+            exec::left(step, *reply);
+            step.forget_client(*reply);
+        }
         Body::Tool { pid, step: number, index, name, args, call } => {
             turn::tool(step, (*pid, *number, *index), (name, *args), call, facts);
         }
@@ -229,6 +234,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::EffectProbed { effect, found } => effect::probed(step, effect, found),
         Body::Arrived { mount, path, content } => arrival::arrived(step, mount, path, *content, facts),
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
+        Body::ExecEnded { exec, ran, commit } => exec::ended(step, *exec, ran, commit.as_ref(), facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));
             step.emit(Entry::Quarantined { digest: *digest, what: what.clone() });
@@ -310,6 +316,7 @@ impl Step<'_> {
         let cause = self.first.or(self.cause).unwrap_or(seq);
         let record = Record { seq, at: self.at, actor: self.actor.clone(), pid: self.pid, cause, body };
         self.kernel.apply(&record);
+        exec::follow(self, &record.body);
         self.out.records.push(record);
         self.first.get_or_insert(seq);
         seq
@@ -389,6 +396,10 @@ impl Step<'_> {
                 }
                 match on {
                     WaitOn::Effect(effect) => Client::Effect(effect),
+                    WaitOn::Exec(exec) => {
+                        exec::heard_by(self, exec, reply);
+                        Client::Exec(exec)
+                    }
                     WaitOn::Process(_) | WaitOn::Proposal(_) | WaitOn::Time => {
                         Client::On { by: pid, pid: process, proposal }
                     }
@@ -495,6 +506,7 @@ impl Step<'_> {
             Call::Wait { pid: on, proposal, .. } => process::wait(self, pid, *on, *proposal),
             Call::Signal { pid: target, signal } => process::signal(self, pid, *target, *signal).into(),
             Call::Complete { .. } => complete::complete(self, pid, call),
+            Call::Exec { .. } => exec::exec(self, pid, call),
             Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
             Call::Decide { .. } => proposal::decide(self, call, facts).into(),
             Call::Revert { effect } => effect::revert(self, effect, facts),
@@ -541,6 +553,7 @@ pub fn about(call: &Call) -> String {
         Call::Search(sought) => sought.path.as_ref().map_or_else(|| String::from("/"), ToString::to_string),
         Call::Operation { op, .. } => format!("op:{op}"),
         Call::Why(_) => String::from("log"),
+        Call::Exec { dir, .. } => format!("in {dir}"),
     }
 }
 

@@ -557,7 +557,7 @@ fn resolve_one(step: &mut Step<'_>, pid: Pid, mut result: Result<Answer, Error>)
 pub fn wait_is_over(step: &mut Step<'_>, pid: Pid) {
     let Some(process) = step.state().processes.get(&pid) else { return };
     let Phase::Waits { on, .. } = &process.turn.phase else { return };
-    if !matches!(on, WaitOn::Effect(_)) {
+    if !matches!(on, WaitOn::Effect(_) | WaitOn::Exec(_)) {
         resolve_one(step, pid, Ok(Answer::TimedOut { timed_out: true }));
     }
 }

@@ -1,6 +1,6 @@
 //! Beginning, and beginning again: genesis, loading from disk, taking up what was under way.
 
-use crate::{effect, files, proposal, state::Phase, step::Step, turn};
+use crate::{effect, exec, files, proposal, state::Phase, step::Step, turn};
 use abi::{
     EffectId, Pid, TimerId, WORKSPACE,
     cap::{Grant, Object, Rights},
@@ -55,6 +55,7 @@ pub fn woke(step: &mut Step<'_>, lease: Nano, under_way: &[EffectId]) {
     for effect in effects {
         effect::recover(step, effect);
     }
+    exec::woke(step);
     // Turns with a lost call have gone on above; of the others, those that stood between two events.
     let stands = |phase: &Phase| matches!(phase, Phase::Ready | Phase::Tools { .. });
     let rows = step.state().processes.iter();
@@ -84,6 +85,7 @@ pub fn restored(step: &mut Step<'_>) {
     for effect in effects {
         effect::copied(step, effect);
     }
+    exec::forked(step);
     // What would begin by itself does not: restarts, and the dispatches of a lane.
     let timers = step.state().timers.iter();
     let begins = |purpose: &TimerFor| {

@@ -261,7 +261,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::ModelProgress { .. } | Body::ModelEnded { .. } => false,
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
         Body::Arrived { .. } | Body::Mounted { .. } | Body::Tool { .. } | Body::TimerFired { .. } => false,
-        Body::Merged { .. } => false,
+        Body::Merged { .. } | Body::ExecEnded { .. } => false,
     }
 }
 
@@ -284,7 +284,7 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
         },
         Call::Write { .. } | Call::Move { .. } | Call::Remove { .. } => false,
         Call::Spawn { .. } | Call::Dispatch { .. } | Call::Complete { .. } | Call::Propose { .. } => false,
-        Call::Grant { .. } | Call::Revoke { .. } | Call::Revert { .. } => false,
+        Call::Grant { .. } | Call::Revoke { .. } | Call::Revert { .. } | Call::Exec { .. } => false,
     }
 }
 

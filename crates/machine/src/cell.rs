@@ -17,6 +17,7 @@ use crate::{
     turn::{Input, Room},
     upload::Begun,
     vault,
+    walls::Walls,
 };
 use abi::{EffectId, Error, Hash, Micros, Pid, ReplyTo, Seq, event::Body, limits, path::TreePath};
 use drivers::{Delivery, Flow, Mount};
@@ -253,6 +254,8 @@ pub(crate) struct Cell {
     pub away: Mutex<Away>,
     /// Chunks that uploads under way hold, whether it is awake or not.
     pub pins: Pins,
+    /// Where programs run.
+    pub walls: Walls,
 }
 
 impl Cell {
@@ -270,6 +273,7 @@ impl Cell {
             gauges: Mutex::default(),
             away: Mutex::default(),
             pins: Pins::default(),
+            walls: Walls::default(),
         })
     }
 
@@ -351,6 +355,8 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::PolicyLoaded { .. } | Body::ModelsLoaded { .. } | Body::Priced { .. } => false,
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
+        // Its sandbox died with the room.
+        Body::ExecEnded { .. } => false,
     }
 }
 
@@ -424,7 +430,11 @@ mod tests {
             let delivery = Delivery { key: of.to_owned(), path: path(at), bytes: Vec::new() };
             guard(&cell.mounts).arriving.insert(key(at), delivery);
             let body = Body::Arrived { mount: "m".to_owned(), path: path(at), content: Content::of(b"") };
-            done.push(Input { event: Event { at: 1, mono: 1, body }, blobs: Vec::new(), upload: None });
+            done.push(Input {
+                event: Event { at: 1, mono: 1, body },
+                blobs: Vec::new(),
+                uploads: Vec::new(),
+            });
         }
         cell.accept(&done, &BTreeSet::from([key("/1.eml")]));
         // One half of message 1 was refused: its source is not let go of.

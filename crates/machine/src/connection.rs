@@ -305,6 +305,12 @@ impl Connection {
         self.send(message.as_bytes());
     }
 
+    /// Whether it takes what it is sent: what is only a preview need not be.
+    pub(crate) fn has_room(&self) -> bool {
+        let out = guard(&self.out);
+        !out.dead && out.bytes.len() < limits::CLIENT_BACKLOG_BYTES_MAX / 4
+    }
+
     /// Sends bytes that end with a line end.
     pub(crate) fn send(self: &Arc<Self>, line: &[u8]) {
         let mut out = guard(&self.out);

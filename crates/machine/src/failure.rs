@@ -118,6 +118,8 @@ impl Node {
             drop(room);
             (waiting, undone)
         };
+        // What runs may hold answers that never became true.
+        cell.walls.end_all();
         let message = format!("workspace {} failed after it had taken this up", cell.name);
         for (reply, ticket) in waiting {
             let told = if undone.contains(&reply) { error.clone() } else { interrupted(&message) };

@@ -9,6 +9,7 @@ use crate::tool;
 use abi::{
     Content, EffectId, ReplyTo,
     call::Fields,
+    effect::Command,
     event::{Body, Claimed, EffectOutcome, ModelOutcome, Probed, Stop},
     limits,
     money::Usage,
@@ -57,6 +58,15 @@ pub struct EffectJob {
     pub kind: String,
     /// With what; none if the recorded bytes cannot be read.
     pub fields: Option<Fields>,
+}
+
+/// A command and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecJob {
+    /// It.
+    pub command: Command,
+    /// What to run.
+    pub text: Vec<u8>,
 }
 
 /// Merges that an event asked for, and the event.

@@ -65,6 +65,7 @@ mod upload;
 mod users;
 mod vault;
 pub mod wake;
+mod walls;
 mod workers;
 
 pub use daemon::{Daemon, Error, Options, up};

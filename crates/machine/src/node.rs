@@ -244,7 +244,8 @@ impl Node {
         if self.ballast.is_short() && !ballast::admits(&body) {
             return client.answer(&id, Err(self.ballast.refusal()));
         }
-        let input = Input { upload, ..Input::now(&*self.clock, body, decoded.blobs) };
+        let uploads = upload.into_iter().map(|upload| *upload).collect();
+        let input = Input { uploads, ..Input::now(&*self.clock, body, decoded.blobs) };
         let run = {
             let mut state = guard(&cell.state);
             if let Err(error) = self.takes(cell, &state) {
@@ -265,7 +266,7 @@ impl Node {
     }
 
     /// Where a workspace lies.
-    fn dir(&self, cell: &Cell) -> PathBuf {
+    pub fn dir(&self, cell: &Cell) -> PathBuf {
         self.home.join("workspaces").join(&cell.name)
     }
 
@@ -307,6 +308,15 @@ impl Node {
         }
         self.push(cell, Input::now(&*self.clock, body, blobs));
         true
+    }
+
+    /// What a command came to; whether it was taken. It is true only for the room that asked for it.
+    pub fn brought(self: &Arc<Self>, cell: &Arc<Cell>, generation: u64, input: Input) -> bool {
+        let holds = guard(&cell.state).generation == generation;
+        if holds {
+            self.push(cell, input);
+        }
+        holds
     }
 
     /// Something that happens, whoever waits.
@@ -624,6 +634,7 @@ impl Node {
         drop(room);
         self.sign_off(cell, point, until);
         self.timer.forget(cell);
+        cell.walls.end_all();
         let mut state = guard(&cell.state);
         state.running = false;
         if std::mem::take(&mut state.awake) {

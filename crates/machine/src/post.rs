@@ -9,6 +9,7 @@ use crate::{
     secrets,
     timer::Due,
     turn::{Out, Sink},
+    walls::Walls,
     workers::Work,
 };
 use abi::{
@@ -75,6 +76,10 @@ impl Post<'_> {
             Out::Dispatch(job) => self.errand(Errand::Send(job.effect), Work::Send(job)),
             Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
             Out::Merge(job) => self.work(Work::Merge(job)),
+            Out::Exec(job) => Walls::begin(self.node, self.cell, self.generation, *job),
+            Out::EndExec { exec } => self.cell.walls.stop(exec),
+            Out::ExecDecided { exec, pid, kept } => self.cell.walls.decided(pid, exec, kept),
+            Out::Sandbox { pid, act } => self.cell.walls.act(pid, act),
             Out::Upload { to } => {
                 let mut desk = guard(&self.cell.desk);
                 let Some(Ticket::Line { client, begun, .. }) = desk.waiting.get_mut(&to) else { return };

@@ -84,7 +84,7 @@ impl Page<'_, '_> {
             Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => {
                 None
             }
-            Answer::Preview { .. } => None,
+            Answer::Preview { .. } | Answer::Ran { .. } => None,
             Answer::TimedOut { .. } | Answer::Granted { .. } | Answer::Revoked { .. } => None,
         };
         let mut value = plain(answer);

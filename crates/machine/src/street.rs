@@ -4,7 +4,7 @@
 use crate::{
     agents,
     clock::Clock,
-    job::{EffectJob, MergeJob},
+    job::{EffectJob, ExecJob, MergeJob},
     models, policy,
     render::{Around, Page},
     search::Kept,
@@ -50,6 +50,8 @@ pub(crate) struct Street<'r, 'b> {
     pub weight: (u64, u64),
     /// Whether versions were thinned.
     pub thinned: bool,
+    /// Whether this batch has changed the tree.
+    pub wrote: bool,
     /// Deliveries that were refused.
     pub unkept: Vec<(String, TreePath)>,
     /// What a search of this event found.
@@ -60,7 +62,7 @@ impl<'b> Street<'_, 'b> {
     /// Decides one event.
     pub fn walk(&mut self, input: &Input, sink: &mut dyn Sink) -> Result<(), Trouble> {
         self.kept = None;
-        let mut new = None;
+        let mut new = Vec::new();
         let mut fresh = Vec::new();
         let facts = match self.kernel.plan(&input.event) {
             // A refused call leaves nothing behind but its refusal.
@@ -73,7 +75,7 @@ impl<'b> Street<'_, 'b> {
             Ok(lookups) => {
                 fresh = self.fresh(&input.event.body)?;
                 self.put(&input.blobs)?;
-                match self.take_upload(input)? {
+                match self.take_uploads(input)? {
                     Err(error) => Facts::Refused(error),
                     Ok(kept) => {
                         new = kept;
@@ -83,14 +85,18 @@ impl<'b> Street<'_, 'b> {
             }
         };
         let decision = self.kernel.step(&input.event, facts);
-        for content in new.into_iter().chain(fresh).filter(|content| !takes(&decision, content)) {
-            self.batch.forget(&content)?;
+        if !(new.is_empty() && fresh.is_empty()) && !takes_all(&decision) {
+            let taken = taken(&decision);
+            for content in new.into_iter().chain(fresh).filter(|content| !taken.contains(&content.hash)) {
+                self.batch.forget(&content)?;
+            }
         }
         self.put(&decision.blobs)?;
         for record in &decision.records {
             self.batch.append(record)?;
             self.weight = (self.weight.0 + 1, self.weight.1 + weight(record));
             self.thinned |= matches!(record.body, Entry::Thinned { .. });
+            self.wrote |= matches!(record.body, Entry::Wrote { .. });
         }
         if let Body::Arrived { mount, path, content } = &input.event.body
             && !self.keeps(mount, path, content, &decision.records)?
@@ -171,6 +177,10 @@ impl<'b> Street<'_, 'b> {
     fn fresh(&mut self, body: &Body) -> Result<Vec<Content>, Trouble> {
         let call = match body {
             Body::Merged { of, .. } => return self.fresh(of),
+            Body::ExecEnded { commit: Some(made), .. } => {
+                let parts = made.changes.iter().filter(|change| change.content.bytes > 0);
+                return self.new_here(parts.map(|change| change.content).collect());
+            }
             Body::Call { call, .. } | Body::Tool { call: Ok(call), .. } => call,
             _ => return Ok(Vec::new()),
         };
@@ -186,9 +196,15 @@ impl<'b> Street<'_, 'b> {
             }
             _ => return Ok(Vec::new()),
         };
-        let mut fresh = Vec::new();
+        self.new_here(parts)
+    }
+
+    /// Of these, what is not kept yet.
+    fn new_here(&mut self, parts: Vec<Content>) -> Result<Vec<Content>, Trouble> {
+        let (mut fresh, mut known) = (Vec::new(), BTreeSet::new());
         for part in parts {
-            if self.batch.blob(&part.hash)?.is_none() && !fresh.contains(&part) {
+            let small = part.bytes <= limits::BLOB_INLINE_BYTES_MAX;
+            if known.insert(part.hash) && small && self.batch.blob(&part.hash)?.is_none() {
                 fresh.push(part);
             }
         }
@@ -199,11 +215,17 @@ impl<'b> Street<'_, 'b> {
         blobs.iter().try_for_each(|blob| self.batch.put_blob(blob).map(drop))
     }
 
-    /// Keeps what an input's call uploaded; answers its name if it is new here.
-    fn take_upload(&mut self, input: &Input) -> Result<Result<Option<Content>, Error>, Trouble> {
-        let Some(manifest) = &input.upload else { return Ok(Ok(None)) };
-        let kept = self.batch.put_large(manifest)?;
-        Ok(kept.map(|kept| (kept == store::Kept::New).then(|| manifest.content())))
+    /// Keeps what was uploaded; answers the names that are new here.
+    fn take_uploads(&mut self, input: &Input) -> Result<Result<Vec<Content>, Error>, Trouble> {
+        let mut new = Vec::new();
+        for manifest in &input.uploads {
+            match self.batch.put_large(manifest)? {
+                Ok(store::Kept::New) => new.push(manifest.content()),
+                Ok(store::Kept::Before) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(new))
     }
 
     fn facts(&mut self, lookups: &[Lookup]) -> Result<Facts, Trouble> {
@@ -246,6 +268,7 @@ impl<'b> Street<'_, 'b> {
             | Lookup::Names { .. }
             | Lookup::Hidden { .. }
             | Lookup::Below { .. }
+            | Lookup::Spots { .. }
             | Lookup::Past { .. } => self.batch.answer(lookup),
             Lookup::Kept { .. }
             | Lookup::Conflict { .. }
@@ -357,6 +380,15 @@ impl<'b> Street<'_, 'b> {
             Effect::Timer { timer, after_us } => sink.ordered(Out::Timer { timer, after_us }),
             // Its bytes are gathered where its event is known.
             Effect::Merge(_) => {}
+            Effect::Exec(command) => {
+                let text = self.batch.blob(&command.text)?.unwrap_or_default();
+                let out = Out::Exec(Box::new(ExecJob { command: *command, text }));
+                // It reads the tree from beside the loop, where what this batch wrote is not seen yet.
+                if self.wrote { self.later.push(Later::Out(out)) } else { sink.ordered(out) }
+            }
+            Effect::EndExec { exec } => sink.ordered(Out::EndExec { exec }),
+            Effect::ExecDecided { exec, pid, kept } => sink.ordered(Out::ExecDecided { exec, pid, kept }),
+            Effect::Sandbox { pid, act } => sink.ordered(Out::Sandbox { pid, act }),
             Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
             Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
         }
@@ -405,19 +437,32 @@ fn is_policy(path: &TreePath) -> bool {
     [shipped::POLICY_PATH, shipped::BUDGET_PATH].contains(&path.as_str())
 }
 
-/// Whether a decision has a use for uploaded bytes: a version of them, or a merge that may become one.
-fn takes(decision: &Decision, content: &Content) -> bool {
-    let of = |record: &Record| match &record.body {
-        Entry::Wrote { changes, message, .. } => {
-            *message == Some(*content) || changes.iter().any(|change| change.content == *content)
+/// Whether a decision may have a use for all bytes that came with its event: they are being merged.
+fn takes_all(decision: &Decision) -> bool {
+    decision.effects.iter().any(|effect| matches!(effect, Effect::Merge(_)))
+}
+
+/// Contents that a decision has a use for: those of versions, and of what is held or said.
+fn taken(decision: &Decision) -> BTreeSet<Hash> {
+    let mut taken = BTreeSet::new();
+    for record in &decision.records {
+        match &record.body {
+            Entry::Wrote { changes, message, .. } => {
+                taken.extend(message.iter().map(|message| message.hash));
+                taken.extend(changes.iter().map(|change| change.content.hash));
+            }
+            Entry::Proposed { content: held, args, .. } => {
+                taken.extend(held.iter().chain([args]).map(|content| content.hash));
+            }
+            // Appended where a session is read.
+            Entry::Spawned { task: text, .. } | Entry::Queued { text, .. } => _ = taken.insert(text.hash),
+            Entry::ExecEnded { output, whole, .. } => {
+                taken.extend([*output].iter().chain(whole).map(|content| content.hash));
+            }
+            _ => {}
         }
-        Entry::Proposed { content: held, args, .. } => *held == Some(*content) || args == content,
-        // Appended where a session is read.
-        Entry::Spawned { task: text, .. } | Entry::Queued { text, .. } => text == content,
-        _ => false,
-    };
-    decision.records.iter().any(of)
-        || decision.effects.iter().any(|effect| matches!(effect, Effect::Merge(_)))
+    }
+    taken
 }
 
 fn changes_policy(records: &[Record]) -> bool {

@@ -8,16 +8,16 @@
 
 use crate::{
     clock::Clock,
-    job::{EffectJob, MergeJob, ModelJob},
+    job::{EffectJob, ExecJob, MergeJob, ModelJob},
     models::{self, Book, Provider},
     render::{self, Around},
     street::{self, Street},
 };
 use abi::{
-    Code, EffectId, Error, Hash, Pid, ReplyTo, TimerId,
+    Code, EffectId, Error, ExecId, Hash, Pid, ReplyTo, TimerId,
     call::Fields,
     control::Control,
-    effect::ModelCall,
+    effect::{ModelCall, SandboxAct},
     event::{Body, Event},
     limits,
     path::TreePath,
@@ -40,14 +40,14 @@ pub struct Input {
     pub event: Event,
     /// The bytes.
     pub blobs: Vec<Vec<u8>>,
-    /// More bytes than one value holds, which came as an upload.
-    pub upload: Option<Box<Manifest>>,
+    /// Bytes that lie in the blob store already, as they came: an upload, what a command made.
+    pub uploads: Vec<Manifest>,
 }
 
 impl Input {
     /// Something that happens now.
     pub fn now(clock: &dyn Clock, body: Body, blobs: Vec<Vec<u8>>) -> Self {
-        Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs, upload: None }
+        Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs, uploads: Vec::new() }
     }
 
     /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by
@@ -95,6 +95,29 @@ pub enum Out {
     Probe(EffectJob),
     /// Merge, and bring the event again.
     Merge(Box<MergeJob>),
+    /// Run a command.
+    Exec(Box<ExecJob>),
+    /// End one.
+    EndExec {
+        /// Which.
+        exec: ExecId,
+    },
+    /// What a command made is kept, or is not.
+    ExecDecided {
+        /// Which.
+        exec: ExecId,
+        /// In whose sandbox.
+        pid: Pid,
+        /// Whether.
+        kept: bool,
+    },
+    /// A sandbox stands still, goes on or ends.
+    Sandbox {
+        /// Whose.
+        pid: Pid,
+        /// What.
+        act: SandboxAct,
+    },
     /// The client that waits for this reply may upload under its number.
     Upload {
         /// Which.
@@ -281,6 +304,7 @@ impl Room {
             follows: sink.follows(),
             weight: (0, 0),
             thinned: false,
+            wrote: false,
             unkept: Vec::new(),
             kept: None,
         };

@@ -5,7 +5,9 @@ use crate::{chance::Chance, known::Known, known::RECEIVERS, mind, world::SITES};
 use abi::{
     Content, OpId, Seq, VersionId,
     agent::Postcondition,
-    call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Signal, Sought, Take, Text, Undo, Write},
+    call::{
+        At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Signal, Sought, Take, Text, Undo, Wall, Write,
+    },
     cap::Grant,
     control,
     label::Integrity,
@@ -20,13 +22,14 @@ pub type Said = (Call, Vec<Vec<u8>>);
 /// A random call; none when what was drawn would not pass the door's decoder.
 pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
     let plain = |call| Some((call, Vec::new()));
-    match chance.below(42) {
+    match chance.below(44) {
         0..8 => write(chance, known),
         36 | 37 => text(chance, known),
         38 => resolve(chance, known),
         39 => plain(Call::Search(sought(chance))),
         40 => plain(Call::Operation { op: OpId(chance.below(known.op.0 + 2)), limit: 9 }),
         41 => word(chance, known),
+        42 | 43 => exec(chance, known),
         8 => plain(Call::Remove {
             path: path(chance, known)?,
             base: base(chance, known),
@@ -132,6 +135,16 @@ fn dispatch(chance: &mut Chance) -> Option<Said> {
     Some((Call::Dispatch { agent, text, lane, inputs: Fields::new(), session }, bytes))
 }
 
+/// A command, in a sandbox of the caller's or of another.
+fn exec(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let (content, bytes) = bytes("make".to_owned());
+    let text = Text { content, origin: origin(chance) };
+    let pid = chance.one_in(2).then(|| known.pid(chance));
+    let dir = TreePath::parse(chance.word(&["/", "/data", "/data/d"])).ok()?;
+    let wall = *chance.pick(&[Wall::Auto, Wall::Shell, Wall::Native])?;
+    Some((Call::Exec { pid, text, dir, wall, timeout_us: 1 + chance.below(9_000_000) }, bytes))
+}
+
 /// In which session: no draw of its own.
 fn slug(origin: Origin) -> Option<&'static str> {
     match origin {
@@ -207,6 +220,16 @@ fn text(chance: &mut Chance, known: &Known) -> Option<Said> {
 pub fn lines(chance: &mut Chance) -> String {
     let new = chance.below(6);
     let line = |ix: u64| if ix == new { chance.below(1_000) } else { ix };
+    shown(line)
+}
+
+/// Six lines, one of them this.
+pub fn lines_with(chance: &mut Chance, number: u64) -> String {
+    let new = chance.below(6);
+    shown(|ix| if ix == new { number } else { ix })
+}
+
+fn shown(line: impl FnMut(u64) -> u64) -> String {
     (0..6).map(line).map(|number| format!("line {number}\n")).collect()
 }
 

@@ -11,8 +11,10 @@
 //! | `seen`  | `base-is-seen`                                                                             |
 //! | `rest`  | `estop`, `tier`                                                                            |
 //! | `talk`  | `history`                                                                                  |
+//! | `execs` | `exec-once`, `exec-whole`, `exec-of-dead`, `exec-left`                                     |
 
 mod acts;
+mod execs;
 mod files;
 mod money;
 mod rest;
@@ -20,6 +22,7 @@ mod seen;
 mod talk;
 
 pub use acts::{Acts, Stage};
+use execs::Execs;
 pub use files::Files;
 pub use money::Money;
 use rest::Rest;
@@ -96,6 +99,8 @@ pub struct Ledger {
     pub talk: Talk,
     /// Stops and tiers.
     rest: Rest,
+    /// Commands.
+    pub execs: Execs,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
     /// Records by word: what a run has reached.
@@ -158,6 +163,7 @@ impl Ledger {
         found.extend(self.seen.take(record, &self.files));
         found.extend(self.rest.take(record));
         found.extend(self.talk.take(record));
+        found.extend(self.execs.take(record));
         self.files.destroy(record);
         self.findings.extend(found);
     }

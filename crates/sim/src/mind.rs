@@ -175,6 +175,11 @@ fn arguments(chance: &mut Chance, known: &Known, name: &str) -> String {
             let args = format!("{{\"to\":[\"{to}\"],\"body\":\"{body}\"{extra}}}");
             format!("{{\"mount\":\"{site}\",\"kind\":\"{kind}\",\"args\":{args}}}")
         }
+        "exec" => {
+            let dir = chance.word(&["", ",\"dir\":\"/data\"", ",\"dir\":\"nowhere\""]);
+            let wall = chance.word(&["", ",\"wall\":\"native\"", ",\"wall\":\"shell\""]);
+            format!("{{\"text\":\"make\"{dir}{wall}}}")
+        }
         "grant" => format!("{{\"pid\":{},\"need\":\"{}\"}}", known.pid(chance), need(chance)),
         "revoke" => format!("{{\"cap\":{}}}", known.cap(chance)),
         "signal" => {

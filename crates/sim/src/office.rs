@@ -210,6 +210,10 @@ impl Office {
                 | Out::Probe(_)
                 | Out::Control { .. }
                 | Out::Merge(_)
+                | Out::Exec(_)
+                | Out::EndExec { .. }
+                | Out::ExecDecided { .. }
+                | Out::Sandbox { .. }
                 | Out::Upload { .. } => {
                     return Err(format!("nobody asked for it: {out:.80?}"));
                 }

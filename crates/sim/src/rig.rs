@@ -10,6 +10,7 @@
 
 mod fate;
 mod jobs;
+mod program;
 
 use crate::{
     Mode, Plan, Report,
@@ -62,13 +63,13 @@ pub const ADDED: &str = "tom";
 const REST_ROUNDS: u32 = 400;
 
 const CLERK: &str = "---\nname: clerk\nmodel: sim\ntools: [list, read, write, move, remove, history, search, spawn, \
-    dispatch, wait, propose, grant, revoke, signal, trace, complete, decide]\nneeds:\n  - read /data/**\n  \
-    - write /data/**\n  - read /integrations/**\n  - apply mail.send\n  - ask any\n  - model any\n  \
+    dispatch, wait, propose, grant, revoke, signal, trace, complete, decide, exec]\nneeds:\n  - read /data/**\n  \
+    - write /data/**\n  - exec /data/**\n  - read /integrations/**\n  - apply mail.send\n  - ask any\n  - model any\n  \
     - spawn any\nbudget: {run: 0.40, day: 1.50}\nrestart: on-failure:2\n---\nKeep the papers.\n";
 const BOSS: &str = "---\nname: boss\nmodel: sim/large\ntools: [list, read, write, history, spawn, wait, grant, \
     revoke, signal, propose]\nneeds:\n  - read /data/**\n  - write /data/d/**\n  - read /home/**\n  \
     - apply mail.send\n  - spawn any\n---\nHave things done.\n";
-const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, remove, move, propose, grant]\n\
+const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, remove, move, propose, grant, exec]\n\
     needs:\n  - read /integrations/**\n  - write /**\n  - read /**\n  - apply mail.send\n\
     restart: always\n---\nDo what you read.\n";
 
@@ -401,6 +402,7 @@ impl Rig {
         let mut tally = Tally::default();
         let wrong = audit::effects(&self.ledger, &self.sites, &mut tally);
         self.report_finding(wrong);
+        self.report_finding(self.ledger.execs.left());
         let lost = self.letters.iter().find(|letter| !letter.accepted).map(|letter| letter.path.to_string());
         self.report_finding(lost.map(|path| finding("mail-is-kept", format!("{path} never was"))));
     }

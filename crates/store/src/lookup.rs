@@ -5,6 +5,7 @@
 use crate::{
     Trouble, blob, chain, conflict, named, retain,
     schema::{Db, Flow},
+    spot,
     tree::{self, Names},
     undo, version,
 };
@@ -34,6 +35,10 @@ pub(crate) fn answer(db: &Db, lookup: &Lookup) -> Result<Fact, Trouble> {
         }
         Lookup::Below { path } => Fact::Below(tree::below(db, path)?),
         Lookup::Match { text, literal, how } => Fact::Holds(holds(db, text, literal, *how)?),
+        Lookup::Spots { changes } => {
+            let spots = changes.iter().map(|(path, base)| spot::get(db, path, *base));
+            Fact::Spots(spots.collect::<Result<_, _>>()?)
+        }
         Lookup::Edit { path, base, edit } => Fact::Edited(edited(db, path, *base, edit)?),
         Lookup::Undo { undo } => Fact::Undo(undo::rows(db, undo)?),
         Lookup::Bytes { hash } => {

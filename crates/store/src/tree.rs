@@ -147,7 +147,7 @@ pub(crate) fn head(db: &Db, file: FileId, at: Option<Seq>) -> Result<Option<Vers
 }
 
 /// Head of what stands at this name of a directory.
-fn step(db: &Db, dir: FileId, name: &str, at: Option<Seq>) -> Result<Option<Version>, Trouble> {
+pub(crate) fn step(db: &Db, dir: FileId, name: &str, at: Option<Seq>) -> Result<Option<Version>, Trouble> {
     let dir = dir.0.cast_signed();
     let Some(at) = at else {
         let sql = select_version!(
@@ -256,6 +256,47 @@ pub(crate) fn named(
     Ok(labels)
 }
 
+/// Label of the name that a file had after this record.
+pub(crate) fn name_label(db: &Db, file: FileId, at: Seq) -> Result<Option<LabelId>, Trouble> {
+    let sql = "SELECT n.label FROM entries e JOIN versions n ON n.id = (SELECT m.id FROM versions m
+               WHERE m.file = e.file AND m.diverged = 0 AND m.seq >= e.from_seq ORDER BY m.id LIMIT 1)
+               WHERE e.file = ?1 AND e.from_seq <= ?2 AND (e.to_seq IS NULL OR e.to_seq > ?2)";
+    db.one(sql, [file.0.cast_signed(), bound(at)], |row| row.get(0).map(LabelId))
+}
+
+/// Directories in which anything changed between two records; none if so many versions were made that it is
+/// quicker to look at all.
+pub(crate) fn changed(
+    db: &Db,
+    (after, upto): (Seq, Seq),
+    most: usize,
+) -> Result<Option<Vec<FileId>>, Trouble> {
+    let (mut files, mut count) = (BTreeSet::new(), 0);
+    // Versions are numbered as they were made.
+    db.each("SELECT file, seq FROM versions ORDER BY id DESC", [], |row| {
+        let read = || Ok((FileId(number(row, 0)?), number(row, 1)?));
+        let (file, seq) = read().map_err(|error| Trouble::of(&db.file, error))?;
+        if seq <= after.0 || count > most {
+            return Ok(Flow::Stop);
+        }
+        count += 1;
+        if seq <= upto.0 {
+            files.insert(file);
+        }
+        Ok(Flow::Go)
+    })?;
+    if count > most {
+        return Ok(None);
+    }
+    let mut dirs = BTreeSet::new();
+    for file in files {
+        let sql = "SELECT parent FROM entries WHERE file = ?1 AND (to_seq IS NULL OR to_seq > ?2)";
+        let row = [file.0.cast_signed(), bound(after)];
+        dirs.extend(db.all(sql, row, |row| number(row, 0).map(FileId))?);
+    }
+    Ok(Some(dirs.into_iter().collect()))
+}
+
 /// Whether a head, or its name, bears one of the labels that are hidden from who asks.
 pub(crate) fn hides(
     db: &Db,
@@ -275,12 +316,7 @@ pub(crate) fn hides(
                        WHERE e.file = ? AND e.to_seq IS NULL";
             db.one(sql, [file], read)?
         }
-        Some(at) => {
-            let sql = "SELECT n.label FROM entries e JOIN versions n ON n.id = (SELECT m.id FROM versions m
-                       WHERE m.file = e.file AND m.diverged = 0 AND m.seq >= e.from_seq ORDER BY m.id LIMIT 1)
-                       WHERE e.file = ?1 AND e.from_seq <= ?2 AND (e.to_seq IS NULL OR e.to_seq > ?2)";
-            db.one(sql, [file, bound(at)], read)?
-        }
+        Some(at) => name_label(db, version.file, at)?,
     };
     Ok(label.is_some_and(|label| below.contains(&label)))
 }

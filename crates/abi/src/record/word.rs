@@ -59,6 +59,8 @@ impl Entry {
             Self::Lifted => "lifted",
             Self::Warned { .. } => "warned",
             Self::OperatorSet { .. } => "operator",
+            Self::ExecBegun { .. } => "exec",
+            Self::ExecEnded { .. } => "exec-ended",
         }
     }
 }

@@ -254,6 +254,10 @@ impl Run {
                 };
                 self.step(Body::Left { reply: ReplyTo(0) });
             }
+            "ran" => {
+                let body = words.ran(&mut self.world);
+                self.step(body);
+            }
             "left" => self.step(Body::Left { reply: ReplyTo(words.at(1).parse().unwrap()) }),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
@@ -657,6 +661,10 @@ impl Run {
                 self.last = Some(answer);
             }
             Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
+            Effect::Exec(_)
+            | Effect::EndExec { .. }
+            | Effect::ExecDecided { .. }
+            | Effect::Sandbox { .. } => {}
         }
     }
 }

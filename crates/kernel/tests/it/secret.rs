@@ -345,6 +345,10 @@ impl Lab {
             }
             Effect::Scrub { .. } | Effect::Tool { .. } | Effect::Probe { .. } | Effect::Timer { .. } => {}
             Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
+            Effect::Exec(_)
+            | Effect::EndExec { .. }
+            | Effect::ExecDecided { .. }
+            | Effect::Sandbox { .. } => {}
         }
     }
 

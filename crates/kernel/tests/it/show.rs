@@ -6,9 +6,11 @@ use abi::{
     Content, EffectId, LabelId,
     answer::Answer,
     call::{Call, Fields, Write},
-    effect::{Effect, Item},
+    cap::Rights,
+    effect::{Command, Effect, Item},
     fact::{Query, Spoken},
     money::{Amounts, Nano, Resource},
+    path::Pattern,
     record::{Entry, Record},
     session::SessionName,
 };
@@ -269,6 +271,12 @@ impl Show<'_> {
                 format!("{proposal} {ruling:?}{}{args}", effect.unwrap_or_default())
             }
             Entry::Lapsed { proposal } => proposal.to_string(),
+            Entry::ExecBegun { exec, of, text, dir, wall, again, .. } => {
+                format!("{exec} of {of} in {dir} {wall:?} again {again}: {}", self.text(text))
+            }
+            Entry::ExecEnded { exec, how, kept, output, .. } => {
+                format!("{exec} {how:?} kept {kept} said {}", self.text(output))
+            }
             Entry::Intended { effect, mount, kind, recovery, rule, proposal, reserved, .. } => {
                 let by = proposal.map_or(String::new(), |id| format!(" proposal {id}"));
                 let (name, reserved) = (self.effect_name(effect), amounts(reserved));
@@ -333,6 +341,18 @@ impl Show<'_> {
                 format!("do merge {}", paths.join(" "))
             }
             Effect::Scrub { reply } => format!("do scrub {reply}"),
+            Effect::Exec(command) => {
+                let Command { exec, pid, dir, wall, plan, .. } = &**command;
+                let rows = |rows: &[(Pattern, Rights)]| {
+                    let rows = rows.iter().map(|(pattern, rights)| format!("{pattern} {{{rights}}}"));
+                    rows.collect::<Vec<_>>().join(", ")
+                };
+                let (rights, denied) = (rows(&plan.rights), rows(&plan.denied));
+                format!("do exec {exec} of {pid} in {dir} {wall:?} at {}: {rights} but {denied}", plan.seq)
+            }
+            Effect::EndExec { exec } => format!("do end exec {exec}"),
+            Effect::ExecDecided { exec, kept, .. } => format!("do exec {exec} kept {kept}"),
+            Effect::Sandbox { pid, act } => format!("do sandbox {pid} {act:?}"),
             Effect::Control { reply, word } => format!("do control {reply} {word:?}"),
         })
     }

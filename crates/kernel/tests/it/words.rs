@@ -3,15 +3,19 @@
 
 use crate::world::World;
 use abi::{
-    CapId, Content, OpId, Pid, ProposalId, Seq, VersionId,
+    CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
     agent::{AgentDef, Postcondition, Restart},
-    call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Write},
+    call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
+    event::{Body, Ran},
     label::Integrity,
     money::{Limit, Nano, Resource, Window},
     path::TreePath,
+    record::{Finish, Used},
     request::{Api, Delivery, Request},
+    tree::Node,
+    view::{Change, Commit, Opened},
 };
 use std::collections::BTreeMap;
 
@@ -122,6 +126,17 @@ impl Words {
                 pid: self.number("pid").map(Pid),
                 proposal: self.number("proposal").map(ProposalId),
                 timeout_us: self.key("timeout").map(micros),
+            },
+            "exec" => Call::Exec {
+                pid: self.key("pid").map(|pid| Pid(pid.parse().unwrap())),
+                text: Text { content: self.value(1, world), origin: self.origin() },
+                dir: self.key("dir").map_or_else(TreePath::root, |dir| TreePath::parse(dir).unwrap()),
+                wall: match self.key("wall") {
+                    Some("shell") => Wall::Shell,
+                    Some("native") => Wall::Native,
+                    _ => Wall::Auto,
+                },
+                timeout_us: self.key("timeout").map_or(60_000_000, micros),
             },
             "signal" => Call::Signal { pid: Pid(self.id(1)), signal: control::signal(self.at(2)).unwrap() },
             "propose" => {
@@ -242,6 +257,48 @@ impl Words {
             fields
         });
         Call::Decide { proposal, ruling, reason, digest, args }
+    }
+
+    /// `ran EXEC STATUS "output" ; put PATH "text" base= ; dir PATH ; gone PATH base= ; move FROM TO base= ;
+    /// open PATH VERSION LABEL`; without a status nothing is kept.
+    pub fn ran(&self, world: &mut World) -> Body {
+        let parts: Vec<Words> = self.line.split(" ; ").map(Words::of).collect();
+        let first = &parts[0];
+        let how = match first.at(2) {
+            "late" => Finish::TimedOut,
+            "refused" => Finish::Refused { message: "no wall".into(), hint: "skep doctor".into() },
+            status => Finish::Exited(status.parse().unwrap()),
+        };
+        let kept = matches!(how, Finish::Exited(_));
+        let mut commit = Commit::default();
+        for part in parts.iter().skip(1) {
+            if part.at(0) == "open" {
+                let (version, label) = (VersionId(part.id(2)), LabelId(part.id(3) as u32));
+                commit.labels.insert(label);
+                commit.opened.push(Opened { path: part.path(1), version, label });
+            } else {
+                commit.changes.push(part.made(world));
+            }
+        }
+        let output = first.get(3).to_string();
+        let bytes = output.len() as u64;
+        let ran = Ran { how, wall: Wall::Native, output, whole: None, bytes, used: Used::default() };
+        Body::ExecEnded { exec: ExecId(first.id(1)), ran, commit: kept.then_some(commit) }
+    }
+
+    fn made(&self, world: &mut World) -> Change {
+        let base = self.key("base").map(|base| VersionId(base.parse().unwrap()));
+        let none = Content::default();
+        let (path, from, node, content) = match self.at(0) {
+            "put" => (self.path(1), None, Node::File, self.value(2, world)),
+            "dir" => (self.path(1), None, Node::Dir, none),
+            "gone" => (self.path(1), None, Node::Gone, none),
+            "move" => (self.path(2), Some(self.path(1)), Node::File, self.value(3, world)),
+            "movedir" => (self.path(2), Some(self.path(1)), Node::Dir, none),
+            other => panic!("{other} is no change"),
+        };
+        let mode = if node == Node::Dir { 0o755 } else { 0o644 };
+        Change { path, from, base, node, content, mode, mtime: 7 }
     }
 
     fn value(&self, ix: usize, world: &mut World) -> Content {

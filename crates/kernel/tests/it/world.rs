@@ -11,6 +11,7 @@ use abi::{
     record::{Entry, Record},
     scan::Folded,
     tree::{Change, Home, Node, UndoRow, Version},
+    view::{Spot, Stand},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -167,6 +168,9 @@ impl World {
                 let rows = self.heads.iter().filter(|(at, _)| at.is_below(path));
                 Fact::Below(Ok(rows.map(|(at, (dir, head))| (at.clone(), *dir, head.clone())).collect()))
             }
+            Lookup::Spots { changes } => {
+                Fact::Spots(changes.iter().map(|(path, base)| self.spot(path, *base)).collect())
+            }
             Lookup::Match { text, literal, how } => Fact::Holds(self.holds(text, literal, *how)),
             Lookup::Tokens { text, literals, how, urls } => {
                 Fact::Named(self.tokens(text, (literals, *how), urls))
@@ -215,6 +219,20 @@ impl World {
             Lookup::Purge { path } => Fact::Purge(Ok(self.doomed(path))),
             Lookup::Surplus { rules, .. } => Fact::Surplus(self.surplus(rules)),
         }
+    }
+
+    fn spot(&self, path: &TreePath, base: Option<VersionId>) -> Spot {
+        let Place { dirs, blocked, head: here, home } = self.place(path, None);
+        let base = base.and_then(|base| self.versions.get(&base).cloned());
+        let file = base.as_ref().map(|base| base.file);
+        let stands = self.heads.iter().find(|(_, (_, head))| Some(head.file) == file);
+        let stands = stands.map(|(path, (dir, head))| {
+            let home = self.home_of(*dir).map(Box::new);
+            Stand { head: head.clone(), dir: *dir, path: path.clone(), home }
+        });
+        let of = stands.as_ref().map_or(path, |stand| &stand.path);
+        let names = self.heads.keys().filter(|at| at.parent().as_ref() == Some(of)).count() as u64;
+        Spot { base, stands, here, dirs, blocked, home: home.map(Box::new), names }
     }
 
     fn names_in(&self, path: &TreePath, at: &Option<At>) -> Fact {

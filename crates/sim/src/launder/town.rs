@@ -343,6 +343,7 @@ impl Town {
                 | Out::Alarm(_)
                 | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } => {}
+                Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
             }
         }
     }

@@ -80,6 +80,8 @@ impl Seen {
                 let own =
                     wrote.causes.contains(&record.cause) && wrote.path == *about && wrote.undoes.is_none();
                 if !own {
+                    // An undo brings back what it will: the turn goes on from there.
+                    self.last.retain(|(pid, _), _| *pid != record.pid);
                     return None;
                 }
                 let seen = self.last.get(&key).copied();
@@ -98,7 +100,7 @@ impl Seen {
                 })
             }
             // They change what is known of more paths than this one.
-            "move" | "remove" => {
+            "move" | "remove" | "exec" => {
                 self.last.retain(|(pid, _), _| *pid != record.pid);
                 None
             }

@@ -1,6 +1,6 @@
 //! What left a turn, and what comes back of it: in any order, late, or never.
 
-use super::{Fate, Rig};
+use super::{Fate, Rig, program};
 use crate::{chance::Chance, ledger::finding, mind::Mind};
 use abi::{
     EffectId, OpId, ReplyTo, Seq, VersionId,
@@ -10,7 +10,7 @@ use abi::{
 use drivers::{Flow, Model, ModelError, Mount, Prompt, RawUsage, Said, Secret};
 use machine::{
     clock::Clock,
-    job::{self, EffectJob, MergeJob, ModelJob},
+    job::{self, EffectJob, ExecJob, MergeJob, ModelJob},
     turn::Out,
 };
 
@@ -30,6 +30,8 @@ pub enum Job {
     Merge(Box<MergeJob>),
     /// A control word.
     Control(ReplyTo),
+    /// Run a command.
+    Exec(Box<ExecJob>),
 }
 
 /// Ends every turn at once.
@@ -65,6 +67,12 @@ impl Rig {
                     self.timers.push((due, timer));
                 }
                 Out::Merge(job) => self.jobs.push(Job::Merge(job)),
+                Out::Exec(job) => self.jobs.push(Job::Exec(job)),
+                Out::EndExec { exec } if self.chance.one_in(2) => {
+                    // The other half ends as it is told to: the kernel hears of it too late.
+                    self.jobs.retain(|job| !matches!(job, Job::Exec(job) if job.command.exec == exec));
+                }
+                Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
                 out => self.report_finding([finding("gate", format!("{out:?} left before its commit"))]),
             }
         }
@@ -84,6 +92,8 @@ impl Rig {
                     self.jobs.push(Job::Model(job));
                 }
                 Out::Dispatch(job) => self.jobs.push(Job::Send(job)),
+                // The tree it reads had to be committed first.
+                Out::Exec(job) => self.jobs.push(Job::Exec(job)),
                 Out::Probe(job) => self.jobs.push(Job::Probe(job)),
                 Out::Next(input) => self.inbox.push_back(input),
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
@@ -92,7 +102,13 @@ impl Rig {
                 | Out::Providers(..)
                 | Out::Alarm(_)
                 | Out::Upload { .. } => {}
-                Out::Extend { .. } | Out::Cut { .. } | Out::Timer { .. } | Out::Merge(_) => {
+                Out::Extend { .. }
+                | Out::Cut { .. }
+                | Out::Timer { .. }
+                | Out::Merge(_)
+                | Out::EndExec { .. }
+                | Out::ExecDecided { .. }
+                | Out::Sandbox { .. } => {
                     self.report_finding([finding("gate", format!("{out:?} waited for a commit"))]);
                 }
             }
@@ -154,11 +170,25 @@ impl Rig {
                 ended
             }
             Job::Merge(job) => job::run_merge(&job),
+            Job::Exec(job) => match self.run_program(&job) {
+                Some(ended) => ended,
+                None => return,
+            },
             Job::Control(reply) => (Body::ControlEnded { reply, result: Ok(()) }, Vec::new()),
         };
         if generation == self.generation {
             self.push(body, blobs);
         }
+    }
+
+    fn run_program(&mut self, job: &ExecJob) -> Option<job::Ended> {
+        let mut chance =
+            Chance::of(self.plan.seed, &[&b"exec"[..], &job.command.exec.0.to_le_bytes()].concat());
+        let ended = program::run(self.dir.path(), job, &mut chance, &self.ledger.known());
+        if let Some((Body::ExecEnded { exec, commit: Some(made), .. }, _)) = &ended {
+            self.ledger.execs.promised(*exec, made);
+        }
+        ended
     }
 
     fn site(&self, mount: &str) -> Option<&dyn Mount> {

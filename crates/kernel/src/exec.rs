@@ -1,0 +1,358 @@
+//! Commands: programs that run over a view of the tree. What one makes is one operation, or none of it
+//! happened.
+//!
+//! ```text
+//! exec ─▶ ExecBegun ─▶ Effect::Exec … Body::ExecEnded ─▶ (Wrote) ExecEnded
+//! ```
+//! A command dies with the daemon and leaves nothing, so that a turn's is begun again after a restart. What
+//! runs in a process's sandbox stands still, goes on and ends with it.
+
+use crate::{
+    Kernel,
+    authority::Want,
+    commit::{self, Made},
+    label,
+    state::{Client, ExecRow, Phase},
+    step::{Found, Outcome, Step},
+    stop, turn,
+};
+use abi::{
+    Code, Error, ExecId, Micros, Pid, ReplyTo, WORKSPACE,
+    answer::Answer,
+    call::{Call, Wall},
+    cap::{Cap, Grant, Object, Rights},
+    effect::{Command, Effect, SandboxAct},
+    event::Ran,
+    fact::{Facts, Lookup},
+    limits,
+    path::Pattern,
+    record::{Entry, Finish, WaitOn},
+    view::{Commit, Kind, Plan, Quota},
+};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
+
+/// Questions of `exec`.
+pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lookup>, Error> {
+    let Call::Exec { pid: of, dir, wall, .. } = call else { return Err(Facts::mismatch()) };
+    if !kernel.has_policy() {
+        return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
+            .hint("skep doctor says what is wrong with /sys/policy.yaml"));
+    }
+    stop::admits(kernel)?;
+    let of = of.unwrap_or(pid);
+    if of != pid {
+        if pid != WORKSPACE && !kernel.state.is_above(pid, of) {
+            let message = format!("process {of} is not below process {pid}");
+            return Err(Error::new(Code::Denied, message).argument("pid"));
+        }
+        match kernel.state.processes.get(&of) {
+            None => return Err(Error::new(Code::Dead, format!("process {of} is not alive")).argument("pid")),
+            Some(process) if process.frozen.is_some() => {
+                return Err(Error::new(Code::Busy, format!("process {of} is frozen"))
+                    .argument("pid")
+                    .hint(format!("skep thaw {of}")));
+            }
+            Some(_) => {}
+        }
+    }
+    if *wall == Wall::Native {
+        kernel.allow(of, Want::Path(dir), Rights::EXEC, at)?;
+    }
+    let rows = kernel.state.execs.values();
+    if rows.clone().count() >= limits::EXECS_MAX {
+        return Err(Error::new(Code::Busy, format!("{} commands run already", limits::EXECS_MAX)));
+    }
+    if rows.filter(|row| row.of == of).count() >= limits::EXECS_PROCESS_MAX {
+        let message = format!("{} commands run in the sandbox of {of} already", limits::EXECS_PROCESS_MAX);
+        return Err(Error::new(Code::Busy, message).hint("wait for one of them to end"));
+    }
+    Ok(vec![])
+}
+
+/// The call `exec`.
+pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
+    let Call::Exec { pid: of, text, dir, wall, timeout_us } = call else {
+        return Outcome::Now(Err(Facts::mismatch()));
+    };
+    let of = of.unwrap_or(pid);
+    let may = step.kernel.allow(of, Want::Path(dir), Rights::EXEC, step.at).is_ok();
+    let wall = if *wall == Wall::Auto && !may { Wall::Shell } else { *wall };
+    let exec = step.state().next.exec.next();
+    step.emit(Entry::ExecBegun {
+        exec,
+        of,
+        text: text.content,
+        dir: dir.clone(),
+        wall,
+        timeout_us: *timeout_us,
+        again: 0,
+    });
+    begin(step, exec);
+    Outcome::Later(WaitOn::Exec(exec))
+}
+
+/// Has the machine run it, over the tree as it is now.
+fn begin(step: &mut Step<'_>, exec: ExecId) {
+    let Some(row) = step.state().execs.get(&exec).cloned() else { return };
+    let process = step.state().processes.get(&row.of);
+    let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
+    let plan = compile(step.kernel, row.of, Kind::Command, step.at);
+    step.kernel.volatile.boxed.insert(row.of);
+    let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
+    let command = Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, reply: None };
+    step.effect(Effect::Exec(Box::new(command)));
+}
+
+/// The client that hears of its command's output as it comes.
+pub fn heard_by(step: &mut Step<'_>, exec: ExecId, reply: ReplyTo) {
+    for out in &mut step.out.effects {
+        if let Effect::Exec(command) = out
+            && command.exec == exec
+        {
+            command.reply = Some(reply);
+        }
+    }
+}
+
+/// What a process sees and may change now: its capabilities, without what policy denies or asks for. What is
+/// asked for cannot be held while a program writes, so it is read-only to programs.
+pub fn compile(kernel: &Kernel, pid: Pid, kind: Kind, at: Micros) -> Plan {
+    let seq = kernel.state.seq;
+    let quota = Quota { bytes: limits::VIEW_BYTES_MAX, files: limits::VIEW_FILES_MAX };
+    let (rights, denied) = if pid == WORKSPACE {
+        (vec![(Pattern::everything(), Rights::ALL)], vec![])
+    } else {
+        let fs = |grant: &Grant| match &grant.object {
+            Object::Fs(pattern) => Some((pattern.clone(), grant.rights)),
+            _ => None,
+        };
+        let held = |cap: &Cap| fs(&cap.grant).filter(|_| cap.grant.expires.is_none_or(|end| at < end));
+        let agent = kernel.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
+        let denied = kernel.policy_rows(agent).flat_map(|row| &row.deny).filter_map(fs);
+        let asked = kernel.policy_rows(agent).flat_map(|row| &row.ask).filter_map(fs);
+        let asked = asked.map(|(pattern, rights)| (pattern, rights.meet(Rights::WRITING)));
+        (kernel.caps_of(pid).filter_map(held).collect(), denied.chain(asked).collect())
+    };
+    let hidden = kernel.below(pid);
+    Plan { kind, seq, generation: kernel.volatile.generation, rights, denied, hidden, quota }
+}
+
+/// Questions of a command's end.
+pub fn plan_ended(kernel: &Kernel, exec: ExecId, made: Option<&Commit>) -> Vec<Lookup> {
+    match (kernel.state.execs.get(&exec), made) {
+        (Some(row), Some(made)) if lives(kernel, row.of) => commit::plan(kernel, row.of, made),
+        _ => vec![],
+    }
+}
+
+fn lives(kernel: &Kernel, pid: Pid) -> bool {
+    pid == WORKSPACE || kernel.state.processes.contains_key(&pid)
+}
+
+/// A command ended.
+pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, made: Option<&Commit>, facts: Facts) {
+    let Some(row) = step.state().execs.get(&exec).cloned() else { return };
+    step.act_as(row.of, row.actor.clone());
+    step.cause = Some(row.seq);
+    let kept = match (made, facts) {
+        (Some(made), Facts::Found(facts)) if lives(step.kernel, row.of) => {
+            // What another ran in its sandbox it does not know: its next write is still made from what it saw.
+            let process = step.state().processes.get(&row.of);
+            let own = process.is_some_and(|process| label::principal(process) == row.actor);
+            step.turn = waits(step, exec).filter(|by| *by == row.of);
+            let kept = commit::decide(step, (row.of, own), made, &mut Found::of(facts));
+            step.turn = None;
+            Some(kept)
+        }
+        (_, Facts::Refused(error)) => Some(Err(error)),
+        _ => None,
+    };
+    if !step.wants.is_empty() {
+        return;
+    }
+    let mut ran = ran.clone();
+    let (kept, made) = match kept {
+        Some(Ok(made)) => (true, made),
+        Some(Err(error)) => {
+            if error.code == Code::Denied {
+                let about = format!("command {exec}");
+                step.emit(Entry::Refused { call: String::from("exec"), code: error.code, about });
+            }
+            let hint = if error.hint.is_empty() { String::new() } else { format!(" ({})", error.hint) };
+            ran.how = Finish::Stopped(format!("nothing of it was kept: {}{hint}", error.message));
+            (false, Made::default())
+        }
+        None => (false, Made::default()),
+    };
+    finish(step, exec, ran, (kept, made));
+}
+
+/// The record of a command's end; whoever waits for it is told.
+fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made)) {
+    let Ran { how, wall, output, whole, bytes, used } = ran;
+    let said = step.blob(output.clone().into_bytes());
+    let of = step.state().execs.get(&exec).map(|row| row.of);
+    if let Some(pid) = of {
+        step.effect(Effect::ExecDecided { exec, pid, kept });
+    }
+    step.emit(Entry::ExecEnded { exec, how: how.clone(), wall, kept, output: said, whole, used });
+    let status = status(&how);
+    let answer = Answer::Ran {
+        exec,
+        status,
+        how: words(&how),
+        wall,
+        output,
+        bytes,
+        whole: whole.map(|whole| whole.hash),
+        kept,
+        operation: made.operation,
+        changed: made.changed,
+        more: made.more,
+        conflicts: made.clashes,
+        used,
+    };
+    let answer = match how {
+        Finish::Refused { message, hint } => Err(Error::new(Code::Unavailable, message).hint(hint)),
+        _ => Ok(answer),
+    };
+    let clients = step.kernel.volatile.clients.iter();
+    let told: Vec<ReplyTo> =
+        clients.filter(|(_, client)| **client == Client::Exec(exec)).map(|(reply, _)| *reply).collect();
+    for reply in told {
+        step.forget_client(reply);
+        step.reply(reply, answer.clone());
+    }
+    turn::resolve(step, WaitOn::Exec(exec), &answer);
+}
+
+/// Its status, as a shell has it.
+fn status(how: &Finish) -> i32 {
+    match how {
+        Finish::Exited(status) => *status,
+        Finish::Signal(signal) => 128 + signal,
+        Finish::TimedOut => 124,
+        Finish::Over(_) | Finish::Stopped(_) => 137,
+        Finish::Refused { .. } => 126,
+    }
+}
+
+fn words(how: &Finish) -> String {
+    match how {
+        Finish::Exited(0) => String::from("done"),
+        Finish::Exited(status) => format!("exited with status {status}"),
+        Finish::Signal(signal) => format!("ended by signal {signal}"),
+        Finish::TimedOut => String::from("it took too long and was ended; nothing of it was kept"),
+        Finish::Over(what) => {
+            format!("it used more {what} than it may and was ended; nothing of it was kept")
+        }
+        Finish::Stopped(why) => why.clone(),
+        Finish::Refused { message, .. } => message.clone(),
+    }
+}
+
+/// The process whose turn waits for this command.
+fn waits(step: &Step<'_>, exec: ExecId) -> Option<Pid> {
+    let on_it = |phase: &Phase| matches!(phase, Phase::Waits { on: WaitOn::Exec(of), .. } if *of == exec);
+    step.state().processes.iter().find(|(_, row)| on_it(&row.turn.phase)).map(|(pid, _)| *pid)
+}
+
+/// Ends what runs in a process's sandbox: nothing of it is kept.
+pub fn abandon(step: &mut Step<'_>, pid: Pid, why: &str) {
+    let rows = step.state().execs.iter().filter(|(_, row)| row.of == pid);
+    let execs: Vec<ExecId> = rows.map(|(exec, _)| *exec).collect();
+    for exec in execs {
+        step.effect(Effect::EndExec { exec });
+        stopped(step, exec, why);
+    }
+}
+
+fn stopped(step: &mut Step<'_>, exec: ExecId, why: &str) {
+    let wall = step.state().execs.get(&exec).map(|row| row.wall).unwrap_or_default();
+    let how = Finish::Stopped(format!("{why}; nothing of it was kept"));
+    let (output, whole, bytes) = (String::new(), None, 0);
+    let ran = Ran { how, wall, output, whole, bytes, used: Default::default() };
+    finish(step, exec, ran, (false, Made::default()));
+}
+
+/// Nobody waits for the answer any more: a client's command ends with it.
+pub fn left(step: &mut Step<'_>, reply: ReplyTo) {
+    let Some(Client::Exec(exec)) = step.kernel.volatile.clients.get(&reply).cloned() else { return };
+    let Some(row) = step.state().execs.get(&exec).cloned() else { return };
+    step.forget_client(reply);
+    step.act_as(row.of, row.actor);
+    step.cause = Some(row.seq);
+    step.effect(Effect::EndExec { exec });
+    stopped(step, exec, "who asked for it has gone");
+}
+
+/// The workspace was loaded: commands died with the load. A turn's is begun again, since nothing of it is
+/// left; those of clients, and of what stands still, are over.
+pub fn woke(step: &mut Step<'_>) {
+    let execs: Vec<ExecId> = step.state().execs.keys().copied().collect();
+    for exec in execs {
+        let Some(row) = step.state().execs.get(&exec).cloned() else { continue };
+        step.act_as(row.of, row.actor.clone());
+        step.cause = Some(row.seq);
+        let process = waits(step, exec).and_then(|pid| step.state().processes.get(&pid));
+        let moves = process.is_some_and(|process| process.frozen.is_none());
+        if moves && step.state().stopped.is_none() && row.again < limits::EXEC_ATTEMPTS_MAX {
+            let ExecRow { of, text, dir, wall, timeout_us, again, .. } = row;
+            let again = again + 1;
+            step.emit(Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again });
+            begin(step, exec);
+        } else {
+            stopped(step, exec, "the daemon stopped while it ran");
+        }
+    }
+}
+
+/// This is a copy: what ran in the original does not run here.
+pub fn forked(step: &mut Step<'_>) {
+    let execs: Vec<ExecId> = step.state().execs.keys().copied().collect();
+    execs.into_iter().for_each(|exec| stopped(step, exec, "it ran where this was copied from"));
+}
+
+/// A sandbox stands still, goes on and ends with its process.
+pub fn follow(step: &mut Step<'_>, body: &Entry) {
+    let (pids, act): (Vec<Pid>, SandboxAct) = match body {
+        Entry::Frozen { pids, .. } => (pids.clone(), SandboxAct::Freeze),
+        Entry::Thawed { pids } => (pids.clone(), SandboxAct::Thaw),
+        Entry::Exited { pid, .. } => (vec![*pid], SandboxAct::End),
+        Entry::Stopped => (step.kernel.volatile.boxed.iter().copied().collect(), SandboxAct::Freeze),
+        Entry::Lifted => {
+            let frozen =
+                |pid: &Pid| step.state().processes.get(pid).is_some_and(|process| process.frozen.is_some());
+            let boxed = step.kernel.volatile.boxed.iter().copied();
+            (boxed.filter(|pid| !frozen(pid)).collect(), SandboxAct::Thaw)
+        }
+        _ => return,
+    };
+    if act == SandboxAct::Thaw && !matches!(body, Entry::Lifted) && step.state().stopped.is_some() {
+        return;
+    }
+    for pid in pids {
+        if step.kernel.volatile.boxed.contains(&pid) {
+            step.effect(Effect::Sandbox { pid, act });
+        }
+        if act == SandboxAct::End {
+            step.kernel.volatile.boxed.remove(&pid);
+        }
+    }
+}
+
+/// Capabilities were taken back: what runs on the strength of one ends, and the sandbox with it, since it may
+/// hold open what its process has lost.
+pub fn revoked(step: &mut Step<'_>, caps: &[Cap]) {
+    let fs = caps.iter().filter(|cap| matches!(cap.grant.object, Object::Fs(_)));
+    let lost: BTreeSet<Pid> = fs.map(|cap| cap.holder).collect();
+    step.kernel.volatile.generation += 1;
+    let (actor, by) = (step.actor.clone(), step.pid);
+    for pid in lost {
+        if step.kernel.volatile.boxed.remove(&pid) {
+            abandon(step, pid, "a capability that it ran on was taken back");
+            step.effect(Effect::Sandbox { pid, act: SandboxAct::End });
+        }
+    }
+    step.act_as(by, actor);
+}

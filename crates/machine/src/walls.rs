@@ -1,0 +1,198 @@
+//! Sandboxes: where the programs of a process run. One stands for as long as its process; commands run in it
+//! one after the other, each over the tree as it is when the command begins.
+//!
+//! ```text
+//! Exec ─▶ begin ─▶ run: view (base) · wall (native) · what it says (said)
+//!                    └▶ drain ─▶ seal ─▶ ExecEnded ─▶ ExecDecided: kept, or thrown away with all that runs
+//! ```
+//! What a room asked for dies with it: a failure, sleep and the daemon's end take every sandbox down. Never
+//! here: whether a process may run something, what becomes of what it made.
+
+use crate::{cell::Cell, guard::guard, job::ExecJob, journal, node::Node, spawn, turn::Input};
+use abi::{
+    ExecId, Pid,
+    call::Wall,
+    effect::SandboxAct,
+    event::{Body, Ran},
+    record::{Finish, Used},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex},
+};
+
+mod base;
+mod native;
+mod run;
+mod said;
+mod seal;
+
+pub(crate) use base::Readers;
+use native::Native;
+
+/// The sandboxes of a workspace.
+#[derive(Default)]
+pub(crate) struct Walls {
+    boxes: Mutex<BTreeMap<Pid, Arc<Sandbox>>>,
+}
+
+/// One of them.
+pub(crate) struct Sandbox {
+    pub pid: Pid,
+    /// Held by the command that runs.
+    pub inner: Mutex<run::Inner>,
+    pub control: Mutex<Control>,
+    changed: Condvar,
+}
+
+/// What others may look at and change while a command runs.
+#[derive(Default)]
+pub(crate) struct Control {
+    /// The wall that stands.
+    pub native: Option<Arc<Native>>,
+    /// Commands that are to end, also some that have not begun.
+    pub stopped: BTreeSet<ExecId>,
+    /// It ends.
+    pub ended: bool,
+    pub frozen: bool,
+    /// The command whose changes are being decided.
+    pub undecided: Option<ExecId>,
+    /// The last ones were not kept: nothing of the sandbox is to be used again.
+    pub spoilt: bool,
+}
+
+impl Sandbox {
+    fn new(pid: Pid) -> Arc<Self> {
+        Arc::new(Self { pid, inner: Mutex::default(), control: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// Waits until what the command before made is decided. Whether the sandbox goes on.
+    fn settled(&self) -> bool {
+        let control = guard(&self.control);
+        let waits = |control: &mut Control| control.undecided.is_some() && !control.ended;
+        let control = self.changed.wait_while(control, waits);
+        !control.unwrap_or_else(std::sync::PoisonError::into_inner).ended
+    }
+
+    /// Whether this command is to end, or has.
+    fn is_stopped(&self, exec: ExecId) -> bool {
+        let control = guard(&self.control);
+        control.ended || control.stopped.contains(&exec)
+    }
+
+    /// Everything in it ends; nothing of it is left.
+    fn end(&self) {
+        let native = {
+            let mut control = guard(&self.control);
+            control.ended = true;
+            control.native.take()
+        };
+        self.changed.notify_all();
+        if let Some(native) = native {
+            native.end();
+        }
+    }
+}
+
+impl Walls {
+    fn of(&self, pid: Pid) -> Arc<Sandbox> {
+        guard(&self.boxes).entry(pid).or_insert_with(|| Sandbox::new(pid)).clone()
+    }
+
+    fn known(&self, pid: Pid) -> Option<Arc<Sandbox>> {
+        guard(&self.boxes).get(&pid).cloned()
+    }
+
+    /// Runs a command in a thread of its own.
+    pub fn begin(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, job: ExecJob) {
+        let sandbox = cell.walls.of(job.command.pid);
+        let (node, cell) = (node.clone(), cell.clone());
+        let exec = job.command.exec;
+        let (on, of) = (node.clone(), cell.clone());
+        let begun = spawn::thread("command", move || {
+            let ended = catch_unwind(AssertUnwindSafe(|| run::run(&on, &of, &sandbox, &job)));
+            let input = ended.unwrap_or_else(|_| {
+                journal::say(&of.name, "a command's thread panicked");
+                refused(&on, exec, ("it failed on our side", ""))
+            });
+            let waits = matches!(&input.event.body, Body::ExecEnded { commit: Some(_), .. });
+            if waits {
+                guard(&sandbox.control).undecided = Some(exec);
+            }
+            if !on.brought(&of, generation, input) {
+                sandbox.end();
+            }
+        });
+        if !begun {
+            let input = refused(&node, exec, ("the system gives no thread for it", "skep doctor"));
+            node.brought(&cell, generation, input);
+        }
+    }
+
+    /// A command is to end.
+    pub fn stop(&self, exec: ExecId) {
+        let boxes: Vec<Arc<Sandbox>> = guard(&self.boxes).values().cloned().collect();
+        for sandbox in boxes {
+            let native = {
+                let mut control = guard(&sandbox.control);
+                control.stopped.insert(exec);
+                control.native.clone().filter(|native| native.runs(exec))
+            };
+            if let Some(native) = native {
+                native.end();
+            }
+        }
+    }
+
+    /// What a command made is decided.
+    pub fn decided(&self, pid: Pid, exec: ExecId, kept: bool) {
+        let Some(sandbox) = self.known(pid) else { return };
+        let mut control = guard(&sandbox.control);
+        control.stopped.remove(&exec);
+        if control.undecided == Some(exec) {
+            control.undecided = None;
+        }
+        control.spoilt |= !kept;
+        sandbox.changed.notify_all();
+    }
+
+    /// A sandbox stands still, goes on or ends.
+    pub fn act(&self, pid: Pid, act: SandboxAct) {
+        match act {
+            SandboxAct::End => {
+                let gone = guard(&self.boxes).remove(&pid);
+                if let Some(sandbox) = gone {
+                    // What is being unmounted and reaped holds nobody up.
+                    let again = sandbox.clone();
+                    if !spawn::thread("reaper", move || sandbox.end()) {
+                        again.end();
+                    }
+                }
+            }
+            SandboxAct::Freeze | SandboxAct::Thaw => {
+                let Some(sandbox) = self.known(pid) else { return };
+                let frozen = act == SandboxAct::Freeze;
+                let mut control = guard(&sandbox.control);
+                control.frozen = frozen;
+                if let Some(native) = &control.native {
+                    native.freeze(frozen);
+                }
+            }
+        }
+    }
+
+    /// All of them end.
+    pub fn end_all(&self) {
+        let boxes = std::mem::take(&mut *guard(&self.boxes));
+        boxes.into_values().for_each(|sandbox| sandbox.end());
+    }
+}
+
+/// The end of a command that could not begin.
+fn refused(node: &Node, exec: ExecId, (message, hint): (&str, &str)) -> Input {
+    let how = Finish::Refused { message: message.to_owned(), hint: hint.to_owned() };
+    let ran =
+        Ran { how, wall: Wall::Auto, output: String::new(), whole: None, bytes: 0, used: Used::default() };
+    Input::now(&*node.clock, Body::ExecEnded { exec, ran, commit: None }, Vec::new())
+}

@@ -1,0 +1,188 @@
+//! One command, from its view to what it made.
+
+use super::{
+    Sandbox,
+    base::{Readers, Tree},
+    native::{self, Native},
+    refused,
+    said::{Ear, Heard, Said},
+    seal::{self, Sealed, Unsealed},
+};
+use crate::{
+    cell::{Cell, Ticket},
+    clock::{Clock, Real},
+    guard::guard,
+    job::ExecJob,
+    node::Node,
+    turn::Input,
+};
+use abi::{
+    Micros, Seq,
+    call::Wall,
+    effect::Command,
+    event::{Body, Ran},
+    record::{Finish, Used},
+    view::Plan,
+};
+use sandbox::view::{Setup, View};
+use std::sync::Arc;
+use store::Blobs;
+
+/// Changed directories that a standing view is told of one by one; of more it is made anew.
+const CHANGED_MAX: usize = 2_000;
+
+/// What stands between two commands.
+#[derive(Default)]
+pub(crate) struct Inner {
+    view: Option<Arc<View>>,
+    readers: Option<Arc<Readers>>,
+    /// The tree below the view, and what the view allows.
+    below: Option<(Seq, u64)>,
+}
+
+/// Runs it, and says what came of it.
+pub(crate) fn run(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &ExecJob) -> Input {
+    let exec = job.command.exec;
+    let mut inner = guard(&sandbox.inner);
+    if !sandbox.settled() || sandbox.is_stopped(exec) {
+        return ended(node, job, Finish::Stopped("it was ended before it began".to_owned()));
+    }
+    let blobs = match node.blobs(cell) {
+        Ok(blobs) => blobs,
+        Err(error) => return refused(node, exec, (&error.message, &error.hint)),
+    };
+    if let Err(error) = inner.prepare(node, cell, sandbox, &job.command) {
+        inner.forget(sandbox);
+        return refused(node, exec, (&format!("its view cannot be made: {error}"), "skep doctor"));
+    }
+    let Some(view) = inner.view.clone() else { return refused(node, exec, ("it has no view", "")) };
+    let mut said = Said::new(&blobs, ear(cell, &job.command));
+    let ran = native::run(node, cell, sandbox, (&view, job), &mut said);
+    let heard = said.end();
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(error) => {
+            inner.forget(sandbox);
+            return refused(node, exec, (&error.message, &error.hint));
+        }
+    };
+    conclude(node, sandbox, (job, &view), (ran, heard), &blobs)
+}
+
+/// How its program ended, and what it used.
+pub(crate) struct Ended {
+    pub how: Finish,
+    pub used: Used,
+}
+
+fn conclude(
+    node: &Arc<Node>,
+    sandbox: &Sandbox,
+    (job, view): (&ExecJob, &View),
+    (ran, heard): (Ended, Heard),
+    blobs: &Blobs,
+) -> Input {
+    let exec = job.command.exec;
+    let Ended { mut how, used } = ran;
+    if sandbox.is_stopped(exec) {
+        how = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
+    }
+    let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
+    let sealed = if by_itself {
+        let drained = view.drain().map_err(Unsealed::from);
+        drained.and_then(|drained| seal::seal(drained, blobs)).map(Some)
+    } else {
+        Ok(None)
+    };
+    let sealed = sealed.unwrap_or_else(|unsealed| {
+        let why = match unsealed {
+            Unsealed::Trouble(what) => format!("what it made could not be kept: {what}"),
+            Unsealed::TooLarge(error) => format!("nothing of it was kept: {}", error.message),
+        };
+        how = Finish::Stopped(why);
+        None
+    });
+    if sealed.is_none() {
+        guard(&sandbox.control).spoilt = true;
+    }
+    let Heard { output, bytes, whole } = heard;
+    let kept = sealed.is_some();
+    let Sealed { commit, blobs, mut uploads } = sealed.unwrap_or_default();
+    let (whole, manifest) = whole.unzip();
+    uploads.extend(manifest);
+    let ran = Ran { how, wall: Wall::Native, output, whole, bytes, used };
+    let body = Body::ExecEnded { exec, ran, commit: kept.then_some(commit) };
+    Input { uploads, ..Input::now(&*node.clock, body, blobs) }
+}
+
+fn ended(node: &Node, job: &ExecJob, how: Finish) -> Input {
+    let (output, whole, bytes) = (String::new(), None, 0);
+    let ran = Ran { how, wall: job.command.wall, output, whole, bytes, used: Used::default() };
+    let body = Body::ExecEnded { exec: job.command.exec, ran, commit: None };
+    Input::now(&*node.clock, body, Vec::new())
+}
+
+/// The client that hears what it says.
+fn ear(cell: &Cell, command: &Command) -> Option<Ear> {
+    let desk = guard(&cell.desk);
+    let client = command.reply.and_then(|reply| desk.waiting.get(&reply)).and_then(Ticket::client).cloned();
+    client.map(|client| Ear { client, workspace: cell.name.clone(), exec: command.exec })
+}
+
+/// The wall clock, for what programs write.
+fn now() -> Micros {
+    Real::new().wall()
+}
+
+impl Inner {
+    /// The view at the tree of this command: the one that stands, carried on, or a new one.
+    fn prepare(
+        &mut self,
+        node: &Node,
+        cell: &Cell,
+        sandbox: &Sandbox,
+        command: &Command,
+    ) -> std::io::Result<()> {
+        let plan = command.plan.clone();
+        let spoilt = std::mem::take(&mut guard(&sandbox.control).spoilt);
+        let same = self.below.is_some_and(|(_, generation)| generation == plan.generation);
+        if spoilt || !same {
+            self.forget(sandbox);
+        }
+        let dir = node.dir(cell);
+        let readers = self.readers.get_or_insert_with(|| Readers::of(dir.clone())).clone();
+        let base = Arc::new(Tree { readers: readers.clone(), at: plan.seq });
+        let (seq, generation) = (plan.seq, plan.generation);
+        if let (Some(view), Some((below, _))) = (self.view.clone(), self.below) {
+            if let Some(changed) = readers.changed((below, seq), CHANGED_MAX)? {
+                let stale = view.rebase(base, plan, &changed)?;
+                if let Some(native) = guard(&sandbox.control).native.clone() {
+                    native.forget(&stale);
+                }
+                self.below = Some((seq, generation));
+                return Ok(());
+            }
+            self.forget(sandbox);
+        }
+        self.view = Some(Arc::new(View::new(setup(plan, base, dir)?)?));
+        self.below = Some((seq, generation));
+        Ok(())
+    }
+
+    /// Nothing of the sandbox is used again.
+    fn forget(&mut self, sandbox: &Sandbox) {
+        let native: Option<Arc<Native>> = guard(&sandbox.control).native.take();
+        if let Some(native) = native {
+            native.end();
+        }
+        (self.view, self.below) = (None, None);
+    }
+}
+
+fn setup(plan: Plan, base: Arc<Tree>, dir: std::path::PathBuf) -> std::io::Result<Setup> {
+    let spool = dir.join("spool");
+    std::fs::create_dir_all(&spool)?;
+    let mount_points = native::mount_points();
+    let owner = native::owner();
+    Ok(Setup { plan, base, spool, mount_points, owner, now })
+}

@@ -1,0 +1,102 @@
+//! What a command says: shown as it comes, its beginning and end kept for the answer, all of it for a blob as
+//! far as that goes.
+
+use crate::{connection::Connection, post::notice};
+use abi::{Content, ExecId, limits};
+use serde_json::json;
+use std::{collections::VecDeque, sync::Arc};
+use store::{Blobs, Manifest, Upload};
+
+/// Half of what an answer tells.
+const HALF: usize = limits::EXEC_OUTPUT_BYTES / 2;
+
+/// Who hears it as it comes.
+pub(crate) struct Ear {
+    pub client: Arc<Connection>,
+    pub workspace: String,
+    pub exec: ExecId,
+}
+
+/// Output while it comes.
+pub(crate) struct Said {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    bytes: u64,
+    whole: Option<Upload>,
+    ear: Option<Ear>,
+    /// The beginning of a character whose end has not come.
+    held: Vec<u8>,
+    /// Bytes that its hearer was too slow for.
+    missed: u64,
+}
+
+/// What there was to hear.
+pub(crate) struct Heard {
+    pub output: String,
+    pub bytes: u64,
+    pub whole: Option<(Content, Manifest)>,
+}
+
+impl Said {
+    pub fn new(blobs: &Blobs, ear: Option<Ear>) -> Self {
+        let whole = Some(blobs.upload());
+        Self { head: Vec::new(), tail: VecDeque::new(), bytes: 0, whole, ear, held: Vec::new(), missed: 0 }
+    }
+
+    /// A piece.
+    pub fn push(&mut self, piece: &[u8]) {
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        let room = HALF.saturating_sub(self.head.len()).min(piece.len());
+        let (first, rest) = piece.split_at(room);
+        self.head.extend_from_slice(first);
+        let skip = rest.len().saturating_sub(HALF);
+        self.tail.extend(rest.get(skip..).unwrap_or_default());
+        let over = self.tail.len().saturating_sub(HALF);
+        self.tail.drain(..over);
+        if let Some(whole) = &mut self.whole
+            && (self.bytes > limits::EXEC_OUTPUT_BYTES_MAX || whole.push(piece).is_err())
+        {
+            self.whole = None;
+        }
+        self.show(piece);
+    }
+
+    fn show(&mut self, piece: &[u8]) {
+        let Some(ear) = &self.ear else { return };
+        if !ear.client.has_room() {
+            self.missed = self.missed.saturating_add(piece.len() as u64);
+            return;
+        }
+        self.held.extend_from_slice(piece);
+        let whole = match std::str::from_utf8(&self.held) {
+            Ok(text) => text.len(),
+            // What cannot become a character any more is shown as what it is.
+            Err(error) if error.error_len().is_some() => self.held.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        let text: Vec<u8> = self.held.drain(..whole).collect();
+        let mut text = String::from_utf8_lossy(&text).into_owned();
+        if self.missed > 0 {
+            text = format!("\n[{} bytes were not shown]\n{text}", self.missed);
+            self.missed = 0;
+        }
+        if !text.is_empty() {
+            let params = json!({ "workspace": ear.workspace, "exec": ear.exec, "text": text });
+            ear.client.send_line(notice("output", &params));
+        }
+    }
+
+    /// All there was.
+    pub fn end(self) -> Heard {
+        let left = self.bytes.saturating_sub((self.head.len() + self.tail.len()) as u64);
+        let mut output = String::from_utf8_lossy(&self.head).into_owned();
+        if left > 0 {
+            output.push_str(&format!("\n[{left} bytes left out here]\n"));
+        }
+        let tail: Vec<u8> = self.tail.into_iter().collect();
+        output.push_str(&String::from_utf8_lossy(&tail));
+        let whole = self.whole.filter(|_| left > 0).and_then(|upload| upload.finish().ok());
+        let whole = whole.map(|manifest| (manifest.content(), manifest));
+        Heard { output, bytes: self.bytes, whole }
+    }
+}
