@@ -1,0 +1,8 @@
+//! The walls as programs meet them: real sandboxes on this host, each thing tried inside and, as a control,
+//! outside.
+#![allow(clippy::disallowed_methods)] // tests read the clock, the environment, and start processes
+
+mod cell;
+mod command;
+mod fuse;
+mod ordinary;
