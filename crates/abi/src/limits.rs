@@ -331,3 +331,12 @@ pub const SKILLS_MAX: usize = 64;
 
 /// Rows of each kind in `/sys/halts`: more than a person reads; the rest is a count.
 pub const HALTS_MAX: usize = 64;
+
+/// Bytes of written files that one view holds in memory; the rest lies in its spool.
+pub const VIEW_MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Addresses of a view's spool, used once each: what the smallest common limit of a file's size allows.
+pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024 * 1024;
+/// Bytes of the extended attributes of one file in a view.
+pub const XATTR_BYTES_MAX: usize = 64 * 1024;
+/// Symbolic links followed on one way, as Linux does.
+pub const LINKS_FOLLOWED_MAX: usize = 40;

@@ -9,24 +9,48 @@
 //!         Base                   the tree at a seq (the machine implements it from the store)
 //! ```
 //!
-//! A node is loaded when its name is first asked for; no directory is listed for one name of it. What
-//! programs write never reaches the base: [`View::drain`] gives the net difference as steps, the machine stores
+//! A node is loaded when its name is first asked for; no directory is listed for one name of it. What was
+//! written never reaches the base: [`View::drain`] gives the net difference as steps, the machine stores
 //! their bytes and commits them, and [`View::rebase`] lets the view go on over the tree that came of it.
 //!
 //! No lock of the whole view is held while the base or the spool is read or written. Nothing here decides:
 //! what the plan does not allow is refused, and what it allows is decided again where it is committed.
 
+mod data;
 mod drain;
+mod extents;
+mod file;
+mod list;
+pub mod memory;
+mod names;
+mod rebase;
+mod rename;
+mod scope;
+mod spool;
+mod table;
+mod walk;
 
+pub use data::{Grow, Whence};
 pub use drain::{Bytes, Drained, Step};
+pub use file::{Access, Set, SetX, When};
+pub use list::{Detail, Listed};
+pub use rename::Onto;
+pub use walk::Last;
 
 use abi::{
     Content, FileId, LabelId, Micros, VersionId,
     tree::Node,
     view::{Opened, Plan},
 };
-use rustix::io::Errno;
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
+use list::Handles;
+use spool::Spool;
+use std::{
+    collections::BTreeSet,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use table::Table;
 
 /// One entry of the tree below a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,41 +173,46 @@ pub enum Stale {
 
 /// A process's view.
 pub struct View {
-    setup: Setup,
+    table: Mutex<Table>,
+    handles: Mutex<Handles>,
+    owner: (u32, u32),
+    now: fn() -> Micros,
 }
 
 impl View {
     /// A view without changes.
     pub fn new(setup: Setup) -> io::Result<Self> {
-        Ok(Self { setup })
+        let Setup { plan, base, spool, mount_points, owner, now } = setup;
+        let root = base.root()?;
+        let spool = Arc::new(Spool::new(spool, plan.quota.bytes));
+        let table = Mutex::new(Table::new(plan, base, root, spool));
+        let view = Self { table, handles: Mutex::default(), owner, now };
+        view.place_points(&mount_points)?;
+        Ok(view)
+    }
+
+    /// Whose everything is.
+    pub fn owner(&self) -> (u32, u32) {
+        self.owner
     }
 
     /// Grows with every change: what a live view looks at to know whether there is something to commit.
     pub fn stamp(&self) -> u64 {
-        0
+        self.lock().stamp
     }
 
-    /// The net difference to the base, in an order in which it can be carried out, and what was told so far.
-    /// The view stays as it is: draining it again without a rebase gives the same and what came since.
-    pub fn drain(&self) -> io::Result<Drained> {
-        Ok(Drained::default())
+    fn now(&self) -> Micros {
+        (self.now)()
     }
 
-    /// Goes on over the tree that came of the last drain. `changed` are the directories in which the trees
-    /// differ. What was written after that drain stays written.
-    pub fn rebase(&self, base: Arc<dyn Base>, plan: Plan, changed: &[FileId]) -> io::Result<Vec<Stale>> {
-        let _ = (base, plan, changed, &self.setup);
-        Ok(Vec::new())
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets all that was written.
-    pub fn discard(&self) -> io::Result<Vec<Stale>> {
-        Ok(Vec::new())
-    }
-
-    /// The node at a path, symbolic links followed at most 40 deep; it is given with a reference.
-    pub fn walk(&self, path: &str) -> Result<Attr, Errno> {
-        let _ = path;
-        Err(Errno::NOENT)
+    fn handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
