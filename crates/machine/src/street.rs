@@ -386,7 +386,14 @@ impl<'b> Street<'_, 'b> {
                 // It reads the tree from beside the loop, where what this batch wrote is not seen yet.
                 if self.wrote { self.later.push(Later::Out(out)) } else { sink.ordered(out) }
             }
-            Effect::EndExec { exec } => sink.ordered(Out::EndExec { exec }),
+            Effect::EndExec { exec } => {
+                // It has not begun and never will.
+                let is_it = |later: &Later| {
+                    matches!(later, Later::Out(Out::Exec(job)) if job.command.exec == exec)
+                };
+                self.later.retain(|later| !is_it(later));
+                sink.ordered(Out::EndExec { exec });
+            }
             Effect::ExecDecided { exec, pid, kept } => sink.ordered(Out::ExecDecided { exec, pid, kept }),
             Effect::Sandbox { pid, act } => sink.ordered(Out::Sandbox { pid, act }),
             Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),

@@ -235,6 +235,7 @@ fn turn(row: &Row) -> Option<Said> {
                 WaitOn::Proposal(proposal) => format!("waits for proposal {proposal}"),
                 WaitOn::Effect(_) => "waits for the effect".into(),
                 WaitOn::Time => "waits".into(),
+                WaitOn::Exec(exec) => format!("runs as command {exec}"),
             };
             held("tool", format!("{name} {about}"), on)
         }

@@ -98,7 +98,7 @@ fn made(
         commit.changes.push(put(path, None, (chance, blobs)));
     }
     if chance.one_in(6) {
-        commit.changes.push(lie(chance, known, blobs)?);
+        commit.changes.extend(lie(chance, known, blobs));
     }
     Some(commit)
 }
