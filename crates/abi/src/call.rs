@@ -87,6 +87,23 @@ const TEXT: Param = must("text", Shape::Value, "the text");
 const INPUTS: Param = may("inputs", Shape::Fields, "values of inputs that its AGENT.md declares");
 const LIMIT: Param = may("limit", Shape::Number, "at most so many");
 
+/// The tool under which models know `exec`: its text is called `command`.
+pub const BASH: &str = "bash";
+
+/// The arguments of that tool.
+pub const BASH_SPEC: Spec = Spec {
+    params: &[
+        must(
+            "command",
+            Shape::Value,
+            "what to run; the workspace is the root directory, there is no network",
+        ),
+        may("dir", Shape::Path, "in this directory; / without one"),
+        may("timeout_ms", Shape::Number, "at most so long; two minutes without one"),
+    ],
+    ..served(12, BASH, "run a command of bash; what it changes is one operation, or none of it happened", &[])
+};
+
 /// Every call there will be. The number is its place for ever.
 pub const CALLS: [Spec; 24] = [
     served(1, "list", "names in a directory, with what each is", &[PATH, AT, AT_US]),

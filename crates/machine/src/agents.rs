@@ -234,7 +234,7 @@ fn tools(front: &Front<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
         return Err(Error::new(Code::TooLarge, "AGENT.md has too many tools").argument(FILE));
     }
     for (mark, word) in &asked {
-        if known.contains(word) {
+        if known.contains(word) || *word == call::BASH {
             tools.push((*word).to_owned());
             continue;
         }

@@ -38,6 +38,7 @@ use abi::{
     wire::{self, Decoded},
 };
 use drivers::Model;
+use sandbox::jail::Wall;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -73,6 +74,8 @@ pub(crate) struct Node {
     models: Mutex<BTreeMap<String, Arc<dyn Model>>>,
     pub providers: Mutex<Drivers>,
     pub vault: Vault,
+    /// What makes sandboxes.
+    pub wall: Wall,
     pub door: Arc<Door>,
     pub annex: Annex,
     pub replies: AtomicU64,
@@ -90,6 +93,7 @@ impl Node {
         Arc::new(Self {
             ballast: Ballast::of(&home),
             vault: Vault::of(&home),
+            wall: Wall::new("/proc/self/exe"),
             door: Arc::default(),
             annex: Annex::of(&home),
             home,

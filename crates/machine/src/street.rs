@@ -388,9 +388,8 @@ impl<'b> Street<'_, 'b> {
             }
             Effect::EndExec { exec } => {
                 // It has not begun and never will.
-                let is_it = |later: &Later| {
-                    matches!(later, Later::Out(Out::Exec(job)) if job.command.exec == exec)
-                };
+                let is_it =
+                    |later: &Later| matches!(later, Later::Out(Out::Exec(job)) if job.command.exec == exec);
                 self.later.retain(|later| !is_it(later));
                 sink.ordered(Out::EndExec { exec });
             }

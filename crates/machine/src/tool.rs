@@ -6,7 +6,7 @@
 
 use abi::{
     Code, Content, Error, Pid,
-    call::{Call, Write},
+    call::{self, Call, Write},
     event::Body,
     limits,
     wire::{self, Decoded},
@@ -65,8 +65,13 @@ fn decode(name: &str, arguments: &str) -> Result<Decoded, Error> {
         .map_err(|error| Error::invalid("arguments", format!("the arguments are not JSON: {error}")))?;
     if let Value::Object(map) = &mut params {
         map.remove("origin");
+        if name == call::BASH
+            && let Some(text) = map.remove("command")
+        {
+            map.insert("text".to_owned(), text);
+        }
     }
-    let decoded = wire::decode(name, params)?;
+    let decoded = wire::decode(if name == call::BASH { "exec" } else { name }, params)?;
     if decoded.upload.is_some() {
         return Err(Error::new(Code::Unavailable, "a turn writes its text whole").argument("upload"));
     }

@@ -28,7 +28,6 @@ mod run;
 mod said;
 mod seal;
 
-pub(crate) use base::Readers;
 use native::Native;
 
 /// The sandboxes of a workspace.
@@ -73,6 +72,15 @@ impl Sandbox {
         let waits = |control: &mut Control| control.undecided.is_some() && !control.ended;
         let control = self.changed.wait_while(control, waits);
         !control.unwrap_or_else(std::sync::PoisonError::into_inner).ended
+    }
+
+    /// Waits until it goes on; whether it does.
+    fn wait_thawed(&self) -> bool {
+        let control = guard(&self.control);
+        let waits = |control: &mut Control| control.frozen && !control.ended && control.stopped.is_empty();
+        let control = self.changed.wait_while(control, waits);
+        let control = control.unwrap_or_else(std::sync::PoisonError::into_inner);
+        !control.ended && !control.frozen
     }
 
     /// Whether this command is to end, or has.
@@ -137,6 +145,7 @@ impl Walls {
             let native = {
                 let mut control = guard(&sandbox.control);
                 control.stopped.insert(exec);
+                sandbox.changed.notify_all();
                 control.native.clone().filter(|native| native.runs(exec))
             };
             if let Some(native) = native {
@@ -178,6 +187,7 @@ impl Walls {
                 if let Some(native) = &control.native {
                     native.freeze(frozen);
                 }
+                sandbox.changed.notify_all();
             }
         }
     }

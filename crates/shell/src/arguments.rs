@@ -99,6 +99,7 @@ pub fn run(args: Vec<String>, world: World<'_>, out: &mut dyn Write, err: &mut d
     match outcome {
         Ok(Exit::Fine) => 0,
         Ok(Exit::Bad) => 1,
+        Ok(Exit::Status(status)) => i32::from(status),
         Err(fail) => {
             session.report(&fail);
             fail.exit

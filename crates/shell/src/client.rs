@@ -28,6 +28,8 @@ pub enum Note {
     Record(Value),
     /// What a model of this process is just saying.
     Preview(u64, String),
+    /// What a command is just saying.
+    Output(String),
     /// Something this version does not know.
     Other,
 }
@@ -242,6 +244,10 @@ fn parse(line: &[u8]) -> Result<Got, Fail> {
             let pid = params.and_then(|params| params.get("pid")?.as_u64()).unwrap_or_default();
             let text = params.and_then(|params| params.get("text")?.as_str()).unwrap_or_default();
             return Ok(Got::Note(Note::Preview(pid, text.to_owned())));
+        }
+        if method == "output" {
+            let text = message.get("params").and_then(|params| params.get("text")?.as_str());
+            return Ok(Got::Note(Note::Output(text.unwrap_or_default().to_owned())));
         }
         let is_record = method == "record";
         let record = message.get_mut("params").and_then(|params| params.get_mut("record"));

@@ -10,6 +10,8 @@ pub enum Exit {
     Fine,
     /// It ran, and what it reports is bad: 1.
     Bad,
+    /// Another's status, passed on.
+    Status(u8),
 }
 
 /// What every command answers.

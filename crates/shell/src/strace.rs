@@ -15,7 +15,7 @@ use abi::{
     event::Stop,
     halt,
     money::Amounts,
-    record::{Entry, Exit, WaitOn},
+    record::{Entry, Exit, Finish, WaitOn},
     tree::Change,
 };
 use std::collections::BTreeMap;
@@ -228,6 +228,24 @@ fn turn(row: &Row) -> Option<Said> {
                 None if *fresh => good("tool", args, "ok"),
                 None => good("tool", args, "ok, nothing new"),
             }
+        }
+        Entry::ExecBegun { exec, dir, text, again, .. } => {
+            let text = row.text(text).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+            let again = if *again > 0 { "begun again" } else { "" };
+            held("exec", format!("{exec} in {dir}: {text}"), again)
+        }
+        Entry::ExecEnded { exec, how, kept, .. } => {
+            let (how, done) = match how {
+                Finish::Exited(0) => ("done".to_owned(), true),
+                Finish::Exited(status) => (format!("status {status}"), false),
+                Finish::Signal(signal) => (format!("signal {signal}"), false),
+                Finish::TimedOut => ("too long".to_owned(), false),
+                Finish::Over(what) => (format!("too much {what}"), false),
+                Finish::Stopped(why) => (why.clone(), false),
+                Finish::Refused { message, .. } => (message.clone(), false),
+            };
+            let what = format!("{exec}{}", if *kept { "" } else { ", nothing kept" });
+            if done { good("exec-ended", what, how) } else { bad("exec-ended", what, how) }
         }
         Entry::ToolWaits { name, about, on, .. } => {
             let on = match on {

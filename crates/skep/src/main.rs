@@ -13,6 +13,7 @@ use std::{
 };
 
 fn main() -> ExitCode {
+    machine::enter_wall();
     let args: Vec<String> = env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let Some(place) = place() else {
         eprintln!("error: neither SKEP_HOME nor HOME is set\nhint: export SKEP_HOME=DIR");

@@ -11,7 +11,7 @@
 //! request, and a provider's cache finds it. Never here: a provider's format.
 
 use crate::Prompt;
-use abi::effect::Role;
+use abi::{call, effect::Role};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
@@ -191,7 +191,10 @@ pub(super) fn text_of(parts: &[Part]) -> String {
 
 /// The tools of a prompt: name, meaning, JSON Schema of the arguments. A name that is no call is left out.
 pub(super) fn tools(prompt: &Prompt) -> impl Iterator<Item = (&'static str, &'static str, Value)> {
-    let specs = prompt.tools.iter().filter_map(|name| abi::call::spec(name));
+    let specs = prompt.tools.iter().filter_map(|name| match name.as_str() {
+        call::BASH => Some(&call::BASH_SPEC),
+        name => call::spec(name),
+    });
     specs.map(|spec| (spec.name, spec.meaning, abi::schema::tool(spec)))
 }
 

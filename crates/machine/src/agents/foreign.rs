@@ -1,7 +1,7 @@
 //! A subagent file of Claude Code is a valid AGENT.md: its words in ours.
 //!
 //! ```text
-//! tools: Read, Grep, Bash   →   read, search, list; withheld: tool Bash
+//! tools: Read, Bash, Task   →   read, bash; withheld: tool Task
 //! model: haiku              →   fast
 //! hooks: …                  →   withheld: key hooks
 //! ```
@@ -9,6 +9,7 @@
 //! no meaning here is told at every start; nothing is ever granted for it.
 
 use super::Front;
+use abi::call;
 
 /// The tier for work that wants thought.
 pub const SMART: &str = "smart";
@@ -42,7 +43,7 @@ const TOOLS: [(&str, &[&str]); 25] = [
     ("LS", &["list"]),
     ("Agent", &[]),
     ("AskUserQuestion", &[]),
-    ("Bash", &[]),
+    ("Bash", &[call::BASH]),
     ("BashOutput", &[]),
     ("EnterPlanMode", &[]),
     ("ExitPlanMode", &[]),
@@ -64,7 +65,9 @@ const TOOLS: [(&str, &[&str]); 25] = [
 /// what is not granted anyway.
 pub fn tools(word: &str) -> Option<&'static [&'static str]> {
     let name = word.split('(').next().unwrap_or(word).trim();
-    if name.starts_with("mcp__") {
+    // Nothing here narrows what a shell may run.
+    let narrowed = name == "Bash" && word.contains('(');
+    if name.starts_with("mcp__") || narrowed {
         return Some(&[]);
     }
     TOOLS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
@@ -99,9 +102,10 @@ pub fn knows_no_needs(front: &Front<'_>) -> bool {
 /// What these tools are for.
 pub fn needs(tools: &[String]) -> impl Iterator<Item = &'static str> {
     let has = |any: &[&str]| tools.iter().any(|tool| any.contains(&tool.as_str()));
-    let reads = has(&["read", "list", "search"]).then_some(["read /AGENTS.md", "read /data/**"]);
-    let writes = has(&["write"]).then_some("write /data/**");
-    reads.into_iter().flatten().chain(writes)
+    let runs = has(&[call::BASH]).then_some("exec /data/**");
+    let reads = has(&["read", "list", "search", call::BASH]).then_some(["read /AGENTS.md", "read /data/**"]);
+    let writes = has(&["write", call::BASH]).then_some("write /data/**");
+    reads.into_iter().flatten().chain(writes).chain(runs)
 }
 
 /// Keys of the file that mean nothing here, as it will be told.

@@ -1,41 +1,295 @@
-//! The native wall of one sandbox.
+//! The native wall of one sandbox: its root is the view, its programs are the host's.
 
 use super::{Sandbox, run::Ended, said::Said};
-use crate::{cell::Cell, job::ExecJob, node::Node};
-use abi::{Code, Error, ExecId};
-use sandbox::view::{Stale, View};
-use std::sync::Arc;
+use crate::{cell::Cell, guard::guard, job::ExecJob, journal, node::Node};
+use abi::{
+    Code, Error, ExecId, Pid,
+    record::{Finish, Used},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+};
+use sandbox::{
+    fuse::{self, Server},
+    jail::{self, Command, Hit, How, Jail, MOUNT_POINTS, Need, Root, Running, Spec, Terminal},
+    view::{Stale, View},
+};
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+/// Threads that serve one view: one a core of a small machine.
+const READERS: usize = 2;
+/// A command is looked after at least so often.
+const LOOK_US: u64 = 200_000;
+/// What is read of its output at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Shells of the host, the better one first.
+const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 
 /// A wall that stands.
-pub(crate) struct Native;
+pub(crate) struct Native {
+    jail: Mutex<Option<Arc<Jail>>>,
+    server: Mutex<Option<Server>>,
+    runs: Mutex<Option<ExecId>>,
+}
 
 impl Native {
-    pub fn runs(&self, _exec: ExecId) -> bool {
-        false
+    /// Whether this command runs in it now.
+    pub fn runs(&self, exec: ExecId) -> bool {
+        *guard(&self.runs) == Some(exec)
     }
 
-    pub fn end(&self) {}
+    fn jail(&self) -> Option<Arc<Jail>> {
+        guard(&self.jail).clone()
+    }
 
-    pub fn freeze(&self, _frozen: bool) {}
+    /// Everything in it ends, and nothing of it is left.
+    pub fn end(&self) {
+        let jail = guard(&self.jail).take();
+        if let Some(jail) = jail {
+            // Frozen processes take no order but this one.
+            let _ = jail.end_all();
+        }
+        let server = guard(&self.server).take();
+        drop(server);
+    }
 
-    pub fn forget(&self, _stale: &[Stale]) {}
+    /// Everything in it stands still, or goes on.
+    pub fn freeze(&self, frozen: bool) {
+        let Some(jail) = self.jail() else { return };
+        let done = if frozen { jail.freeze() } else { jail.thaw() };
+        if let Err(error) = done {
+            journal::say(
+                "walls",
+                &format!("a sandbox did not {}: {error}", if frozen { "stop" } else { "go on" }),
+            );
+        }
+    }
+
+    /// The kernel's caches of the view forget this.
+    pub fn forget(&self, stale: &[Stale]) {
+        if let Some(server) = &*guard(&self.server) {
+            server.forget(stale);
+        }
+    }
 }
 
 /// Runs a command.
 pub(crate) fn run(
-    _node: &Arc<Node>,
-    _cell: &Arc<Cell>,
-    _sandbox: &Arc<Sandbox>,
-    (_view, _job): (&Arc<View>, &ExecJob),
-    _said: &mut Said,
+    node: &Arc<Node>,
+    cell: &Arc<Cell>,
+    sandbox: &Arc<Sandbox>,
+    (view, job): (&Arc<View>, &ExecJob),
+    said: &mut Said,
 ) -> Result<Ended, Error> {
-    Err(Error::new(Code::Unavailable, "there is no wall yet"))
+    let standing = guard(&sandbox.control).native.clone();
+    let native = match standing {
+        Some(native) => native,
+        None => {
+            let native = Arc::new(stand(node, cell, view, job)?);
+            let mut control = guard(&sandbox.control);
+            if control.frozen {
+                native.freeze(true);
+            }
+            control.native = Some(native.clone());
+            native
+        }
+    };
+    let exec = job.command.exec;
+    *guard(&native.runs) = Some(exec);
+    let ran = command(node, sandbox, (&native, job), said);
+    *guard(&native.runs) = None;
+    ran
 }
 
+/// Builds it.
+fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Result<Native, Error> {
+    let mut spec = Spec::new(Root::View);
+    spec.home = Some(home(node, cell, &job.command.agent).map_err(|error| broken(&error))?);
+    spec.hostname = cell.name.clone();
+    spec.env.push(("SKEP_WORKSPACE".into(), cell.name.clone().into()));
+    spec.env.push(("SKEP_PID".into(), job.command.pid.to_string().into()));
+    let begun = node.wall.start(&spec);
+    // An ordinary user to whom no control group is delegated: memory is held for each process by itself.
+    let alone = !rustix::process::geteuid().is_root() && matches!(begun, Err(jail::Error::Missing(_)));
+    let begun = if alone { node.wall.start(&Spec { need: Need::EachProcess, ..spec }) } else { begun };
+    let mut starting = begun.map_err(told)?;
+    let fd = starting.take_fuse().ok_or_else(|| Error::new(Code::Unavailable, "the sandbox has no view"))?;
+    let server = fuse::serve(fd, view.clone(), READERS).map_err(|error| broken(&error))?;
+    let jail = starting.ready().map_err(told)?;
+    Ok(Native {
+        jail: Mutex::new(Some(Arc::new(jail))),
+        server: Mutex::new(Some(server)),
+        runs: Mutex::new(None),
+    })
+}
+
+fn told(error: jail::Error) -> Error {
+    Error::new(Code::Unavailable, error.to_string()).hint(error.hint())
+}
+
+fn broken(error: &io::Error) -> Error {
+    Error::new(Code::Unavailable, format!("the sandbox could not be built: {error}")).hint("skep doctor")
+}
+
+/// Where an agent keeps what is no part of the workspace: caches, histories, sessions of its tools.
+fn home(node: &Node, cell: &Cell, agent: &str) -> io::Result<PathBuf> {
+    let dir = node.dir(cell).join("homes").join(agent);
+    std::fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+fn command(
+    node: &Node,
+    sandbox: &Sandbox,
+    (native, job): (&Native, &ExecJob),
+    said: &mut Said,
+) -> Result<Ended, Error> {
+    let gone = || Error::new(Code::Interrupted, "the sandbox has ended");
+    let jail = native.jail().ok_or_else(gone)?;
+    let (output, input) = io::pipe().map_err(|error| broken(&error))?;
+    let input = OwnedFd::from(input);
+    let again = input.try_clone().map_err(|error| broken(&error))?;
+    let null = File::open("/dev/null").map_err(|error| broken(&error))?;
+    let shell = SHELLS.iter().find(|shell| Path::new(shell).exists()).unwrap_or(&SHELLS[1]);
+    use std::os::unix::ffi::OsStringExt;
+    let text = std::ffi::OsString::from_vec(job.text.clone());
+    let order = Command {
+        argv: vec![(*shell).into(), "-c".into(), text],
+        env: Vec::new(),
+        cwd: job.command.dir.as_str().into(),
+        stdio: [null.into(), input, again],
+        terminal: Terminal::None,
+        cpu_seconds: 0,
+        file_bytes: 0,
+    };
+    let began = node.clock.mono();
+    let running = loop {
+        match jail.exec(&order) {
+            Err(jail::Error::Frozen) if sandbox.wait_thawed() => {}
+            ran => break ran.map_err(told)?,
+        }
+    };
+    // The write ends are the command's now.
+    drop(order);
+    let output = Output(File::from(OwnedFd::from(output)));
+    output.never_wait().map_err(|error| broken(&error))?;
+    let watch = Watch { node, sandbox, jail: &jail, job };
+    let (how, ended) = watch.until_it_ends(running, &output, said);
+    output.take(said);
+    let usage = ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
+    let used = Used {
+        wall_us: node.clock.mono().saturating_sub(began),
+        cpu_us: usage.user_us.saturating_add(usage.system_us),
+        memory_bytes: usage.resident_bytes_max,
+    };
+    Ok(Ended { how, used })
+}
+
+/// What a command says.
+struct Output(File);
+
+impl Output {
+    fn never_wait(&self) -> io::Result<()> {
+        let flags = fcntl_getfl(&self.0)?;
+        Ok(fcntl_setfl(&self.0, flags | OFlags::NONBLOCK)?)
+    }
+
+    /// Takes what is there; whether more may come.
+    fn take(&self, said: &mut Said) -> bool {
+        let mut piece = vec![0; PIECE_BYTES];
+        // A flood is taken in turns with all else.
+        for _ in 0..16 {
+            match (&self.0).read(&mut piece) {
+                Ok(0) => return false,
+                Ok(read) => said.push(piece.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+}
+
+/// A command while it runs.
+struct Watch<'a> {
+    node: &'a Node,
+    sandbox: &'a Sandbox,
+    jail: &'a Jail,
+    job: &'a ExecJob,
+}
+
+impl Watch<'_> {
+    /// Reads what it says until its first process has ended, or it has to be ended.
+    fn until_it_ends(
+        &self,
+        running: Running,
+        output: &Output,
+        said: &mut Said,
+    ) -> (Finish, Option<jail::Ended>) {
+        let mut left_us = self.job.command.timeout_us;
+        let mut last = self.node.clock.mono();
+        let mut open = true;
+        loop {
+            let now = self.node.clock.mono();
+            // While it stands still its time does too.
+            if !guard(&self.sandbox.control).frozen {
+                left_us = left_us.saturating_sub(now.saturating_sub(last));
+            }
+            last = now;
+            if self.sandbox.is_stopped(self.job.command.exec) || left_us == 0 {
+                let _ = self.jail.end_all();
+                let ended = running.wait();
+                let stopped = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
+                return (if left_us == 0 { Finish::TimedOut } else { stopped }, Some(ended));
+            }
+            let wait = Timespec {
+                tv_sec: 0,
+                tv_nsec: i64::try_from(left_us.min(LOOK_US)).unwrap_or(0).saturating_mul(1000),
+            };
+            let mut watched = vec![PollFd::new(&running, PollFlags::IN)];
+            if open {
+                watched.push(PollFd::new(&output.0, PollFlags::IN));
+            }
+            match poll(&mut watched, Some(&wait)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => journal::say("walls", &format!("a command cannot be watched: {error}")),
+            }
+            let done = watched.first().is_some_and(|fd| !fd.revents().is_empty());
+            if open {
+                open = output.take(said);
+            }
+            if done {
+                let ended = running.wait();
+                return (finish(&ended), Some(ended));
+            }
+        }
+    }
+}
+
+fn finish(ended: &jail::Ended) -> Finish {
+    let Hit { memory, .. } = ended.hit;
+    match ended.how {
+        _ if memory > 0 => Finish::Over("memory".to_owned()),
+        How::Exit(status) => Finish::Exited(status.into()),
+        How::Signal(signal) => Finish::Signal(signal),
+        How::Gone => Finish::Stopped("its sandbox ended under it; nothing of it was kept".to_owned()),
+    }
+}
+
+/// What must be there to be mounted on.
 pub(crate) fn mount_points() -> Vec<String> {
-    Vec::new()
+    MOUNT_POINTS.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// Whose everything in a view is.
 pub(crate) fn owner() -> (u32, u32) {
-    (1000, 1000)
+    (jail::INSIDE_ID, jail::INSIDE_ID)
 }

@@ -18,6 +18,7 @@ mod down;
 mod endorse;
 mod endpoint;
 mod estop;
+mod exec;
 mod export;
 mod here;
 mod import;
@@ -44,6 +45,7 @@ mod retain;
 mod run;
 mod search;
 mod secret;
+mod sh;
 mod signal;
 mod status;
 mod top;
@@ -84,6 +86,8 @@ pub enum Command {
     Blame(blame::Blame),
     Resolve(resolve::Resolve),
     Undo(undo::Undo),
+    Exec(exec::Exec),
+    Sh(sh::Sh),
     Inbox(inbox::Inbox),
     Approve(decide::Approve),
     Reject(decide::Reject),
@@ -147,6 +151,8 @@ impl Command {
             Self::Blame(blame) => blame.run(session),
             Self::Resolve(resolve) => resolve.run(session),
             Self::Undo(undo) => undo.run(session),
+            Self::Exec(exec) => exec.run(session),
+            Self::Sh(sh) => sh.run(session),
             Self::Inbox(inbox) => inbox.run(session),
             Self::Approve(approve) => approve.run(session),
             Self::Reject(reject) => reject.run(session),

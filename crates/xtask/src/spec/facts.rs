@@ -141,6 +141,7 @@ pub fn answer(lookup: &Lookup, ix: u64) -> Fact {
         Lookup::Names { .. } | Lookup::Past { .. } => Fact::Labels(1, [label(ix)].into()),
         Lookup::Hidden { .. } => Fact::Count(0),
         Lookup::Below { .. } => Fact::Below(Ok(Vec::new())),
+        Lookup::Spots { changes } => Fact::Spots(vec![Default::default(); changes.len()]),
         Lookup::Match { .. } | Lookup::Quoted { .. } => Fact::Holds(false),
         Lookup::Tokens { literals, urls, .. } => Fact::Named(vec![false; literals.len() + urls.len()]),
         Lookup::Directory { literals, .. } => Fact::Listed(vec![Default::default(); literals.len()]),
