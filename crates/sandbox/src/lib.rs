@@ -9,5 +9,6 @@
 #![deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
+pub mod fuse;
 pub mod jail;
 pub mod view;

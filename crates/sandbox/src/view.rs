@@ -136,6 +136,8 @@ pub struct Attr {
     pub sort: Sort,
     /// Bytes.
     pub size: u64,
+    /// Bytes that it takes: fewer, if it has holes.
+    pub kept: u64,
     /// Permission bits.
     pub mode: u32,
     /// When it was read, as far as a program said so.
@@ -215,4 +217,4 @@ impl View {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

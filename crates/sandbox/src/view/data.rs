@@ -67,6 +67,8 @@ struct Large {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub size: u64,
+    /// Bytes that it takes: what was written, and what shows from below.
+    pub kept: u64,
     pub times: Times,
     /// Grows with each change of its bytes.
     pub writes: u64,
@@ -116,7 +118,7 @@ impl Data {
 
     pub(super) fn shape(&self) -> Shape {
         let inner = self.read_lock();
-        Shape { size: inner.size, times: inner.times, writes: inner.writes }
+        Shape { size: inner.size, kept: inner.kept(), times: inner.times, writes: inner.writes }
     }
 
     pub(super) fn set_times(&self, change: impl FnOnce(&mut Times)) {
@@ -277,24 +279,6 @@ impl Data {
         if whence == Whence::Hole { Ok(inner.size) } else { Err(Errno::NXIO) }
     }
 
-    /// Bytes that it takes: what was written, and what shows from below.
-    pub(super) fn kept(&self) -> u64 {
-        let inner = self.read_lock();
-        match &inner.held {
-            Held::Nothing => inner.usable,
-            Held::Small(bytes) => bytes.len() as u64,
-            Held::Large(large) => {
-                let parts = large.extents.parts(0, inner.size);
-                let kept = parts.iter().map(|part| match part.source {
-                    Source::Spool(_) => part.to - part.from,
-                    Source::Zero => 0,
-                    Source::Below => part.to.min(inner.usable).saturating_sub(part.from),
-                });
-                kept.sum()
-            }
-        }
-    }
-
     /// Whether it shows this content, however often it was written. If so, it is sealed as that.
     pub(super) fn is(&self, base: &dyn Base, content: Content) -> io::Result<bool> {
         let (size, below, writes) = {
@@ -335,7 +319,8 @@ impl Data {
             (Settle::Drop, _, _) => false,
             (Settle::Keep, _, Some((_, sealed))) => sealed == content,
             (Settle::Keep, _, None) => {
-                let over = inner.sealed.is_some_and(|(_, sealed)| sealed == content);
+                let drained = inner.sealed.map_or(inner.below, |(_, sealed)| sealed);
+                let over = drained == content;
                 return Settled::Written { over };
             }
         };
@@ -497,6 +482,25 @@ impl Inner {
     fn over(below: Content, times: Times) -> Self {
         let (size, held) = (below.bytes, Held::Nothing);
         Self { size, times, below, usable: size, held, writes: 0, sealed: None }
+    }
+
+    /// Of a file in very many pieces it is the size.
+    fn kept(&self) -> u64 {
+        const PIECES: u64 = 1024;
+        match &self.held {
+            Held::Nothing => self.usable,
+            Held::Small(bytes) => bytes.len() as u64,
+            Held::Large(large) if large.extents.len() > PIECES => self.size,
+            Held::Large(large) => {
+                let parts = large.extents.parts(0, self.size);
+                let kept = parts.iter().map(|part| match part.source {
+                    Source::Spool(_) => part.to - part.from,
+                    Source::Zero => 0,
+                    Source::Below => part.to.min(self.usable).saturating_sub(part.from),
+                });
+                kept.sum()
+            }
+        }
     }
 
     fn changed(&mut self, now: Micros) {

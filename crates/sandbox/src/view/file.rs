@@ -145,11 +145,6 @@ impl View {
         self.data(node)?.0.seek(offset, whence)
     }
 
-    /// Bytes that a file takes, which is less than its size if it has holes.
-    pub fn kept(&self, node: NodeId) -> u64 {
-        self.data(node).map_or(0, |(data, _)| data.kept())
-    }
-
     /// The target of a symbolic link.
     pub fn readlink(&self, node: NodeId) -> Result<Arc<str>, Errno> {
         let mut table = self.lock();

@@ -192,7 +192,11 @@ impl Renewal<'_> {
     fn goes(&mut self, up: &Arc<Below>, entry: BaseEntry, stamp: u64) -> io::Result<()> {
         let dir = (entry.node == Node::Dir).then_some(entry.file);
         let below = Arc::new(Below { entry, up: Some(up.clone()) });
-        self.table.removed.entry(below.entry.file).or_insert((below.clone(), stamp));
+        let file = below.entry.file;
+        // Removed after a change of it was drained, it is that change's version which goes.
+        if self.table.sent.contains(&file) || !self.table.removed.contains_key(&file) {
+            self.table.removed.insert(file, (below.clone(), stamp));
+        }
         let Some(dir) = dir else { return Ok(()) };
         for entry in self.table.base.clone().list(dir)? {
             self.covered(None, &below, entry, stamp)?;

@@ -48,8 +48,12 @@ impl View {
             let replaces_dir = onto == Onto::Replace
                 && target.node.is_some_and(|target| target != id && table.names(target).is_ok())
                 && table.names(id).is_ok();
+            let above = |target| target != id && table.is_inside(id, target);
+            if onto == Onto::Replace && target.node.is_some_and(above) {
+                return Err(Errno::NOTEMPTY);
+            }
             let mut table = match target.node.filter(|_| replaces_dir) {
-                Some(target) if table.is_inside(id, target) => return Err(Errno::NOTEMPTY),
+                Some(_) if table.is_inside(to.dir, id) => return Err(Errno::INVAL),
                 Some(target) => {
                     drop(table);
                     self.emptied(target)?

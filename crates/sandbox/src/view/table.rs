@@ -115,6 +115,7 @@ impl Face {
         let Times { mtime, ctime, atime, .. } = shape.times;
         Attr {
             size: shape.size,
+            kept: shape.kept,
             atime: atime.unwrap_or(mtime),
             mtime,
             ctime: ctime.max(self.attr.ctime),
@@ -142,6 +143,8 @@ pub(super) struct Table {
     pub stamp: u64,
     /// The stamp of the last drain.
     pub drained: u64,
+    /// Files that the last drain may have changed.
+    pub sent: BTreeSet<FileId>,
     /// Nodes that are new.
     pub made: u64,
     opened: BTreeMap<(TreePath, VersionId), LabelId>,
@@ -162,6 +165,7 @@ impl Table {
             removed: BTreeMap::new(),
             stamp: 0,
             drained: 0,
+            sent: BTreeSet::new(),
             made: 0,
             opened: BTreeMap::new(),
             labels: BTreeSet::new(),
@@ -362,7 +366,7 @@ impl Table {
         };
         let atime = atime.unwrap_or(mtime);
         let (sort, mode, number) = (node.sort(), node.mode, node.number);
-        Ok(Face { attr: Attr { node: id, number, sort, size, mode, atime, mtime, ctime }, data })
+        Ok(Face { attr: Attr { node: id, number, sort, size, kept: 0, mode, atime, mtime, ctime }, data })
     }
 
     /// Takes references back, and lets go what nobody needs.
@@ -470,6 +474,7 @@ impl Table {
 
     /// What was drained will be below: who removes it from now on has to say so.
     pub(super) fn cover(&mut self) {
+        self.sent = self.dirty_files().into_keys().collect();
         for id in self.dirty.clone() {
             let Some((dir, name)) = self.nodes.get(&id).and_then(|node| node.place.clone()) else { continue };
             if let Ok(names) = self.names_mut(dir)

@@ -12,7 +12,7 @@ use abi::{
 use rustix::io::Errno;
 use std::io::Read;
 
-pub(super) fn plan(rights: &[(&str, Rights)]) -> Plan {
+pub(crate) fn plan(rights: &[(&str, Rights)]) -> Plan {
     Plan {
         kind: Kind::Command,
         seq: Seq(1),
@@ -35,7 +35,7 @@ fn tick() -> Micros {
     NOW.fetch_add(1, Relaxed)
 }
 
-pub(super) fn view(tree: &Memory, plan: Plan) -> View {
+pub(crate) fn view(tree: &Memory, plan: Plan) -> View {
     let mount_points = Vec::new();
     let base = Arc::new(tree.clone());
     View::new(Setup { plan, base, spool: std::env::temp_dir(), mount_points, owner: (1000, 1000), now: tick })

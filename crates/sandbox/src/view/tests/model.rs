@@ -287,6 +287,23 @@ fn lay_out(root: &Path, memory: &Memory) {
     }
 }
 
+#[test]
+fn written_after_its_mode_was_drained() {
+    let a = || "/a".to_owned();
+    run(&[
+        Op::Create(a(), 0o755),
+        Op::Commit,
+        Op::Chmod(a(), 0o644),
+        Op::Late(vec![Op::Write(a(), 0, 1, 1)]),
+    ]);
+}
+
+#[test]
+fn removed_after_a_change_of_it_was_drained() {
+    let a = || "/a".to_owned();
+    run(&[Op::Create(a(), 0o644), Op::Commit, Op::Write(a(), 0, 1, 1), Op::Late(vec![Op::Remove(a())])]);
+}
+
 proptest! {
     #[test]
     fn as_a_real_directory(ops in prop::collection::vec(op(), 1..40)) {

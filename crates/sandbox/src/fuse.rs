@@ -1,0 +1,157 @@
+//! A view as ordinary files: the server of a FUSE mount.
+//!
+//! ```text
+//!   a program ── VFS ── /dev/fuse ── reader ── View        one reader per core, each with its own queue
+//! ```
+//!
+//! A request is answered on the thread that read it. A reader that finds none polls for a moment before it
+//! sleeps, since most programs ask again at once. What was answered is remembered by the kernel for ever:
+//! nothing changes but through it, or by a rebase, which says what is stale.
+//!
+//! Writes go through (no writeback cache): when a program has closed or unmapped a file, or ended, all that
+//! it wrote is in the view. Locks are the kernel's own.
+
+mod answer;
+mod device;
+mod reply;
+pub mod wire;
+
+pub use device::{mount_at, mount_options};
+
+use crate::view::{Stale, View};
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    fs::OFlags,
+    io::Errno,
+};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// The most that is written by one request.
+const WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// Room for a request: what is written, and what is said of it.
+const REQUEST_BYTES: usize = WRITE_BYTES_MAX + 64 * 1024;
+/// How long a reader polls before it sleeps.
+const POLL: Duration = Duration::from_micros(20);
+
+/// Readers of one mount. When it is dropped they end, and what is asked then fails.
+pub struct Server {
+    device: Option<OwnedFd>,
+    stop: Arc<OwnedFd>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// Serves a view through the descriptor of a mount, with so many readers.
+pub fn serve(device: OwnedFd, view: Arc<View>, readers: usize) -> io::Result<Server> {
+    let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let mut server = Server { device: None, stop: stop.clone(), readers: Vec::new() };
+    for number in 0..readers.max(1) {
+        let queue = device::clone(device.as_fd())?;
+        rustix::fs::fcntl_setfl(&queue, OFlags::NONBLOCK)?;
+        let (view, stop) = (view.clone(), stop.clone());
+        let thread = Builder::new().name(format!("view-{number}"));
+        server.readers.push(thread.spawn(move || Reader { queue, stop, view }.run())?);
+    }
+    server.device = Some(device);
+    Ok(server)
+}
+
+impl Server {
+    /// Tells the kernel what a rebase made stale. Not to be called by a reader: the kernel may wait for one.
+    pub fn forget(&self, stale: &[Stale]) -> io::Result<()> {
+        let Some(device) = &self.device else { return Ok(()) };
+        for one in stale {
+            match rustix::io::write(device, &reply::notice(one)) {
+                // It knew nothing of it.
+                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the mount is gone, so that nobody can ask any more.
+    pub fn is_over(&self) -> bool {
+        self.readers.iter().all(JoinHandle::is_finished)
+    }
+
+    fn end(&mut self) {
+        let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+
+    /// Ends the readers. Programs that still ask are told that the mount is gone.
+    pub fn stop(mut self) {
+        self.end();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Reader {
+    queue: OwnedFd,
+    stop: Arc<OwnedFd>,
+    view: Arc<View>,
+}
+
+impl Reader {
+    fn run(self) {
+        let mut request = vec![0; REQUEST_BYTES];
+        let mut answer = Vec::with_capacity(REQUEST_BYTES);
+        while let Some(count) = self.next(&mut request) {
+            let asked = request.get(..count).unwrap_or_default();
+            if let Some(bytes) = answer::answer(&self.view, asked, &mut answer) {
+                // The program that asked may be gone: then nobody waits for it.
+                let _ = rustix::io::write(&self.queue, bytes);
+            }
+        }
+    }
+
+    /// The next request; none when there will be no more.
+    #[allow(clippy::disallowed_methods)] // seam: how long a reader polls; nothing is decided by it
+    fn next(&self, request: &mut [u8]) -> Option<usize> {
+        let mut since = None;
+        loop {
+            match rustix::io::read(&self.queue, &mut *request) {
+                Ok(count) => return Some(count),
+                // A request that was interrupted before it was read.
+                Err(Errno::NOENT | Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let now = Instant::now();
+                    if now.duration_since(*since.get_or_insert(now)) >= POLL {
+                        self.sleep()?;
+                        since = None;
+                    }
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn sleep(&self) -> Option<()> {
+        let mut fds = [
+            PollFd::new(&self.queue, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.stop.as_fd(), PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+        let [_, stop] = fds;
+        if stop.revents().is_empty() { Some(()) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests;
