@@ -40,6 +40,48 @@ pub struct AgentDef {
     pub skills: Vec<Skill>,
     /// The task with the inputs that were given, when any were.
     pub task: Option<Content>,
+    /// The program that it is, in the words of a shell; none: a turn.
+    #[musli(default)]
+    #[serde(default)]
+    pub run: Option<Program>,
+}
+
+/// An agent that is a program.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Program {
+    /// What is run, in the words of a shell.
+    pub command: String,
+    /// Where it begins.
+    pub dir: TreePath,
+    /// How one sees whether it works.
+    pub probe: Option<Probe>,
+}
+
+/// How one sees whether a program works, in the words of compose.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Probe {
+    /// What is tried.
+    pub test: Test,
+    /// How often.
+    pub interval_us: u64,
+    /// How long one try may take.
+    pub timeout_us: u64,
+    /// So many failures in a row, and it does not work.
+    pub retries: u32,
+    /// Failures before this are its start.
+    pub start_us: u64,
+}
+
+/// What a probe tries, inside the wall.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Test {
+    /// A command that ends with 0.
+    Exec(String),
+    /// A port of its own that takes connections.
+    Tcp(u16),
+    /// A path at such a port that is answered with a status of 2xx or 3xx.
+    Http(u16, String),
 }
 
 /// A skill that an agent names.

@@ -356,6 +356,8 @@ pub enum ProcessKind {
     Turn,
     /// A program outside that shows its token; there is no turn.
     Client,
+    /// A program in a sandbox, that is the process: the agent's file says which.
+    Native,
 }
 
 /// Where a text came from; decides whether it counts as an operator's own words.

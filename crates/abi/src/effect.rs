@@ -1,7 +1,7 @@
 //! Everything that can be done on the kernel's word: one closed enum, each with its gate.
 
 use crate::{
-    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, TimerId, answer::Answer, call::Wall,
+    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId, answer::Answer, call::Wall,
     control::Control, path::TreePath, record::Record, request::Asked, tree::Merge, view::Plan,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -138,6 +138,8 @@ pub enum Effect {
         pid: Pid,
         /// Whether it is kept.
         kept: bool,
+        /// The tree that came of it is the one after this record.
+        seq: Seq,
     },
     /// A process's sandbox and all that runs in it.
     Sandbox {

@@ -292,6 +292,13 @@ pub enum Body {
         /// What it made; none if that is discarded.
         commit: Option<Commit>,
     },
+    /// A program that is a process has written so much, and goes on.
+    ExecWrote {
+        /// Its command.
+        exec: ExecId,
+        /// What it made since the last time.
+        commit: Commit,
+    },
     /// A timer the kernel asked for has run out.
     TimerFired {
         /// Which.
@@ -344,6 +351,7 @@ impl Body {
             Self::EffectProbed { .. } => "effect-probed",
             Self::Arrived { .. } => "arrived",
             Self::ExecEnded { .. } => "exec-ended",
+            Self::ExecWrote { .. } => "exec-wrote",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",

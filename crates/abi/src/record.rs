@@ -802,6 +802,11 @@ pub enum Entry {
         timeout_us: u64,
         /// How often it was begun before: the daemon died under it.
         again: u32,
+        /// Whether it is the process itself: what it writes is kept as it goes, and its end is that of the
+        /// process.
+        #[musli(default)]
+        #[serde(default)]
+        main: bool,
     },
     /// It ended. What it made is in a record `wrote` before this one.
     ExecEnded {

@@ -108,11 +108,12 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
 
 fn exec(state: &mut State, record: &Record) {
     match &record.body {
-        Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again } => {
+        Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main } => {
             state.next.exec = state.next.exec.max(*exec);
             let (actor, dir, seq) = (record.actor.clone(), dir.clone(), record.seq);
             let (of, text, wall, timeout_us, again) = (*of, *text, *wall, *timeout_us, *again);
-            state.execs.insert(*exec, ExecRow { of, actor, text, dir, wall, timeout_us, again, seq });
+            let main = *main;
+            state.execs.insert(*exec, ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main });
         }
         Entry::ExecEnded { exec, .. } => {
             state.execs.remove(exec);
@@ -380,6 +381,7 @@ fn spawned(state: &mut State, record: &Record) {
     let turn = match kind {
         ProcessKind::Turn => first_turn(context((prompt, *standing), history, task)),
         ProcessKind::Client => Turn { phase: Phase::Client, ..first_turn(Vec::new()) },
+        ProcessKind::Native => Turn { phase: Phase::Native, ..first_turn(Vec::new()) },
     };
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
@@ -588,7 +590,7 @@ fn tool(state: &mut State, record: &Record) {
     let Some(process) = state.processes.get_mut(&record.pid) else { return };
     let (answer, count) = match &process.turn.phase {
         Phase::Tools { answer, count, .. } | Phase::Waits { answer, count, .. } => (*answer, *count),
-        Phase::Ready | Phase::Model { .. } | Phase::Paused | Phase::Client => return,
+        Phase::Ready | Phase::Model { .. } | Phase::Paused | Phase::Client | Phase::Native => return,
     };
     match &record.body {
         Entry::Tool { index, name, args, outcome, code, fresh, seen, .. } => {

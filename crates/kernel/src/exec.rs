@@ -11,13 +11,14 @@ use crate::{
     Kernel,
     authority::Want,
     commit::{self, Made},
-    label,
+    label, process,
     state::{Client, ExecRow, Phase},
     step::{Found, Outcome, Step},
     stop, turn,
 };
 use abi::{
     Code, Error, ExecId, Micros, Pid, ReplyTo, WORKSPACE,
+    agent::{Program, Verdict},
     answer::Answer,
     call::{Call, Wall},
     cap::{Cap, Grant, Object, Rights},
@@ -26,7 +27,7 @@ use abi::{
     fact::{Facts, Lookup},
     limits,
     path::Pattern,
-    record::{Entry, Finish, WaitOn},
+    record::{Entry, Exit, Finish, WaitOn},
     view::{Commit, Kind, Plan, Quota},
 };
 use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
@@ -86,9 +87,25 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
         wall,
         timeout_us: *timeout_us,
         again: 0,
+        main: false,
     });
     begin(step, exec);
     Outcome::Later(WaitOn::Exec(exec))
+}
+
+/// The program that a process is.
+pub fn main(step: &mut Step<'_>, pid: Pid, program: &Program) {
+    step.act_as_process(pid);
+    let may = step.kernel.allow(pid, Want::Path(&program.dir), Rights::EXEC, step.at);
+    if let Err(error) = may {
+        let why = format!("its program may not be run: {}", error.message);
+        return process::exit(step, pid, (Exit::Faulted(why), Verdict::Failed), None);
+    }
+    let exec = step.state().next.exec.next();
+    let text = step.blob(program.command.clone().into_bytes());
+    let (dir, wall, timeout_us) = (program.dir.clone(), Wall::Native, u64::MAX);
+    step.emit(Entry::ExecBegun { exec, of: pid, text, dir, wall, timeout_us, again: 0, main: true });
+    begin(step, exec);
 }
 
 /// Has the machine run it, over the tree as it is now.
@@ -96,7 +113,8 @@ fn begin(step: &mut Step<'_>, exec: ExecId) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
-    let plan = compile(step.kernel, row.of, Kind::Command, step.at);
+    let kind = if row.main { Kind::Live } else { Kind::Command };
+    let plan = compile(step.kernel, row.of, kind, step.at);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
     let command = Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, reply: None };
@@ -187,13 +205,36 @@ pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, made: Option<&Commit>
     finish(step, exec, ran, (kept, made));
 }
 
+/// A program that is a process goes on, and has written so much.
+pub fn wrote(step: &mut Step<'_>, exec: ExecId, made: &Commit, facts: Facts) {
+    let Some(row) = step.state().execs.get(&exec).cloned() else { return };
+    step.act_as(row.of, row.actor.clone());
+    step.cause = Some(row.seq);
+    let decided = match facts {
+        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)),
+        Facts::Refused(error) => Err(error),
+    };
+    if !step.wants.is_empty() {
+        return;
+    }
+    let kept = decided.is_ok();
+    if let Err(error) = decided {
+        step.emit(Entry::Refused { call: String::from("exec"), code: error.code, about: format!("command {exec}") });
+        let why = format!("what it wrote was refused: {}", error.message);
+        return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
+    }
+    let (pid, seq) = (row.of, step.state().seq);
+    step.effect(Effect::ExecDecided { exec, pid, kept, seq });
+}
+
 /// The record of a command's end; whoever waits for it is told.
 fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made)) {
     let Ran { how, wall, output, whole, bytes, used } = ran;
     let said = step.blob(output.clone().into_bytes());
-    let of = step.state().execs.get(&exec).map(|row| row.of);
-    if let Some(pid) = of {
-        step.effect(Effect::ExecDecided { exec, pid, kept });
+    let row = step.state().execs.get(&exec).cloned();
+    if let Some(ExecRow { of: pid, .. }) = row {
+        let seq = step.state().seq;
+        step.effect(Effect::ExecDecided { exec, pid, kept, seq });
     }
     step.emit(Entry::ExecEnded { exec, how: how.clone(), wall, kept, output: said, whole, used });
     let status = status(&how);
@@ -212,7 +253,7 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
         conflicts: made.clashes,
         used,
     };
-    let answer = match how {
+    let answer = match how.clone() {
         Finish::Refused { message, hint } => Err(Error::new(Code::Unavailable, message).hint(hint)),
         _ => Ok(answer),
     };
@@ -224,6 +265,23 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
         step.reply(reply, answer.clone());
     }
     turn::resolve(step, WaitOn::Exec(exec), &answer);
+    if let Some(row) = row.filter(|row| row.main) {
+        over(step, row.of, how);
+    }
+}
+
+/// A program that was a process has ended, and the process with it.
+fn over(step: &mut Step<'_>, pid: Pid, how: Finish) {
+    let exit = match how {
+        Finish::Exited(status) => Exit::Exited(status),
+        Finish::Signal(signal) => Exit::Faulted(format!("it was ended by signal {signal}")),
+        Finish::Over(what) => Exit::Faulted(format!("it used more {what} than it may")),
+        Finish::TimedOut => Exit::Killed(String::from("time")),
+        Finish::Stopped(why) => Exit::Killed(why),
+        Finish::Refused { message, .. } => Exit::Faulted(message),
+    };
+    let verdict = if exit == Exit::Exited(0) { Verdict::Unverified } else { Verdict::Failed };
+    process::exit(step, pid, (exit, verdict), None);
 }
 
 /// Its status, as a shell has it.
@@ -296,14 +354,27 @@ pub fn woke(step: &mut Step<'_>) {
         step.cause = Some(row.seq);
         let process = waits(step, exec).and_then(|pid| step.state().processes.get(&pid));
         let moves = process.is_some_and(|process| process.frozen.is_none());
+        if row.main {
+            died(step, exec, row.of);
+            continue;
+        }
         if moves && step.state().stopped.is_none() && row.again < limits::EXEC_ATTEMPTS_MAX {
             let ExecRow { of, text, dir, wall, timeout_us, again, .. } = row;
             let again = again + 1;
-            step.emit(Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again });
+            step.emit(Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main: false });
             begin(step, exec);
         } else {
             stopped(step, exec, "the daemon stopped while it ran");
         }
+    }
+}
+
+/// A program that is a process died with the daemon: the process too. It is begun again if its agent says so.
+fn died(step: &mut Step<'_>, exec: ExecId, pid: Pid) {
+    let process = step.state().processes.get(&pid).cloned();
+    stopped(step, exec, "the daemon stopped");
+    if let Some(process) = process.filter(|_| step.state().stopped.is_none()) {
+        process::restart_later(step, pid, &process, true);
     }
 }
 

@@ -240,6 +240,8 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     let account = means::open_accounts(step, (parent, pid), def, birth.budget);
     let wall_us = means::wall(step.state(), &def.name, def.wall_us);
     let label = step.intern(&label);
+    let program = def.run.clone();
+    let kind = if program.is_some() { ProcessKind::Native } else { birth.kind };
     step.emit(Entry::Spawned {
         pid,
         parent,
@@ -262,7 +264,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         ceiling: birth.ceiling,
         sends: birth.sends,
         by: birth.by,
-        kind: birth.kind,
+        kind,
         wall_us,
         session: lane.session,
         history: before.history,
@@ -273,7 +275,10 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     }
     means::start_clock(step, pid, wall_us);
     let (actor, as_pid) = (step.actor.clone(), step.pid);
-    turn::proceed(step, pid);
+    match &program {
+        Some(program) => exec::main(step, pid, program),
+        None => turn::proceed(step, pid),
+    }
     step.act_as(as_pid, actor);
     Ok((pid, withheld))
 }
@@ -535,8 +540,8 @@ fn tell_waiting(step: &mut Step<'_>, pid: Pid) {
     turn::resolve(step, WaitOn::Process(pid), &Ok(answer));
 }
 
-/// Supervision: a turn that failed is begun again with the same task, if its agent says so.
-fn restart_later(step: &mut Step<'_>, pid: Pid, process: &crate::state::Process, failed: bool) {
+/// Supervision: a process that failed is begun again with the same task, if its agent says so.
+pub fn restart_later(step: &mut Step<'_>, pid: Pid, process: &crate::state::Process, failed: bool) {
     let before = failed_before(process.started, step.at, process.restarts);
     let again = match process.restart {
         Restart::No => false,

@@ -352,6 +352,7 @@ fn state_word(kernel: &Kernel, process: &Process, at: Micros) -> (&'static str, 
         Phase::Tools { .. } => ("running", String::new()),
         Phase::Paused => ("waiting", String::from("pause")),
         Phase::Client => ("client", String::new()),
+        Phase::Native => ("running", String::from("program")),
         Phase::Waits { on, name, about, .. } => {
             let what = match on {
                 WaitOn::Process(pid) => format!("process {pid}"),

@@ -93,7 +93,7 @@ pub fn leaves(step: &mut Step<'_>, name: &str) -> Result<(), Error> {
     }
     let own = step.state().processes.iter().filter(|(_, process)| process.by == name);
     let (programs, turns): (Vec<_>, Vec<_>) =
-        own.partition(|(_, process)| process.turn.phase == Phase::Client);
+        own.partition(|(_, process)| matches!(process.turn.phase, Phase::Client | Phase::Native));
     let programs: Vec<Pid> = programs.into_iter().map(|(pid, _)| *pid).collect();
     let moves = turns.into_iter().filter(|(_, process)| process.frozen.is_none());
     let pids: Vec<Pid> = moves.map(|(pid, _)| *pid).collect();

@@ -297,6 +297,8 @@ pub enum Phase {
     Paused,
     /// It has no turn: a program that shows its token acts for it.
     Client,
+    /// It has no turn: it is a program.
+    Native,
 }
 
 /// Whether a turn gets on.
@@ -432,6 +434,9 @@ pub struct ExecRow {
     pub timeout_us: u64,
     pub again: u32,
     pub seq: Seq,
+    /// It is the process itself.
+    #[musli(default)]
+    pub main: bool,
 }
 
 /// Something that waits for an operator.
@@ -550,7 +555,7 @@ impl Process {
     /// Whether it waits for something that needs no memory: a person, or a time that a timer will bring.
     pub fn sleeps(&self) -> bool {
         match &self.turn.phase {
-            Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } => false,
+            Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } | Phase::Native => false,
             Phase::Paused | Phase::Client => true,
             Phase::Waits { on, .. } => !matches!(on, WaitOn::Effect(_) | WaitOn::Exec(_)),
         }

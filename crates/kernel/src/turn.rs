@@ -49,7 +49,7 @@ pub fn proceed(step: &mut Step<'_>, pid: Pid) {
         Phase::Tools { answer, next, .. } => {
             step.effect(Effect::Tool { pid, step: number, index: next, answer: answer.hash });
         }
-        Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused | Phase::Client => {}
+        Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused | Phase::Client | Phase::Native => {}
     }
 }
 
@@ -412,7 +412,8 @@ fn expected(kernel: &Kernel, pid: Pid, number: u32, index: u32) -> Option<&Proce
     let process = kernel.state.processes.get(&pid)?;
     let at = match &process.turn.phase {
         Phase::Tools { next, .. } => *next,
-        Phase::Ready | Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused | Phase::Client => {
+        Phase::Ready | Phase::Model { .. } | Phase::Waits { .. } | Phase::Paused => return None,
+        Phase::Client | Phase::Native => {
             return None;
         }
     };
@@ -529,7 +530,8 @@ fn told(
 pub fn resolve(step: &mut Step<'_>, on: WaitOn, result: &Result<Answer, Error>) {
     let waits = |process: &Process| match &process.turn.phase {
         Phase::Waits { on: this, .. } => *this == on,
-        Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } | Phase::Paused | Phase::Client => false,
+        Phase::Ready | Phase::Model { .. } | Phase::Tools { .. } | Phase::Paused => false,
+        Phase::Client | Phase::Native => false,
     };
     let pids: Vec<Pid> =
         step.state().processes.iter().filter(|(_, process)| waits(process)).map(|(pid, _)| *pid).collect();

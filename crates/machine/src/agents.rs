@@ -165,6 +165,7 @@ pub fn parse(name: &str, bytes: &[u8], version: &Version, now: Micros) -> Result
         model: model(&front)?,
         needs: needs(&front, &tools, &skills)?,
         tools,
+        run: None,
         limits,
         wall_us,
         restart: restart(&front)?,

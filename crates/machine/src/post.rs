@@ -78,7 +78,7 @@ impl Post<'_> {
             Out::Merge(job) => self.work(Work::Merge(job)),
             Out::Exec(job) => Walls::begin(self.node, self.cell, self.generation, *job),
             Out::EndExec { exec } => self.cell.walls.stop(exec),
-            Out::ExecDecided { exec, pid, kept } => self.cell.walls.decided(pid, exec, kept),
+            Out::ExecDecided { exec, pid, kept, seq } => self.cell.walls.decided(pid, exec, (kept, seq)),
             Out::Sandbox { pid, act } => self.cell.walls.act(pid, act),
             Out::Upload { to } => {
                 let mut desk = guard(&self.cell.desk);

@@ -177,7 +177,7 @@ impl<'b> Street<'_, 'b> {
     fn fresh(&mut self, body: &Body) -> Result<Vec<Content>, Trouble> {
         let call = match body {
             Body::Merged { of, .. } => return self.fresh(of),
-            Body::ExecEnded { commit: Some(made), .. } => {
+            Body::ExecEnded { commit: Some(made), .. } | Body::ExecWrote { commit: made, .. } => {
                 let parts = made.changes.iter().filter(|change| change.content.bytes > 0);
                 return self.new_here(parts.map(|change| change.content).collect());
             }
@@ -393,7 +393,10 @@ impl<'b> Street<'_, 'b> {
                 self.later.retain(|later| !is_it(later));
                 sink.ordered(Out::EndExec { exec });
             }
-            Effect::ExecDecided { exec, pid, kept } => sink.ordered(Out::ExecDecided { exec, pid, kept }),
+            // A view that goes on reads the tree that came of it: that is seen when it is committed.
+            Effect::ExecDecided { exec, pid, kept, seq } => {
+                self.later.push(Later::Out(Out::ExecDecided { exec, pid, kept, seq }));
+            }
             Effect::Sandbox { pid, act } => sink.ordered(Out::Sandbox { pid, act }),
             Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
             Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),

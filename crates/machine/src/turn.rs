@@ -14,7 +14,7 @@ use crate::{
     street::{self, Street},
 };
 use abi::{
-    Code, EffectId, Error, ExecId, Hash, Pid, ReplyTo, TimerId,
+    Code, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId,
     call::Fields,
     control::Control,
     effect::{ModelCall, SandboxAct},
@@ -110,6 +110,8 @@ pub enum Out {
         pid: Pid,
         /// Whether.
         kept: bool,
+        /// The tree that came of it.
+        seq: Seq,
     },
     /// A sandbox stands still, goes on or ends.
     Sandbox {

@@ -10,7 +10,7 @@
 
 use crate::{cell::Cell, guard::guard, job::ExecJob, journal, node::Node, spawn, turn::Input};
 use abi::{
-    ExecId, Pid,
+    ExecId, Pid, Seq,
     call::Wall,
     effect::SandboxAct,
     event::{Body, Ran},
@@ -57,6 +57,8 @@ pub(crate) struct Control {
     pub frozen: bool,
     /// The command whose changes are being decided.
     pub undecided: Option<ExecId>,
+    /// The tree that came of the last ones.
+    pub seq: Seq,
     /// The last ones were not kept: nothing of the sandbox is to be used again.
     pub spoilt: bool,
 }
@@ -155,7 +157,7 @@ impl Walls {
     }
 
     /// What a command made is decided.
-    pub fn decided(&self, pid: Pid, exec: ExecId, kept: bool) {
+    pub fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) {
         let Some(sandbox) = self.known(pid) else { return };
         let mut control = guard(&sandbox.control);
         control.stopped.remove(&exec);
@@ -163,6 +165,7 @@ impl Walls {
             control.undecided = None;
         }
         control.spoilt |= !kept;
+        control.seq = seq;
         sandbox.changed.notify_all();
     }
 

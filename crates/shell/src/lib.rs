@@ -106,6 +106,17 @@ pub struct Hands<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// What of models is found on this host: those of these servers that answer on their ports, and programs.
     pub look: &'a Look<'a>,
+    /// What this host can enforce of a wall, each mechanism tried.
+    pub walls: &'a dyn Fn() -> Vec<Mechanism>,
+}
+
+/// A part of the wall around programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mechanism {
+    /// What it is called.
+    pub name: String,
+    /// Why it does not work here and the command that provides it; none if it was tried and held.
+    pub missing: Option<(String, String)>,
 }
 
 /// Runs one command line (the program's name first) and answers the exit code: 0 ok, 1 refused or failed,

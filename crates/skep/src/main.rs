@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use machine::{Options, daemon::log_to};
-use shell::{Hands, Place, Proof, Proved, Start};
+use shell::{Hands, Mechanism, Place, Proof, Proved, Start};
 use std::{
     env, io,
     os::unix::process::CommandExt,
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             let code = shell::main(
                 args,
                 place,
-                Hands { start: &start, prove: &prove, variable: &variable, look: &look },
+                Hands { start: &start, prove: &prove, variable: &variable, look: &look, walls: &walls },
             );
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
@@ -95,6 +95,16 @@ fn prove(proof: &Proof) -> Proved {
 #[allow(clippy::disallowed_methods)] // seam: the environment
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
+}
+
+/// What this host can enforce of a wall.
+fn walls() -> Vec<Mechanism> {
+    let all = machine::prove_walls().into_iter();
+    all.map(|one| Mechanism {
+        name: one.name.to_owned(),
+        missing: one.fix().map(|fix| (one.why().to_owned(), fix.to_owned())),
+    })
+    .collect()
 }
 
 /// What of models is found on this host: servers that answer on their ports here, programs on the path.

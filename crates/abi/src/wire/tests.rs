@@ -19,7 +19,12 @@ fn good_calls_decode() {
 fn bad_calls_say_what_and_what_to_do() {
     let rows = [
         ("raed", json!({"path": "/a"}), Code::Invalid, "did you mean read?"),
-        ("exec", json!({}), Code::Unavailable, "served: list read"),
+        ("watch", json!({}), Code::Unavailable, "served: list read"),
+        ("exec", json!({}), Code::Invalid, ""),
+        ("exec", json!({"text": ""}), Code::Invalid, ""),
+        ("exec", json!({"text": "ls", "wall": "nativ"}), Code::Invalid, "did you mean native?"),
+        ("exec", json!({"text": "ls", "timeout_ms": 0}), Code::Invalid, ""),
+        ("exec", json!({"text": "x".repeat(65_537)}), Code::TooLarge, "write it to a file"),
         ("read", json!({"path": "/a", "pth": 1}), Code::Invalid, "did you mean path?"),
         ("read", json!({}), Code::Invalid, ""),
         ("read", json!([1]), Code::Invalid, ""),

@@ -4,7 +4,7 @@
 use crate::world::World;
 use abi::{
     CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
-    agent::{AgentDef, Postcondition, Restart},
+    agent::{AgentDef, Postcondition, Program, Restart},
     call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
@@ -358,6 +358,11 @@ impl Words {
             withheld: Vec::new(),
             skills: Vec::new(),
             task: None,
+            run: self.key("run").map(|command| Program {
+                command: command.into(),
+                dir: TreePath::parse("/data").unwrap(),
+                probe: None,
+            }),
         }
     }
 }

@@ -67,6 +67,7 @@ fn every_key_counts() {
         withheld: vec![],
         skills: vec![],
         task: None,
+        run: None,
     };
     assert_eq!(
         (sheet.prompt().as_slice(), &sheet.skills),

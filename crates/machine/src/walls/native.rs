@@ -75,8 +75,10 @@ impl Native {
 
     /// The kernel's caches of the view forget this.
     pub fn forget(&self, stale: &[Stale]) {
-        if let Some(server) = &*guard(&self.server) {
-            server.forget(stale);
+        if let Some(server) = &*guard(&self.server)
+            && let Err(error) = server.forget(stale)
+        {
+            journal::say("walls", &format!("a view was carried on, and a cache above it was not told: {error}"));
         }
     }
 }

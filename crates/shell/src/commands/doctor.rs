@@ -1,7 +1,7 @@
 //! `skep doctor`: what is wrong on this host, and what to do. Looks; changes and starts nothing.
 
 use crate::{
-    card, escape,
+    Mechanism, card, escape,
     fail::{Exit, Fail, Outcome},
     figures, journal,
     session::{self, Session, Tone},
@@ -38,6 +38,7 @@ impl Doctor {
             ("space", space(&session.place.home)),
             ("clock", clock((session.clock)())),
         ];
+        findings.push(walls(session));
         let running = match session.running() {
             Ok(client) => client.is_some(),
             Err(fail) => {
@@ -56,6 +57,21 @@ impl Doctor {
         }
         report(session, findings)
     }
+}
+
+/// Programs run only behind a wall that holds: each part of it is tried.
+fn walls(session: &Session) -> (&'static str, Finding) {
+    let all = (session.hands.walls)();
+    let missing = |one: &Mechanism| one.missing.clone().map(|(why, fix)| (one.name.clone(), why, fix));
+    let lacking: Vec<_> = all.iter().filter_map(missing).collect();
+    let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+    if lacking.is_empty() {
+        return ("walls", Good(format!("tried, and they hold: {}", names.join(", "))));
+    }
+    let what: Vec<String> = lacking.iter().map(|(name, why, _)| format!("{name}: {why}")).collect();
+    let mut fixes: Vec<&str> = lacking.iter().map(|(.., fix)| fix.as_str()).collect();
+    fixes.dedup();
+    ("walls", Bad(format!("no program can be run here; {}", what.join("; ")), fixes.join("\n")))
 }
 
 fn report(session: &mut Session, findings: Vec<(&'static str, Finding)>) -> Outcome {

@@ -164,7 +164,7 @@ fn as_shell() {
     let exit = shell::main(
         args,
         place,
-        Hands { start: &start, prove: &prove, variable: &|_| None, look: &|_| Vec::new() },
+        Hands { start: &start, prove: &prove, variable: &|_| None, look: &|_| Vec::new(), walls: &Vec::new },
     );
     println!("exit {exit}{MARK}");
 }

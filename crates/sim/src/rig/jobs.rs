@@ -72,7 +72,7 @@ impl Rig {
                     // The other half ends as it is told to: the kernel hears of it too late.
                     self.jobs.retain(|job| !matches!(job, Job::Exec(job) if job.command.exec == exec));
                 }
-                Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
+                Out::EndExec { .. } | Out::Sandbox { .. } => {}
                 out => self.report_finding([finding("gate", format!("{out:?} left before its commit"))]),
             }
         }
@@ -101,13 +101,13 @@ impl Rig {
                 | Out::Records(_)
                 | Out::Providers(..)
                 | Out::Alarm(_)
+                | Out::ExecDecided { .. }
                 | Out::Upload { .. } => {}
                 Out::Extend { .. }
                 | Out::Cut { .. }
                 | Out::Timer { .. }
                 | Out::Merge(_)
                 | Out::EndExec { .. }
-                | Out::ExecDecided { .. }
                 | Out::Sandbox { .. } => {
                     self.report_finding([finding("gate", format!("{out:?} waited for a commit"))]);
                 }
