@@ -20,7 +20,7 @@ use super::{
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::{AsFd, OwnedFd},
-    fs::Mode,
+    fs::{Mode, OFlags},
     io::Errno,
     process::Resource,
     thread::{Gid, Uid},
@@ -241,7 +241,8 @@ fn prepare(order: &Order, stdio: &[OwnedFd], why: &OwnedFd) -> Result<Words, Fau
     rustix::process::setsid().here("making a session")?;
     // `stdio` and `why` have numbers above these: 0 to 2 are /dev/null in init.
     for (number, fd) in (0..).zip(stdio) {
-        sys::place(fd.as_fd(), number).here("placing standard input and output")?;
+        let own = null_of_ours(fd).here("placing standard input and output")?;
+        sys::place(own.as_ref().unwrap_or(fd).as_fd(), number).here("placing standard input and output")?;
     }
     sys::close_all_but(&[0, 1, 2, rustix::fd::AsRawFd::as_raw_fd(why)]).here("closing descriptors")?;
     if order.terminal == Terminal::Controlling {
@@ -257,6 +258,18 @@ fn prepare(order: &Order, stdio: &[OwnedFd], why: &OwnedFd) -> Result<Words, Fau
     rustix::process::chdir(order.cwd.as_slice()).at(cwd)?;
     sys::plain_signals();
     Ok((argv, env))
+}
+
+/// The host's null device is a path outside, which `/dev/stdin` would lead to and Landlock refuse: ours
+/// instead.
+fn null_of_ours(fd: &OwnedFd) -> Result<Option<OwnedFd>, Errno> {
+    let stat = rustix::fs::fstat(fd)?;
+    let device = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_char_device();
+    let null = device && (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)) == (1, 3);
+    if !null {
+        return Ok(None);
+    }
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map(Some)
 }
 
 /// As a shell finds a program: by its path, or in the directories of PATH.

@@ -159,8 +159,12 @@ pub fn mount_points(dir: &Path, parts: &[Part]) -> std::io::Result<()> {
         fs::create_dir_all(dir.join(name))?;
     }
     for part in parts.iter().filter(|part| !part.target.starts_with("/etc")) {
-        if let Ok(inside) = part.target.strip_prefix("/") {
-            fs::create_dir_all(dir.join(inside))?;
+        let target = dir.join(part.target.strip_prefix("/").unwrap_or(&part.target));
+        if part.source.is_dir() {
+            fs::create_dir_all(target)?;
+        } else if !target.exists() {
+            fs::create_dir_all(target.parent().unwrap_or(dir))?;
+            fs::write(target, "")?;
         }
     }
     Ok(())

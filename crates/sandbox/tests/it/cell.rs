@@ -29,6 +29,11 @@ pub struct Cell {
     dir: TempDir,
 }
 
+/// Whether this run is root's; else it is an ordinary user's.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// What a command said, and how it ended.
 #[derive(Debug)]
 pub struct Ran {

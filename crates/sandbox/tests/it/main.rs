@@ -4,5 +4,6 @@
 
 mod cell;
 mod command;
+mod escape;
 mod fuse;
 mod ordinary;
