@@ -1,7 +1,7 @@
 //! Everything that can be done on the kernel's word: one closed enum, each with its gate.
 
 use crate::{
-    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId, answer::Answer, call::Wall,
+    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId, agent::Probe, answer::Answer, call::Wall,
     control::Control, path::TreePath, record::Record, request::Asked, tree::Merge, view::Plan,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -84,6 +84,8 @@ pub struct Command {
     pub plan: Plan,
     /// At most so long.
     pub timeout_us: u64,
+    /// How one sees whether it works, if it is a service.
+    pub probe: Option<Probe>,
     /// The client that wants its output as it comes.
     pub reply: Option<ReplyTo>,
 }

@@ -292,6 +292,13 @@ pub enum Body {
         /// What it made; none if that is discarded.
         commit: Option<Commit>,
     },
+    /// A service was tried, and it works again, or does not any more.
+    ExecChecked {
+        /// Its command.
+        exec: ExecId,
+        /// Why it does not; none: it works.
+        why: Option<String>,
+    },
     /// A program that is a process has written so much, and goes on.
     ExecWrote {
         /// Its command.
@@ -351,6 +358,7 @@ impl Body {
             Self::EffectProbed { .. } => "effect-probed",
             Self::Arrived { .. } => "arrived",
             Self::ExecEnded { .. } => "exec-ended",
+            Self::ExecChecked { .. } => "exec-checked",
             Self::ExecWrote { .. } => "exec-wrote",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),

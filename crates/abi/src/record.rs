@@ -825,4 +825,11 @@ pub enum Entry {
         /// What it used.
         used: Used,
     },
+    /// A service was tried, and it works again, or does not any more.
+    ExecChecked {
+        /// Its command.
+        exec: ExecId,
+        /// Why it does not, a blob; none: it works.
+        why: Option<Content>,
+    },
 }

@@ -102,7 +102,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             effect(state, record);
         }
         Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
-        Entry::ExecBegun { .. } | Entry::ExecEnded { .. } => exec(state, record),
+        Entry::ExecBegun { .. } | Entry::ExecEnded { .. } | Entry::ExecChecked { .. } => exec(state, record),
     }
 }
 
@@ -113,10 +113,15 @@ fn exec(state: &mut State, record: &Record) {
             let (actor, dir, seq) = (record.actor.clone(), dir.clone(), record.seq);
             let (of, text, wall, timeout_us, again) = (*of, *text, *wall, *timeout_us, *again);
             let main = *main;
-            state.execs.insert(*exec, ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main });
+            state.execs.insert(*exec, ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None });
         }
         Entry::ExecEnded { exec, .. } => {
             state.execs.remove(exec);
+        }
+        Entry::ExecChecked { exec, why } => {
+            if let Some(row) = state.execs.get_mut(exec) {
+                row.works = Some(why.is_none());
+            }
         }
         _ => {}
     }

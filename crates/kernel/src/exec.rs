@@ -18,7 +18,7 @@ use crate::{
 };
 use abi::{
     Code, Error, ExecId, Micros, Pid, ReplyTo, WORKSPACE,
-    agent::{Program, Verdict},
+    agent::{Probe, Program, Restart, Verdict},
     answer::Answer,
     call::{Call, Wall},
     cap::{Cap, Grant, Object, Rights},
@@ -89,7 +89,7 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
         again: 0,
         main: false,
     });
-    begin(step, exec);
+    begin(step, exec, None);
     Outcome::Later(WaitOn::Exec(exec))
 }
 
@@ -105,11 +105,11 @@ pub fn main(step: &mut Step<'_>, pid: Pid, program: &Program) {
     let text = step.blob(program.command.clone().into_bytes());
     let (dir, wall, timeout_us) = (program.dir.clone(), Wall::Native, u64::MAX);
     step.emit(Entry::ExecBegun { exec, of: pid, text, dir, wall, timeout_us, again: 0, main: true });
-    begin(step, exec);
+    begin(step, exec, program.probe.clone());
 }
 
 /// Has the machine run it, over the tree as it is now.
-fn begin(step: &mut Step<'_>, exec: ExecId) {
+fn begin(step: &mut Step<'_>, exec: ExecId, probe: Option<Probe>) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
@@ -117,7 +117,7 @@ fn begin(step: &mut Step<'_>, exec: ExecId) {
     let plan = compile(step.kernel, row.of, kind, step.at);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
-    let command = Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, reply: None };
+    let command = Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, probe, reply: None };
     step.effect(Effect::Exec(Box::new(command)));
 }
 
@@ -227,6 +227,25 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, made: &Commit, facts: Facts) {
     step.effect(Effect::ExecDecided { exec, pid, kept, seq });
 }
 
+/// A service was tried. One that does not work is begun again, if its agent says so: whatever it says of itself.
+pub fn checked(step: &mut Step<'_>, exec: ExecId, why: Option<&str>) {
+    let Some(row) = step.state().execs.get(&exec).cloned() else { return };
+    let Some(process) = step.state().processes.get(&row.of).cloned().filter(|_| row.main) else { return };
+    if row.works == Some(why.is_none()) {
+        return;
+    }
+    step.act_as(row.of, row.actor);
+    step.cause = Some(row.seq);
+    let blob = why.map(|why| step.blob(why.as_bytes().to_vec()));
+    step.emit(Entry::ExecChecked { exec, why: blob });
+    let Some(why) = why else { return };
+    step.alarm(format!("process {} ({}) does not work: {why}", row.of, process.agent));
+    if process.restart != Restart::No {
+        let fault = Exit::Faulted(format!("it does not work: {why}"));
+        process::exit(step, row.of, (fault, Verdict::Failed), None);
+    }
+}
+
 /// The record of a command's end; whoever waits for it is told.
 fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made)) {
     let Ran { how, wall, output, whole, bytes, used } = ran;
@@ -265,7 +284,7 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
         step.reply(reply, answer.clone());
     }
     turn::resolve(step, WaitOn::Exec(exec), &answer);
-    if let Some(row) = row.filter(|row| row.main) {
+    if let Some(row) = row.filter(|row| row.main && !step.ending.contains(&row.of)) {
         over(step, row.of, how);
     }
 }
@@ -326,8 +345,11 @@ pub fn abandon(step: &mut Step<'_>, pid: Pid, why: &str) {
 }
 
 fn stopped(step: &mut Step<'_>, exec: ExecId, why: &str) {
-    let wall = step.state().execs.get(&exec).map(|row| row.wall).unwrap_or_default();
-    let how = Finish::Stopped(format!("{why}; nothing of it was kept"));
+    let row = step.state().execs.get(&exec);
+    let wall = row.map(|row| row.wall).unwrap_or_default();
+    // What a program wrote before is kept already.
+    let lost = if row.is_some_and(|row| row.main) { "" } else { "; nothing of it was kept" };
+    let how = Finish::Stopped(format!("{why}{lost}"));
     let (output, whole, bytes) = (String::new(), None, 0);
     let ran = Ran { how, wall, output, whole, bytes, used: Default::default() };
     finish(step, exec, ran, (false, Made::default()));
@@ -362,7 +384,7 @@ pub fn woke(step: &mut Step<'_>) {
             let ExecRow { of, text, dir, wall, timeout_us, again, .. } = row;
             let again = again + 1;
             step.emit(Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main: false });
-            begin(step, exec);
+            begin(step, exec, None);
         } else {
             stopped(step, exec, "the daemon stopped while it ran");
         }

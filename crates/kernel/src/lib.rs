@@ -197,6 +197,11 @@ impl Kernel {
         self.state.policy.is_some()
     }
 
+    /// The agent of a process that lives.
+    pub fn agent_of(&self, pid: abi::Pid) -> Option<&str> {
+        self.state.processes.get(&pid).map(|process| process.agent.as_str())
+    }
+
     /// What is mounted: name, driver, argument.
     pub fn mounts(&self) -> Vec<Mounted> {
         let mounted = |(name, mount): (&String, &state::Mount)| Mounted {

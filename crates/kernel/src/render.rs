@@ -40,7 +40,7 @@ const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "toke
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 17] = [
+const OF_SYS: [&str; 18] = [
     "budget",
     "conflicts",
     "ctl",
@@ -51,6 +51,7 @@ const OF_SYS: [&str; 17] = [
     "mounts",
     "operators",
     "policy",
+    "ports",
     "principals",
     "retain",
     "rules",
@@ -219,6 +220,7 @@ pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Q
         ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
         ["sys", "health"] => Some(Query::Health),
         ["sys", "workspaces"] => Some(Query::Workspaces),
+        ["sys", "ports"] => Some(Query::Ports),
         ["sys", BLOBS, hash] => hash.parse().ok().map(|hash| Query::Blob { hash }),
         ["sys", "conflicts"] => Some(Query::Conflicts { view: kernel.view(pid, at) }),
         ["sys", "key"] => Some(Query::Key),
@@ -352,7 +354,15 @@ fn state_word(kernel: &Kernel, process: &Process, at: Micros) -> (&'static str, 
         Phase::Tools { .. } => ("running", String::new()),
         Phase::Paused => ("waiting", String::from("pause")),
         Phase::Client => ("client", String::new()),
-        Phase::Native => ("running", String::from("program")),
+        Phase::Native => {
+            let rows = kernel.state.execs.values().filter(|row| row.main);
+            let of = |row: &&crate::state::ExecRow| kernel.state.processes.get(&row.of).is_some_and(|of| of == process);
+            match rows.clone().find(of).and_then(|row| row.works) {
+                Some(false) => ("ill", String::from("its health check fails")),
+                Some(true) => ("running", String::from("program, and works")),
+                None => ("running", String::from("program")),
+            }
+        }
         Phase::Waits { on, name, about, .. } => {
             let what = match on {
                 WaitOn::Process(pid) => format!("process {pid}"),

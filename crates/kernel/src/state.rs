@@ -437,6 +437,9 @@ pub struct ExecRow {
     /// It is the process itself.
     #[musli(default)]
     pub main: bool,
+    /// Whether it works, as far as that was tried.
+    #[musli(default)]
+    pub works: Option<bool>,
 }
 
 /// Something that waits for an operator.

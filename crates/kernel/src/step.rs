@@ -57,6 +57,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::Armed { .. }
         | Body::EffectEnded { .. }
         | Body::EffectProbed { .. }
+        | Body::ExecChecked { .. }
         | Body::Quarantined { .. } => Ok(vec![]),
     }
 }
@@ -235,6 +236,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::EffectProbed { effect, found } => effect::probed(step, effect, found),
         Body::Arrived { mount, path, content } => arrival::arrived(step, mount, path, *content, facts),
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
+        Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
         Body::ExecWrote { exec, commit } => exec::wrote(step, *exec, commit, facts),
         Body::ExecEnded { exec, ran, commit } => exec::ended(step, *exec, ran, commit.as_ref(), facts),
         Body::Quarantined { digest, what } => {

@@ -38,10 +38,11 @@ use store::{Batch, Trouble};
 mod date;
 mod foreign;
 mod input;
+mod program;
 
 /// Bytes of front matter: it is read at every start of the agent.
 const FRONT_BYTES_MAX: usize = 16 * 1024;
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "name",
     "description",
     "model",
@@ -51,6 +52,7 @@ const KEYS: [&str; 10] = [
     "needs",
     "budget",
     "restart",
+    "run",
     "disallowedTools",
 ];
 const FILE: &str = "AGENT.md";
@@ -165,7 +167,7 @@ pub fn parse(name: &str, bytes: &[u8], version: &Version, now: Micros) -> Result
         model: model(&front)?,
         needs: needs(&front, &tools, &skills)?,
         tools,
-        run: None,
+        run: program::read(&front)?,
         limits,
         wall_us,
         restart: restart(&front)?,

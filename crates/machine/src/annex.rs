@@ -80,7 +80,7 @@ impl Annex {
                 bind(&self.socket()).map_err(|error| self.closed(io::Error::other(error.to_string())))?;
             let listener = Arc::new(listener);
             let (gate, node, taken) = (node.door.clone(), node.clone(), listener.clone());
-            if !spawn::thread("annex", move || gate.accept(&node, &taken)) {
+            if !spawn::thread("annex", move || gate.accept(&node, &taken, None)) {
                 return Err(self.closed(io::Error::other("no thread could be started")));
             }
             *open = Some(listener);

@@ -261,7 +261,8 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::ModelProgress { .. } | Body::ModelEnded { .. } => false,
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
         Body::Arrived { .. } | Body::Mounted { .. } | Body::Tool { .. } | Body::TimerFired { .. } => false,
-        Body::Merged { .. } | Body::ExecEnded { .. } | Body::ExecWrote { .. } => false,
+        Body::Merged { .. } | Body::ExecEnded { .. } => false,
+        Body::ExecWrote { .. } | Body::ExecChecked { .. } => false,
     }
 }
 

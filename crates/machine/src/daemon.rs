@@ -176,7 +176,7 @@ impl Daemon {
         let listener = Arc::new(bind(socket)?);
         let door = node.door.clone();
         let (own, taken, gate) = (node.clone(), listener.clone(), door.clone());
-        spawn::thread("door", move || gate.accept(&own, &taken));
+        spawn::thread("door", move || gate.accept(&own, &taken, None));
         operators::open_door(&node);
         let programs = Arc::new(bind(&endpoint::beside(socket))?);
         let endpoint = Arc::new(Endpoint::default());

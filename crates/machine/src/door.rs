@@ -13,7 +13,7 @@ use crate::{
     upload::{From, Uploads},
 };
 use abi::{
-    Code, Error, ReplyTo,
+    Code, Error, Pid, ReplyTo,
     event::Caller,
     limits,
     wire::{self, Upload},
@@ -34,6 +34,16 @@ const INVALID_REQUEST: i32 = -32600;
 /// Bytes of a request's id: it is sent back.
 const ID_BYTES_MAX: usize = 256;
 
+/// The user id under which connections out of sandboxes are held: no user has it (POSIX reserves it).
+const INSIDE_UID: u32 = u32::MAX;
+
+/// A process, from whose sandbox somebody connects: the socket in it is nobody else's.
+#[derive(Clone, Debug)]
+pub(crate) struct Inside {
+    pub workspace: String,
+    pub pid: Pid,
+}
+
 /// The connected clients.
 #[derive(Default)]
 pub(crate) struct Door {
@@ -42,8 +52,9 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Takes clients until the listener is shut down.
-    pub fn accept(self: &Arc<Self>, node: &Arc<Node>, listener: &UnixListener) {
+    /// Takes clients until the listener is shut down: whoever the peer is, or the process in whose sandbox the
+    /// listener is.
+    pub fn accept(self: &Arc<Self>, node: &Arc<Node>, listener: &UnixListener, inside: Option<&Inside>) {
         loop {
             let socket = match listener.accept() {
                 Ok((socket, _)) => socket,
@@ -62,12 +73,15 @@ impl Door {
             if node.stopping.load(Ordering::Relaxed) {
                 return;
             }
-            self.admit(node, socket);
+            self.admit(node, socket, inside.cloned());
         }
     }
 
-    fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream) {
-        let caller = operator(node, &socket);
+    fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream, inside: Option<Inside>) {
+        let caller = match &inside {
+            Some(inside) => Ok((INSIDE_UID, Caller::Process(inside.pid))),
+            None => operator(node, &socket),
+        };
         let client = Connection::new(socket, node.clock.clone());
         let full = guard(&self.clients).len() >= limits::CLIENTS_MAX;
         let refused = match (&caller, full) {
@@ -85,7 +99,7 @@ impl Door {
         let Ok((uid, caller)) = caller else { return };
         guard(&self.clients).push((uid, client.clone()));
         // Who was removed meanwhile was not yet there to be cut.
-        if !matches!(node.registry.operator(uid), Ok(Some(_))) {
+        if inside.is_none() && !matches!(node.registry.operator(uid), Ok(Some(_))) {
             client.close();
             return self.forget(&client);
         }
@@ -96,6 +110,7 @@ impl Door {
                 node: &node,
                 client: &client,
                 operator: caller,
+                inside,
                 tainted: false,
                 uploads: Uploads::default(),
                 caught: false,
@@ -174,6 +189,8 @@ struct Session<'a> {
     node: &'a Arc<Node>,
     client: &'a Arc<Connection>,
     operator: Caller,
+    /// It comes out of a sandbox.
+    inside: Option<Inside>,
     /// A token was shown: it is nobody's but the token's.
     tainted: bool,
     uploads: Uploads,
@@ -265,10 +282,14 @@ impl Session<'_> {
         let token = params.remove("token");
         self.tainted |= token.is_some();
         let workspace = match params.remove("workspace") {
-            None => HOME.to_owned(),
+            None => self.inside.as_ref().map_or_else(|| HOME.to_owned(), |inside| inside.workspace.clone()),
             Some(Value::String(name)) => wire::word("workspace", &name)?,
             Some(_) => return Err(Error::invalid("workspace", "workspace is text")),
         };
+        if self.inside.as_ref().is_some_and(|inside| inside.workspace != workspace) {
+            let message = format!("from this sandbox, workspace {workspace} cannot be reached");
+            return Err(Error::new(Code::Denied, message).argument("workspace"));
+        }
         let caller = self.caller(token.as_ref(), &workspace)?;
         let (mut decoded, secret) = match secrets::catch(method, &mut params)? {
             Some(caught) => caught,

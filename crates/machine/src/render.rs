@@ -45,6 +45,10 @@ pub trait Around: Send + Sync {
     fn operators(&self, _me: &str) -> String {
         String::new()
     }
+    /// What listens in a workspace's sandboxes, one a line: process, its agent, address, program.
+    fn ports(&self, _workspace: &str, _agent: &dyn Fn(abi::Pid) -> String) -> String {
+        String::new()
+    }
     /// The public key of its checkpoints.
     fn key(&self) -> String;
 }
@@ -218,6 +222,10 @@ impl Page<'_, '_> {
                 let mut text = self.around.models(self.name);
                 lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
                 Ok(json!({ "text": text }))
+            }
+            Query::Ports => {
+                let agent = |pid| self.kernel.agent_of(pid).unwrap_or("operator").to_owned();
+                Ok(json!({ "text": self.around.ports(self.name, &agent) }))
             }
             Query::Secrets => Ok(json!({ "text": self.around.secrets() })),
             Query::Months => self.months(),

@@ -18,12 +18,15 @@ use abi::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 mod base;
 mod native;
+mod probe;
 mod run;
 mod said;
 mod seal;
@@ -57,6 +60,8 @@ pub(crate) struct Control {
     pub frozen: bool,
     /// The command whose changes are being decided.
     pub undecided: Option<ExecId>,
+    /// The process itself runs in it, and its view is kept as it goes: other commands join it.
+    pub live: bool,
     /// The tree that came of the last ones.
     pub seq: Seq,
     /// The last ones were not kept: nothing of the sandbox is to be used again.
@@ -83,6 +88,14 @@ impl Sandbox {
         let control = self.changed.wait_while(control, waits);
         let control = control.unwrap_or_else(std::sync::PoisonError::into_inner);
         !control.ended && !control.frozen
+    }
+
+    /// Waits so long, or until this command, the process itself, has ended. Whether it goes on.
+    fn rests(&self, exec: ExecId, us: u64) -> bool {
+        let control = guard(&self.control);
+        let goes_on = |control: &mut Control| control.live && !control.ended && !control.stopped.contains(&exec);
+        let waited = self.changed.wait_timeout_while(control, Duration::from_micros(us), goes_on);
+        goes_on(&mut waited.unwrap_or_else(std::sync::PoisonError::into_inner).0)
     }
 
     /// Whether this command is to end, or has.
@@ -121,7 +134,7 @@ impl Walls {
         let exec = job.command.exec;
         let (on, of) = (node.clone(), cell.clone());
         let begun = spawn::thread("command", move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| run::run(&on, &of, &sandbox, &job)));
+            let ended = catch_unwind(AssertUnwindSafe(|| run::run(&on, &of, (&sandbox, generation), &job)));
             let input = ended.unwrap_or_else(|_| {
                 journal::say(&of.name, "a command's thread panicked");
                 refused(&on, exec, ("it failed on our side", ""))
@@ -193,6 +206,19 @@ impl Walls {
                 sandbox.changed.notify_all();
             }
         }
+    }
+
+    /// What listens in sandboxes, a line each: process, its agent, address, program.
+    pub fn ports(&self, agent: &dyn Fn(Pid) -> String) -> String {
+        let boxes: Vec<Arc<Sandbox>> = guard(&self.boxes).values().cloned().collect();
+        let mut text = String::new();
+        for sandbox in boxes {
+            let native = guard(&sandbox.control).native.clone();
+            for (address, program) in native.map(|native| native.ports()).unwrap_or_default() {
+                let _ = writeln!(text, "{} {} {address} {program}", sandbox.pid, agent(sandbox.pid));
+            }
+        }
+        text
     }
 
     /// All of them end.

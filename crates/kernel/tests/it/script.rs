@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 use abi::{
-    Content, EffectId, Error, Hash, Pid, ProposalId, ReplyTo, TimerId,
+    Content, EffectId, Error, ExecId, Hash, Pid, ProposalId, ReplyTo, TimerId,
     agent::{
         AgentBudget, Autonomy, MoneyRow, MountBudget, OperatorRow, Policy, PolicyRow, Role, Standing,
         UnknownPrice, WhenExhausted,
@@ -253,6 +253,14 @@ impl Run {
                     None => self.wall + micros(by.trim_start_matches('+')),
                 };
                 self.step(Body::Left { reply: ReplyTo(0) });
+            }
+            "wrote" => {
+                let (exec, commit) = words.wrote(&mut self.world);
+                self.step(Body::ExecWrote { exec, commit });
+            }
+            "checked" => {
+                let why = Some(words.get(2).to_string()).filter(|why| !why.is_empty());
+                self.step(Body::ExecChecked { exec: ExecId(words.at(1).parse().unwrap()), why });
             }
             "ran" => {
                 let body = words.ran(&mut self.world);

@@ -274,6 +274,9 @@ impl Show<'_> {
             Entry::ExecBegun { exec, of, text, dir, wall, again, .. } => {
                 format!("{exec} of {of} in {dir} {wall:?} again {again}: {}", self.text(text))
             }
+            Entry::ExecChecked { exec, why } => {
+                format!("{exec} {}", why.map_or_else(|| "works".into(), |why| self.text(&why)))
+            }
             Entry::ExecEnded { exec, how, kept, output, .. } => {
                 format!("{exec} {how:?} kept {kept} said {}", self.text(output))
             }

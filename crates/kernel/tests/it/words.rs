@@ -270,6 +270,16 @@ impl Words {
             status => Finish::Exited(status.parse().unwrap()),
         };
         let kept = matches!(how, Finish::Exited(_));
+        let (_, commit) = self.wrote(world);
+        let output = first.get(3).to_string();
+        let bytes = output.len() as u64;
+        let ran = Ran { how, wall: Wall::Native, output, whole: None, bytes, used: Used::default() };
+        Body::ExecEnded { exec: ExecId(first.id(1)), ran, commit: kept.then_some(commit) }
+    }
+
+    /// What a program made: `EXEC ; put …`.
+    pub fn wrote(&self, world: &mut World) -> (ExecId, Commit) {
+        let parts: Vec<Words> = self.line.split(" ; ").map(Words::of).collect();
         let mut commit = Commit::default();
         for part in parts.iter().skip(1) {
             if part.at(0) == "open" {
@@ -280,10 +290,7 @@ impl Words {
                 commit.changes.push(part.made(world));
             }
         }
-        let output = first.get(3).to_string();
-        let bytes = output.len() as u64;
-        let ran = Ran { how, wall: Wall::Native, output, whole: None, bytes, used: Used::default() };
-        Body::ExecEnded { exec: ExecId(first.id(1)), ran, commit: kept.then_some(commit) }
+        (ExecId(parts[0].id(1)), commit)
     }
 
     fn made(&self, world: &mut World) -> Change {
@@ -358,7 +365,7 @@ impl Words {
             withheld: Vec::new(),
             skills: Vec::new(),
             task: None,
-            run: self.key("run").map(|command| Program {
+            run: self.key("program").map(|command| Program {
                 command: command.into(),
                 dir: TreePath::parse("/data").unwrap(),
                 probe: None,

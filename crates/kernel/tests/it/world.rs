@@ -582,7 +582,7 @@ impl World {
                 ids.join(" ").into_bytes()
             }
             Query::Trace { .. }
-            | Query::Workspaces
+            | Query::Ports | Query::Workspaces
             | Query::Health
             | Query::Key
             | Query::Months

@@ -199,7 +199,7 @@ fn processes(node: &Node) -> Result<u32, Error> {
 }
 
 /// `90s`, `30m`, `2h`, `1d`: at least a second, at most a year.
-fn duration(node: &Node) -> Result<u64, Error> {
+pub(crate) fn duration(node: &Node) -> Result<u64, Error> {
     let text = node.text("a time")?;
     let bad = || node.mark.error(format!("{text:?} is no time")).hint("write it as 90s, 30m, 2h or 1d");
     let unit = text.chars().last().ok_or_else(bad)?;

@@ -1,7 +1,15 @@
 //! The native wall of one sandbox: its root is the view, its programs are the host's.
 
-use super::{Sandbox, run::Ended, said::Said};
-use crate::{cell::Cell, guard::guard, job::ExecJob, journal, node::Node};
+use super::{Sandbox, probe::Prober, run::Ended, said::Said};
+use crate::{
+    cell::Cell,
+    door::{self, Inside},
+    guard::guard,
+    job::ExecJob,
+    journal,
+    node::Node,
+    spawn,
+};
 use abi::{
     Code, Error, ExecId, Pid,
     record::{Finish, Used},
@@ -13,23 +21,29 @@ use rustix::{
 };
 use sandbox::{
     fuse::{self, Server},
-    jail::{self, Command, Hit, How, Jail, MOUNT_POINTS, Need, Root, Running, Spec, Terminal},
+    jail::{
+        self, Access, Command, Hit, How, Jail, MOUNT_POINTS, Need, Part, Port, Root, Running, Spec, Terminal,
+    },
     view::{Stale, View},
 };
 use std::{
-    fs::File,
+    fs::{File, Permissions},
     io::{self, Read},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt, unix::net::UnixListener},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
+/// SIGKILL.
+const KILL: i32 = 9;
 /// Threads that serve one view: one a core of a small machine.
 const READERS: usize = 2;
 /// A command is looked after at least so often.
 const LOOK_US: u64 = 200_000;
 /// What is read of its output at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Where programs inside find the daemon.
+const SOCKET: &str = "/run/skep.sock";
 /// Shells of the host, the better one first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 
@@ -38,6 +52,39 @@ pub(crate) struct Native {
     jail: Mutex<Option<Arc<Jail>>>,
     server: Mutex<Option<Server>>,
     runs: Mutex<Option<ExecId>>,
+    _gate: Gate,
+}
+
+/// The socket by which programs inside speak to the daemon, as their process.
+struct Gate {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Gate {
+    fn open(node: &Arc<Node>, cell: &Cell, pid: Pid) -> io::Result<Self> {
+        let dir = node.dir(cell).join("run");
+        std::fs::create_dir_all(&dir)?;
+        let path = dir.join(format!("{pid}.sock"));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        // Who gets here has been let in: the directory above is closed, the sandbox shows nothing else of it.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        let taken = listener.try_clone()?;
+        let (node, inside) = (node.clone(), Inside { workspace: cell.name.clone(), pid });
+        spawn::thread("inside", move || node.door.accept(&node, &taken, Some(&inside)));
+        Ok(Self { listener, path })
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        door::shut(&self.listener);
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 impl Native {
@@ -46,7 +93,8 @@ impl Native {
         *guard(&self.runs) == Some(exec)
     }
 
-    fn jail(&self) -> Option<Arc<Jail>> {
+    /// Its sandbox, while it stands.
+    pub fn jail(&self) -> Option<Arc<Jail>> {
         guard(&self.jail).clone()
     }
 
@@ -73,6 +121,17 @@ impl Native {
         }
     }
 
+    /// Sockets that listen inside, and whose they are.
+    pub fn ports(&self) -> Vec<(String, String)> {
+        let Some(jail) = self.jail() else { return Vec::new() };
+        let processes = jail.processes();
+        let name = |port: &Port| {
+            let of = processes.iter().find(|process| Some(process.pid) == port.pid);
+            of.map_or_else(|| "-".to_owned(), |process| process.name.clone())
+        };
+        jail.ports().iter().map(|port| (port.address.to_string(), name(port))).collect()
+    }
+
     /// The kernel's caches of the view forget this.
     pub fn forget(&self, stale: &[Stale]) {
         if let Some(server) = &*guard(&self.server)
@@ -87,9 +146,10 @@ impl Native {
 pub(crate) fn run(
     node: &Arc<Node>,
     cell: &Arc<Cell>,
-    sandbox: &Arc<Sandbox>,
+    (sandbox, generation): (&Arc<Sandbox>, u64),
     (view, job): (&Arc<View>, &ExecJob),
     said: &mut Said,
+    look: &mut dyn FnMut() -> bool,
 ) -> Result<Ended, Error> {
     let standing = guard(&sandbox.control).native.clone();
     let native = match standing {
@@ -105,10 +165,22 @@ pub(crate) fn run(
         }
     };
     let exec = job.command.exec;
+    if let Some(probe) = job.command.probe.clone() {
+        let (node, cell, sandbox, native) = (node.clone(), cell.clone(), sandbox.clone(), native.clone());
+        let prober = Prober { node, cell, generation, sandbox, native, exec, probe };
+        spawn::thread("prober", move || prober.run());
+    }
     *guard(&native.runs) = Some(exec);
-    let ran = command(node, sandbox, (&native, job), said);
+    let ran = command(node, sandbox, (&native, job, Reach::All), said, look);
     *guard(&native.runs) = None;
     ran
+}
+
+/// Runs a command beside the program that the process is.
+pub(crate) fn join(node: &Node, sandbox: &Sandbox, job: &ExecJob, said: &mut Said) -> Result<Ended, Error> {
+    let native = guard(&sandbox.control).native.clone();
+    let native = native.ok_or_else(|| Error::new(Code::Busy, "its sandbox does not stand yet"))?;
+    command(node, sandbox, (&native, job, Reach::Own), said, &mut || true)
 }
 
 /// Builds it.
@@ -117,7 +189,12 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
     spec.home = Some(home(node, cell, &job.command.agent).map_err(|error| broken(&error))?);
     spec.hostname = cell.name.clone();
     spec.env.push(("SKEP_WORKSPACE".into(), cell.name.clone().into()));
-    spec.env.push(("SKEP_PID".into(), job.command.pid.to_string().into()));
+    let pid = job.command.pid;
+    spec.env.push(("SKEP_PID".into(), pid.to_string().into()));
+    spec.env.push(("SKEP_SOCKET".into(), SOCKET.into()));
+    let gate = Gate::open(node, cell, pid).map_err(|error| broken(&error))?;
+    let (source, target) = (gate.path.clone(), PathBuf::from(SOCKET));
+    spec.parts.push(Part { source, target, access: Access::ReadWrite });
     let begun = node.wall.start(&spec);
     // An ordinary user to whom no control group is delegated: memory is held for each process by itself.
     let alone = !rustix::process::geteuid().is_root() && matches!(begun, Err(jail::Error::Missing(_)));
@@ -130,6 +207,7 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
         jail: Mutex::new(Some(Arc::new(jail))),
         server: Mutex::new(Some(server)),
         runs: Mutex::new(None),
+        _gate: gate,
     })
 }
 
@@ -151,8 +229,9 @@ fn home(node: &Node, cell: &Cell, agent: &str) -> io::Result<PathBuf> {
 fn command(
     node: &Node,
     sandbox: &Sandbox,
-    (native, job): (&Native, &ExecJob),
+    (native, job, reach): (&Native, &ExecJob, Reach),
     said: &mut Said,
+    look: &mut dyn FnMut() -> bool,
 ) -> Result<Ended, Error> {
     let gone = || Error::new(Code::Interrupted, "the sandbox has ended");
     let jail = native.jail().ok_or_else(gone)?;
@@ -183,8 +262,8 @@ fn command(
     drop(order);
     let output = Output(File::from(OwnedFd::from(output)));
     output.never_wait().map_err(|error| broken(&error))?;
-    let watch = Watch { node, sandbox, jail: &jail, job };
-    let (how, ended) = watch.until_it_ends(running, &output, said);
+    let watch = Watch { node, sandbox, jail: &jail, job, reach };
+    let (how, ended) = watch.until_it_ends(running, &output, said, look);
     output.take(said);
     let usage = ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
     let used = Used {
@@ -226,6 +305,16 @@ struct Watch<'a> {
     sandbox: &'a Sandbox,
     jail: &'a Jail,
     job: &'a ExecJob,
+    reach: Reach,
+}
+
+/// What ends with a command that is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Everything in the sandbox: it is all of this command's making.
+    All,
+    /// Its own processes.
+    Own,
 }
 
 impl Watch<'_> {
@@ -235,6 +324,7 @@ impl Watch<'_> {
         running: Running,
         output: &Output,
         said: &mut Said,
+        look: &mut dyn FnMut() -> bool,
     ) -> (Finish, Option<jail::Ended>) {
         let mut left_us = self.job.command.timeout_us;
         let mut last = self.node.clock.mono();
@@ -246,8 +336,12 @@ impl Watch<'_> {
                 left_us = left_us.saturating_sub(now.saturating_sub(last));
             }
             last = now;
-            if self.sandbox.is_stopped(self.job.command.exec) || left_us == 0 {
-                let _ = self.jail.end_all();
+            let goes_on = look();
+            if !goes_on || self.sandbox.is_stopped(self.job.command.exec) || left_us == 0 {
+                let _ = match self.reach {
+                    Reach::All => self.jail.end_all(),
+                    Reach::Own => self.jail.signal(-running.pid(), KILL),
+                };
                 let ended = running.wait();
                 let stopped = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
                 return (if left_us == 0 { Finish::TimedOut } else { stopped }, Some(ended));

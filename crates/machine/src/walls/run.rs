@@ -13,16 +13,17 @@ use crate::{
     clock::{Clock, Real},
     guard::guard,
     job::ExecJob,
+    journal,
     node::Node,
     turn::Input,
 };
 use abi::{
-    Micros, Seq,
+    ExecId, Micros, Seq,
     call::Wall,
     effect::Command,
     event::{Body, Ran},
     record::{Finish, Used},
-    view::Plan,
+    view::{Commit, Kind, Plan},
 };
 use sandbox::view::{Setup, View};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ use store::Blobs;
 
 /// Changed directories that a standing view is told of one by one; of more it is made anew.
 const CHANGED_MAX: usize = 2_000;
+
+/// What a program that goes on has written is kept so often.
+const LIVE_US: u64 = 5_000_000;
 
 /// What stands between two commands.
 #[derive(Default)]
@@ -41,8 +45,16 @@ pub(crate) struct Inner {
 }
 
 /// Runs it, and says what came of it.
-pub(crate) fn run(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &ExecJob) -> Input {
+pub(crate) fn run(
+    node: &Arc<Node>,
+    cell: &Arc<Cell>,
+    (sandbox, generation): (&Arc<Sandbox>, u64),
+    job: &ExecJob,
+) -> Input {
     let exec = job.command.exec;
+    if guard(&sandbox.control).live {
+        return joined(node, cell, sandbox, job);
+    }
     let mut inner = guard(&sandbox.inner);
     if !sandbox.settled() || sandbox.is_stopped(exec) {
         return ended(node, job, Finish::Stopped("it was ended before it began".to_owned()));
@@ -57,7 +69,15 @@ pub(crate) fn run(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, jo
     }
     let Some(view) = inner.view.clone() else { return refused(node, exec, ("it has no view", "")) };
     let mut said = Said::new(&blobs, ear(cell, &job.command));
-    let ran = native::run(node, cell, sandbox, (&view, job), &mut said);
+    let is_live = job.command.plan.kind == Kind::Live;
+    guard(&sandbox.control).live = is_live;
+    let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
+    let ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut || {
+        live.as_mut().is_none_or(Live::keep)
+    });
+    drop(live);
+    guard(&sandbox.control).live = false;
+    sandbox.changed.notify_all();
     let heard = said.end();
     let ran = match ran {
         Ok(ran) => ran,
@@ -113,6 +133,114 @@ fn conclude(
     let ran = Ran { how, wall: Wall::Native, output, whole, bytes, used };
     let body = Body::ExecEnded { exec, ran, commit: kept.then_some(commit) };
     Input { uploads, ..Input::now(&*node.clock, body, blobs) }
+}
+
+/// A command in the sandbox of a program that runs: what it writes is kept with what that writes.
+fn joined(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &ExecJob) -> Input {
+    let exec = job.command.exec;
+    let blobs = match node.blobs(cell) {
+        Ok(blobs) => blobs,
+        Err(error) => return refused(node, exec, (&error.message, &error.hint)),
+    };
+    let mut said = Said::new(&blobs, ear(cell, &job.command));
+    let ran = native::join(node, sandbox, job, &mut said);
+    let Heard { output, bytes, whole } = said.end();
+    let Ended { how, used } = match ran {
+        Ok(ran) => ran,
+        Err(error) => return refused(node, exec, (&error.message, &error.hint)),
+    };
+    let (whole, manifest) = whole.unzip();
+    let ran = Ran { how, wall: Wall::Native, output, whole, bytes, used };
+    let body = Body::ExecEnded { exec, ran, commit: Some(Commit::default()) };
+    Input { uploads: manifest.into_iter().collect(), ..Input::now(&*node.clock, body, Vec::new()) }
+}
+
+/// The view of a program that goes on: what it wrote is committed every few seconds.
+struct Live<'a> {
+    node: &'a Arc<Node>,
+    cell: &'a Arc<Cell>,
+    generation: u64,
+    sandbox: &'a Arc<Sandbox>,
+    view: &'a Arc<View>,
+    blobs: &'a Blobs,
+    readers: Option<Arc<Readers>>,
+    plan: Plan,
+    below: Seq,
+    exec: ExecId,
+    stamp: u64,
+    last: Micros,
+}
+
+impl<'a> Live<'a> {
+    fn new(
+        (node, cell, generation): (&'a Arc<Node>, &'a Arc<Cell>, u64),
+        sandbox: &'a Arc<Sandbox>,
+        view: &'a Arc<View>,
+        blobs: &'a Blobs,
+        inner: &Inner,
+        job: &ExecJob,
+    ) -> Self {
+        let plan = job.command.plan.clone();
+        Self {
+            node,
+            cell,
+            generation,
+            sandbox,
+            view,
+            blobs,
+            readers: inner.readers.clone(),
+            below: plan.seq,
+            plan,
+            exec: job.command.exec,
+            stamp: view.stamp(),
+            last: node.clock.mono(),
+        }
+    }
+
+    /// Commits what was written, if it is time. Whether the program may go on.
+    fn keep(&mut self) -> bool {
+        let now = self.node.clock.mono();
+        let stamp = self.view.stamp();
+        if stamp == self.stamp || now.saturating_sub(self.last) < LIVE_US {
+            return true;
+        }
+        (self.stamp, self.last) = (stamp, now);
+        match self.commit() {
+            Ok(goes_on) => goes_on,
+            Err(error) => {
+                journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
+                false
+            }
+        }
+    }
+
+    fn commit(&mut self) -> std::io::Result<bool> {
+        let sealed = seal::seal(self.view.drain()?, self.blobs);
+        let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
+            Unsealed::Trouble(what) => std::io::Error::other(what),
+            Unsealed::TooLarge(error) => std::io::Error::other(error.message),
+        })?;
+        let body = Body::ExecWrote { exec: self.exec, commit };
+        let input = Input { uploads, ..Input::now(&*self.node.clock, body, blobs) };
+        guard(&self.sandbox.control).undecided = Some(self.exec);
+        if !self.node.brought(self.cell, self.generation, input) || !self.sandbox.settled() {
+            return Ok(false);
+        }
+        let (seq, spoilt) = {
+            let control = guard(&self.sandbox.control);
+            (control.seq, control.spoilt)
+        };
+        let Some(readers) = self.readers.clone().filter(|_| !spoilt) else { return Ok(false) };
+        let changed = readers.changed((self.below, seq), CHANGED_MAX)?;
+        let Some(changed) = changed else { return Ok(true) };
+        let plan = Plan { seq, ..self.plan.clone() };
+        let stale = self.view.rebase(Arc::new(Tree { readers, at: seq }), plan, &changed)?;
+        self.below = seq;
+        if let Some(native) = guard(&self.sandbox.control).native.clone() {
+            native.forget(&stale);
+        }
+        Ok(true)
+    }
 }
 
 fn ended(node: &Node, job: &ExecJob, how: Finish) -> Input {

@@ -134,7 +134,7 @@ pub fn place(root: &OwnedFd, gathered: Gathered, limits: &Limits) -> Result<(), 
     dev(gathered.devices, limits)?;
     for (part, tree) in gathered.parts {
         let target = part.target.to_string_lossy();
-        if part.target.starts_with("/etc") {
+        if part.target.starts_with("/etc") || part.target.starts_with("/run") {
             stand_in(&part, tree.as_fd())?;
         }
         attach(&tree, &target)?;

@@ -124,7 +124,7 @@ pub fn sum_up(session: &mut Session, ran: &Value) {
     let count = changed.len() as u64 + more;
     if let Some(operation) = ran.get("operation").and_then(Value::as_u64) {
         let files = if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
-        session.note(&format!("{files} changed · skep undo {operation}"));
+        session.note(&format!("{files} changed · skep undo op:{operation}"));
     }
     for clash in rows("conflicts") {
         session.note(&format!("{}: {}", text(&clash, "path"), text(&clash, "message")));

@@ -34,6 +34,7 @@ mod operator;
 #[cfg(feature = "otel")]
 mod otel;
 mod policy;
+mod ports;
 mod ps;
 mod purge;
 mod raised;
@@ -88,6 +89,7 @@ pub enum Command {
     Undo(undo::Undo),
     Exec(exec::Exec),
     Sh(sh::Sh),
+    Ports(ports::Ports),
     Inbox(inbox::Inbox),
     Approve(decide::Approve),
     Reject(decide::Reject),
@@ -153,6 +155,7 @@ impl Command {
             Self::Undo(undo) => undo.run(session),
             Self::Exec(exec) => exec.run(session),
             Self::Sh(sh) => sh.run(session),
+            Self::Ports(ports) => ports.run(session),
             Self::Inbox(inbox) => inbox.run(session),
             Self::Approve(approve) => approve.run(session),
             Self::Reject(reject) => reject.run(session),
