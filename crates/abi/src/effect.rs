@@ -1,8 +1,8 @@
 //! Everything that can be done on the kernel's word: one closed enum, each with its gate.
 
 use crate::{
-    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId, agent::Probe, answer::Answer, call::Wall,
-    control::Control, path::TreePath, record::Record, request::Asked, tree::Merge, view::Plan,
+    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId, agent::Probe, answer::Answer,
+    call::Wall, control::Control, path::TreePath, record::Record, request::Asked, tree::Merge, view::Plan,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use musli::{Decode, Encode};

@@ -299,11 +299,13 @@ pub enum Body {
         /// Why it does not; none: it works.
         why: Option<String>,
     },
-    /// A program that is a process has written so much, and goes on.
+    /// A program that is a process has said and written so much, and goes on.
     ExecWrote {
         /// Its command.
         exec: ExecId,
-        /// What it made since the last time.
+        /// What it said since the last time, cut.
+        said: String,
+        /// What it made since.
         commit: Commit,
     },
     /// A timer the kernel asked for has run out.

@@ -825,6 +825,13 @@ pub enum Entry {
         /// What it used.
         used: Used,
     },
+    /// A program that is a process has said something.
+    ExecSaid {
+        /// Its command.
+        exec: ExecId,
+        /// What, cut; a blob.
+        output: Content,
+    },
     /// A service was tried, and it works again, or does not any more.
     ExecChecked {
         /// Its command.

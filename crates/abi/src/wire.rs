@@ -337,7 +337,9 @@ impl Args {
         let kind = match self.string("kind")?.as_deref() {
             None | Some("turn") => ProcessKind::Turn,
             Some("client") => ProcessKind::Client,
-            Some(_) => return Err(Error::invalid("kind", "kind is turn or client; programs are said by AGENT.md")),
+            Some(_) => {
+                return Err(Error::invalid("kind", "kind is turn or client; programs are said by AGENT.md"));
+            }
         };
         let (agent, inputs) = (self.name("agent")?, self.inputs()?);
         Ok(Call::Spawn { agent, text: self.text()?, post, budget, ceiling, inputs, kind })

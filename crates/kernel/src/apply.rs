@@ -48,6 +48,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::ClockJumped { .. }
         | Entry::Quarantined { .. }
         | Entry::Stalled { .. }
+        | Entry::ExecSaid { .. }
         | Entry::Purged { .. }
         | Entry::Thinned { .. } => {}
         Entry::Stopped => state.stopped = Some(Stopped { at: record.at, by: record.actor.clone() }),
@@ -113,7 +114,10 @@ fn exec(state: &mut State, record: &Record) {
             let (actor, dir, seq) = (record.actor.clone(), dir.clone(), record.seq);
             let (of, text, wall, timeout_us, again) = (*of, *text, *wall, *timeout_us, *again);
             let main = *main;
-            state.execs.insert(*exec, ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None });
+            state.execs.insert(
+                *exec,
+                ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None },
+            );
         }
         Entry::ExecEnded { exec, .. } => {
             state.execs.remove(exec);

@@ -117,7 +117,8 @@ fn begin(step: &mut Step<'_>, exec: ExecId, probe: Option<Probe>) {
     let plan = compile(step.kernel, row.of, kind, step.at);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
-    let command = Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, probe, reply: None };
+    let command =
+        Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, probe, reply: None };
     step.effect(Effect::Exec(Box::new(command)));
 }
 
@@ -206,7 +207,7 @@ pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, made: Option<&Commit>
 }
 
 /// A program that is a process goes on, and has written so much.
-pub fn wrote(step: &mut Step<'_>, exec: ExecId, made: &Commit, facts: Facts) {
+pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), facts: Facts) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     step.act_as(row.of, row.actor.clone());
     step.cause = Some(row.seq);
@@ -217,9 +218,17 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, made: &Commit, facts: Facts) {
     if !step.wants.is_empty() {
         return;
     }
+    if !said.is_empty() {
+        let output = step.blob(said.as_bytes().to_vec());
+        step.emit(Entry::ExecSaid { exec, output });
+    }
     let kept = decided.is_ok();
     if let Err(error) = decided {
-        step.emit(Entry::Refused { call: String::from("exec"), code: error.code, about: format!("command {exec}") });
+        step.emit(Entry::Refused {
+            call: String::from("exec"),
+            code: error.code,
+            about: format!("command {exec}"),
+        });
         let why = format!("what it wrote was refused: {}", error.message);
         return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
     }

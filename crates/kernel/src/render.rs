@@ -356,7 +356,9 @@ fn state_word(kernel: &Kernel, process: &Process, at: Micros) -> (&'static str, 
         Phase::Client => ("client", String::new()),
         Phase::Native => {
             let rows = kernel.state.execs.values().filter(|row| row.main);
-            let of = |row: &&crate::state::ExecRow| kernel.state.processes.get(&row.of).is_some_and(|of| of == process);
+            let of = |row: &&crate::state::ExecRow| {
+                kernel.state.processes.get(&row.of).is_some_and(|of| of == process)
+            };
             match rows.clone().find(of).and_then(|row| row.works) {
                 Some(false) => ("ill", String::from("its health check fails")),
                 Some(true) => ("running", String::from("program, and works")),

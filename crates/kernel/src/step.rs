@@ -41,7 +41,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
         Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
-        Body::ExecWrote { exec, commit } => Ok(exec::plan_ended(kernel, *exec, Some(commit))),
+        Body::ExecWrote { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, Some(commit))),
         Body::ExecEnded { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, commit.as_ref())),
         Body::Genesis { .. }
         | Body::Woke { .. }
@@ -237,7 +237,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::Arrived { mount, path, content } => arrival::arrived(step, mount, path, *content, facts),
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
         Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
-        Body::ExecWrote { exec, commit } => exec::wrote(step, *exec, commit, facts),
+        Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
         Body::ExecEnded { exec, ran, commit } => exec::ended(step, *exec, ran, commit.as_ref(), facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));

@@ -93,7 +93,8 @@ impl Sandbox {
     /// Waits so long, or until this command, the process itself, has ended. Whether it goes on.
     fn rests(&self, exec: ExecId, us: u64) -> bool {
         let control = guard(&self.control);
-        let goes_on = |control: &mut Control| control.live && !control.ended && !control.stopped.contains(&exec);
+        let goes_on =
+            |control: &mut Control| control.live && !control.ended && !control.stopped.contains(&exec);
         let waited = self.changed.wait_timeout_while(control, Duration::from_micros(us), goes_on);
         goes_on(&mut waited.unwrap_or_else(std::sync::PoisonError::into_inner).0)
     }

@@ -235,15 +235,7 @@ fn turn(row: &Row) -> Option<Said> {
             held("exec", format!("{exec} in {dir}: {text}"), again)
         }
         Entry::ExecEnded { exec, how, kept, .. } => {
-            let (how, done) = match how {
-                Finish::Exited(0) => ("done".to_owned(), true),
-                Finish::Exited(status) => (format!("status {status}"), false),
-                Finish::Signal(signal) => (format!("signal {signal}"), false),
-                Finish::TimedOut => ("too long".to_owned(), false),
-                Finish::Over(what) => (format!("too much {what}"), false),
-                Finish::Stopped(why) => (why.clone(), false),
-                Finish::Refused { message, .. } => (message.clone(), false),
-            };
+            let (how, done) = (finished(how), *how == Finish::Exited(0));
             let what = format!("{exec}{}", if *kept { "" } else { ", nothing kept" });
             if done { good("exec-ended", what, how) } else { bad("exec-ended", what, how) }
         }
@@ -449,5 +441,18 @@ fn short(label: &str) -> String {
         (None, _) => integrity.to_owned(),
         (Some(first), 0) => format!("{integrity} {first}"),
         (Some(first), more) => format!("{integrity} {first} +{more}"),
+    }
+}
+
+/// How a command ended, in a few words.
+pub fn finished(how: &Finish) -> String {
+    match how {
+        Finish::Exited(0) => "done".to_owned(),
+        Finish::Exited(status) => format!("status {status}"),
+        Finish::Signal(signal) => format!("signal {signal}"),
+        Finish::TimedOut => "too long".to_owned(),
+        Finish::Over(what) => format!("too much {what}"),
+        Finish::Stopped(why) => why.clone(),
+        Finish::Refused { message, .. } => message.clone(),
     }
 }

@@ -61,6 +61,7 @@ impl Entry {
             Self::OperatorSet { .. } => "operator",
             Self::ExecBegun { .. } => "exec",
             Self::ExecEnded { .. } => "exec-ended",
+            Self::ExecSaid { .. } => "said",
             Self::ExecChecked { .. } => "checked",
         }
     }

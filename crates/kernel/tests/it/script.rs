@@ -256,7 +256,7 @@ impl Run {
             }
             "wrote" => {
                 let (exec, commit) = words.wrote(&mut self.world);
-                self.step(Body::ExecWrote { exec, commit });
+                self.step(Body::ExecWrote { exec, said: words.get(2).into(), commit });
             }
             "checked" => {
                 let why = Some(words.get(2).to_string()).filter(|why| !why.is_empty());

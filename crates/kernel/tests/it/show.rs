@@ -277,6 +277,7 @@ impl Show<'_> {
             Entry::ExecChecked { exec, why } => {
                 format!("{exec} {}", why.map_or_else(|| "works".into(), |why| self.text(&why)))
             }
+            Entry::ExecSaid { exec, output } => format!("{exec} {}", self.text(output)),
             Entry::ExecEnded { exec, how, kept, output, .. } => {
                 format!("{exec} {how:?} kept {kept} said {}", self.text(output))
             }

@@ -582,7 +582,8 @@ impl World {
                 ids.join(" ").into_bytes()
             }
             Query::Trace { .. }
-            | Query::Ports | Query::Workspaces
+            | Query::Ports
+            | Query::Workspaces
             | Query::Health
             | Query::Key
             | Query::Months

@@ -137,10 +137,16 @@ impl Native {
         if let Some(server) = &*guard(&self.server)
             && let Err(error) = server.forget(stale)
         {
-            journal::say("walls", &format!("a view was carried on, and a cache above it was not told: {error}"));
+            journal::say(
+                "walls",
+                &format!("a view was carried on, and a cache above it was not told: {error}"),
+            );
         }
     }
 }
+
+/// What is done from time to time while a command runs; whether it may go on.
+pub(crate) type Look<'a> = dyn FnMut(&mut Said) -> bool + 'a;
 
 /// Runs a command.
 pub(crate) fn run(
@@ -149,7 +155,7 @@ pub(crate) fn run(
     (sandbox, generation): (&Arc<Sandbox>, u64),
     (view, job): (&Arc<View>, &ExecJob),
     said: &mut Said,
-    look: &mut dyn FnMut() -> bool,
+    look: &mut Look<'_>,
 ) -> Result<Ended, Error> {
     let standing = guard(&sandbox.control).native.clone();
     let native = match standing {
@@ -180,7 +186,7 @@ pub(crate) fn run(
 pub(crate) fn join(node: &Node, sandbox: &Sandbox, job: &ExecJob, said: &mut Said) -> Result<Ended, Error> {
     let native = guard(&sandbox.control).native.clone();
     let native = native.ok_or_else(|| Error::new(Code::Busy, "its sandbox does not stand yet"))?;
-    command(node, sandbox, (&native, job, Reach::Own), said, &mut || true)
+    command(node, sandbox, (&native, job, Reach::Own), said, &mut |_| true)
 }
 
 /// Builds it.
@@ -231,7 +237,7 @@ fn command(
     sandbox: &Sandbox,
     (native, job, reach): (&Native, &ExecJob, Reach),
     said: &mut Said,
-    look: &mut dyn FnMut() -> bool,
+    look: &mut Look<'_>,
 ) -> Result<Ended, Error> {
     let gone = || Error::new(Code::Interrupted, "the sandbox has ended");
     let jail = native.jail().ok_or_else(gone)?;
@@ -324,7 +330,7 @@ impl Watch<'_> {
         running: Running,
         output: &Output,
         said: &mut Said,
-        look: &mut dyn FnMut() -> bool,
+        look: &mut Look<'_>,
     ) -> (Finish, Option<jail::Ended>) {
         let mut left_us = self.job.command.timeout_us;
         let mut last = self.node.clock.mono();
@@ -336,7 +342,7 @@ impl Watch<'_> {
                 left_us = left_us.saturating_sub(now.saturating_sub(last));
             }
             last = now;
-            let goes_on = look();
+            let goes_on = look(said);
             if !goes_on || self.sandbox.is_stopped(self.job.command.exec) || left_us == 0 {
                 let _ = match self.reach {
                     Reach::All => self.jail.end_all(),

@@ -76,13 +76,19 @@ impl Prober {
             Ok(ended) => Some(match ended.how {
                 How::Exit(0) => Ok(()),
                 How::Exit(status) => Err(format!("{} ended with status {status}", name(&self.probe.test))),
-                How::Signal(signal) => Err(format!("{} was ended by signal {signal}", name(&self.probe.test))),
+                How::Signal(signal) => {
+                    Err(format!("{} was ended by signal {signal}", name(&self.probe.test)))
+                }
                 How::Gone => return None,
             }),
             Err(running) => {
                 let _ = jail.signal(-pid, KILL);
                 drop(running);
-                Some(Err(format!("{} took longer than {} ms", name(&self.probe.test), ms(self.probe.timeout_us))))
+                Some(Err(format!(
+                    "{} took longer than {} ms",
+                    name(&self.probe.test),
+                    ms(self.probe.timeout_us)
+                )))
             }
         }
     }

@@ -72,8 +72,8 @@ pub(crate) fn run(
     let is_live = job.command.plan.kind == Kind::Live;
     guard(&sandbox.control).live = is_live;
     let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
-    let ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut || {
-        live.as_mut().is_none_or(Live::keep)
+    let ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
+        live.as_mut().is_none_or(|live| live.keep(said))
     });
     drop(live);
     guard(&sandbox.control).live = false;
@@ -198,14 +198,15 @@ impl<'a> Live<'a> {
     }
 
     /// Commits what was written, if it is time. Whether the program may go on.
-    fn keep(&mut self) -> bool {
+    fn keep(&mut self, said: &mut Said) -> bool {
         let now = self.node.clock.mono();
         let stamp = self.view.stamp();
-        if stamp == self.stamp || now.saturating_sub(self.last) < LIVE_US {
+        let idle = stamp == self.stamp && !said.is_fresh();
+        if idle || now.saturating_sub(self.last) < LIVE_US {
             return true;
         }
         (self.stamp, self.last) = (stamp, now);
-        match self.commit() {
+        match self.commit(said.take_fresh()) {
             Ok(goes_on) => goes_on,
             Err(error) => {
                 journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
@@ -214,13 +215,13 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn commit(&mut self) -> std::io::Result<bool> {
+    fn commit(&mut self, said: String) -> std::io::Result<bool> {
         let sealed = seal::seal(self.view.drain()?, self.blobs);
         let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
             Unsealed::Trouble(what) => std::io::Error::other(what),
             Unsealed::TooLarge(error) => std::io::Error::other(error.message),
         })?;
-        let body = Body::ExecWrote { exec: self.exec, commit };
+        let body = Body::ExecWrote { exec: self.exec, said, commit };
         let input = Input { uploads, ..Input::now(&*self.node.clock, body, blobs) };
         guard(&self.sandbox.control).undecided = Some(self.exec);
         if !self.node.brought(self.cell, self.generation, input) || !self.sandbox.settled() {

@@ -10,6 +10,9 @@ use store::{Blobs, Manifest, Upload};
 /// Half of what an answer tells.
 const HALF: usize = limits::EXEC_OUTPUT_BYTES / 2;
 
+/// What of a program's output is kept at a time, while it goes on.
+const FRESH: usize = 4096;
+
 /// Who hears it as it comes.
 pub(crate) struct Ear {
     pub client: Arc<Connection>,
@@ -28,6 +31,9 @@ pub(crate) struct Said {
     held: Vec<u8>,
     /// Bytes that its hearer was too slow for.
     missed: u64,
+    /// What came since it was last taken, and how much more.
+    fresh: Vec<u8>,
+    over: u64,
 }
 
 /// What there was to hear.
@@ -40,7 +46,17 @@ pub(crate) struct Heard {
 impl Said {
     pub fn new(blobs: &Blobs, ear: Option<Ear>) -> Self {
         let whole = Some(blobs.upload());
-        Self { head: Vec::new(), tail: VecDeque::new(), bytes: 0, whole, ear, held: Vec::new(), missed: 0 }
+        Self {
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            bytes: 0,
+            whole,
+            ear,
+            held: Vec::new(),
+            missed: 0,
+            fresh: Vec::new(),
+            over: 0,
+        }
     }
 
     /// A piece.
@@ -58,7 +74,25 @@ impl Said {
         {
             self.whole = None;
         }
+        let room = FRESH.saturating_sub(self.fresh.len()).min(piece.len());
+        self.fresh.extend_from_slice(piece.get(..room).unwrap_or_default());
+        self.over = self.over.saturating_add((piece.len() - room) as u64);
         self.show(piece);
+    }
+
+    /// Whether something came since it was last taken.
+    pub fn is_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
+    /// What came since, cut.
+    pub fn take_fresh(&mut self) -> String {
+        let mut text = String::from_utf8_lossy(&std::mem::take(&mut self.fresh)).into_owned();
+        let over = std::mem::take(&mut self.over);
+        if over > 0 {
+            text.push_str(&format!("\n[{over} bytes left out here]\n"));
+        }
+        text
     }
 
     fn show(&mut self, piece: &[u8]) {

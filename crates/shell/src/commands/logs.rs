@@ -56,6 +56,14 @@ fn told(row: &Row) -> Option<(&'static str, String)> {
     Some(match &row.record.body {
         Entry::Spawned { agent, task, model, .. } => ("task", format!("{} ({agent} on {model})", text(task))),
         Entry::ModelAnswered { answer, .. } => ("model", answered(text(answer))),
+        Entry::ExecBegun { text: line, dir, .. } => ("runs", format!("{} (in {dir})", text(line))),
+        Entry::ExecEnded { output, how, kept, .. } => {
+            let kept = if *kept { "" } else { "; nothing of it was kept" };
+            ("said", format!("{}\n({}{kept})", text(output).trim_end(), strace::finished(how)))
+        }
+        Entry::ExecSaid { output, .. } => ("said", text(output).trim_end().to_owned()),
+        Entry::ExecChecked { why: None, .. } => ("works", String::new()),
+        Entry::ExecChecked { why: Some(why), .. } => ("ill", text(why).to_owned()),
         Entry::ModelFailed { message, .. } => ("model", format!("failed: {}", text(message))),
         Entry::ModelLost { .. } => ("model", "its outcome was lost in a crash".to_owned()),
         Entry::Tool { name, args, outcome, .. } => {
