@@ -8,11 +8,13 @@
 //! Reading order: `spec` (what is asked for), `wall` (the daemon's side: `Wall`, `Starting`, `Jail`,
 //! `Running`), `zygote` (the helper: it has one thread, so it may fork), `init` (process 1 of a sandbox),
 //! `root` (its mounts), `lock` (what it gives up), `syscalls` (the list), `cgroup` (limits, freezing),
-//! `ledger` (processes and ports), `probe` (what this host can enforce, by trying), `wire`, `sys` (the
+//! `ledger` (processes and ports), `probe` and `trial` (what this host can enforce, by trying), `wire`,
+//! `sys` (the
 //! `unsafe` blocks).
 //!
 //! A sandbox lives as long as the daemon's end of its socket. Every call blocks, and may be made from any
-//! thread. Never here: a decision on what may be shown or how much may be used; a sandbox that lacks a wall.
+//! thread. Never here: a decision on what may be shown or how much may be used; a sandbox that lacks a
+//! wall.
 
 mod cgroup;
 mod init;
@@ -23,6 +25,7 @@ mod root;
 mod spec;
 mod sys;
 mod syscalls;
+mod trial;
 mod wall;
 mod wire;
 mod zygote;

@@ -54,16 +54,8 @@ pub fn tell_fault(to: &OwnedFd, fault: &Fault) {
 }
 
 /// The life of init. Comes back only if it could not begin, or at its end.
-pub fn run(plan: &[u8], control: &OwnedFd, gate: &OwnedFd, groups: Vec<OwnedFd>) -> Result<(), Fault> {
+pub fn run(plan: &[u8], control: &OwnedFd) -> Result<(), Fault> {
     let plan = Plan::decode(plan).ok_or(Errno::BADMSG).here("reading the plan")?;
-    let opened = rustix::io::read(gate, &mut [0; 1]).here("waiting for the user")?;
-    if opened == 0 {
-        return Ok(());
-    }
-    for group in &groups {
-        rustix::io::write(group, b"0").here("entering a control group")?;
-    }
-    drop(groups);
     build(&plan, control)?;
     lock::down(&plan.limits, plan.need)?;
     let children = sys::child_signals().here("waiting for children")?;
@@ -78,6 +70,8 @@ fn build(plan: &Plan, control: &OwnedFd) -> Result<(), Fault> {
     rustix::system::sethostname(&plan.hostname).here("setting the host name")?;
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
     sys::loopback_up(socket.here("opening a socket")?.as_fd()).here("switching the loopback device on")?;
+    // There is one user, and no other whom the low ports could be kept from.
+    fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").here("opening the low ports")?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE).here("being the first to go")?;
     let mut gathered = root::gather(plan)?;
     become_agent(plan.from_root)?;
@@ -91,7 +85,7 @@ fn build(plan: &Plan, control: &OwnedFd) -> Result<(), Fault> {
 /// User and group 1000. Capabilities stay, in this namespace: user 0 is not part of it, so the kernel sees
 /// no
 /// step down from root.
-fn become_agent(from_root: bool) -> Result<(), Fault> {
+pub fn become_agent(from_root: bool) -> Result<(), Fault> {
     let what = "becoming the agent's user";
     let (uid, gid) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
     if from_root {

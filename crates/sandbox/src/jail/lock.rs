@@ -33,7 +33,7 @@ const ABI_BEST: ABI = ABI::V6;
 pub fn down(limits: &Limits, need: Need) -> Result<(), Fault> {
     rlimits(limits, need)?;
     privileges()?;
-    landlock()?;
+    landlock("/")?;
     seccomp()
 }
 
@@ -82,12 +82,13 @@ pub fn privileges() -> Result<(), Fault> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).here("hiding init's memory")
 }
 
-/// Paths: everything beneath this root, nothing that is not; no device, no socket or signal that leads out.
-pub fn landlock() -> Result<(), Fault> {
+/// Paths: everything beneath this directory, nothing that is not; no device, no socket or signal that
+/// leads out.
+pub fn landlock(root: &str) -> Result<(), Fault> {
     let what = "restricting paths (Landlock)";
     let all = AccessFs::from_all(ABI_BEST);
     let nodes = AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev;
-    let (root, dev) = (beneath("/")?, beneath("/dev")?);
+    let (root, dev) = (beneath(root)?, beneath("/dev")?);
     let apply = move || -> Result<RulesetStatus, landlock::RulesetError> {
         let status = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)

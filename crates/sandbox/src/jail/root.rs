@@ -109,8 +109,7 @@ pub fn view(gathered: &mut Gathered) -> Result<(Option<OwnedFd>, OwnedFd), Fault
 
 /// Puts everything in its place under the new root and leaves the old one.
 pub fn place(root: &OwnedFd, gathered: Gathered, limits: &Limits) -> Result<(), Fault> {
-    // A fresh proc is only allowed while the old one can still be seen.
-    let proc = memory_or("proc", &[("hidepid", "invisible".to_owned())], SAFE)?;
+    let proc = proc()?;
     // Any directory will do, for the length of two calls; /proc is on every host.
     attach(root, "/proc")?;
     rustix::process::fchdir(root).here("entering the root")?;
@@ -168,6 +167,12 @@ pub fn mount_points(dir: &Path, parts: &[Part]) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The processes of this namespace, none but its own for each. Only allowed while the host's can still be
+/// seen.
+pub fn proc() -> Result<OwnedFd, Fault> {
+    memory_or("proc", &[("hidepid", "invisible".to_owned())], SAFE)
 }
 
 fn copying() -> OpenTreeFlags {

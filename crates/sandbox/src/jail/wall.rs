@@ -9,12 +9,14 @@ use super::{
     ledger::{self, Port, Process},
     probe, root,
     spec::{Command, Ids, OUTSIDE_ID, Order, Root, Spec},
+    trial::Trial,
     wire::{self, Reader, Writer},
     zygote,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{FileType, Gid, Uid},
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
     process::{Signal, pidfd_send_signal},
@@ -72,7 +74,7 @@ pub struct Jail {
 }
 
 /// What a sandbox's life hangs on.
-struct Life {
+pub(super) struct Life {
     control: OwnedFd,
     pid: i32,
     pidfd: OwnedFd,
@@ -152,11 +154,11 @@ impl Wall {
             give(home, ids)?;
         }
         let group = base.make(&spec.limits).map_err(|(what, errno)| Error::Start { what, errno })?;
-        let life = match self.ask(spec, ids, &group) {
+        let life = match self.ask(zygote::START, &spec.encode(ids), ids, &group) {
             Ok((control, pid, pidfd)) => Life { control, pid, pidfd, group, env: spec.env.clone() },
             Err(error) => {
                 cgroup::remove(&group.dirs());
-                return Err(error);
+                return Err(self.explained(error));
             }
         };
         let view = match spec.root {
@@ -171,6 +173,13 @@ impl Wall {
         probe::all(self, &self.base())
     }
 
+    /// A start that failed, by the mechanisms that are missing, if it is they.
+    fn explained(&self, error: Error) -> Error {
+        let missing = |one: &Mechanism| matches!(one.state, State::Missing { .. });
+        let missing: Vec<Mechanism> = self.probe().into_iter().filter(missing).collect();
+        if missing.is_empty() { error } else { Error::Missing(missing) }
+    }
+
     /// Everything that the spec needs and that can be known before trying.
     fn demand(&self, spec: &Spec, base: &Base) -> Result<(), Error> {
         let missing = probe::limits(base, spec.need);
@@ -183,17 +192,39 @@ impl Wall {
         locked(&self.base).get_or_insert_with(Base::find).clone()
     }
 
-    /// Has the helper make a sandbox: its control socket, and init by number and by descriptor.
-    fn ask(&self, spec: &Spec, ids: Ids, group: &Group) -> Result<(OwnedFd, i32, OwnedFd), Error> {
+    /// Tries one mechanism in a process of its own.
+    pub(super) fn attempt(&self, trial: Trial, group: &Group) -> Result<(), Error> {
+        let life = self.begin(trial, group)?;
+        let (message, _) = life.listen()?;
+        match Reader::new(&message) {
+            Some((init::READY, _)) => Ok(()),
+            Some((init::FAILED, read)) => {
+                let (what, errno) = fault(read);
+                Err(Error::Start { what, errno })
+            }
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Begins a trial; it ends when what comes back is dropped.
+    pub(super) fn begin(&self, trial: Trial, group: &Group) -> Result<Life, Error> {
+        let (control, pid, pidfd) = self.ask(zygote::TRY, &trial.body(), outside(), group)?;
+        // The group is the caller's: it is asked what happened in it.
+        Ok(Life { control, pid, pidfd, group: Group::default(), env: Vec::new() })
+    }
+
+    /// Has the helper make a process: its control socket, and itself by number and by descriptor.
+    fn ask(&self, tag: u8, body: &[u8], ids: Ids, group: &Group) -> Result<(OwnedFd, i32, OwnedFd), Error> {
         let (control, inner) = pair()?;
         let doors = group.doors().map_err(|(what, errno)| Error::Start { what, errno })?;
-        let dirs = group.dirs().into_iter().map(|dir| dir.into_os_string().into_encoded_bytes());
-        let request = Writer::new(zygote::START)
+        let dirs = if tag == zygote::START { group.dirs() } else { Vec::new() };
+        let dirs = dirs.into_iter().map(|dir| dir.into_os_string().into_encoded_bytes());
+        let request = Writer::new(tag)
             .list(&dirs.collect::<Vec<_>>())
             .u32(ids.root.into())
             .u32(ids.uid)
             .u32(ids.gid)
-            .bytes(&spec.encode(ids));
+            .bytes(body);
         let fds: Vec<BorrowedFd<'_>> =
             [inner.as_fd()].into_iter().chain(doors.iter().map(AsFd::as_fd)).collect();
         let (reply, mut fds) = self.exchange(&request.0, &fds)?;
@@ -271,6 +302,7 @@ impl Jail {
             return Err(Error::Frozen);
         }
         let message = Order::encode(init::EXEC, &self.env, command);
+        command.stdio.iter().try_for_each(lend)?;
         let before = self.life.group.hits();
         let stdio = command.stdio.iter().map(AsFd::as_fd).collect::<Vec<_>>();
         let report = self.life.order(&message, &stdio)?;
@@ -475,6 +507,18 @@ fn give(dir: &Path, ids: Ids) -> Result<(), Error> {
         return Ok(());
     }
     std::os::unix::fs::chown(dir, Some(ids.uid), Some(ids.gid)).map_err(|error| failed(dir.display(), &error))
+}
+
+/// Lets the user outside open a pipe again by its name (`/dev/stderr`): it belongs to whoever made it.
+fn lend(fd: &OwnedFd) -> Result<(), Error> {
+    let ids = outside();
+    let pipe = rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo());
+    if !(ids.root && pipe) {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+    rustix::fs::fchown(fd, Some(uid), Some(gid))
+        .map_err(|errno| Error::Exec { what: "giving a pipe to the sandbox".to_owned(), errno })
 }
 
 fn fault(mut read: Reader<'_>) -> (String, Errno) {

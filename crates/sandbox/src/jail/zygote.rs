@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! request  S · list of group directories · root? u32 · uid u32 · gid u32 · bytes of the plan
+//!          T · the same, with the number of a trial
 //!          + control socket of the sandbox, cgroup.procs of each group
 //! answer   Y · pid u32 + pidfd        N · errno i32 · bytes what
 //! ```
@@ -13,6 +14,7 @@ use super::{
     Fault, Here, cgroup, init,
     spec::INSIDE_ID,
     sys::{self, Cloned},
+    trial,
     wire::{self, Reader, Writer},
 };
 use rustix::{
@@ -21,11 +23,12 @@ use rustix::{
     io::Errno,
     process::{Signal, pidfd_send_signal},
 };
-use std::{fs, path::PathBuf};
+use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// By this name, as first word of its command line, a process knows that it is the helper.
 pub const NAME: &str = "skep-wall";
 pub const START: u8 = b'S';
+pub const TRY: u8 = b'T';
 pub const YES: u8 = b'Y';
 pub const NO: u8 = b'N';
 
@@ -116,43 +119,85 @@ fn answer(socket: &OwnedFd, children: &mut Vec<Child>) -> bool {
     sent.is_ok()
 }
 
-fn start(message: &[u8], mut fds: Vec<OwnedFd>) -> Result<Child, Fault> {
-    let broken = || Fault { what: "reading the request".to_owned(), errno: Errno::BADMSG };
-    let (START, mut read) = Reader::new(message).ok_or_else(broken)? else { return Err(broken()) };
-    let groups = read.list().ok_or_else(broken)?;
-    let groups = groups.into_iter().map(|path| PathBuf::from(String::from_utf8_lossy(&path).into_owned()));
-    let groups: Vec<PathBuf> = groups.collect();
-    let mut word = || read.u32().ok_or_else(broken);
-    let (root, uid, gid) = (word()? == 1, word()?, word()?);
-    let plan = read.bytes().ok_or_else(broken)?;
-    if fds.is_empty() {
-        return Err(broken());
+/// What a request asks for.
+struct Request<'a> {
+    tag: u8,
+    groups: Vec<PathBuf>,
+    root: bool,
+    uid: u32,
+    gid: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    fn decode(message: &'a [u8]) -> Option<Self> {
+        let (tag, mut read) = Reader::new(message)?;
+        let groups = read.list()?.into_iter().map(|path| PathBuf::from(OsString::from_vec(path)));
+        Some(Self {
+            tag,
+            groups: groups.collect(),
+            root: read.u32()? == 1,
+            uid: read.u32()?,
+            gid: read.u32()?,
+            body: read.bytes()?,
+        })
     }
+
+    fn namespaces(&self) -> i32 {
+        match self.tag {
+            TRY => trial::namespaces(self.body),
+            _ => sys::NAMESPACES,
+        }
+    }
+}
+
+fn start(message: &[u8], mut fds: Vec<OwnedFd>) -> Result<Child, Fault> {
+    let request = Request::decode(message).filter(|_| !fds.is_empty());
+    let request = request.ok_or(Errno::BADMSG).here("reading the request")?;
     let control = fds.remove(0);
     let (gate, go) = rustix::pipe::pipe().here("making a pipe")?;
-    match sys::clone(sys::NAMESPACES).here("making namespaces")? {
+    match sys::clone(request.namespaces()).here("making namespaces")? {
         Cloned::Child => {
             let keep: Vec<i32> = fds.iter().chain([&control, &gate]).map(AsRawFd::as_raw_fd).collect();
             let closed = sys::close_all_but(&[&[0, 1, 2], keep.as_slice()].concat());
             let ended =
-                closed.here("closing descriptors").and_then(|()| init::run(plan, &control, &gate, fds));
+                closed.here("closing descriptors").and_then(|()| begin(&request, &control, &gate, fds));
             if let Err(fault) = ended {
                 init::tell_fault(&control, &fault);
             }
             sys::end(1)
         }
         Cloned::Parent(pid, pidfd) => {
-            let child = Child { pid, pidfd, groups };
-            let mapped = map(pid, root, uid, gid)
-                .and_then(|()| rustix::io::write(&go, b"g").map(drop).here("letting the sandbox go"));
-            match mapped {
-                Ok(()) => Ok(child),
-                Err(fault) => {
-                    let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
-                    Err(fault)
-                }
+            let mapped = map(pid, request.root, request.uid, request.gid);
+            let child = Child { pid, pidfd, groups: request.groups };
+            let gone =
+                mapped.and_then(|()| rustix::io::write(&go, b"g").map(drop).here("letting the sandbox go"));
+            if gone.is_err() {
+                let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
             }
+            gone.map(|()| child)
         }
+    }
+}
+
+/// In the new process: its user is mapped when the gate opens; then it enters its groups.
+fn begin(
+    request: &Request<'_>,
+    control: &OwnedFd,
+    gate: &OwnedFd,
+    groups: Vec<OwnedFd>,
+) -> Result<(), Fault> {
+    let opened = rustix::io::read(gate, &mut [0; 1]).here("waiting for the user")?;
+    if opened == 0 {
+        return Ok(());
+    }
+    for group in &groups {
+        rustix::io::write(group, b"0").here("entering a control group")?;
+    }
+    drop(groups);
+    match request.tag {
+        TRY => trial::run(request.body, request.root, control),
+        _ => init::run(request.body, control),
     }
 }
 

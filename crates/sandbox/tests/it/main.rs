@@ -2,8 +2,13 @@
 //! outside.
 #![allow(clippy::disallowed_methods)] // tests read the clock, the environment, and start processes
 
+mod bomb;
 mod cell;
 mod command;
+mod crash;
 mod escape;
+mod everyday;
 mod fuse;
 mod ordinary;
+mod probe;
+mod speed;
