@@ -14,6 +14,7 @@ mod demo;
 mod disks;
 mod effects;
 mod endpoint;
+mod exec;
 mod files;
 mod halts;
 mod hostile;

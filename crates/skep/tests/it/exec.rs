@@ -1,0 +1,241 @@
+//! Commands through the real daemon, the real wall and the real view: whole or not at all, whoever breaks off.
+
+use crate::{
+    hive::{Hive, SKEP, retry, run},
+    users::{NOBODY, User, is_root},
+};
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, process::Command};
+
+/// Where the operator's programs keep what is no part of the workspace.
+fn home_of(hive: &Hive, agent: &str) -> PathBuf {
+    hive.home().join("workspaces/home/homes").join(agent)
+}
+
+fn exec(hive: &Hive, line: &str) -> Value {
+    hive.client().ok("exec", json!({"text": line, "wall": "native"}))
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Processes on this host whose command line holds the word.
+fn running(word: &str) -> usize {
+    let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        let own = entry.file_name().to_str()? == std::process::id().to_string();
+        (!own).then(|| String::from_utf8_lossy(&line).into_owned())
+    });
+    lines.filter(|line| line.contains(word)).count()
+}
+
+/// Mounts of views on this host outside of sandboxes.
+fn mounts() -> usize {
+    fs::read_to_string("/proc/self/mounts").unwrap().lines().filter(|line| line.contains("fuse.skep")).count()
+}
+
+#[test]
+fn what_a_command_changes_is_one_operation_and_can_be_undone() {
+    let hive = Hive::new();
+    hive.cli(&["write", "/data/old.md", "old\n"]).fine();
+    hive.cli(&["write", "/data/gone.md", "gone\n"]).fine();
+    let ran = hive.cli(&[
+        "exec",
+        "-C",
+        "/data",
+        "--",
+        "mkdir d && echo new > d/n && echo OLD > old.md && rm gone.md; id -u",
+    ]);
+    assert_eq!(ran.out, "1000\n", "{ran:?}");
+    assert!(ran.err.contains("paths changed · skep undo op:"), "{}", ran.err);
+    let log = hive.cli(&["ls", "/data"]).fine().out;
+    assert!(log.contains("old.md") && log.contains(" d") && !log.contains("gone.md"), "{log}");
+    assert_eq!(hive.cli(&["cat", "/data/d/n"]).fine().out, "new\n");
+    let operation = ran.err.split("op:").nth(1).unwrap().trim().to_owned();
+    hive.cli(&["undo", &format!("op:{operation}")]).fine();
+    assert_eq!(hive.cli(&["cat", "/data/old.md"]).fine().out, "old\n");
+    assert_eq!(hive.cli(&["cat", "/data/gone.md"]).fine().out, "gone\n");
+    hive.cli(&["cat", "/data/d/n"]).failed(1);
+    // Its status is passed on; what failed has changed what it changed.
+    hive.cli(&["exec", "--", "echo kept > /data/k; exit 7"]).failed(7);
+    assert_eq!(hive.cli(&["cat", "/data/k"]).fine().out, "kept\n");
+    hive.cli(&["exec", "--", "kill -9 $$"]).failed(137);
+}
+
+#[test]
+fn a_command_that_is_ended_leaves_nothing() {
+    let hive = Hive::new();
+    let late =
+        hive.cli(&["exec", "--timeout", "1s", "--", "echo half > /data/half; (sleep 7777 &) ; sleep 7777"]);
+    assert_eq!(late.code, 124, "{late:?}");
+    assert!(late.err.contains("took too long"), "{}", late.err);
+    hive.cli(&["cat", "/data/half"]).failed(1);
+    assert_eq!(running("7777"), 0);
+    // A client that goes takes its command along.
+    let mut gone = hive.client();
+    gone.post(
+        "exec",
+        &json!({"text": "echo half > /data/half; touch $HOME/began; setsid sleep 6666", "wall": "native"}),
+    )
+    .unwrap();
+    retry("the command to begin", || home_of(&hive, "operator").join("began").exists().then_some(()));
+    drop(gone);
+    retry("its end", || (running("6666") == 0).then_some(()));
+    hive.cli(&["cat", "/data/half"]).failed(1);
+    // The next one finds a sandbox as if nothing had been.
+    assert_eq!(text(&exec(&hive, "ls /data /tmp"), "output"), "/data:\n\n/tmp:\n");
+    assert_eq!(mounts(), 0, "a view is mounted in its sandbox and nowhere else");
+}
+
+#[test]
+fn the_daemon_is_killed_in_the_middle_of_commands() {
+    let mut hive = Hive::new();
+    for round in 0..5 {
+        let began = home_of(&hive, "operator").join(format!("began-{round}"));
+        let mut client = hive.client();
+        let line = format!(
+            "for n in 1 2 3 4 5 6 7 8; do echo x > /data/f$n; done; rm -f /data/a; touch $HOME/began-{round}; sleep 5555"
+        );
+        hive.cli(&["write", "/data/a", &format!("{round}\n")]).fine();
+        client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
+        retry("the command to begin", || began.exists().then_some(()));
+        hive.kill();
+        retry("its sandbox to end", || (running("5555") == 0 && running("skep-wall") == 0).then_some(()));
+        hive.start();
+        assert_eq!(hive.cli(&["cat", "/data/a"]).fine().out, format!("{round}\n"));
+        hive.cli(&["cat", "/data/f1"]).failed(1);
+        assert_eq!(mounts(), 0);
+    }
+    assert_eq!(text(&exec(&hive, "cat /data/a"), "output"), "4\n");
+}
+
+#[test]
+fn what_another_changed_meanwhile_is_merged_or_kept_beside() {
+    let hive = Hive::new();
+    hive.cli(&["write", "/data/a.md", "one\ntwo\nthree\nfour\nfive\n"]).fine();
+    hive.cli(&["write", "/data/b.bin", "one\n"]).fine();
+    let mut client = hive.client();
+    let line = "cat /data/a.md /data/b.bin > /dev/null; touch $HOME/began; until [ -e $HOME/go ]; do sleep 0.02; done; \
+                sed -i s/five/FIVE/ /data/a.md; echo ours > /data/b.bin; cat /data/a.md";
+    let id = client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
+    let home = home_of(&hive, "operator");
+    retry("the command to begin", || home.join("began").exists().then_some(()));
+    hive.cli(&["write", "/data/a.md", "ONE\ntwo\nthree\nfour\nfive\n"]).fine();
+    hive.cli(&["write", "/data/b.bin", "theirs\n"]).fine();
+    fs::write(home.join("go"), "").unwrap();
+    let answer = loop {
+        let line = client.line().unwrap();
+        if line["id"] == json!(id) {
+            break line["result"].clone();
+        }
+    };
+    // It saw the tree as it was when it began, and its own writes.
+    assert_eq!(text(&answer, "output"), "one\ntwo\nthree\nfour\nFIVE\n");
+    assert_eq!(answer["conflicts"].as_array().unwrap().len(), 2, "{answer}");
+    assert_eq!(hive.cli(&["cat", "/data/a.md"]).fine().out, "ONE\ntwo\nthree\nfour\nFIVE\n");
+    assert_eq!(hive.cli(&["cat", "/data/b.bin"]).fine().out, "theirs\n");
+    assert!(hive.client().text("/sys/conflicts").contains("/data/b.bin"));
+}
+
+#[test]
+fn bad_input_has_a_clear_end_and_nothing_is_lost() {
+    let hive = Hive::new();
+    let ran = |line: &str| exec(&hive, line);
+    let unknown = ran("no-such-program");
+    assert_eq!((unknown["status"].as_i64(), unknown["kept"].as_bool()), (Some(127), Some(true)));
+    assert!(text(&unknown, "output").contains("not found"), "{unknown}");
+    let bytes = ran(r"printf 'a\377\376b'");
+    assert_eq!(text(&bytes, "output"), "a\u{fffd}\u{fffd}b");
+    let flood = ran("head -c 100000000 /dev/zero | tr '\\0' x; echo end");
+    assert_eq!(flood["bytes"].as_u64(), Some(100_000_004));
+    let output = text(&flood, "output");
+    assert!(
+        output.len() < 20_000 && output.contains("bytes left out here") && output.ends_with("end\n"),
+        "{}",
+        output.len()
+    );
+    let quiet = ran("exec >&- 2>&- <&-; echo lost; true");
+    assert_eq!(quiet["status"].as_i64(), Some(0), "{quiet}");
+    // Who ignores SIGTERM, forks twice and leaves its session ends with the sandbox.
+    let stubborn = hive.client().ok(
+        "exec",
+        json!({"text": "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 4444' &); sleep 4444", "wall": "native", "timeout_ms": 500}),
+    );
+    assert_eq!(stubborn["status"].as_i64(), Some(124), "{stubborn}");
+    retry("the stubborn to end", || (running("4444") == 0).then_some(()));
+    let names = ran(
+        "mkdir -p /data/x && cd /data/x && printf e > \"$(printf 'e\\314\\201')\"; echo $?; rmdir /data/x; pwd; ls",
+    );
+    assert!(
+        text(&names, "output").starts_with("sh: ") || text(&names, "output").contains("Invalid"),
+        "{names}"
+    );
+    let gone = hive.client().refused("exec", json!({"text": "ls", "dir": "/data/none", "wall": "native"}));
+    assert!(gone.to_string().contains("/data/none"), "{gone}");
+    assert_eq!(text(&ran("echo still here"), "output"), "still here\n");
+}
+
+#[test]
+fn many_files_are_kept_whole_or_refused_whole() {
+    let hive = Hive::new();
+    let many =
+        exec(&hive, "mkdir /data/many && cd /data/many && for n in $(seq 3000); do echo $n > f$n; done");
+    assert_eq!(many["kept"].as_bool(), Some(true), "{many}");
+    assert_eq!(many["changed"].as_array().unwrap().len() as u64 + many["more"].as_u64().unwrap(), 3001);
+    assert_eq!(hive.cli(&["cat", "/data/many/f2999"]).fine().out, "2999\n");
+    let more = exec(&hive, "mkdir /data/more && cd /data/more && seq 12000 | split -l 1 -a 4 -");
+    assert_eq!(more["kept"].as_bool(), Some(false), "{more}");
+    assert!(text(&more, "how").contains("more than 10000 files"), "{more}");
+    hive.cli(&["cat", "/data/more/xaaaa"]).failed(1);
+    // Where only what stands counts, more can be.
+    let scratch = exec(
+        &hive,
+        "mkdir -p /data/node_modules/x && cd /data/node_modules/x && seq 12000 | split -l 1 -a 4 -",
+    );
+    assert_eq!(scratch["kept"].as_bool(), Some(true), "{scratch}");
+    let large = exec(&hive, "head -c 30000000 /dev/urandom > /data/large; sha256sum < /data/large");
+    let again = exec(&hive, "sha256sum < /data/large");
+    assert_eq!(text(&large, "output"), text(&again, "output"));
+}
+
+/// The daemon of an ordinary user, where its device may be opened: distributions give it to everybody.
+fn with_fuse(user: &User, args: &[&str]) -> crate::hive::Ran {
+    let inner = user.command(args);
+    let words = [inner.get_program()].into_iter().chain(inner.get_args());
+    let words: Vec<String> =
+        words.map(|word| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"))).collect();
+    let script = format!(
+        "set -e; d=$(mktemp -d); mknod $d/fuse c 10 229; chmod 666 $d/fuse; mount --bind $d/fuse /dev/fuse; \
+         rm $d/fuse; rmdir $d; cd /; exec {}",
+        words.join(" ")
+    );
+    run(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]))
+}
+
+#[test]
+fn an_ordinary_user_has_the_same_walls() {
+    let user = User::new();
+    let skep = |args: &[&str]| if is_root() { with_fuse(&user, args) } else { user.skep(args) };
+    let ran = skep(&["exec", "--", "id -u; echo hi > /data/x; cat /data/x; touch /usr/x"]);
+    assert!(ran.out.starts_with("1000\nhi\n"), "{ran:?}");
+    assert!(ran.err.contains("1 path changed"), "{ran:?}");
+    assert_eq!(user.skep(&["cat", "/data/x"]).fine().out, "hi\n");
+    let wall = skep(&["exec", "--", "cat /etc/shadow; ls ~/.. /root; cat /proc/1/environ | wc -c"]);
+    assert!(!wall.out.contains("root:") && wall.out.ends_with("0\n"), "{wall:?}");
+    assert_ne!(NOBODY, 1000);
+}
+
+#[test]
+fn without_a_device_for_views_nothing_runs_and_it_is_said_why() {
+    if is_root() {
+        // The device is root's alone on this host, so another user has none.
+        let user = User::new();
+        let ran = user.skep(&["exec", "--", "id"]).failed(1);
+        assert!(ran.err.contains("/dev/fuse"), "{ran:?}");
+        assert!(ran.err.contains("hint:"), "{ran:?}");
+        let doctor = user.skep(&["doctor"]);
+        assert!(doctor.out.contains("walls"), "{doctor:?}");
+    }
+    assert!(PathBuf::from(SKEP).exists());
+}
