@@ -2,7 +2,7 @@
 //! actor is a scripted model that is gullible, and it says so.
 //!
 //! Layers: `stage` (a home of its own, embedded files, the daemon), `play` (spawn, wait, read the log),
-//! `acts` and `crash` (one function an act). Every number that is printed was read from the log or from a
+//! `acts`, `crash` and `walls` (one function an act). Every number that is printed was read from the log or from a
 //! file; every act checks what it claims and ends the demo when it is not so.
 
 mod acts;
@@ -10,6 +10,7 @@ mod crash;
 mod night;
 mod play;
 mod stage;
+mod walls;
 
 use crate::{
     clock::Deadline,
@@ -70,6 +71,7 @@ fn play_all(session: &mut Session) -> Result<(), Fail> {
     crash::crash(session)?;
     acts::lie(session)?;
     acts::undo(session)?;
+    walls::walls(session)?;
     close(session, looping, time)
 }
 

@@ -27,9 +27,10 @@ const MARK: (&str, &str) = (
 /// The model's rules.
 const RULES: &[u8] = include_bytes!("../../../../examples/scripted/demo.json");
 /// The agents.
-const AGENTS: [(&str, &str); 2] = [
+const AGENTS: [(&str, &str); 3] = [
     ("triage", include_str!("../../../../examples/demo/triage.md")),
     ("drafts", include_str!("../../../../examples/demo/drafts.md")),
+    ("coder", include_str!("../../../../examples/demo/coder.md")),
 ];
 
 /// Whom Anna deals with: what stands here was written by her, never taken from a mail.

@@ -37,6 +37,9 @@ const SAYS: &str = "A bad night on purpose. The mails are real, so are the daemo
     exist, the kernel looked, and it does not: the verdict is failed, not done. \
     6 undo drafts (process {undone}) wrote three drafts, and Anna changed one of them since. skep undo {undone} \
     took back /data/drafts/a.md and /data/drafts/c.md and left /data/drafts/b.md, which is hers now. \
+    7 walls coder (process {coder}) runs the tests of /data/repo with real bash, in a wall: {fails} fail. It changes \
+    boxes.sh and runs them again: all pass. It saw the workspace and the programs of this host; of \
+    /etc/shadow there was none, and no network. skep undo {coder} brought /data/repo back: {fails} fail again. \
     waits for you proposal {proposal} · process {loops} stands frozen at its limit \
     cost {cost} at list price (scripted: nobody is paid) \
     tokens {tokens} in {all_calls} model calls \
