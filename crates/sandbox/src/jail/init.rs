@@ -5,10 +5,10 @@
 //! ```text
 //! to the daemon    V + descriptor of the view     R ready     N · errno i32 · bytes what
 //! orders           X command + stdin, stdout, stderr, report     K signal · pid i32 · signal i32 + report
-//!                  A end all others + report
+//!                  A end all others + report     T make a terminal + report
 //! reports          P · pid u32 started     N · errno i32 · bytes what     E · status i32 · times u64 u64
 //! · rss u64
-//!                  O done
+//!                  O done     O + both sides of a terminal
 //! ```
 
 use super::{
@@ -32,6 +32,7 @@ pub const READY: u8 = b'R';
 pub const EXEC: u8 = b'X';
 pub const SIGNAL: u8 = b'K';
 pub const END_ALL: u8 = b'A';
+pub const TERMINAL: u8 = b'T';
 pub const STARTED: u8 = b'P';
 pub const FAILED: u8 = b'N';
 pub const ENDED: u8 = b'E';
@@ -184,6 +185,12 @@ fn order(control: &OwnedFd, mains: &mut Vec<Main>, enders: &mut Vec<OwnedFd>) ->
                 Err(errno) => tell_fault(&report, &Fault { what: format!("process {pid}"), errno }),
             },
             _ => tell_fault(&report, &Fault { what: "reading the order".to_owned(), errno: Errno::INVAL }),
+        },
+        TERMINAL => match sys::terminal() {
+            Ok((master, slave)) => {
+                let _ = wire::send(&report, &Writer::new(DONE).0, &[master.as_fd(), slave.as_fd()]);
+            }
+            Err(errno) => tell_fault(&report, &Fault { what: "making a terminal".to_owned(), errno }),
         },
         END_ALL => {
             let _ = sys::kill(-1, libc::SIGKILL);

@@ -40,7 +40,8 @@ pub fn down(limits: &Limits, need: Need) -> Result<(), Fault> {
 /// Its share of what the kernel counts for each process.
 pub fn rlimits(limits: &Limits, need: Need) -> Result<(), Fault> {
     let mut list = vec![
-        (Resource::Core, 0),
+        // 1, not 0: a host that pipes core dumps to a program runs it, as root, for every other limit.
+        (Resource::Core, 1),
         (Resource::Nofile, limits.files),
         (Resource::Fsize, limits.file_bytes),
         // Counted for this user in this namespace and all within it: in one sandbox.
@@ -150,12 +151,14 @@ fn refusals() -> Option<List> {
     let mut rules: Rules = syscalls::REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     for refused in syscalls::REFUSED_WHEN {
         let conditions = refused.when.iter().map(|test| {
-            let (argument, op, value) = match *test {
-                syscalls::Test::Is(argument, value) => (argument, SeccompCmpOp::Eq, value),
-                syscalls::Test::IsNot(argument, value) => (argument, SeccompCmpOp::Ne, value),
-                syscalls::Test::Has(argument, bits) => (argument, SeccompCmpOp::MaskedEq(bits), bits),
+            let half = SeccompCmpArgLen::Dword;
+            let (argument, length, op, value) = match *test {
+                syscalls::Test::Is(argument, value) => (argument, half, SeccompCmpOp::Eq, value),
+                syscalls::Test::IsNot(argument, value) => (argument, half, SeccompCmpOp::Ne, value),
+                syscalls::Test::Has(argument, bits) => (argument, half, SeccompCmpOp::MaskedEq(bits), bits),
+                syscalls::Test::Given(argument) => (argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0),
             };
-            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value)
+            SeccompCondition::new(argument, length, op, value)
         });
         // A rule that cannot be made must not be left out: the sandbox would start without it.
         let rule = SeccompRule::new(conditions.collect::<Result<_, _>>().ok()?).ok()?;

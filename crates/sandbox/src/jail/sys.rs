@@ -4,6 +4,7 @@
 
 use rustix::{
     fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 use std::{ffi::CString, ptr};
@@ -210,6 +211,23 @@ pub fn lead_terminal() -> Result<(), Errno> {
     // takes an
     // integer.
     done(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
+}
+
+/// A terminal of this mount namespace's own: both of its sides, the program's second.
+pub fn terminal() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::open("/dev/ptmx", flags, Mode::empty())?;
+    let lock: libc::c_int = 0;
+    // SAFETY: needed since no feature of ours has these ioctls. TIOCSPTLCK reads one int, which is a local;
+    // TIOCGPTPEER takes open flags and gives a descriptor, which is new and ours.
+    unsafe {
+        done(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const lock))?;
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        match libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) {
+            slave if slave >= 0 => Ok((master, OwnedFd::from_raw_fd(slave))),
+            _ => Err(errno()),
+        }
+    }
 }
 
 /// Makes the control groups that this process is in the roots of what it sees.

@@ -14,7 +14,7 @@ macro_rules! calls {
     ($($name:ident)*) => { [$(libc::$name),*] };
 }
 
-/// A test of one argument's lower 32 bits.
+/// A test of one argument: of its lower 32 bits, unless it says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub enum Test {
     /// The argument with this number is this.
@@ -23,6 +23,8 @@ pub enum Test {
     IsNot(u8, u64),
     /// It has all of these bits.
     Has(u8, u64),
+    /// It is a pointer to something: all 64 bits count.
+    Given(u8),
 }
 
 /// A call that is refused when all tests hold.
@@ -73,6 +75,8 @@ const NAMESPACES: [u64; 7] = [
     libc::CLONE_NEWCGROUP as u64,
 ];
 
+const CORE: u64 = libc::RLIMIT_CORE as u64;
+
 /// Refused with these arguments.
 pub const REFUSED_WHEN: &[When] = &[
     When { call: libc::SYS_clone, when: &[Test::Has(0, NAMESPACES[0])] },
@@ -102,6 +106,10 @@ pub const REFUSED_WHEN: &[When] = &[
     When { call: libc::SYS_ioctl, when: &[Test::Is(1, libc::TIOCLINUX)] },
     // Limits of another process: init has this user too.
     When { call: libc::SYS_prlimit64, when: &[Test::IsNot(0, 0)] },
+    // The size of a core dump. It is held at 1, which alone says that there shall be none even where the host
+    // pipes them to a program of its own, as root.
+    When { call: libc::SYS_setrlimit, when: &[Test::Is(0, CORE)] },
+    When { call: libc::SYS_prlimit64, when: &[Test::Is(1, CORE), Test::Given(2)] },
     // Personalities that switch protections of memory off: only the plain one, to ask for it, or 32-bit
     // names and an unmoved address space, which debuggers and old tools set.
     When {
@@ -122,7 +130,7 @@ const COMMON: &[c_long] = &calls! {
     SYS_read SYS_write SYS_openat SYS_openat2 SYS_close SYS_close_range SYS_lseek SYS_pread64 SYS_pwrite64
     SYS_readv SYS_writev SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_fstat SYS_newfstatat SYS_statx
     SYS_statfs SYS_fstatfs SYS_faccessat SYS_faccessat2 SYS_getdents64 SYS_getcwd SYS_chdir SYS_fchdir
-    SYS_fchmod SYS_fchmodat SYS_fchmodat2 SYS_fchown SYS_fchownat SYS_utimensat SYS_umask
+    SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_utimensat SYS_umask
     SYS_truncate SYS_ftruncate SYS_fallocate SYS_fsync SYS_fdatasync SYS_sync SYS_syncfs SYS_sync_file_range
     SYS_fadvise64 SYS_readahead SYS_copy_file_range SYS_sendfile SYS_splice SYS_tee SYS_vmsplice
     SYS_mkdirat SYS_mknodat SYS_unlinkat SYS_renameat2 SYS_linkat SYS_symlinkat SYS_readlinkat
@@ -189,6 +197,7 @@ const OLDER: &[c_long] = &calls! { SYS_renameat };
 /// What the library has no names for yet; these have one number on every architecture.
 const NEWER: &[c_long] = &[
     451, // cachestat: how much of a file is in memory
+    452, // fchmodat2
     453, // map_shadow_stack: stacks that cannot be overwritten
     454, 455, 456, // futex_wake, futex_wait, futex_requeue
     463, 464, 465, 466, // setxattrat, getxattrat, listxattrat, removexattrat

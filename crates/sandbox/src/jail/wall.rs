@@ -323,12 +323,19 @@ impl Jail {
     /// Sends a signal to a process inside, by its number there; negative is a group of processes. -1 is
     /// all.
     pub fn signal(&self, pid: i32, signal: i32) -> Result<(), Error> {
-        self.ask(&Writer::new(init::SIGNAL).i32(pid).i32(signal).0)
+        self.ask(&Writer::new(init::SIGNAL).i32(pid).i32(signal).0).map(drop)
     }
 
     /// Kills everything in the sandbox, which stands on. Comes back when all are dead and taken.
     pub fn end_all(&self) -> Result<(), Error> {
-        self.ask(&Writer::new(init::END_ALL).0)
+        self.ask(&Writer::new(init::END_ALL).0).map(drop)
+    }
+
+    /// Makes a terminal inside: the side to be read and written here, and the one that is to be a command's
+    /// standard input, output and error.
+    pub fn terminal(&self) -> Result<(OwnedFd, OwnedFd), Error> {
+        let mut fds = self.ask(&Writer::new(init::TERMINAL).0)?.into_iter();
+        fds.next().zip(fds.next()).ok_or(Error::Gone)
     }
 
     /// Stops every process where it stands.
@@ -375,12 +382,12 @@ impl Jail {
         self.life.end()
     }
 
-    fn ask(&self, message: &[u8]) -> Result<(), Error> {
+    fn ask(&self, message: &[u8]) -> Result<Vec<OwnedFd>, Error> {
         let report = self.life.order(message, &[])?;
         wait_for(report.as_fd(), ANSWER_MAX)?;
-        let (reply, _) = wire::receive(&report).map_err(|_| Error::Gone)?;
+        let (reply, fds) = wire::receive(&report).map_err(|_| Error::Gone)?;
         match Reader::new(&reply) {
-            Some((init::DONE, _)) => Ok(()),
+            Some((init::DONE, _)) => Ok(fds),
             Some((init::FAILED, read)) => {
                 let (what, errno) = fault(read);
                 Err(Error::Exec { what, errno })

@@ -48,6 +48,10 @@ pub fn entry() {
 }
 
 fn serve() {
+    // What the daemon left open over execve is not ours.
+    if sys::close_all_but(&[0, 1, 2]).is_err() {
+        return;
+    }
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"skep-wall");
     let socket = sys::inherited(0);

@@ -447,6 +447,8 @@ A(pages, return worked(syscall(SYS_move_pages, 0, 0, 0, 0, 0, 0)))
 A(execute_readable, return worked(syscall(SYS_personality, 0x0400000)))
 A(more_files, return limit(RLIMIT_NOFILE))
 A(more_processes, return limit(RLIMIT_NPROC))
+A(core_limit, struct rlimit l = {0, 0}; return worked(setrlimit(RLIMIT_CORE, &l)))
+A(core_limit_other, struct rlimit l = {0, 0}; return worked(prlimit(0, RLIMIT_CORE, &l, 0)))
 A(ldt, char b[64]; return worked(syscall(154, 0, b, 64)))
 
 #define N(name) {#name, name}
@@ -471,7 +473,7 @@ static const struct attempt all[] = {
     N(message_queue), N(semaphore), N(posix_queue), N(io_uring), N(userfault), N(secret_memory), N(key_add),
     N(key_session), N(key_request), N(handle_name), N(handle_open), N(fanotify), N(restart),
     N(swap), N(accounting), N(quota), N(clock_set), N(clock_adjust), N(pages), N(execute_readable),
-    N(more_files), N(more_processes), N(ldt), N(symlink_race), N(dir_race), N(leftover),
+    N(more_files), N(more_processes), N(ldt), N(core_limit), N(core_limit_other), N(symlink_race), N(dir_race), N(leftover),
     N(chroot_out), N(bpf_load), N(perf), N(tiocsti), N(route_out), N(interface), N(old_abi), N(udp),
 };
 

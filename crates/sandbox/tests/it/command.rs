@@ -122,14 +122,8 @@ fn frozen_is_standing_still() {
 #[test]
 fn a_command_can_lead_a_terminal() {
     let cell = Cell::new();
-    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;
-    let master = rustix::pty::openpt(flags).unwrap();
-    rustix::pty::grantpt(&master).unwrap();
-    rustix::pty::unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-    let slave =
-        rustix::fs::open(name, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, 0.into()).unwrap();
-    let script = "test -t 0 && stty size </dev/tty; echo ok >/dev/tty";
+    let (master, slave) = cell.jail.terminal().unwrap();
+    let script = "tty; stty size; ps -o tty= -p $$; echo ok >/dev/tty";
     let (mut leader, _out) = command(&["bash", "-c", script]);
     leader.terminal = Terminal::Controlling;
     leader.stdio = [slave.try_clone().unwrap(), slave.try_clone().unwrap(), slave];
@@ -138,7 +132,7 @@ fn a_command_can_lead_a_terminal() {
     assert_eq!(running.wait_for(DEADLINE).ok().unwrap().how, How::Exit(0));
     let mut said = vec![0; 4096];
     let length = File::from(master).read(&mut said).unwrap();
-    assert_eq!(String::from_utf8_lossy(&said[..length]), "0 0\r\nok\r\n");
+    assert_eq!(String::from_utf8_lossy(&said[..length]), "/dev/pts/0\r\n0 0\r\npts/0\r\nok\r\n");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use sandbox::jail::How;
 use std::{fs::File, io::Write, net::TcpStream};
 
 /// What runs, what it says, and the package that has it.
-const PROGRAMS: [(&str, &str, &str); 16] = [
+const PROGRAMS: [(&str, &str, &str); 17] = [
     ("python3 -c 'import threading as t; t.Thread(target=print,args=(7,)).start()'", "7\n", "python3"),
     ("python3 -c 'import multiprocessing as m; print(m.Pool(2).map(abs, [-1, -2]))'", "[1, 2]\n", "python3"),
     (
@@ -22,6 +22,7 @@ const PROGRAMS: [(&str, &str, &str); 16] = [
         "git",
     ),
     ("cd ~ && echo 'int main(){return 3;}' > m.c && cc m.c -o m && ./m; echo $?", "3\n", "gcc"),
+    ("ulimit -c; ulimit -n 100; ulimit -n; ulimit -v 1000000; echo ok", "0\n100\nok\n", "bash"),
     ("cd /tmp && mkdir d && echo x > d/f && tar cz d | tar tz", "d/\nd/f\n", "tar"),
     ("seq 100000 | sort -rn --parallel=4 -S 1M | head -1", "100000\n", "coreutils"),
     ("script -qc 'echo in a terminal' /dev/null", "in a terminal\r\n", "bsdutils"),
