@@ -19,7 +19,7 @@ use rustix::{
     fs::{FileType, Gid, Uid},
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
-    process::{Signal, pidfd_send_signal},
+    process::{Pid, Signal, pidfd_send_signal},
 };
 use std::{
     os::unix::process::CommandExt,
@@ -327,7 +327,17 @@ impl Jail {
     }
 
     /// Kills everything in the sandbox, which stands on. Comes back when all are dead and taken.
+    /// The frozen die where they stand: none of them takes another step.
     pub fn end_all(&self) -> Result<(), Error> {
+        if self.frozen.load(Ordering::Acquire) {
+            // Init is frozen with them and takes no order; they cannot go, so their numbers stay theirs.
+            for process in self.processes() {
+                if let Some(pid) = Pid::from_raw(process.outside) {
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+            }
+            self.thaw()?;
+        }
         self.ask(&Writer::new(init::END_ALL).0).map(drop)
     }
 

@@ -120,6 +120,22 @@ fn frozen_is_standing_still() {
 }
 
 #[test]
+fn the_frozen_can_be_ended_without_another_step() {
+    let cell = Cell::new();
+    let (running, _out) = cell.spawn(&["bash", "-c", "i=0; while :; do i=$((i+1)); echo $i > ~/steps; done"]);
+    let steps = || std::fs::read_to_string(cell.home().join("steps")).unwrap_or_default();
+    let begun = std::time::Instant::now();
+    while steps().trim().parse::<u32>().unwrap_or(0) < 100 {
+        assert!(begun.elapsed() < DEADLINE);
+    }
+    cell.jail.freeze().unwrap();
+    let before = steps();
+    cell.jail.end_all().unwrap();
+    assert_eq!((steps(), running.wait().how), (before, How::Signal(libc::SIGKILL)));
+    assert_eq!(cell.bash("echo on").out, "on\n", "the sandbox goes on, thawed");
+}
+
+#[test]
 fn a_command_can_lead_a_terminal() {
     let cell = Cell::new();
     let (master, slave) = cell.jail.terminal().unwrap();

@@ -9,7 +9,7 @@ const PROGRAMS: [(&str, &str, &str); 17] = [
     ("python3 -c 'import threading as t; t.Thread(target=print,args=(7,)).start()'", "7\n", "python3"),
     ("python3 -c 'import multiprocessing as m; print(m.Pool(2).map(abs, [-1, -2]))'", "[1, 2]\n", "python3"),
     (
-        "python3 -c 'import sqlite3 as s; print(s.connect(\"/run/home/db\").execute(\"select 1\").fetchone())'",
+        "cd ~; python3 -c 'import sqlite3 as s; print(s.connect(\"db\").execute(\"select 1\").fetchone())'",
         "(1,)\n",
         "python3",
     ),

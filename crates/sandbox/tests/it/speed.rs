@@ -61,3 +61,16 @@ fn a_command_in_a_standing_sandbox_takes_milliseconds() {
     }
     assert!(middle("exec", times) < Duration::from_millis(50));
 }
+
+#[test]
+fn many_at_once_stand_and_fall() {
+    let wall = Wall::new(helper());
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let jails: Vec<Jail> = (0..8).map(|_| stand(&wall)).collect();
+                jails.iter().for_each(run);
+            });
+        }
+    });
+}
