@@ -43,6 +43,10 @@ const ALL: [(Controller, &str); 4] = [
 const ROUNDS: u32 = 200;
 const ROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 const PERIOD_US: u64 = 100_000;
+/// A sandbox's share of processors where others want them too: that of one process beside it, however many
+/// processes and sessions it has. In the units of version 2 and of version 1.
+const WEIGHT: u32 = 100;
+const SHARES: u32 = 1024;
 
 /// Where this daemon may make groups.
 #[derive(Clone, Debug, Default)]
@@ -125,8 +129,7 @@ impl Base {
         }
         for (controller, dir) in &self.old {
             let wanted = match controller {
-                Controller::Memory | Controller::Pids => true,
-                Controller::Cpu => limits.cpu_percent > 0,
+                Controller::Memory | Controller::Pids | Controller::Cpu => true,
                 Controller::Freezer => self.unified.is_none(),
             };
             if wanted {
@@ -237,10 +240,14 @@ fn set_unified(dir: &Path, controller: Controller, limits: &Limits) -> Result<()
             Ok(())
         }
         Controller::Pids => set(dir, "pids.max", &limits.processes.to_string()),
-        Controller::Cpu if limits.cpu_percent > 0 => {
-            set(dir, "cpu.max", &format!("{} {PERIOD_US}", quota_us(limits)))
+        Controller::Cpu => {
+            set(dir, "cpu.weight", &WEIGHT.to_string())?;
+            match limits.cpu_percent {
+                0 => Ok(()),
+                _ => set(dir, "cpu.max", &format!("{} {PERIOD_US}", quota_us(limits))),
+            }
         }
-        Controller::Cpu | Controller::Freezer => Ok(()),
+        Controller::Freezer => Ok(()),
     }
 }
 
@@ -256,6 +263,10 @@ fn set_old(dir: &Path, controller: Controller, limits: &Limits) -> Result<(), (S
         }
         Controller::Pids => set(dir, "pids.max", &limits.processes.to_string()),
         Controller::Cpu => {
+            set(dir, "cpu.shares", &SHARES.to_string())?;
+            if limits.cpu_percent == 0 {
+                return Ok(());
+            }
             set(dir, "cpu.cfs_period_us", &PERIOD_US.to_string())?;
             set(dir, "cpu.cfs_quota_us", &quota_us(limits).to_string())
         }

@@ -60,13 +60,17 @@ fn a_fork_bomb_stops_nobody_and_dies_at_once() {
 fn a_tree_of_two_hundred_that_will_not_die_dies() {
     let cell = Cell::new();
     let tree = "import os, signal, time\nfor s in (15, 1, 2, 3): signal.signal(s, signal.SIG_IGN)\n\
-                for i in range(199):\n  if os.fork() == 0:\n    if i % 3 == 0: os.setsid()\n    \
-                if i % 2 == 0 and os.fork(): os._exit(0)\n    time.sleep(1000)\ntime.sleep(1000)";
-    let (running, _out) = cell.spawn(&["python3", "-c", tree]);
-    let all = cell.wait_processes(200);
+                for i in range(199):\n  pid = os.fork()\n  if pid == 0:\n    if i % 3 == 0: os.setsid()\n    \
+                if i % 2 == 0 and os.fork(): os._exit(0)\n    time.sleep(1000)\n  \
+                if i % 2 == 0: os.waitpid(pid, 0)\nprint('up', flush=True)\ntime.sleep(1000)";
+    let (running, out) = cell.spawn(&["python3", "-c", tree]);
+    std::io::Read::read_exact(&mut std::fs::File::from(out), &mut [0; 3]).unwrap();
+    let all = cell.jail.processes();
+    assert_eq!(all.len(), 200);
     cell.jail.signal(-1, libc::SIGTERM).unwrap();
     assert_eq!(cell.jail.processes().len(), all.len(), "they ignore it");
     let left = cell.end();
+    println!("{left:?} from the kill until all are dead and taken");
     assert!(left < Duration::from_millis(500), "{left:?}");
     assert_eq!(running.wait().how, How::Gone);
     let alive = |pid: i32| std::path::Path::new(&format!("/proc/{pid}")).exists();
