@@ -138,6 +138,8 @@ pub struct Attr {
     pub size: u64,
     /// Bytes that it takes: fewer, if it has holes.
     pub kept: u64,
+    /// Names that lead to it: one, or none if it was removed and is still open.
+    pub links: u32,
     /// Permission bits.
     pub mode: u32,
     /// When it was read, as far as a program said so.

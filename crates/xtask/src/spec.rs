@@ -26,6 +26,7 @@ mod search;
 mod suite;
 mod tamper;
 mod update;
+mod view;
 mod why;
 
 use serde_json::json;
@@ -154,7 +155,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 21] = [
+const PROMISES: [(&str, Measure); 22] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -175,6 +176,7 @@ const PROMISES: [(&str, Measure); 21] = [
     ("tests", suite::tests),
     ("tamper", tamper::tamper),
     ("lost-update", update::lost_update),
+    ("view", view::view),
     ("why", why::why),
 ];
 

@@ -69,9 +69,9 @@ impl<'a> Reply<'a> {
         self.u64(attr.number).u64(attr.size).u64(attr.kept.div_ceil(512));
         self.u64(seconds(attr.atime)).u64(seconds(attr.mtime)).u64(seconds(attr.ctime));
         self.u32(nanos(attr.atime)).u32(nanos(attr.mtime)).u32(nanos(attr.ctime));
-        // One link: that of a directory counts no directories in it, which tools take as "not counted".
+        // A directory's one link counts no directories in it, which tools take as "not counted".
         let (uid, gid) = self.owner;
-        self.u32(format(attr.sort) | attr.mode).u32(1).u32(uid).u32(gid);
+        self.u32(format(attr.sort) | attr.mode).u32(attr.links).u32(uid).u32(gid);
         self.u32(0).u32(4096).u32(0);
     }
 

@@ -190,13 +190,14 @@ impl Renewal<'_> {
 
     /// It was removed here, with all below it; what was moved out of it stands elsewhere.
     fn goes(&mut self, up: &Arc<Below>, entry: BaseEntry, stamp: u64) -> io::Result<()> {
-        let dir = (entry.node == Node::Dir).then_some(entry.file);
-        let below = Arc::new(Below { entry, up: Some(up.clone()) });
-        let file = below.entry.file;
-        // Removed after a change of it was drained, it is that change's version which goes.
-        if self.table.sent.contains(&file) || !self.table.removed.contains_key(&file) {
-            self.table.removed.insert(file, (below.clone(), stamp));
+        let (file, mut entry) = (entry.file, entry);
+        let dir = (entry.node == Node::Dir).then_some(file);
+        // What goes is the version that was shown, or what came of a change of it that was drained before.
+        if let Some((was, _)) = self.table.removed.get(&file).filter(|_| !self.table.sent.contains(&file)) {
+            entry.version = was.entry.version;
         }
+        let below = Arc::new(Below { entry, up: Some(up.clone()) });
+        self.table.removed.insert(file, (below.clone(), stamp));
         let Some(dir) = dir else { return Ok(()) };
         for entry in self.table.base.clone().list(dir)? {
             self.covered(None, &below, entry, stamp)?;

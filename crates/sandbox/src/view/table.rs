@@ -366,7 +366,11 @@ impl Table {
         };
         let atime = atime.unwrap_or(mtime);
         let (sort, mode, number) = (node.sort(), node.mode, node.number);
-        Ok(Face { attr: Attr { node: id, number, sort, size, kept: 0, mode, atime, mtime, ctime }, data })
+        let links = u32::from(id == ROOT || node.place.is_some());
+        Ok(Face {
+            attr: Attr { node: id, number, sort, size, kept: 0, links, mode, atime, mtime, ctime },
+            data,
+        })
     }
 
     /// Takes references back, and lets go what nobody needs.

@@ -376,6 +376,7 @@ fn open_files_live_on_and_their_bytes_go_with_them() {
     assert_eq!(view.read(open.node, 99_999, &mut byte), Ok(1));
     assert_eq!(byte, [7]);
     view.append(open.node, b"more").unwrap();
+    assert_eq!((view.getattr(open.node).unwrap().links, open.links), (0, 1));
     assert!(view.usage()[0].0 > 100_000);
     view.forget(open.node, 1);
     assert_eq!(view.usage()[0].0, 0);

@@ -12,3 +12,4 @@ mod fuse;
 mod ordinary;
 mod probe;
 mod speed;
+mod tools;

@@ -299,6 +299,18 @@ fn written_after_its_mode_was_drained() {
 }
 
 #[test]
+fn removed_after_its_directory_moved() {
+    let text = str::to_owned;
+    run(&[
+        Op::Mkdir(text("/b")),
+        Op::Mkdir(text("/b/b")),
+        Op::Commit,
+        Op::Rename(text("/b"), text("/c"), Onto::Replace),
+        Op::Late(vec![Op::Remove(text("/c/b"))]),
+    ]);
+}
+
+#[test]
 fn removed_after_a_change_of_it_was_drained() {
     let a = || "/a".to_owned();
     run(&[Op::Create(a(), 0o644), Op::Commit, Op::Write(a(), 0, 1, 1), Op::Late(vec![Op::Remove(a())])]);
