@@ -17,6 +17,7 @@ use rustix::{
     fd::OwnedFd,
     fs::{Mode, OFlags},
     io::Errno,
+    process::{Pid, Signal, kill_process},
 };
 use std::{
     fs,
@@ -350,7 +351,8 @@ fn can_make(dir: &Path) -> bool {
     made
 }
 
-/// Removes what a daemon left that died together with its helper. A group that has processes stays.
+/// Removes what a daemon left that died together with its helper. What still lives there stands frozen: it could
+/// not see its daemon go.
 fn sweep(dir: &Path) {
     let names = fs::read_dir(dir)
         .into_iter()
@@ -358,9 +360,17 @@ fn sweep(dir: &Path) {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     for name in names {
         let daemon = name.strip_prefix("skep-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-        if daemon.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            let _ = rustix::fs::rmdir(dir.join(name));
+        if daemon.is_none_or(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+            continue;
         }
+        let left = dir.join(name);
+        for pid in text(&left.join("cgroup.procs")).lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let left = [left];
+        thaw(&left);
+        remove(&left);
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     io::Read,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -25,7 +26,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// A sandbox and the directories that it stands on.
 pub struct Cell {
     pub jail: Jail,
-    _wall: Wall,
+    _wall: Arc<Wall>,
     dir: TempDir,
 }
 
@@ -74,6 +75,11 @@ impl Cell {
     }
 
     pub fn start(change: impl FnOnce(&mut Spec)) -> Result<Self, Error> {
+        Self::on(&Arc::new(Wall::new(helper())), change)
+    }
+
+    /// Beside others of the same daemon.
+    pub fn on(wall: &Arc<Wall>, change: impl FnOnce(&mut Spec)) -> Result<Self, Error> {
         let dir = TempDir::with_prefix("skep-wall-").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["root", "home"] {
@@ -82,9 +88,8 @@ impl Cell {
         let mut spec = Spec::new(Root::Dir(dir.path().join("root")));
         spec.home = Some(dir.path().join("home"));
         change(&mut spec);
-        let wall = Wall::new(helper());
         let jail = wall.start(&spec)?.ready()?;
-        Ok(Self { jail, _wall: wall, dir })
+        Ok(Self { jail, _wall: wall.clone(), dir })
     }
 
     /// Where its root is on the host.

@@ -2,12 +2,14 @@
 //! stand
 //! frozen; and its helper, and the groups. The daemon is this test's binary once more.
 
-use crate::cell::{Cell, DEADLINE};
+use crate::cell::{Cell, DEADLINE, helper};
+use sandbox::jail::Wall;
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Instant,
 };
 
@@ -24,7 +26,8 @@ struct Daemon {
 
 /// What the daemon does: three sandboxes, one frozen; says what there is, and waits to be killed.
 fn be_a_daemon() {
-    let cells = [Cell::new(), Cell::new(), Cell::new()];
+    let wall = Arc::new(Wall::new(helper()));
+    let cells = [(); 3].map(|()| Cell::on(&wall, |_| {}).unwrap());
     for cell in &cells {
         let script = "trap '' TERM HUP PIPE; (setsid sleep 1000 &); sleep 1000 & echo up; wait";
         let (_running, out) = cell.spawn(&["bash", "-c", script]);
@@ -101,20 +104,22 @@ fn a_killed_daemon_leaves_nothing() {
 }
 
 #[test]
-fn one_killed_with_its_helper_leaves_groups_that_the_next_removes() {
+fn what_one_leaves_that_is_killed_with_its_helper_the_next_ends() {
     if std::env::var_os(DAEMON).is_some() {
         return be_a_daemon();
     }
-    let mut daemon = Daemon::start("crash::one_killed_with_its_helper_leaves_groups_that_the_next_removes");
+    let mut daemon = Daemon::start("crash::what_one_leaves_that_is_killed_with_its_helper_the_next_ends");
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(daemon.helper).unwrap(),
         rustix::process::Signal::KILL,
     )
     .unwrap();
     daemon.kill();
-    // Nobody is left who could thaw the frozen: where groups of version 2 freeze, they die all the same.
-    gone(&daemon.processes);
-    assert!(daemon.groups.iter().any(|path| path.exists()), "the control: nobody removed them");
+    // Nobody is left who could thaw the frozen, of which there are four, nor remove groups.
+    gone(&[&daemon.processes[..4], &daemon.processes[8..]].concat());
+    assert!(daemon.processes[4..8].iter().all(|path| path.exists()), "the control: they stand");
+    assert!(daemon.groups.iter().all(|path| path.exists()), "the control: nobody removed them");
     drop(Cell::new());
+    gone(&daemon.processes);
     gone(&daemon.groups);
 }
