@@ -288,6 +288,46 @@ export interface Previewed {
   pages: number;
 }
 
+/** One row. */
+export interface RanRow {
+  /** Where. */
+  path: string;
+  /** New, changed, moved or removed. */
+  change: string;
+  /** Its version. */
+  version: number;
+}
+
+/** The command ended. */
+export interface Ran {
+  /** Its number. */
+  exec: number;
+  /** As a shell has it: 128 and the number of the signal, 124: too long. */
+  status: number;
+  /** The same in words. */
+  how: string;
+  /** In which wall it ran: shell or native. */
+  wall: string;
+  /** What it said, both streams as they came; a long one without its middle. */
+  output: string;
+  /** Bytes that it said. */
+  bytes: number;
+  /** BLAKE3 of all that, if it is more. */
+  whole?: string;
+  /** Whether what it changed is kept: all of it, or nothing. */
+  kept: boolean;
+  /** The operation that undo takes back. */
+  operation?: number;
+  /** What it changed; the first of it. */
+  changed: RanRow[];
+  /** So many more. */
+  more?: number;
+  /** Where somebody else had changed the same: both are kept. */
+  conflicts?: RanRow[];
+  /** Wall_us, cpu_us, memory_bytes. */
+  used: unknown;
+}
+
 /** The time is over. */
 export interface TimedOut {
   /** True. */
@@ -532,6 +572,24 @@ export interface SignalParams {
 
 export type SignalResult = Done;
 
+/** What exec takes. */
+export interface ExecParams {
+  /** What to run, in the words of a shell. */
+  text: Text;
+  /** In this directory; / without one. */
+  dir?: string;
+  /** In the sandbox of this process; without one, of the caller. */
+  pid?: number;
+  /** Auto (default), shell: no program of the host, native: real programs. */
+  wall?: string;
+  /** At most so long; two minutes without one. */
+  timeout_ms?: number;
+  /** Typed, argument, pipe or file; only the first two are words of an operator. */
+  origin?: string;
+}
+
+export type ExecResult = Ran;
+
 /** What dispatch takes. */
 export interface DispatchParams {
   /** Which agent. */
@@ -650,6 +708,8 @@ export class Calls {
   wait(params?: WaitParams): Promise<WaitResult>;
   /** Freeze, thaw, interrupt or kill a process and what it started. */
   signal(params: SignalParams): Promise<SignalResult>;
+  /** A command in a process's sandbox: what it changes is one operation, or none of it happened. */
+  exec(params: ExecParams): Promise<ExecResult>;
   /** Text to an agent's session. */
   dispatch(params: DispatchParams): Promise<DispatchResult>;
   /** One model call. */

@@ -32,6 +32,9 @@ export class Calls {
   signal(params = {}) {
     return this.call("signal", params);
   }
+  exec(params = {}) {
+    return this.call("exec", params);
+  }
   dispatch(params = {}) {
     return this.call("dispatch", params);
   }

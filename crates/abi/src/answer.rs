@@ -170,7 +170,8 @@ pub enum Answer {
     Ran {
         /// Its name.
         exec: ExecId,
-        /// Its status, as a shell has it: 128 and the signal's number if one ended it, 124 if it took too long.
+        /// Its status, as a shell has it: 128 and the number of the signal that ended it, 124 if it was too
+        /// long.
         status: i32,
         /// The same in words.
         how: String,

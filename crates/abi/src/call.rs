@@ -9,6 +9,10 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+mod exec;
+
+pub use exec::{BASH, BASH_SPEC, Wall};
+
 /// What a parameter must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -86,23 +90,6 @@ const ORIGIN: Param =
 const TEXT: Param = must("text", Shape::Value, "the text");
 const INPUTS: Param = may("inputs", Shape::Fields, "values of inputs that its AGENT.md declares");
 const LIMIT: Param = may("limit", Shape::Number, "at most so many");
-
-/// The tool under which models know `exec`: its text is called `command`.
-pub const BASH: &str = "bash";
-
-/// The arguments of that tool.
-pub const BASH_SPEC: Spec = Spec {
-    params: &[
-        must(
-            "command",
-            Shape::Value,
-            "what to run; the workspace is the root directory, there is no network",
-        ),
-        may("dir", Shape::Path, "in this directory; / without one"),
-        may("timeout_ms", Shape::Number, "at most so long; two minutes without one"),
-    ],
-    ..served(12, BASH, "run a command of bash; what it changes is one operation, or none of it happened", &[])
-};
 
 /// Every call there will be. The number is its place for ever.
 pub const CALLS: [Spec; 24] = [
@@ -770,21 +757,6 @@ pub enum Call {
         /// At most so long.
         timeout_us: u64,
     },
-}
-
-/// In which wall a command runs; the higher the number, the more it can do.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Wall {
-    /// In the lowest one that can run it and that the process may use.
-    #[default]
-    Auto,
-    /// A shell inside the daemon, over the tree and nothing else.
-    Shell,
-    /// Real programs of the host, walled off.
-    Native,
 }
 
 impl Call {

@@ -27,9 +27,11 @@ use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+mod finish;
 mod rule;
 mod word;
 
+pub use finish::{Exit, Finish, Used};
 pub use rule::{RULES, Rule};
 
 /// One entry of the log. The store adds the hash of the one before and of the bytes themselves.
@@ -47,18 +49,6 @@ pub struct Record {
     pub cause: Seq,
     /// What was decided.
     pub body: Entry,
-}
-
-/// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Exit {
-    /// By itself.
-    Exited(i32),
-    /// By somebody.
-    Killed(String),
-    /// By its own fault.
-    Faulted(String),
 }
 
 /// Why a process was frozen.
@@ -131,40 +121,6 @@ pub enum WaitOn {
     Time,
     /// A command ends.
     Exec(ExecId),
-}
-
-/// How a command ended.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finish {
-    /// By itself, with this status.
-    Exited(i32),
-    /// By this signal.
-    Signal(i32),
-    /// It took too long.
-    TimedOut,
-    /// It used more than it may: `memory`, `files`, `bytes`.
-    Over(String),
-    /// It was ended, and why.
-    Stopped(String),
-    /// It could not begin; what is missing, and what would help.
-    Refused {
-        /// What.
-        message: String,
-        /// What helps.
-        hint: String,
-    },
-}
-
-/// What a command used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Used {
-    /// From its start to its end.
-    pub wall_us: u64,
-    /// Processor time of all its processes.
-    pub cpu_us: u64,
-    /// Memory at its largest, as far as that is known.
-    pub memory_bytes: u64,
 }
 
 /// What a timer is for.

@@ -8,19 +8,19 @@ use crate::{
     progress::{self, Told},
     role, session, sink,
     state::{
-        EffectRow, Ended, ExecRow, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal,
-        Queued, ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
+        EffectRow, Ended, Loaded, LoadedModels, ModelRow, Mount, Phase, Process, Progress, Proposal, Queued,
+        ROOT_ACCOUNT, Ruled, Run, SHAPE, Stage, State, Stopped, Timer, Turn,
     },
 };
 use abi::{
-    Content, Pid, ProposalId, Seq, WORKSPACE,
+    Content, OpId, Pid, ProposalId, Seq, WORKSPACE,
     call::{Lane, ProcessKind, Ruling},
     effect::{Item, Role},
     limits,
     money::{Amounts, Nano},
     record::{Entry, Exit, Record, Seen, TimerFor},
     session::LaneName,
-    tree::Keep,
+    tree::{Change, Keep},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +30,7 @@ use alloc::{
 };
 
 mod books;
+mod execs;
 
 use books::{account, at_mount, reserve, settle};
 
@@ -68,16 +69,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::LabelDefined { .. } | Entry::Granted { .. } | Entry::Revoked { .. } => {
             indexed(kernel, &record.body);
         }
-        Entry::Wrote { op, changes, .. } => {
-            state.next.op = state.next.op.max(*op);
-            for change in changes {
-                state.next.version = state.next.version.max(change.version);
-                state.next.file = state.next.file.max(change.file);
-            }
-            if let Some(process) = state.processes.get_mut(&record.pid) {
-                progress::made(&mut process.progress, changes);
-            }
-        }
+        Entry::Wrote { op, changes, .. } => wrote(state, record.pid, *op, changes),
         Entry::Spawned { .. } => spawned(state, record),
         Entry::Exited { pid, .. } => exited(state, *pid, record),
         Entry::Saw { .. } | Entry::Steered { .. } | Entry::Frozen { .. } | Entry::Thawed { .. } => {
@@ -103,31 +95,20 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             effect(state, record);
         }
         Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
-        Entry::ExecBegun { .. } | Entry::ExecEnded { .. } | Entry::ExecChecked { .. } => exec(state, record),
+        Entry::ExecBegun { .. } | Entry::ExecEnded { .. } | Entry::ExecChecked { .. } => {
+            execs::exec(state, record)
+        }
     }
 }
 
-fn exec(state: &mut State, record: &Record) {
-    match &record.body {
-        Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main } => {
-            state.next.exec = state.next.exec.max(*exec);
-            let (actor, dir, seq) = (record.actor.clone(), dir.clone(), record.seq);
-            let (of, text, wall, timeout_us, again) = (*of, *text, *wall, *timeout_us, *again);
-            let main = *main;
-            state.execs.insert(
-                *exec,
-                ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None },
-            );
-        }
-        Entry::ExecEnded { exec, .. } => {
-            state.execs.remove(exec);
-        }
-        Entry::ExecChecked { exec, why } => {
-            if let Some(row) = state.execs.get_mut(exec) {
-                row.works = Some(why.is_none());
-            }
-        }
-        _ => {}
+fn wrote(state: &mut State, pid: Pid, op: OpId, changes: &[Change]) {
+    state.next.op = state.next.op.max(op);
+    for change in changes {
+        state.next.version = state.next.version.max(change.version);
+        state.next.file = state.next.file.max(change.file);
+    }
+    if let Some(process) = state.processes.get_mut(&pid) {
+        progress::made(&mut process.progress, changes);
     }
 }
 
@@ -355,6 +336,16 @@ fn context((prompt, standing): (&Content, Option<Content>), history: &[Item], ta
     items
 }
 
+/// A turn that begins so; or none, of a program.
+fn of_kind(kind: ProcessKind, first: impl Fn() -> Turn) -> Turn {
+    let none = |phase| Turn { phase, ..first_turn(Vec::new()) };
+    match kind {
+        ProcessKind::Turn => first(),
+        ProcessKind::Client => none(Phase::Client),
+        ProcessKind::Native => none(Phase::Native),
+    }
+}
+
 fn spawned(state: &mut State, record: &Record) {
     let Entry::Spawned {
         pid,
@@ -387,15 +378,12 @@ fn spawned(state: &mut State, record: &Record) {
         return;
     };
     state.next.pid = state.next.pid.max(*pid);
-    let turn = match kind {
-        ProcessKind::Turn => first_turn(context((prompt, *standing), history, task)),
-        ProcessKind::Client => Turn { phase: Phase::Client, ..first_turn(Vec::new()) },
-        ProcessKind::Native => Turn { phase: Phase::Native, ..first_turn(Vec::new()) },
-    };
+    let first = || first_turn(context((prompt, *standing), history, task));
+    let turn = of_kind(*kind, first);
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
-        let row = Run { task, own_words, approved: BTreeSet::new(), sends, bits: 0, external: None };
-        state.runs.insert(*run, row);
+        let approved = BTreeSet::new();
+        state.runs.insert(*run, Run { task, own_words, approved, sends, bits: 0, external: None });
     }
     let process = Process {
         parent: *parent,

@@ -303,8 +303,8 @@ impl Layer {
         });
     }
 
-    /// A row of what the command made, at this file and directory. A directory's time is that of the operation:
-    /// of others the program says it.
+    /// A row of what the command made, at this file and directory. A directory's time is that of the
+    /// operation: of others the program says it.
     fn of<'a>(&self, change: &'a Change, at: (FileId, FileId), parents: Vec<VersionId>) -> Row<'a> {
         let Change { ref path, node, content, mode, mtime, .. } = *change;
         let mtime = if node == Node::Dir { self.at } else { mtime };

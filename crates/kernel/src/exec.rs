@@ -175,7 +175,7 @@ pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, made: Option<&Commit>
     step.cause = Some(row.seq);
     let kept = match (made, facts) {
         (Some(made), Facts::Found(facts)) if lives(step.kernel, row.of) => {
-            // What another ran in its sandbox it does not know: its next write is still made from what it saw.
+            // What another ran in its sandbox it does not know: its next write is still made of what it saw.
             let process = step.state().processes.get(&row.of);
             let own = process.is_some_and(|process| label::principal(process) == row.actor);
             step.turn = waits(step, exec).filter(|by| *by == row.of);
@@ -236,7 +236,7 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
     step.effect(Effect::ExecDecided { exec, pid, kept, seq });
 }
 
-/// A service was tried. One that does not work is begun again, if its agent says so: whatever it says of itself.
+/// A service was tried. One that does not work is begun again, if its agent says so, whatever it says itself.
 pub fn checked(step: &mut Step<'_>, exec: ExecId, why: Option<&str>) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let Some(process) = step.state().processes.get(&row.of).cloned().filter(|_| row.main) else { return };

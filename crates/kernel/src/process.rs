@@ -19,7 +19,7 @@ use abi::{
     cap::{Grant, Object, Rights},
     effect::Effect,
     fact::{Fact, Facts, Lookup, Task},
-    label::Integrity,
+    label::{Integrity, Label},
     limits,
     money::Nano,
     path::TreePath,
@@ -206,6 +206,14 @@ fn birth(
     }
 }
 
+/// The label of all that it begins with: its task, its file, standing intent, skills.
+fn told(kernel: &Kernel, birth: &Birth) -> Label {
+    let standing = birth.standing.iter().map(|standing| standing.label);
+    let skills = birth.def.skills.iter().map(|skill| skill.label);
+    let first = kernel.meaning(birth.label).join(&kernel.meaning(birth.def.label));
+    standing.chain(skills).fold(first, |all, label| all.join(&kernel.meaning(label)))
+}
+
 /// Makes a process and starts its turn.
 fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error> {
     let Birth { parent, def, .. } = &birth;
@@ -213,13 +221,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     room_for_one(step.state(), parent)?;
     let pid = step.state().next.pid.next();
     let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
-    let mut label = step.kernel.meaning(birth.label).join(&step.kernel.meaning(def.label));
-    if let Some(standing) = &birth.standing {
-        label = label.join(&step.kernel.meaning(standing.label));
-    }
-    for skill in &def.skills {
-        label = label.join(&step.kernel.meaning(skill.label));
-    }
+    let mut label = told(step.kernel, &birth);
     let lane = LaneName { agent: def.name.clone(), session: birth.session.clone() };
     session::is_above(step.kernel, &lane, birth.ceiling)?;
     let before = session::before(step, &lane, birth.task, birth.restarts);

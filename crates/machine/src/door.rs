@@ -52,8 +52,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Takes clients until the listener is shut down: whoever the peer is, or the process in whose sandbox the
-    /// listener is.
+    /// Takes clients until the listener is shut down: whoever the peer is, or the process in whose sandbox
+    /// the listener is.
     pub fn accept(self: &Arc<Self>, node: &Arc<Node>, listener: &UnixListener, inside: Option<&Inside>) {
         loop {
             let socket = match listener.accept() {

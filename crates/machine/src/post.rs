@@ -76,10 +76,9 @@ impl Post<'_> {
             Out::Dispatch(job) => self.errand(Errand::Send(job.effect), Work::Send(job)),
             Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
             Out::Merge(job) => self.work(Work::Merge(job)),
-            Out::Exec(job) => Walls::begin(self.node, self.cell, self.generation, *job),
-            Out::EndExec { exec } => self.cell.walls.stop(exec),
-            Out::ExecDecided { exec, pid, kept, seq } => self.cell.walls.decided(pid, exec, (kept, seq)),
-            Out::Sandbox { pid, act } => self.cell.walls.act(pid, act),
+            Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {
+                Walls::take(self.node, self.cell, self.generation, out);
+            }
             Out::Upload { to } => {
                 let mut desk = guard(&self.cell.desk);
                 let Some(Ticket::Line { client, begun, .. }) = desk.waiting.get_mut(&to) else { return };
@@ -96,14 +95,10 @@ impl Post<'_> {
             }
             Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),
             Out::Extend { effect, reserved_out } => {
-                if let Some(gauge) = guard(&self.cell.gauges).get(&effect) {
-                    gauge.extend(reserved_out);
-                }
+                guard(&self.cell.gauges).get(&effect).inspect(|gauge| gauge.extend(reserved_out));
             }
             Out::Cut { effect } => {
-                if let Some(gauge) = guard(&self.cell.gauges).get(&effect) {
-                    gauge.cut();
-                }
+                guard(&self.cell.gauges).get(&effect).inspect(|gauge| gauge.cut());
             }
             Out::Timer { timer, after_us } => {
                 let fire = Due::Fire { cell: self.cell.clone(), generation: self.generation, timer };

@@ -10,7 +10,7 @@ use abi::{
     answer::{Answer, Name},
     calendar,
     call::{At, Call, Fields, Part, Subject},
-    fact::{Fact, Lookup, Place, Query},
+    fact::{Fact, Lookup, Place, Query, View},
     limits,
     path::TreePath,
     record::{Entry, Record},
@@ -127,6 +127,29 @@ impl Page<'_, '_> {
         }
     }
 
+    fn listing(
+        &mut self,
+        (path, at): (&TreePath, Option<At>),
+        view: &View,
+        also: &[Name],
+    ) -> Result<Value, Trouble> {
+        let listing = self.batch.list(path, at, view)?;
+        let entries = self.entries(&listing.entries, also);
+        let more = entries.len() >= limits::LISTING_MAX as usize;
+        let mut told = json!({ "entries": entries });
+        // Nothing is left out without a word.
+        if let (true, Value::Object(map)) = (more, &mut told) {
+            map.insert("more".into(), true.into());
+        }
+        tell_below(&mut told, listing.below);
+        Ok(told)
+    }
+
+    fn ports(&self) -> String {
+        let agent = |pid| self.kernel.agent_of(pid).unwrap_or("operator").to_owned();
+        self.around.ports(self.name, &agent)
+    }
+
     /// The months in which model calls were booked, at most so many, the last ones.
     fn months(&mut self) -> Result<Value, Trouble> {
         let days = self.batch.cost_days()?;
@@ -168,18 +191,7 @@ impl Page<'_, '_> {
 
     fn rows(&mut self, query: &Query) -> Result<Value, Trouble> {
         match query {
-            Query::List { path, at, view, also } => {
-                let listing = self.batch.list(path, *at, view)?;
-                let entries = self.entries(&listing.entries, also);
-                let more = entries.len() >= limits::LISTING_MAX as usize;
-                let mut told = json!({ "entries": entries });
-                // Nothing is left out without a word.
-                if let (true, Value::Object(map)) = (more, &mut told) {
-                    map.insert("more".into(), true.into());
-                }
-                tell_below(&mut told, listing.below);
-                Ok(told)
-            }
+            Query::List { path, at, view, also } => self.listing((path, *at), view, also),
             Query::History { path, before, limit, view } => {
                 let shown = self.batch.history(path, (*before, *limit), view)?;
                 self.versions(&shown)
@@ -223,10 +235,7 @@ impl Page<'_, '_> {
                 lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
                 Ok(json!({ "text": text }))
             }
-            Query::Ports => {
-                let agent = |pid| self.kernel.agent_of(pid).unwrap_or("operator").to_owned();
-                Ok(json!({ "text": self.around.ports(self.name, &agent) }))
-            }
+            Query::Ports => Ok(json!({ "text": self.ports() })),
             Query::Secrets => Ok(json!({ "text": self.around.secrets() })),
             Query::Months => self.months(),
             Query::Operators { me } => Ok(json!({ "text": self.around.operators(me) })),

@@ -380,6 +380,21 @@ impl<'b> Street<'_, 'b> {
             Effect::Timer { timer, after_us } => sink.ordered(Out::Timer { timer, after_us }),
             // Its bytes are gathered where its event is known.
             Effect::Merge(_) => {}
+            Effect::Exec(_)
+            | Effect::EndExec { .. }
+            | Effect::ExecDecided { .. }
+            | Effect::Sandbox { .. } => self.exec(effect, sink)?,
+            Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
+            Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
+        }
+        Ok(())
+    }
+}
+
+impl Street<'_, '_> {
+    /// What is to be done at sandboxes.
+    fn exec(&mut self, effect: Effect, sink: &mut dyn Sink) -> Result<(), Trouble> {
+        match effect {
             Effect::Exec(command) => {
                 let text = self.batch.blob(&command.text)?.unwrap_or_default();
                 let out = Out::Exec(Box::new(ExecJob { command: *command, text }));
@@ -398,8 +413,7 @@ impl<'b> Street<'_, 'b> {
                 self.later.push(Later::Out(Out::ExecDecided { exec, pid, kept, seq }));
             }
             Effect::Sandbox { pid, act } => sink.ordered(Out::Sandbox { pid, act }),
-            Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
-            Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
+            _ => {}
         }
         Ok(())
     }

@@ -8,7 +8,15 @@
 //! What a room asked for dies with it: a failure, sleep and the daemon's end take every sandbox down. Never
 //! here: whether a process may run something, what becomes of what it made.
 
-use crate::{cell::Cell, guard::guard, job::ExecJob, journal, node::Node, spawn, turn::Input};
+use crate::{
+    cell::Cell,
+    guard::guard,
+    job::ExecJob,
+    journal,
+    node::Node,
+    spawn,
+    turn::{Input, Out},
+};
 use abi::{
     ExecId, Pid, Seq,
     call::Wall,
@@ -128,8 +136,19 @@ impl Walls {
         guard(&self.boxes).get(&pid).cloned()
     }
 
+    /// Takes what left a turn for it.
+    pub fn take(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, out: Out) {
+        match out {
+            Out::Exec(job) => Self::begin(node, cell, generation, *job),
+            Out::EndExec { exec } => cell.walls.stop(exec),
+            Out::ExecDecided { exec, pid, kept, seq } => cell.walls.decided(pid, exec, (kept, seq)),
+            Out::Sandbox { pid, act } => cell.walls.act(pid, act),
+            _ => {}
+        }
+    }
+
     /// Runs a command in a thread of its own.
-    pub fn begin(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, job: ExecJob) {
+    fn begin(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, job: ExecJob) {
         let sandbox = cell.walls.of(job.command.pid);
         let (node, cell) = (node.clone(), cell.clone());
         let exec = job.command.exec;
@@ -155,7 +174,7 @@ impl Walls {
     }
 
     /// A command is to end.
-    pub fn stop(&self, exec: ExecId) {
+    fn stop(&self, exec: ExecId) {
         let boxes: Vec<Arc<Sandbox>> = guard(&self.boxes).values().cloned().collect();
         for sandbox in boxes {
             let native = {
@@ -171,7 +190,7 @@ impl Walls {
     }
 
     /// What a command made is decided.
-    pub fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) {
+    fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) {
         let Some(sandbox) = self.known(pid) else { return };
         let mut control = guard(&sandbox.control);
         control.stopped.remove(&exec);
@@ -184,7 +203,7 @@ impl Walls {
     }
 
     /// A sandbox stands still, goes on or ends.
-    pub fn act(&self, pid: Pid, act: SandboxAct) {
+    fn act(&self, pid: Pid, act: SandboxAct) {
         match act {
             SandboxAct::End => {
                 let gone = guard(&self.boxes).remove(&pid);

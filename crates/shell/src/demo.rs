@@ -2,8 +2,8 @@
 //! actor is a scripted model that is gullible, and it says so.
 //!
 //! Layers: `stage` (a home of its own, embedded files, the daemon), `play` (spawn, wait, read the log),
-//! `acts`, `crash` and `walls` (one function an act). Every number that is printed was read from the log or from a
-//! file; every act checks what it claims and ends the demo when it is not so.
+//! `acts`, `crash` and `walls` (one function an act). Every number that is printed was read from the log or
+//! from a file; every act checks what it claims and ends the demo when it is not so.
 
 mod acts;
 mod crash;

@@ -336,6 +336,51 @@ class Previewed(TypedDict):
     pages: int
 
 
+class RanRow(TypedDict):
+    """One row."""
+
+    #: Where.
+    path: str
+    #: New, changed, moved or removed.
+    change: str
+    #: Its version.
+    version: int
+
+
+class _Ran(TypedDict):
+    #: Its number.
+    exec: int
+    #: As a shell has it: 128 and the number of the signal, 124: too long.
+    status: int
+    #: The same in words.
+    how: str
+    #: In which wall it ran: shell or native.
+    wall: str
+    #: What it said, both streams as they came; a long one without its middle.
+    output: str
+    #: Bytes that it said.
+    bytes: int
+    #: Whether what it changed is kept: all of it, or nothing.
+    kept: bool
+    #: What it changed; the first of it.
+    changed: List[RanRow]
+    #: Wall_us, cpu_us, memory_bytes.
+    used: Any
+
+
+class Ran(_Ran, total=False):
+    """The command ended."""
+
+    #: BLAKE3 of all that, if it is more.
+    whole: str
+    #: The operation that undo takes back.
+    operation: int
+    #: So many more.
+    more: int
+    #: Where somebody else had changed the same: both are kept.
+    conflicts: List[RanRow]
+
+
 class TimedOut(TypedDict):
     """The time is over."""
 
@@ -438,6 +483,7 @@ HistoryResult = Versions
 SpawnResult = Union[Spawned, Held]
 WaitResult = Union[Ended, Ruled, TimedOut]
 SignalResult = Done
+ExecResult = Ran
 DispatchResult = Union[Spawned, Queued, Held, Done]
 CompleteResult = Union[Completed, Held]
 ProposeResult = Union[Held, Effected, Done]
@@ -754,6 +800,38 @@ class Calls:
             {
                 "pid": pid,
                 "signal": signal,
+            },
+        )
+        return result
+
+    def exec(
+        self,
+        text: Text,
+        *,
+        dir: Optional[str] = None,
+        pid: Optional[int] = None,
+        wall: Optional[str] = None,
+        timeout_ms: Optional[int] = None,
+        origin: Optional[str] = None,
+    ) -> ExecResult:
+        """A command in a process's sandbox: what it changes is one operation, or none of it happened.
+
+        :param text: what to run, in the words of a shell
+        :param dir: in this directory; / without one
+        :param pid: in the sandbox of this process; without one, of the caller
+        :param wall: auto (default), shell: no program of the host, native: real programs
+        :param timeout_ms: at most so long; two minutes without one
+        :param origin: typed, argument, pipe or file; only the first two are words of an operator
+        """
+        result: ExecResult = self.call(
+            "exec",
+            {
+                "text": text,
+                "dir": dir,
+                "pid": pid,
+                "wall": wall,
+                "timeout_ms": timeout_ms,
+                "origin": origin,
             },
         )
         return result

@@ -213,12 +213,7 @@ impl Run {
 
     fn word(&mut self, verb: &str, rest: &str, words: &Words) {
         match verb {
-            "genesis" => {
-                let lacks = words.number("lacks").map(|rule| rule as u8);
-                self.step(Body::Genesis { id: [7; 16], lacks: lacks.into_iter().collect() });
-                let lease = words.key("lease").unwrap_or("100").parse().unwrap();
-                self.step(Body::Woke { lease, under_way: Vec::new() });
-            }
+            "genesis" => self.genesis(words),
             "allow" | "ask" | "deny" => self.row(verb, words),
             "limit" | "budget" => self.limit(words),
             "policy" => self.load_policy(),
@@ -254,18 +249,7 @@ impl Run {
                 };
                 self.step(Body::Left { reply: ReplyTo(0) });
             }
-            "wrote" => {
-                let (exec, commit) = words.wrote(&mut self.world);
-                self.step(Body::ExecWrote { exec, said: words.get(2).into(), commit });
-            }
-            "checked" => {
-                let why = Some(words.get(2).to_string()).filter(|why| !why.is_empty());
-                self.step(Body::ExecChecked { exec: ExecId(words.at(1).parse().unwrap()), why });
-            }
-            "ran" => {
-                let body = words.ran(&mut self.world);
-                self.step(body);
-            }
+            "wrote" | "checked" | "ran" => self.program(verb, words),
             "left" => self.step(Body::Left { reply: ReplyTo(words.at(1).parse().unwrap()) }),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
@@ -291,6 +275,31 @@ impl Run {
             }
             "lend" => self.step(Body::Leased { lease: words.at(1).parse().unwrap() }),
             other => panic!("{other:?} is no event"),
+        }
+    }
+
+    fn genesis(&mut self, words: &Words) {
+        let lacks = words.number("lacks").map(|rule| rule as u8);
+        self.step(Body::Genesis { id: [7; 16], lacks: lacks.into_iter().collect() });
+        let lease = words.key("lease").unwrap_or("100").parse().unwrap();
+        self.step(Body::Woke { lease, under_way: Vec::new() });
+    }
+
+    fn program(&mut self, verb: &str, words: &Words) {
+        match verb {
+            "wrote" => {
+                let (exec, commit) = words.wrote(&mut self.world);
+                self.step(Body::ExecWrote { exec, said: words.get(2).into(), commit });
+            }
+            "checked" => {
+                let why = Some(words.get(2).to_string()).filter(|why| !why.is_empty());
+                self.step(Body::ExecChecked { exec: ExecId(words.at(1).parse().unwrap()), why });
+            }
+            "ran" => {
+                let body = words.ran(&mut self.world);
+                self.step(body);
+            }
+            _ => {}
         }
     }
 

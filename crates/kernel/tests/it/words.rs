@@ -116,28 +116,13 @@ impl Words {
                 inputs: Fields::new(),
                 session: self.key("session").map(String::from),
             },
-            "complete" => Call::Complete {
-                model: self.at(1).into(),
-                text: self.text(world),
-                max_out: self.number("max").unwrap_or(1024),
-                request: self.key("pieces").map(|pieces| self.request(pieces, world)),
-            },
+            "complete" => self.complete(world),
             "wait" => Call::Wait {
                 pid: self.number("pid").map(Pid),
                 proposal: self.number("proposal").map(ProposalId),
                 timeout_us: self.key("timeout").map(micros),
             },
-            "exec" => Call::Exec {
-                pid: self.key("pid").map(|pid| Pid(pid.parse().unwrap())),
-                text: Text { content: self.value(1, world), origin: self.origin() },
-                dir: self.key("dir").map_or_else(TreePath::root, |dir| TreePath::parse(dir).unwrap()),
-                wall: match self.key("wall") {
-                    Some("shell") => Wall::Shell,
-                    Some("native") => Wall::Native,
-                    _ => Wall::Auto,
-                },
-                timeout_us: self.key("timeout").map_or(60_000_000, micros),
-            },
+            "exec" => self.exec(world),
             "signal" => Call::Signal { pid: Pid(self.id(1)), signal: control::signal(self.at(2)).unwrap() },
             "propose" => {
                 Call::Propose { mount: self.at(1).into(), kind: self.at(2).into(), fields: self.fields() }
@@ -257,6 +242,29 @@ impl Words {
             fields
         });
         Call::Decide { proposal, ruling, reason, digest, args }
+    }
+
+    fn complete(&self, world: &mut World) -> Call {
+        Call::Complete {
+            model: self.at(1).into(),
+            text: self.text(world),
+            max_out: self.number("max").unwrap_or(1024),
+            request: self.key("pieces").map(|pieces| self.request(pieces, world)),
+        }
+    }
+
+    fn exec(&self, world: &mut World) -> Call {
+        Call::Exec {
+            pid: self.key("pid").map(|pid| Pid(pid.parse().unwrap())),
+            text: Text { content: self.value(1, world), origin: self.origin() },
+            dir: self.key("dir").map_or_else(TreePath::root, |dir| TreePath::parse(dir).unwrap()),
+            wall: match self.key("wall") {
+                Some("shell") => Wall::Shell,
+                Some("native") => Wall::Native,
+                _ => Wall::Auto,
+            },
+            timeout_us: self.key("timeout").map_or(60_000_000, micros),
+        }
     }
 
     /// `ran EXEC STATUS "output" ; put PATH "text" base= ; dir PATH ; gone PATH base= ; move FROM TO base= ;

@@ -20,9 +20,9 @@ impl Ports {
         for row in &rows {
             let [pid, agent, address, program] = row.as_slice() else { continue };
             if session.is_json() {
-                session.object(&json!({
-                    "pid": pid.parse::<u64>().unwrap_or_default(), "agent": agent, "address": address, "program": program,
-                }))?;
+                let pid = pid.parse::<u64>().unwrap_or_default();
+                let row = json!({"pid": pid, "agent": agent, "address": address, "program": program});
+                session.object(&row)?;
             } else {
                 let cells = [*pid, *agent, *address, *program].map(escape::line);
                 table.row([&cells[0], &cells[1], &cells[2], &cells[3]]);

@@ -1,4 +1,5 @@
-//! Commands through the real daemon, the real wall and the real view: whole or not at all, whoever breaks off.
+//! Commands through the real daemon, the real wall and the real view: whole or not at all, whoever breaks
+//! off.
 
 use crate::{
     hive::{Hive, SKEP, retry, run},
@@ -95,7 +96,8 @@ fn the_daemon_is_killed_in_the_middle_of_commands() {
         let began = home_of(&hive, "operator").join(format!("began-{round}"));
         let mut client = hive.client();
         let line = format!(
-            "for n in 1 2 3 4 5 6 7 8; do echo x > /data/f$n; done; rm -f /data/a; touch $HOME/began-{round}; sleep 5555"
+            "for n in 1 2 3 4 5 6 7 8; do echo x > /data/f$n; done; rm -f /data/a; \
+             touch $HOME/began-{round}; sleep 5555"
         );
         hive.cli(&["write", "/data/a", &format!("{round}\n")]).fine();
         client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
@@ -160,13 +162,15 @@ fn bad_input_has_a_clear_end_and_nothing_is_lost() {
     // Who ignores SIGTERM, forks twice and leaves its session ends with the sandbox.
     let stubborn = hive.client().ok(
         "exec",
-        json!({"text": "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 4444' &); sleep 4444", "wall": "native", "timeout_ms": 500}),
+        json!({
+            "text": "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 4444' &); sleep 4444",
+            "wall": "native", "timeout_ms": 500,
+        }),
     );
     assert_eq!(stubborn["status"].as_i64(), Some(124), "{stubborn}");
     retry("the stubborn to end", || (running("4444") == 0).then_some(()));
-    let names = ran(
-        "mkdir -p /data/x && cd /data/x && printf e > \"$(printf 'e\\314\\201')\"; echo $?; rmdir /data/x; pwd; ls",
-    );
+    let names = ran("mkdir -p /data/x && cd /data/x && printf e > \"$(printf 'e\\314\\201')\"; echo $?; \
+         rmdir /data/x; pwd; ls");
     assert!(
         text(&names, "output").starts_with("sh: ") || text(&names, "output").contains("Invalid"),
         "{names}"

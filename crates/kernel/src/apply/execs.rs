@@ -1,0 +1,29 @@
+//! Commands that run.
+
+use crate::state::{ExecRow, State};
+use abi::record::{Entry, Record};
+
+/// Applies what is about one.
+pub fn exec(state: &mut State, record: &Record) {
+    match &record.body {
+        Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main } => {
+            state.next.exec = state.next.exec.max(*exec);
+            let (actor, dir, seq) = (record.actor.clone(), dir.clone(), record.seq);
+            let (of, text, wall, timeout_us, again) = (*of, *text, *wall, *timeout_us, *again);
+            let main = *main;
+            state.execs.insert(
+                *exec,
+                ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None },
+            );
+        }
+        Entry::ExecEnded { exec, .. } => {
+            state.execs.remove(exec);
+        }
+        Entry::ExecChecked { exec, why } => {
+            if let Some(row) = state.execs.get_mut(exec) {
+                row.works = Some(why.is_none());
+            }
+        }
+        _ => {}
+    }
+}
