@@ -83,6 +83,12 @@ impl Table {
         self.names(id).is_ok_and(|names| names.point)
     }
 
+    /// Whether something is mounted here or below.
+    pub(super) fn holds_mount(&self, id: NodeId) -> bool {
+        let Ok(names) = self.names(id) else { return false };
+        names.mounted || names.slots.values().filter_map(|slot| slot.node).any(|id| self.holds_mount(id))
+    }
+
     /// Something in the directory was changed.
     pub(super) fn touch(&mut self, dir: NodeId, now: u64) {
         if let Ok(node) = self.node_mut(dir) {
@@ -256,6 +262,9 @@ impl View {
         }
         table.tell_home(dir);
         table.allow(id, Rights::REMOVE)?;
+        if table.holds_mount(id) {
+            return Err(Errno::BUSY);
+        }
         table.unlink(id)?;
         let now = self.now();
         table.touch(dir, now);
@@ -309,6 +318,7 @@ impl View {
                 table.occupy(at, name, id, found.covers)?;
                 at = id;
             }
+            self.lock().names_mut(at)?.mounted = true;
         }
         Ok(())
     }

@@ -30,6 +30,15 @@ impl View {
         renew(&mut table, base, (changed.iter().copied().collect(), all), (drained, Settle::Keep))
     }
 
+    /// The same where nobody can say in which directories the trees differ: all in memory are compared.
+    pub fn rebase_whole(&self, base: Arc<dyn Base>, plan: Plan) -> io::Result<Vec<Stale>> {
+        let mut table = self.lock();
+        table.spool.limit(plan.quota.bytes);
+        table.plan = Arc::new(plan);
+        let drained = table.drained;
+        renew(&mut table, base, (BTreeSet::new(), true), (drained, Settle::Keep))
+    }
+
     /// Forgets all that was written.
     pub fn discard(&self) -> io::Result<Vec<Stale>> {
         let mut table = self.lock();
@@ -46,6 +55,8 @@ struct Renewal<'a> {
     /// What was changed later stays.
     drained: u64,
     how: Settle,
+    /// What was removed since the drain, as it was shown.
+    removed: BTreeMap<FileId, (Arc<Below>, u64)>,
     /// What is not as below, by file.
     live: BTreeMap<FileId, NodeId>,
     stale: Vec<Stale>,
@@ -60,9 +71,10 @@ fn renew(
     let root = base.root()?;
     let old = std::mem::replace(&mut table.base, base);
     table.epoch += 1;
-    table.removed.retain(|_, (_, stamp)| *stamp > drained);
+    let mut removed = std::mem::take(&mut table.removed);
+    removed.retain(|_, (_, stamp)| *stamp > drained);
     let live = table.dirty_files();
-    let mut renewal = Renewal { table, old, changed, all, drained, how, live, stale: Vec::new() };
+    let mut renewal = Renewal { table, old, changed, all, drained, how, live, removed, stale: Vec::new() };
     let below = renewal.below(ROOT, root, None)?;
     renewal.attributes(ROOT, &below)?;
     renewal.dir(ROOT, below)?;
@@ -164,6 +176,11 @@ impl Renewal<'_> {
                 self.table.set_slot(dir, name, Slot { node, covers, stamp: 0 })?;
                 self.adopt(id, up, entry)?;
             }
+            (Some(id), _) if self.table.holds_mount(id) => {
+                self.keep_point(id)?;
+                self.table.set_slot(dir, name, Slot { node, covers, stamp: 1 })?;
+                self.stale.push(Stale::Node(id));
+            }
             (Some(id), _) => {
                 self.orphan(id)?;
                 self.table.drop_slot(dir, name)?;
@@ -188,15 +205,21 @@ impl Renewal<'_> {
         }
     }
 
-    /// It was removed here, with all below it; what was moved out of it stands elsewhere.
+    /// It was removed here, with all below it; what was moved out of it stands elsewhere. What somebody else
+    /// put there meanwhile does not go.
     fn goes(&mut self, up: &Arc<Below>, entry: BaseEntry, stamp: u64) -> io::Result<()> {
         let (file, mut entry) = (entry.file, entry);
         let dir = (entry.node == Node::Dir).then_some(file);
+        let sent = self.table.sent.contains(&file);
+        let removed = self.removed.get(&file);
         // What goes is the version that was shown, or what came of a change of it that was drained before.
-        if let Some((was, _)) = self.table.removed.get(&file).filter(|_| !self.table.sent.contains(&file)) {
+        if let Some((was, _)) = removed.filter(|_| !sent) {
             entry.version = was.entry.version;
         }
         let below = Arc::new(Below { entry, up: Some(up.clone()) });
+        if !sent && removed.is_none() && !self.table.sent_new.contains(&below.path()) {
+            return Ok(());
+        }
         self.table.removed.insert(file, (below.clone(), stamp));
         let Some(dir) = dir else { return Ok(()) };
         for entry in self.table.base.clone().list(dir)? {
@@ -276,6 +299,29 @@ impl Renewal<'_> {
         if !self.table.node(id).is_ok_and(keeps) {
             self.table.dirty.remove(&id);
         }
+    }
+
+    /// The tree has this directory no more, but something is mounted in it: all else of it goes. (Forgetting
+    /// the name would unmount it.)
+    fn keep_point(&mut self, id: NodeId) -> io::Result<()> {
+        let children: Vec<(Arc<str>, NodeId)> = {
+            let slots = self.table.names(id)?.slots.iter();
+            slots.filter_map(|(name, slot)| Some((name.clone(), slot.node?))).collect()
+        };
+        for (name, child) in children {
+            if self.table.holds_mount(child) {
+                self.keep_point(child)?;
+                continue;
+            }
+            self.orphan(child)?;
+            self.table.drop_slot(id, &name)?;
+            self.stale.push(Stale::Entry { dir: id, name: name.to_string() });
+        }
+        let names = self.table.names_mut(id)?;
+        (names.point, names.below) = (true, None);
+        self.table.node_mut(id)?.below = None;
+        self.table.dirty.remove(&id);
+        Ok(())
     }
 
     /// A node that stands nowhere any more, and all below it.

@@ -119,6 +119,9 @@ fn fits(table: &mut Table, id: NodeId, to: End<'_>) -> Result<(), Errno> {
     }
     table.allow(id, Rights::REMOVE)?;
     table.may_make_or_replace(to)?;
+    if table.holds_mount(id) {
+        return Err(Errno::BUSY);
+    }
     if table.node(id)?.sort() == Sort::Dir {
         let alike = |scope, rights| matches!(scope, Scope::Same(all) if all.contains(rights));
         let leaves = table.scope(id)?;
@@ -150,6 +153,7 @@ fn replaceable(table: &mut Table, id: NodeId, target: NodeId) -> Result<(), Errn
         (node.below.is_none(), node.sort(), other.sort())
     };
     match (ours, theirs) {
+        (Sort::Dir, Sort::Dir) if table.holds_mount(target) => Err(Errno::BUSY),
         (Sort::Dir, Sort::Dir) => table.allow(target, Rights::REMOVE),
         (Sort::Dir, _) => Err(Errno::NOTDIR),
         (_, Sort::Dir) => Err(Errno::ISDIR),

@@ -56,6 +56,8 @@ pub(super) struct Names {
     pub below: Option<Arc<Below>>,
     /// Made to be mounted on, where the tree has nothing.
     pub point: bool,
+    /// Something is mounted on it: it stays where it is, whatever becomes of the tree.
+    pub mounted: bool,
     /// A name that was looked for and not found: it is often made next.
     pub missed: Option<Arc<str>>,
     pub scope: Option<(u64, Scope)>,
@@ -145,6 +147,8 @@ pub(super) struct Table {
     pub drained: u64,
     /// Files that the last drain may have changed.
     pub sent: BTreeSet<FileId>,
+    /// And where it made something new.
+    pub sent_new: BTreeSet<String>,
     /// Nodes that are new.
     pub made: u64,
     opened: BTreeMap<(TreePath, VersionId), LabelId>,
@@ -166,6 +170,7 @@ impl Table {
             stamp: 0,
             drained: 0,
             sent: BTreeSet::new(),
+            sent_new: BTreeSet::new(),
             made: 0,
             opened: BTreeMap::new(),
             labels: BTreeSet::new(),
@@ -387,7 +392,9 @@ impl Table {
         while at != ROOT && !self.dirty.contains(&at) {
             let Some(node) = self.nodes.get(&at) else { return };
             let names = if let Body::Dir(names) = &node.body { Some(names) } else { None };
-            if node.references > 0 || names.is_some_and(|names| !names.slots.is_empty() || names.point) {
+            if node.references > 0
+                || names.is_some_and(|names| !names.slots.is_empty() || names.point || names.mounted)
+            {
                 return;
             }
             let Some(node) = self.nodes.remove(&at) else { return };
@@ -479,6 +486,8 @@ impl Table {
     /// What was drained will be below: who removes it from now on has to say so.
     pub(super) fn cover(&mut self) {
         self.sent = self.dirty_files().into_keys().collect();
+        let new = self.dirty.iter().filter(|id| self.nodes.get(id).is_some_and(|node| node.below.is_none()));
+        self.sent_new = new.filter_map(|id| self.path(*id)).collect();
         for id in self.dirty.clone() {
             let Some((dir, name)) = self.nodes.get(&id).and_then(|node| node.place.clone()) else { continue };
             if let Ok(names) = self.names_mut(dir)

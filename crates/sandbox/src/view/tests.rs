@@ -366,6 +366,33 @@ fn places_to_be_mounted_on() {
     assert_eq!(view.ls("/").unwrap(), ["d", "e", "l", "usr"]);
 }
 
+/// Forgetting such a name would unmount what is mounted there.
+#[test]
+fn where_something_is_mounted_stays() {
+    let mut tree = ground();
+    let mount_points = ["e", "d/tools"].map(str::to_owned).to_vec();
+    let base = Arc::new(tree.clone());
+    let spool = std::env::temp_dir();
+    let setup = Setup { plan: all(), base, spool, mount_points, owner: (1000, 1000), now: tick };
+    let view = View::new(setup).unwrap();
+    for path in ["/d/x", "/d/y", "/e/z"] {
+        view.rm(path).unwrap();
+    }
+    assert_eq!(view.rm("/e"), Err(Errno::BUSY));
+    assert_eq!(view.mv("/d", "/n", Onto::Replace), Err(Errno::BUSY));
+    let other = super::tests::view(&tree, all());
+    for path in ["/d/x", "/d/y", "/d", "/e/z", "/e"] {
+        other.rm(path).unwrap();
+    }
+    tree = tree.with(other.drain().unwrap()).unwrap().0;
+    let stale = view.rebase_whole(Arc::new(tree), all()).unwrap();
+    let gone = |name: &str| stale.iter().any(|one| matches!(one, Stale::Entry { name: n, .. } if n == name));
+    assert!(!gone("d") && !gone("e") && !gone("tools"), "{stale:?}");
+    assert_eq!(view.ls("/").unwrap(), ["d", "e", "l"]);
+    assert_eq!(view.ls("/d").unwrap(), ["tools"]);
+    assert_eq!(view.says(), [""; 0]);
+}
+
 #[test]
 fn open_files_live_on_and_their_bytes_go_with_them() {
     let view = view(&ground(), all());

@@ -252,7 +252,12 @@ fn run(ops: &[Op]) {
                 late.iter().for_each(|op| both(&root, &view, op));
                 let (next, changed) = memory.with(drained).unwrap();
                 memory = next;
-                view.rebase(Arc::new(memory.clone()), all(), &changed).unwrap();
+                let base = Arc::new(memory.clone());
+                // Whether or not it is known what changed.
+                match ix % 2 {
+                    0 => view.rebase(base, all(), &changed).unwrap(),
+                    _ => view.rebase_whole(base, all()).unwrap(),
+                };
             }
             Op::Discard => {
                 view.discard().unwrap();
