@@ -27,6 +27,7 @@ mod suite;
 mod tamper;
 mod update;
 mod view;
+mod walls;
 mod why;
 
 use serde_json::json;
@@ -155,7 +156,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 22] = [
+const PROMISES: [(&str, Measure); 26] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -176,7 +177,11 @@ const PROMISES: [(&str, Measure); 22] = [
     ("tests", suite::tests),
     ("tamper", tamper::tamper),
     ("lost-update", update::lost_update),
+    ("command", walls::command),
+    ("wall", walls::wall),
     ("view", view::view),
+    ("revoke", walls::revoke),
+    ("neighbour", walls::neighbour),
     ("why", why::why),
 ];
 
