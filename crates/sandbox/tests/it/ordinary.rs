@@ -100,7 +100,8 @@ fn all_of_it_holds_for_an_ordinary_user() {
     if is_root() {
         let mut lent = Lent::new();
         lent.delegate();
-        let said = lent.run(&["--skip", "ordinary::"]);
+        // `tools` mounts a view without a wall around it, which takes root.
+        let said = lent.run(&["--skip", "ordinary::", "--skip", "tools::"]);
         assert!(said.contains("escape::nothing_gets_out ... ok"), "{said}");
     }
 }
