@@ -10,7 +10,7 @@ use crate::{
     path::TreePath,
     record::{Finish, Used},
     tree::Merge,
-    view::Commit,
+    view::{Commit, Told},
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -289,8 +289,17 @@ pub enum Body {
         exec: ExecId,
         /// How.
         ran: Ran,
-        /// What it made; none if that is discarded.
-        commit: Option<Commit>,
+        /// What it made and was told.
+        commit: Commit,
+        /// Whether what it made is to be kept; what it was told counts in any case.
+        keep: bool,
+    },
+    /// Programs in a process's sandbox have been told this, and one of them is about to call.
+    ExecTold {
+        /// Whose sandbox.
+        pid: Pid,
+        /// What.
+        told: Told,
     },
     /// A service was tried, and it works again, or does not any more.
     ExecChecked {
@@ -362,6 +371,7 @@ impl Body {
             Self::ExecEnded { .. } => "exec-ended",
             Self::ExecChecked { .. } => "exec-checked",
             Self::ExecWrote { .. } => "exec-wrote",
+            Self::ExecTold { .. } => "exec-told",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",

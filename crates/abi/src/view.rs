@@ -97,6 +97,13 @@ pub struct Opened {
 pub struct Commit {
     /// In order.
     pub changes: Vec<Change>,
+    /// What its programs were told.
+    pub told: Told,
+}
+
+/// What programs of a view were told, whatever became of what they made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
     /// What was opened or listed, as far as it is remembered by path.
     pub opened: Vec<Opened>,
     /// Labels of all that was, and of every name that was found or listed.

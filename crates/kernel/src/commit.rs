@@ -12,7 +12,7 @@ use crate::{
     step::{Found, Step},
 };
 use abi::{
-    Code, Content, Error, FileId, LabelId, Micros, OpId, Pid, ROOT, VersionId,
+    Code, Content, Error, FileId, LabelId, Micros, OpId, Pid, ROOT, VersionId, WORKSPACE,
     answer::{Changed, Clash},
     call::Origin,
     cap::Rights,
@@ -22,7 +22,7 @@ use abi::{
     path::{self, TreePath},
     record::Entry,
     tree::{self, Home, Merge, Node, Version},
-    view::{Change, Commit, Spot, Stand},
+    view::{Change, Commit, Spot, Stand, Told},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -68,7 +68,7 @@ pub fn plan(kernel: &Kernel, pid: Pid, made: &Commit) -> Vec<Lookup> {
 type Read<'a> = BTreeSet<(&'a TreePath, VersionId)>;
 
 fn read(made: &Commit) -> Read<'_> {
-    made.opened.iter().map(|opened| (&opened.path, opened.version)).collect()
+    made.told.opened.iter().map(|opened| (&opened.path, opened.version)).collect()
 }
 
 /// Base of a change: what the command read; else what its process saw last; else what its view showed.
@@ -119,7 +119,7 @@ pub fn decide(
     let read = read(made);
     let bases = made.changes.iter().map(|change| base(step.kernel, pid, &read, change));
     let bases: Vec<Option<VersionId>> = bases.collect();
-    saw(step, (pid, own), made);
+    saw(step, (pid, own), &made.told);
     if made.changes.is_empty() {
         return Ok(Made::default());
     }
@@ -134,7 +134,7 @@ pub fn decide(
         }
     }
     let carried = moved(step, pid, made, facts)?;
-    let label = step.label_for(pid, Origin::File);
+    let label = label(step, pid);
     let paths = made.changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
     let paths: Vec<&TreePath> = paths.flatten().collect();
     files::not_steering(step, pid, &label.join(&carried), paths.iter().copied())?;
@@ -149,10 +149,16 @@ pub fn decide(
     Ok(layer.write(step, homes))
 }
 
-/// What the command opened, its process has seen.
-fn saw(step: &mut Step<'_>, (pid, own): (Pid, bool), made: &Commit) {
-    let mut labels = made.labels.clone();
-    for opened in &made.opened {
+/// What programs of its sandbox were told, the process has seen; whether it knows of it itself.
+pub fn saw(step: &mut Step<'_>, (pid, own): (Pid, bool), told: &Told) {
+    if pid == WORKSPACE {
+        // The operator has no label of their own, but what stands in the sandbox has.
+        let labels = told.opened.iter().map(|opened| opened.label).chain(told.labels.iter().copied());
+        step.kernel.volatile.opened.extend(labels);
+        return;
+    }
+    let mut labels = told.labels.clone();
+    for opened in &told.opened {
         labels.remove(&opened.label);
         step.saw(pid, &opened.path, Some(opened.version), opened.label);
         if own {
@@ -161,7 +167,17 @@ fn saw(step: &mut Step<'_>, (pid, own): (Pid, bool), made: &Commit) {
     }
     let root = TreePath::root();
     labels.into_iter().for_each(|label| step.saw(pid, &root, None, label));
-    made.homes.iter().for_each(|label| step.learned_of(pid, &root, (None, *label)));
+    told.homes.iter().for_each(|label| step.learned_of(pid, &root, (None, *label)));
+}
+
+/// The label of what programs of this sandbox write.
+fn label(step: &Step<'_>, pid: Pid) -> Label {
+    let own = step.label_for(pid, Origin::File);
+    if pid != WORKSPACE {
+        return own;
+    }
+    let opened = step.kernel.volatile.opened.iter();
+    opened.fold(own, |all, label| all.join(&step.kernel.meaning(*label)))
 }
 
 fn fits(made: &Commit) -> Result<(), Error> {

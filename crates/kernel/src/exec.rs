@@ -28,7 +28,7 @@ use abi::{
     limits,
     path::Pattern,
     record::{Entry, Exit, Finish, WaitOn},
-    view::{Commit, Kind, Plan, Quota},
+    view::{Commit, Kind, Plan, Quota, Told},
 };
 use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
 
@@ -169,12 +169,17 @@ fn lives(kernel: &Kernel, pid: Pid) -> bool {
 }
 
 /// A command ended.
-pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, made: Option<&Commit>, facts: Facts) {
+pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, (made, keep): (&Commit, bool), facts: Facts) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     step.act_as(row.of, row.actor.clone());
     step.cause = Some(row.seq);
-    let kept = match (made, facts) {
-        (Some(made), Facts::Found(facts)) if lives(step.kernel, row.of) => {
+    let kept = match (keep, facts) {
+        (false, _) => {
+            // What it was told may stand in its output, and in files that are no part of the tree.
+            commit::saw(step, (row.of, false), &made.told);
+            None
+        }
+        (true, Facts::Found(facts)) if lives(step.kernel, row.of) => {
             // What another ran in its sandbox it does not know: its next write is still made of what it saw.
             let process = step.state().processes.get(&row.of);
             let own = process.is_some_and(|process| label::principal(process) == row.actor);
@@ -234,6 +239,14 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
     }
     let (pid, seq) = (row.of, step.state().seq);
     step.effect(Effect::ExecDecided { exec, pid, kept, seq });
+}
+
+/// Programs in a sandbox have been told this.
+pub fn told(step: &mut Step<'_>, pid: Pid, told: &Told) {
+    if lives(step.kernel, pid) {
+        step.act_as_process(pid);
+        commit::saw(step, (pid, false), told);
+    }
 }
 
 /// A service was tried. One that does not work is begun again, if its agent says so, whatever it says itself.

@@ -165,6 +165,8 @@ impl Kernel {
         self.volatile.clients.is_empty()
             && self.state.model_calls.is_empty()
             && self.state.execs.is_empty()
+            // What commands left running there goes on.
+            && self.volatile.boxed.iter().all(|pid| *pid == abi::WORKSPACE)
             && !self.state.effects.values().any(|row| row.stage != state::Stage::InDoubt)
             && !self.state.processes.values().any(busy)
     }

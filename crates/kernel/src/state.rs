@@ -514,6 +514,8 @@ pub struct Volatile {
     pub put_off: BTreeSet<EffectId>,
     /// Processes that have a sandbox.
     pub boxed: BTreeSet<Pid>,
+    /// Labels of what programs in the operator's sandbox were told, as long as it stands.
+    pub opened: BTreeSet<LabelId>,
     /// Grows with each revocation.
     pub generation: u64,
     /// Wall and monotonic time of the last event, to notice a jump.

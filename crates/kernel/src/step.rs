@@ -42,7 +42,9 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
         Body::ExecWrote { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, Some(commit))),
-        Body::ExecEnded { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, commit.as_ref())),
+        Body::ExecEnded { exec, commit, keep, .. } => {
+            Ok(exec::plan_ended(kernel, *exec, Some(commit).filter(|_| *keep)))
+        }
         Body::Genesis { .. }
         | Body::Woke { .. }
         | Body::Restored
@@ -58,6 +60,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::EffectEnded { .. }
         | Body::EffectProbed { .. }
         | Body::ExecChecked { .. }
+        | Body::ExecTold { .. }
         | Body::Quarantined { .. } => Ok(vec![]),
     }
 }
@@ -238,7 +241,8 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
         Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
         Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
-        Body::ExecEnded { exec, ran, commit } => exec::ended(step, *exec, ran, commit.as_ref(), facts),
+        Body::ExecTold { pid, told } => exec::told(step, *pid, told),
+        Body::ExecEnded { exec, ran, commit, keep } => exec::ended(step, *exec, ran, (commit, *keep), facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));
             step.emit(Entry::Quarantined { digest: *digest, what: what.clone() });

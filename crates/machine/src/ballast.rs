@@ -262,7 +262,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
         Body::Arrived { .. } | Body::Mounted { .. } | Body::Tool { .. } | Body::TimerFired { .. } => false,
         Body::Merged { .. } | Body::ExecEnded { .. } => false,
-        Body::ExecWrote { .. } | Body::ExecChecked { .. } => false,
+        Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
     }
 }
 

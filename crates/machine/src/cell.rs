@@ -356,7 +356,8 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
         // Its sandbox died with the room.
-        Body::ExecEnded { .. } | Body::ExecWrote { .. } | Body::ExecChecked { .. } => false,
+        Body::ExecEnded { .. } | Body::ExecWrote { .. } => false,
+        Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
     }
 }
 

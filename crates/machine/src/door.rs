@@ -11,6 +11,7 @@ use crate::{
     node::{HOME, Node},
     operators, secrets, spawn, token, tool,
     upload::{From, Uploads},
+    walls::Walls,
 };
 use abi::{
     Code, Error, Pid, ReplyTo,
@@ -299,6 +300,9 @@ impl Session<'_> {
         tool::fits(&decoded)?;
         operators::may_leave(self.node, &decoded.call)?;
         let cell = self.node.cell(&workspace)?;
+        if let Some(inside) = &self.inside {
+            Walls::before_call(self.node, &cell, inside.pid);
+        }
         let from = From { node: self.node, client: self.client, cell: &cell, caller: &caller };
         let upload = match decoded.upload {
             None => None,

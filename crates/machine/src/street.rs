@@ -177,7 +177,7 @@ impl<'b> Street<'_, 'b> {
     fn fresh(&mut self, body: &Body) -> Result<Vec<Content>, Trouble> {
         let call = match body {
             Body::Merged { of, .. } => return self.fresh(of),
-            Body::ExecEnded { commit: Some(made), .. } | Body::ExecWrote { commit: made, .. } => {
+            Body::ExecEnded { commit: made, .. } | Body::ExecWrote { commit: made, .. } => {
                 let parts = made.changes.iter().filter(|change| change.content.bytes > 0);
                 return self.new_here(parts.map(|change| change.content).collect());
             }

@@ -23,7 +23,9 @@ use abi::{
     effect::SandboxAct,
     event::{Body, Ran},
     record::{Finish, Used},
+    view::{Commit, Told},
 };
+use sandbox::view::View;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -61,6 +63,10 @@ pub(crate) struct Sandbox {
 pub(crate) struct Control {
     /// The wall that stands.
     pub native: Option<Arc<Native>>,
+    /// What its programs see.
+    pub view: Option<Arc<View>>,
+    /// How much of what they were told the kernel has heard.
+    pub heard: (usize, usize, usize),
     /// Commands that are to end, also some that have not begun.
     pub stopped: BTreeSet<ExecId>,
     /// It ends.
@@ -79,6 +85,15 @@ pub(crate) struct Control {
 impl Sandbox {
     fn new(pid: Pid) -> Arc<Self> {
         Arc::new(Self { pid, inner: Mutex::default(), control: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// What its programs were told and the kernel has not heard.
+    fn news(&self) -> Option<Told> {
+        let view = guard(&self.control).view.clone()?;
+        let told = seal::told(view.told());
+        let much = (told.opened.len(), told.labels.len(), told.homes.len());
+        let before = std::mem::replace(&mut guard(&self.control).heard, much);
+        (before != much).then_some(told)
     }
 
     /// Waits until what the command before made is decided. Whether the sandbox goes on.
@@ -136,6 +151,12 @@ impl Walls {
         guard(&self.boxes).get(&pid).cloned()
     }
 
+    /// A program in a process's sandbox is about to call: what its programs were told comes before.
+    pub fn before_call(node: &Arc<Node>, cell: &Arc<Cell>, pid: Pid) {
+        let Some(told) = cell.walls.known(pid).and_then(|sandbox| sandbox.news()) else { return };
+        node.push(cell, Input::now(&*node.clock, Body::ExecTold { pid, told }, Vec::new()));
+    }
+
     /// Takes what left a turn for it.
     pub fn take(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, out: Out) {
         match out {
@@ -159,7 +180,7 @@ impl Walls {
                 journal::say(&of.name, "a command's thread panicked");
                 refused(&on, exec, ("it failed on our side", ""))
             });
-            let waits = matches!(&input.event.body, Body::ExecEnded { commit: Some(_), .. });
+            let waits = matches!(&input.event.body, Body::ExecEnded { keep: true, .. });
             if waits {
                 guard(&sandbox.control).undecided = Some(exec);
             }
@@ -253,5 +274,9 @@ fn refused(node: &Node, exec: ExecId, (message, hint): (&str, &str)) -> Input {
     let how = Finish::Refused { message: message.to_owned(), hint: hint.to_owned() };
     let ran =
         Ran { how, wall: Wall::Auto, output: String::new(), whole: None, bytes: 0, used: Used::default() };
-    Input::now(&*node.clock, Body::ExecEnded { exec, ran, commit: None }, Vec::new())
+    Input::now(
+        &*node.clock,
+        Body::ExecEnded { exec, ran, commit: Commit::default(), keep: false },
+        Vec::new(),
+    )
 }

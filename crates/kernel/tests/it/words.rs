@@ -282,7 +282,7 @@ impl Words {
         let output = first.get(3).to_string();
         let bytes = output.len() as u64;
         let ran = Ran { how, wall: Wall::Native, output, whole: None, bytes, used: Used::default() };
-        Body::ExecEnded { exec: ExecId(first.id(1)), ran, commit: kept.then_some(commit) }
+        Body::ExecEnded { exec: ExecId(first.id(1)), ran, commit, keep: kept }
     }
 
     /// What a program made: `EXEC ; put …`.
@@ -292,8 +292,8 @@ impl Words {
         for part in parts.iter().skip(1) {
             if part.at(0) == "open" {
                 let (version, label) = (VersionId(part.id(2)), LabelId(part.id(3) as u32));
-                commit.labels.insert(label);
-                commit.opened.push(Opened { path: part.path(1), version, label });
+                commit.told.labels.insert(label);
+                commit.told.opened.push(Opened { path: part.path(1), version, label });
             } else {
                 commit.changes.push(part.made(world));
             }

@@ -11,7 +11,7 @@ use crate::{
     spawn,
 };
 use abi::{
-    Code, Error, ExecId, Pid,
+    Code, Error, ExecId, Pid, WORKSPACE,
     record::{Finish, Used},
 };
 use rustix::{
@@ -52,7 +52,37 @@ pub(crate) struct Native {
     jail: Mutex<Option<Arc<Jail>>>,
     server: Mutex<Option<Server>>,
     runs: Mutex<Option<ExecId>>,
-    _gate: Gate,
+    _gate: Option<Gate>,
+    _home: Home,
+}
+
+/// What programs keep that is no part of the workspace. It has no label, so it lasts no longer than the sandbox
+/// whose programs it is of: nothing goes through it from one process to another.
+struct Home(PathBuf);
+
+impl Home {
+    fn make(node: &Node, cell: &Cell, pid: Pid) -> io::Result<Self> {
+        let dir = node.dir(cell).join("homes").join(pid.to_string());
+        let home = Self(dir);
+        home.clear()?;
+        std::fs::create_dir_all(&home.0)?;
+        Ok(home)
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Err(error) = self.clear() {
+            journal::say("walls", &format!("{} is left: {error}", self.0.display()));
+        }
+    }
 }
 
 /// The socket by which programs inside speak to the daemon, as their process.
@@ -192,15 +222,20 @@ pub(crate) fn join(node: &Node, sandbox: &Sandbox, job: &ExecJob, said: &mut Sai
 /// Builds it.
 fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Result<Native, Error> {
     let mut spec = Spec::new(Root::View);
-    spec.home = Some(home(node, cell, &job.command.agent).map_err(|error| broken(&error))?);
+    let home = Home::make(node, cell, job.command.pid).map_err(|error| broken(&error))?;
+    spec.home = Some(home.0.clone());
     spec.hostname = cell.name.clone();
     spec.env.push(("SKEP_WORKSPACE".into(), cell.name.clone().into()));
     let pid = job.command.pid;
     spec.env.push(("SKEP_PID".into(), pid.to_string().into()));
-    spec.env.push(("SKEP_SOCKET".into(), SOCKET.into()));
-    let gate = Gate::open(node, cell, pid).map_err(|error| broken(&error))?;
-    let (source, target) = (gate.path.clone(), PathBuf::from(SOCKET));
-    spec.parts.push(Part { source, target, access: Access::ReadWrite });
+    // The operator's own programs act as nobody.
+    let gate = (pid != WORKSPACE).then(|| Gate::open(node, cell, pid)).transpose();
+    let gate = gate.map_err(|error| broken(&error))?;
+    if let Some(gate) = &gate {
+        spec.env.push(("SKEP_SOCKET".into(), SOCKET.into()));
+        let (source, target) = (gate.path.clone(), PathBuf::from(SOCKET));
+        spec.parts.push(Part { source, target, access: Access::ReadWrite });
+    }
     let begun = node.wall.start(&spec);
     // An ordinary user to whom no control group is delegated: memory is held for each process by itself.
     let alone = !rustix::process::geteuid().is_root() && matches!(begun, Err(jail::Error::Missing(_)));
@@ -214,6 +249,7 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
         server: Mutex::new(Some(server)),
         runs: Mutex::new(None),
         _gate: gate,
+        _home: home,
     })
 }
 
@@ -223,13 +259,6 @@ fn told(error: jail::Error) -> Error {
 
 fn broken(error: &io::Error) -> Error {
     Error::new(Code::Unavailable, format!("the sandbox could not be built: {error}")).hint("skep doctor")
-}
-
-/// Where an agent keeps what is no part of the workspace: caches, histories, sessions of its tools.
-fn home(node: &Node, cell: &Cell, agent: &str) -> io::Result<PathBuf> {
-    let dir = node.dir(cell).join("homes").join(agent);
-    std::fs::create_dir_all(&dir)?;
-    Ok(dir)
 }
 
 fn command(

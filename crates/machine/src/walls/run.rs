@@ -126,12 +126,15 @@ fn conclude(
         guard(&sandbox.control).spoilt = true;
     }
     let Heard { output, bytes, whole } = heard;
-    let kept = sealed.is_some();
-    let Sealed { commit, blobs, mut uploads } = sealed.unwrap_or_default();
+    let keep = sealed.is_some();
+    let Sealed { mut commit, blobs, mut uploads } = sealed.unwrap_or_default();
+    if !keep {
+        commit.told = seal::told(view.told());
+    }
     let (whole, manifest) = whole.unzip();
     uploads.extend(manifest);
     let ran = Ran { how, wall: Wall::Native, output, whole, bytes, used };
-    let body = Body::ExecEnded { exec, ran, commit: kept.then_some(commit) };
+    let body = Body::ExecEnded { exec, ran, commit, keep };
     Input { uploads, ..Input::now(&*node.clock, body, blobs) }
 }
 
@@ -151,7 +154,7 @@ fn joined(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &Exec
     };
     let (whole, manifest) = whole.unzip();
     let ran = Ran { how, wall: Wall::Native, output, whole, bytes, used };
-    let body = Body::ExecEnded { exec, ran, commit: Some(Commit::default()) };
+    let body = Body::ExecEnded { exec, ran, commit: Commit::default(), keep: true };
     Input { uploads: manifest.into_iter().collect(), ..Input::now(&*node.clock, body, Vec::new()) }
 }
 
@@ -247,7 +250,8 @@ impl<'a> Live<'a> {
 fn ended(node: &Node, job: &ExecJob, how: Finish) -> Input {
     let (output, whole, bytes) = (String::new(), None, 0);
     let ran = Ran { how, wall: job.command.wall, output, whole, bytes, used: Used::default() };
-    let body = Body::ExecEnded { exec: job.command.exec, ran, commit: None };
+    let (exec, commit, keep) = (job.command.exec, Commit::default(), false);
+    let body = Body::ExecEnded { exec, ran, commit, keep };
     Input::now(&*node.clock, body, Vec::new())
 }
 
@@ -293,14 +297,23 @@ impl Inner {
             }
             self.forget(sandbox);
         }
-        self.view = Some(Arc::new(View::new(setup(plan, base, dir)?)?));
+        let view = Arc::new(View::new(setup(plan, base, dir)?)?);
+        {
+            let mut control = guard(&sandbox.control);
+            (control.view, control.heard) = (Some(view.clone()), (0, 0, 0));
+        }
+        self.view = Some(view);
         self.below = Some((seq, generation));
         Ok(())
     }
 
     /// Nothing of the sandbox is used again.
     fn forget(&mut self, sandbox: &Sandbox) {
-        let native: Option<Arc<Native>> = guard(&sandbox.control).native.take();
+        let native: Option<Arc<Native>> = {
+            let mut control = guard(&sandbox.control);
+            control.view = None;
+            control.native.take()
+        };
         if let Some(native) = native {
             native.end();
         }

@@ -1,8 +1,11 @@
 //! What a command made, sealed: its bytes are hashed and laid into the blob store before the event that names
 //! them.
 
-use abi::{Content, Error, limits, view::Commit};
-use sandbox::view::{Bytes, Drained};
+use abi::{
+    Content, Error, limits,
+    view::{Commit, Told},
+};
+use sandbox::view::{self, Bytes, Drained};
 use std::io::Read;
 use store::{Blobs, Manifest, Trouble};
 
@@ -59,9 +62,7 @@ pub(crate) fn seal(drained: Drained, blobs: &Blobs) -> Result<Sealed, Unsealed> 
         };
         sealed.commit.changes.push(change);
     }
-    sealed.commit.opened = drained.told.opened;
-    sealed.commit.labels = drained.told.labels;
-    sealed.commit.homes = drained.told.homes;
+    sealed.commit.told = told(drained.told);
     Ok(sealed)
 }
 
@@ -87,4 +88,10 @@ fn content(bytes: &Bytes, blobs: &Blobs, sealed: &mut Sealed) -> Result<Content,
     let content = manifest.content();
     sealed.uploads.push(manifest);
     Ok(content)
+}
+
+/// What programs were told, in the words of the kernel.
+pub(crate) fn told(told: view::Told) -> Told {
+    let view::Told { opened, labels, homes } = told;
+    Told { opened, labels, homes }
 }

@@ -109,6 +109,11 @@ impl Read for Reader {
 }
 
 impl View {
+    /// What its programs were told so far.
+    pub fn told(&self) -> Told {
+        self.lock().told()
+    }
+
     /// The net difference to the base, in an order in which it can be carried out, and what was told so far.
     /// The view stays as it is: draining it again without a rebase gives the same and what came since.
     pub fn drain(&self) -> io::Result<Drained> {

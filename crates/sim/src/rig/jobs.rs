@@ -185,7 +185,7 @@ impl Rig {
         let mut chance =
             Chance::of(self.plan.seed, &[&b"exec"[..], &job.command.exec.0.to_le_bytes()].concat());
         let ended = program::run(self.dir.path(), job, &mut chance, &self.ledger.known());
-        if let Some((Body::ExecEnded { exec, commit: Some(made), .. }, _)) = &ended {
+        if let Some((Body::ExecEnded { exec, commit: made, .. }, _)) = &ended {
             self.ledger.execs.promised(*exec, made);
         }
         ended

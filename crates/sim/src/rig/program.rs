@@ -35,14 +35,14 @@ pub fn run(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Opt
     };
     let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
     let mut blobs = Vec::new();
-    let commit = match by_itself {
-        true => Some(made(dir, job, (chance, known), &mut blobs)?),
-        false => None,
-    };
+    let mut commit = made(dir, job, (chance, known), &mut blobs)?;
+    if !by_itself {
+        commit.changes.clear();
+    }
     let output = format!("ran {}", command.exec);
     let bytes = output.len() as u64;
     let ran = Ran { how, wall: Wall::Native, output, whole: None, bytes, used: Used::default() };
-    Some((Body::ExecEnded { exec: command.exec, ran, commit }, blobs))
+    Some((Body::ExecEnded { exec: command.exec, ran, commit, keep: by_itself }, blobs))
 }
 
 fn made(
@@ -65,13 +65,13 @@ fn made(
         if plan.hidden.contains(&here.head.label) {
             continue;
         }
-        commit.labels.insert(here.head.label);
-        commit.homes.insert(here.head.label);
+        commit.told.labels.insert(here.head.label);
+        commit.told.homes.insert(here.head.label);
         for found in reader.list(here.head.file, plan.seq).ok()? {
             let path = top.join(&found.name).ok()?;
             let hidden = plan.hidden.contains(&found.head.label) || plan.hidden.contains(&found.named);
             if !hidden {
-                commit.labels.extend([found.head.label, found.named]);
+                commit.told.labels.extend([found.head.label, found.named]);
                 files.push(Seen { path, found });
             }
         }
@@ -88,7 +88,7 @@ fn made(
             if seen.found.head.node == Node::File && chance.one_in(2) {
                 let Named { head, .. } = &seen.found;
                 let (path, version, label) = (seen.path.clone(), head.id, head.label);
-                commit.opened.push(Opened { path, version, label });
+                commit.told.opened.push(Opened { path, version, label });
             }
         }
     }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Command};
 
 /// Where the operator's programs keep what is no part of the workspace.
-fn home_of(hive: &Hive, agent: &str) -> PathBuf {
-    hive.home().join("workspaces/home/homes").join(agent)
+fn home_of(hive: &Hive, pid: u64) -> PathBuf {
+    hive.home().join("workspaces/home/homes").join(pid.to_string())
 }
 
 fn exec(hive: &Hive, line: &str) -> Value {
@@ -80,7 +80,7 @@ fn a_command_that_is_ended_leaves_nothing() {
         &json!({"text": "echo half > /data/half; touch $HOME/began; setsid sleep 6666", "wall": "native"}),
     )
     .unwrap();
-    retry("the command to begin", || home_of(&hive, "operator").join("began").exists().then_some(()));
+    retry("the command to begin", || home_of(&hive, 0).join("began").exists().then_some(()));
     drop(gone);
     retry("its end", || (running("6666") == 0).then_some(()));
     hive.cli(&["cat", "/data/half"]).failed(1);
@@ -93,7 +93,7 @@ fn a_command_that_is_ended_leaves_nothing() {
 fn the_daemon_is_killed_in_the_middle_of_commands() {
     let mut hive = Hive::new();
     for round in 0..5 {
-        let began = home_of(&hive, "operator").join(format!("began-{round}"));
+        let began = home_of(&hive, 0).join(format!("began-{round}"));
         let mut client = hive.client();
         let line = format!(
             "for n in 1 2 3 4 5 6 7 8; do echo x > /data/f$n; done; rm -f /data/a; \
@@ -121,7 +121,7 @@ fn what_another_changed_meanwhile_is_merged_or_kept_beside() {
     let line = "cat /data/a.md /data/b.bin > /dev/null; touch $HOME/began; until [ -e $HOME/go ]; do sleep 0.02; done; \
                 sed -i s/five/FIVE/ /data/a.md; echo ours > /data/b.bin; cat /data/a.md";
     let id = client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
-    let home = home_of(&hive, "operator");
+    let home = home_of(&hive, 0);
     retry("the command to begin", || home.join("began").exists().then_some(()));
     hive.cli(&["write", "/data/a.md", "ONE\ntwo\nthree\nfour\nfive\n"]).fine();
     hive.cli(&["write", "/data/b.bin", "theirs\n"]).fine();

@@ -152,7 +152,7 @@ pub fn revoke(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         let mut busy = Client::connect(home.path())?;
         let params = json!({"text": line, "wall": "native", "pid": pid, "dir": "/data"});
         let waiter = std::thread::spawn(move || busy.call("exec", params));
-        let mine = home.path().join("workspaces/home/homes/probe");
+        let mine = home.path().join("workspaces/home/homes").join(pid.to_string());
         until("files to be opened", || (1..=4).all(|n| mine.join(format!("{ix}-{n}")).exists()))?;
         let caps = client.call("read", json!({"path": format!("/proc/{pid}/caps")}))?;
         let cap = first_cap(&text(&caps, "text")).ok_or_else(|| format!("no capability: {caps}"))?;
@@ -197,7 +197,7 @@ pub fn neighbour(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     client.call("write", json!({"path": "/sys/ctl", "text": "workspace flood"}))?;
     reads(home.path())?;
     let (mut alone, mut beside) = (f64::INFINITY, f64::INFINITY);
-    let began = home.path().join("workspaces/flood/homes/operator");
+    let began = home.path().join("workspaces/flood/homes/0");
     for round in 0..ROUNDS {
         alone = alone.min(reads(home.path())?);
         let line = format!(
