@@ -61,7 +61,7 @@ pub fn run(plan: &[u8], control: &OwnedFd) -> Result<(), Fault> {
     lock::down(&plan.limits, plan.need)?;
     let children = sys::child_signals().here("waiting for children")?;
     wire::send(control, &Writer::new(READY).0, &[]).here("saying that all is ready")?;
-    obey(control, &children);
+    obey(control, &children, plan.limits.files);
     Ok(())
 }
 
@@ -98,7 +98,7 @@ pub fn become_agent(from_root: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-fn obey(control: &OwnedFd, children: &OwnedFd) {
+fn obey(control: &OwnedFd, children: &OwnedFd, files: u64) {
     let mut mains: Vec<Main> = Vec::new();
     let mut enders: Vec<OwnedFd> = Vec::new();
     loop {
@@ -116,7 +116,7 @@ fn obey(control: &OwnedFd, children: &OwnedFd) {
         if bury(&mut mains) {
             enders.drain(..).for_each(|report| tell(&report, Writer::new(DONE)));
         }
-        if ordered && !order(control, &mut mains, &mut enders) {
+        if ordered && !order(control, files, &mut mains, &mut enders) {
             return;
         }
     }
@@ -166,13 +166,13 @@ fn bury(mains: &mut Vec<Main>) -> bool {
 }
 
 /// One order; false when there will be none again.
-fn order(control: &OwnedFd, mains: &mut Vec<Main>, enders: &mut Vec<OwnedFd>) -> bool {
+fn order(control: &OwnedFd, files: u64, mains: &mut Vec<Main>, enders: &mut Vec<OwnedFd>) -> bool {
     let Ok((message, mut fds)) = wire::receive(control) else { return false };
     let Some((tag, mut read)) = Reader::new(&message) else { return false };
     let Some(report) = fds.pop() else { return true };
     match tag {
         EXEC => match Order::decode(read).ok_or(Errno::BADMSG).here("reading the order") {
-            Ok(order) => match launch(&order, &fds) {
+            Ok(order) => match launch(&order, &fds, files) {
                 Ok((pid, starting)) => mains.push(Main { pid, report, starting: Some(starting) }),
                 Err(fault) => tell_fault(&report, &fault),
             },
@@ -205,14 +205,14 @@ fn order(control: &OwnedFd, mains: &mut Vec<Main>, enders: &mut Vec<OwnedFd>) ->
 }
 
 /// Forks a command: its process, and where it says why it could not become its program.
-fn launch(order: &Order, stdio: &[OwnedFd]) -> Result<(i32, OwnedFd), Fault> {
+fn launch(order: &Order, stdio: &[OwnedFd], files: u64) -> Result<(i32, OwnedFd), Fault> {
     let flags = rustix::pipe::PipeFlags::CLOEXEC;
     let (why, tell) = rustix::pipe::pipe_with(flags).here("starting the command")?;
     rustix::io::ioctl_fionbio(&why, true).here("starting the command")?;
     match sys::clone(0).here("starting the command")? {
         Cloned::Parent(pid, _) => Ok((pid, why)),
         Cloned::Child => {
-            let fault = become_command(order, stdio, &tell);
+            let fault = become_command(order, stdio, &tell, files);
             let mut text = fault.errno.raw_os_error().to_le_bytes().to_vec();
             let what: Vec<u8> = fault.what.bytes().take(400).collect();
             text.extend(u32::try_from(what.len()).unwrap_or(0).to_le_bytes());
@@ -223,8 +223,11 @@ fn launch(order: &Order, stdio: &[OwnedFd]) -> Result<(i32, OwnedFd), Fault> {
     }
 }
 
-fn become_command(order: &Order, stdio: &[OwnedFd], why: &OwnedFd) -> Fault {
-    match prepare(order, stdio, why) {
+fn become_command(order: &Order, stdio: &[OwnedFd], why: &OwnedFd, files: u64) -> Fault {
+    let prepared = prepare(order, stdio, why).and_then(|words| {
+        lock::limit(Resource::Nofile, files).here("setting resource limits").map(|()| words)
+    });
+    match prepared {
         Ok((argv, env)) => execute(&argv, &env),
         Err(fault) => fault,
     }

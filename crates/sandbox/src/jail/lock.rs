@@ -29,6 +29,9 @@ use std::collections::BTreeMap;
 /// Everything below `/` but what makes device nodes; terminals may be spoken to below `/dev`.
 const ABI_BEST: ABI = ABI::V6;
 
+/// Descriptors of init: for a thousand commands at once.
+const FILES_OF_INIT: u64 = 4096;
+
 /// All of it.
 pub fn down(limits: &Limits, need: Need) -> Result<(), Fault> {
     rlimits(limits, need)?;
@@ -42,7 +45,8 @@ pub fn rlimits(limits: &Limits, need: Need) -> Result<(), Fault> {
     let mut list = vec![
         // 1, not 0: a host that pipes core dumps to a program runs it, as root, for every other limit.
         (Resource::Core, 1),
-        (Resource::Nofile, limits.files),
+        // Init takes four for each order; a command is held to its own when it starts.
+        (Resource::Nofile, limits.files.max(FILES_OF_INIT)),
         (Resource::Fsize, limits.file_bytes),
         // Counted for this user in this namespace and all within it: in one sandbox.
         (Resource::Nproc, u64::from(limits.processes)),

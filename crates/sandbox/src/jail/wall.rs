@@ -33,9 +33,9 @@ use std::{
 };
 
 /// How long init may take to build a sandbox: a view that is not served would hold it for ever.
-const START_MAX: Duration = Duration::from_secs(10);
+const START_MAX: Duration = Duration::from_secs(30);
 /// How long an order that starts nothing may take.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long the killed may take to be dead; the promise is a tenth of it.
 const DEATH_MAX: Duration = Duration::from_secs(5);
 

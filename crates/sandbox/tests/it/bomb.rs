@@ -114,6 +114,10 @@ fn descriptors() {
     let few = cell(|limits| limits.files = 100).run(&["python3", "-c", open]).out;
     assert_eq!(few, format!("{}\n97\n", libc::EMFILE));
     assert_eq!(cell(|_| {}).run(&["python3", "-c", open]).out, "500\n");
+    // What commands are held to is not what holds their sandbox.
+    let held = cell(|limits| limits.files = 10);
+    let many: Vec<_> = (0..20).map(|_| held.spawn(&["sleep", "1000"])).collect();
+    assert_eq!((many.len(), held.jail.processes().len()), (20, 20));
 }
 
 #[test]
