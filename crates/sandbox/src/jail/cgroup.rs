@@ -351,7 +351,8 @@ fn can_make(dir: &Path) -> bool {
     made
 }
 
-/// Removes what a daemon left that died together with its helper. What still lives there stands frozen: it could
+/// Removes what a daemon left that died together with its helper. What still lives there stands frozen: it
+/// could
 /// not see its daemon go.
 fn sweep(dir: &Path) {
     let names = fs::read_dir(dir)
