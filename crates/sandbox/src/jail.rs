@@ -7,16 +7,16 @@
 //!
 //! Reading order: `spec` (what is asked for), `wall` (the daemon's side: `Wall`, `Starting`, `Jail`,
 //! `Running`), `zygote` (the helper: it has one thread, so it may fork), `init` (process 1 of a sandbox),
-//! `root` (its mounts), `lock` (what it gives up), `syscalls` (the list), `cgroup` (limits, freezing),
-//! `ledger` (processes and ports), `probe` and `trial` (what this host can enforce, by trying), `wire`,
-//! `sys` (the
-//! `unsafe` blocks).
+//! `root` (its mounts), `lock` (what it gives up), `syscalls` (the list), `cgroup` (limits, freezing), `home`
+//! (what HOME may hold), `ledger` (processes and ports), `probe` and `trial` (what this host can enforce, by
+//! trying), `wire`, `sys` (the `unsafe` blocks).
 //!
 //! A sandbox lives as long as the daemon's end of its socket. Every call blocks, and may be made from any
 //! thread. Never here: a decision on what may be shown or how much may be used; a sandbox that lacks a
 //! wall.
 
 mod cgroup;
+mod home;
 mod init;
 mod ledger;
 mod lock;

@@ -406,9 +406,10 @@ impl Watch<'_> {
 }
 
 fn finish(ended: &jail::Ended) -> Finish {
-    let Hit { memory, .. } = ended.hit;
+    let Hit { memory, home, .. } = ended.hit;
     match ended.how {
         _ if memory > 0 => Finish::Over("memory".to_owned()),
+        _ if home > 0 => Finish::Over("room in its home".to_owned()),
         How::Exit(status) => Finish::Exited(status.into()),
         How::Signal(signal) => Finish::Signal(signal),
         How::Gone => Finish::Stopped("its sandbox ended under it; nothing of it was kept".to_owned()),

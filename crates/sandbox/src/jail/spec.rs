@@ -98,6 +98,10 @@ pub struct Limits {
     pub tmp_bytes: u64,
     /// Files in each of them.
     pub tmp_files: u64,
+    /// Bytes that HOME may hold in all; what fills it beyond is killed.
+    pub home_bytes: u64,
+    /// Files that it may hold.
+    pub home_files: u64,
 }
 
 impl Default for Limits {
@@ -111,6 +115,8 @@ impl Default for Limits {
             cpu_seconds: 0,
             tmp_bytes: 512 << 20,
             tmp_files: 100_000,
+            home_bytes: 16 << 30,
+            home_files: 2_000_000,
         }
     }
 }
@@ -237,6 +243,9 @@ impl Plan {
                 cpu_seconds: read.u64()?,
                 tmp_bytes: read.u64()?,
                 tmp_files: read.u64()?,
+                // They are watched from outside.
+                home_bytes: 0,
+                home_files: 0,
             },
             need: if read.u32()? == 1 { Need::EachProcess } else { Need::Cgroup },
         })

@@ -106,7 +106,8 @@ pub const REFUSED_WHEN: &[When] = &[
     When { call: libc::SYS_ioctl, when: &[Test::Is(1, libc::TIOCLINUX)] },
     // Limits of another process: init has this user too.
     When { call: libc::SYS_prlimit64, when: &[Test::IsNot(0, 0)] },
-    // The size of a core dump. It is held at 1, which alone says that there shall be none even where the host
+    // The size of a core dump. It is held at 1, which alone says that there shall be none even where the
+    // host
     // pipes them to a program of its own, as root.
     When { call: libc::SYS_setrlimit, when: &[Test::Is(0, CORE)] },
     When { call: libc::SYS_prlimit64, when: &[Test::Is(1, CORE), Test::Given(2)] },

@@ -5,6 +5,7 @@
 use super::{
     Error, Mechanism, State,
     cgroup::{self, Base, Group, Want},
+    home::{self, Init, Watched},
     init,
     ledger::{self, Port, Process},
     probe, root,
@@ -26,8 +27,8 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Stdio},
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -79,6 +80,7 @@ pub(super) struct Life {
     pid: i32,
     pidfd: OwnedFd,
     group: Group,
+    home: Option<Watched>,
     env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
 }
 
@@ -86,8 +88,9 @@ pub(super) struct Life {
 pub struct Running {
     report: OwnedFd,
     pid: i32,
-    before: cgroup::Hits,
+    before: Hit,
     group: Group,
+    home: Option<Arc<AtomicU64>>,
 }
 
 /// How a command ended.
@@ -119,6 +122,8 @@ pub struct Hit {
     pub memory: u64,
     /// Forks refused since there were too many processes.
     pub processes: u64,
+    /// How often everything in the sandbox was killed since its HOME was full.
+    pub home: u64,
 }
 
 /// What was used.
@@ -155,12 +160,22 @@ impl Wall {
         }
         let group = base.make(&spec.limits).map_err(|(what, errno)| Error::Start { what, errno })?;
         let life = match self.ask(zygote::START, &spec.encode(ids), ids, &group) {
-            Ok((control, pid, pidfd)) => Life { control, pid, pidfd, group, env: spec.env.clone() },
+            Ok((control, pid, pidfd)) => {
+                Life { control, pid, pidfd, group, home: None, env: spec.env.clone() }
+            }
             Err(error) => {
                 cgroup::remove(&group.dirs());
                 return Err(self.explained(error));
             }
         };
+        let mut life = life;
+        if let Some(home) = &spec.home {
+            let (bytes, files) = (spec.limits.home_bytes, spec.limits.home_files);
+            let failed = |errno| Error::Start { what: format!("watching {}", home.display()), errno };
+            let pidfd = rustix::io::fcntl_dupfd_cloexec(&life.pidfd, 0).map_err(failed)?;
+            let watched = home::watch(home, bytes, files, Init { pid: life.pid, pidfd });
+            life.home = Some(watched.map_err(failed)?);
+        }
         let view = match spec.root {
             Root::View => Some(life.view()?),
             Root::Dir(_) => None,
@@ -210,7 +225,7 @@ impl Wall {
     pub(super) fn begin(&self, trial: Trial, group: &Group) -> Result<Life, Error> {
         let (control, pid, pidfd) = self.ask(zygote::TRY, &trial.body(), outside(), group)?;
         // The group is the caller's: it is asked what happened in it.
-        Ok(Life { control, pid, pidfd, group: Group::default(), env: Vec::new() })
+        Ok(Life { control, pid, pidfd, group: Group::default(), home: None, env: Vec::new() })
     }
 
     /// Has the helper make a process: its control socket, and itself by number and by descriptor.
@@ -303,14 +318,15 @@ impl Jail {
         }
         let message = Order::encode(init::EXEC, &self.env, command);
         command.stdio.iter().try_for_each(lend)?;
-        let before = self.life.group.hits();
+        let home = self.life.home.as_ref().map(Watched::full);
+        let before = hits(&self.life.group, home.as_ref());
         let stdio = command.stdio.iter().map(AsFd::as_fd).collect::<Vec<_>>();
         let report = self.life.order(&message, &stdio)?;
         let (reply, _) = wire::receive(&report).map_err(|_| Error::Gone)?;
         match Reader::new(&reply) {
             Some((init::STARTED, mut read)) => {
                 let pid = read.i32().ok_or(Error::Gone)?;
-                Ok(Running { report, pid, before, group: self.life.group.clone() })
+                Ok(Running { report, pid, before, group: self.life.group.clone(), home })
             }
             Some((init::FAILED, read)) => {
                 let (what, errno) = fault(read);
@@ -430,10 +446,11 @@ impl Running {
             Some((how(status), usage))
         });
         let (how, usage) = ended.unwrap_or((How::Gone, Usage::default()));
-        let now = self.group.hits();
+        let now = hits(&self.group, self.home.as_ref());
         let hit = Hit {
             memory: now.memory.saturating_sub(self.before.memory),
             processes: now.processes.saturating_sub(self.before.processes),
+            home: now.home.saturating_sub(self.before.home),
         };
         Ended { how, hit, usage }
     }
@@ -500,6 +517,12 @@ impl Drop for Life {
     fn drop(&mut self) {
         let _ = self.end();
     }
+}
+
+/// How often each limit was met so far.
+fn hits(group: &Group, home: Option<&Arc<AtomicU64>>) -> Hit {
+    let cgroup::Hits { memory, processes } = group.hits();
+    Hit { memory, processes, home: home.map_or(0, |full| full.load(Ordering::Acquire)) }
 }
 
 fn how(status: i32) -> How {

@@ -16,7 +16,7 @@ fn memory() {
     let held = cell(|limits| limits.memory_bytes = 50 << 20);
     let ran = held.run(&take);
     assert_eq!((ran.out.as_str(), ran.ended.how), ("", How::Signal(libc::SIGKILL)));
-    assert_eq!(ran.ended.hit, Hit { memory: 1, processes: 0 });
+    assert_eq!(ran.ended.hit, Hit { memory: 1, ..Hit::default() });
     assert!(held.jail.memory_bytes().unwrap() < 50 << 20);
     assert_eq!(held.bash("kill -9 $$").ended.hit, Hit::default(), "killed, but not for memory");
     let fine = cell(|limits| limits.memory_bytes = 300 << 20).run(&take);
@@ -98,6 +98,24 @@ fn disk() {
         wide.bash("cd /tmp && head -c 11M /dev/zero > x; seq 200 | xargs touch; ls | wc -l").out,
         "201\n"
     );
+}
+
+#[test]
+fn home() {
+    let fill = "cd ~; for i in $(seq 100); do head -c 1M /dev/urandom > f$i || exit 3; done; sync; \
+                sleep 2; echo full";
+    let held = cell(|limits| limits.home_bytes = 20 << 20);
+    let ran = held.bash(fill);
+    assert_eq!(
+        (ran.ended.how, ran.out.as_str(), ran.ended.hit.home > 0),
+        (How::Signal(libc::SIGKILL), "", true)
+    );
+    let emptied = held.bash("cd ~; rm -rf f*; echo on");
+    assert_eq!((emptied.out.as_str(), emptied.ended.hit), ("on\n", Hit::default()));
+    let files =
+        cell(|limits| limits.home_files = 2000).bash("cd ~; seq 5000 | xargs touch; sleep 5; echo full");
+    assert!(files.ended.hit.home > 0 && files.out.is_empty(), "{files:?}");
+    assert_eq!(cell(|limits| limits.home_bytes = 200 << 20).bash(fill).out, "full\n");
 }
 
 #[test]

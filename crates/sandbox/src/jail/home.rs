@@ -1,0 +1,138 @@
+//! How much a HOME may hold in all. It is a directory of the host, where no limit of the kernel's holds
+//! for an
+//! ordinary user: so it is weighed, whenever the disk below it has lost room, and what fills it is killed.
+//! Between
+//! two looks a program can write more than its limit: as much as the disk takes in that time.
+
+use super::ledger;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::OwnedFd,
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, StatVfs, fstatvfs, openat, statat},
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::Builder,
+};
+
+/// How often the disk is looked at.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+/// The disk must have lost this share of the limit before a home is weighed again.
+const SHARE: u64 = 16;
+/// Directories that are open at once while it is weighed: a tree that is deeper is held to be full.
+const DEPTH_MAX: usize = 256;
+/// A block of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
+
+/// A home that is watched for as long as this is kept.
+pub struct Watched {
+    full: Arc<AtomicU64>,
+    /// Closed to end the watch.
+    _gate: OwnedFd,
+}
+
+impl Watched {
+    /// How often everything in the sandbox was killed since its home was full.
+    pub fn full(&self) -> Arc<AtomicU64> {
+        self.full.clone()
+    }
+}
+
+/// Watches a home of the sandbox that has this init.
+pub fn watch(home: &Path, bytes_max: u64, files_max: u64, init: Init) -> Result<Watched, Errno> {
+    let (ended, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let full = Arc::new(AtomicU64::new(0));
+    let home = rustix::fs::open(home, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let count = full.clone();
+    // What was there before may stay: it is killed for what is added.
+    let mut before = fstatvfs(&home)?;
+    let look = move || {
+        loop {
+            match poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&LOOK)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                _ => return,
+            }
+            if lost(&home, &mut before, bytes_max / SHARE) && over(&home, bytes_max, files_max) {
+                count.fetch_add(1, Ordering::Release);
+                init.end_others();
+            }
+        }
+    };
+    Builder::new().name("home".to_owned()).spawn(look).map_err(|_| Errno::AGAIN)?;
+    Ok(Watched { full, _gate: gate })
+}
+
+/// Whether the disk has this much less room, or fewer free files, than when the home was weighed last.
+fn lost(home: &OwnedFd, before: &mut StatVfs, bytes: u64) -> bool {
+    let Ok(now) = fstatvfs(home) else { return true };
+    let room = |stat: &StatVfs| stat.f_bavail.saturating_mul(stat.f_frsize);
+    let less = room(before).saturating_sub(room(&now)) >= bytes
+        || before.f_ffree.saturating_sub(now.f_ffree) >= 1000;
+    // What was freed is where it begins to count from.
+    if less || room(&now) > room(before) {
+        *before = now;
+    }
+    less
+}
+
+/// Whether it holds more than it may.
+fn over(home: &OwnedFd, bytes_max: u64, files_max: u64) -> bool {
+    let Ok(top) = openat(home, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    else {
+        return false;
+    };
+    let (mut bytes, mut files) = (0_u64, 0_u64);
+    let mut open: Vec<Dir> = Dir::new(top).into_iter().collect();
+    while let Some(dir) = open.last_mut() {
+        let Some(Ok(entry)) = dir.next() else {
+            open.pop();
+            continue;
+        };
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let Ok(at) = dir.fd() else { continue };
+        // No link is followed: what is weighed is what lies here.
+        let Ok(stat) = statat(at, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        files += 1;
+        bytes = bytes.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(BLOCK_BYTES));
+        if bytes > bytes_max || files > files_max || open.len() >= DEPTH_MAX {
+            return true;
+        }
+        if FileType::from_raw_mode(stat.st_mode).is_dir() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Some(Ok(dir)) =
+                open.last_mut().map(|dir| dir.fd().and_then(|at| openat(at, name, flags, Mode::empty())))
+            else {
+                continue;
+            };
+            open.extend(Dir::new(dir));
+        }
+    }
+    false
+}
+
+/// The init of a sandbox: by number, to find its processes, and by descriptor, to know that the number is
+/// its.
+pub struct Init {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+impl Init {
+    /// Kills everything in its sandbox but itself.
+    fn end_others(&self) {
+        let dead = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&Timespec::default())) != Ok(0);
+        let all = if dead { Vec::new() } else { ledger::processes(self.pid) };
+        for pid in all.into_iter().filter_map(|process| Pid::from_raw(process.outside)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
