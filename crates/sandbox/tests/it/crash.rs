@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+use tempfile::TempDir;
 
 /// Set for the one that is to be killed.
 const DAEMON: &str = "SKEP_WALL_TEST_DAEMON";
@@ -22,6 +23,8 @@ struct Daemon {
     processes: Vec<PathBuf>,
     groups: Vec<PathBuf>,
     helper: i32,
+    /// Who is killed removes no directories of its own.
+    _dir: TempDir,
 }
 
 /// What the daemon does: three sandboxes, one frozen; says what there is, and waits to be killed.
@@ -48,9 +51,11 @@ impl Daemon {
     fn start(test: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture"]).env(DAEMON, "1");
+        let dir = TempDir::with_prefix("skep-crash-").unwrap();
+        command.env("TMPDIR", dir.path());
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(process.stdout.take().unwrap());
-        let mut daemon = Self { process, processes: Vec::new(), groups: Vec::new(), helper: 0 };
+        let mut daemon = Self { process, processes: Vec::new(), groups: Vec::new(), helper: 0, _dir: dir };
         for line in said.lines().map(Result::unwrap).take_while(|line| line != "ready") {
             match line.split_once(' ') {
                 Some(("process", pid)) => daemon.processes.push(Path::new("/proc").join(pid)),
