@@ -1,7 +1,8 @@
 //! The walls: what a program of an agent sees and can touch.
 //!
 //! Reading order: `view` (the tree as a process sees it, with what its programs write), `fuse` (a view as
-//! ordinary files), `jail` (namespaces, Landlock, seccomp, limits: nothing else can be touched).
+//! ordinary files), `jail` (namespaces, Landlock, seccomp, limits: nothing else can be touched), `shell`
+//! (bash over a view in this process, with no host at all).
 //!
 //! Never here: a decision on who may what (the kernel compiles it into a view's plan), a path of the tree
 //! that is opened on the host, a thinner wall where one is missing. `unsafe` only in files that allow it.
@@ -11,4 +12,5 @@
 
 pub mod fuse;
 pub mod jail;
+pub mod shell;
 pub mod view;

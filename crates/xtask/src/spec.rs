@@ -23,6 +23,7 @@ mod proxy;
 mod recover;
 mod replay;
 mod search;
+mod shell;
 mod suite;
 mod tamper;
 mod update;
@@ -156,7 +157,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 26] = [
+const PROMISES: [(&str, Measure); 27] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -178,6 +179,7 @@ const PROMISES: [(&str, Measure); 26] = [
     ("tamper", tamper::tamper),
     ("lost-update", update::lost_update),
     ("command", walls::command),
+    ("shell", shell::shell),
     ("wall", walls::wall),
     ("view", view::view),
     ("revoke", walls::revoke),
