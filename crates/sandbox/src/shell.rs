@@ -127,6 +127,9 @@ struct Gate {
     missed: Mutex<Option<String>>,
     /// Whether a file may be run, whose first line has to be looked at.
     wary: AtomicBool,
+    /// Whether something ran that stops at the first of several names that it cannot use; what failed then is
+    /// not known to be all.
+    hasty: AtomicBool,
     native: Native,
 }
 
@@ -203,6 +206,7 @@ pub fn run(
         needs: Mutex::default(),
         missed: Mutex::default(),
         wary: AtomicBool::new(wary),
+        hasty: AtomicBool::new(false),
         native: order.native,
     });
     let Some(said) = start(view.clone(), gate.clone(), order) else {

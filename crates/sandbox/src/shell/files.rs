@@ -237,6 +237,14 @@ impl Files {
         self.view.setattr(file.node, Set { mtime: Some(When::At(mtime)), ..Set::default() }).map(|_| ())
     }
 
+    /// An operation failed; where that may have cut something short, the run ends.
+    pub fn fails(&self, path: &str, errno: Errno) -> Errno {
+        if self.gate.hasty.load(Ordering::Relaxed) {
+            self.gate.needs(path);
+        }
+        errno
+    }
+
     /// Ends the run, if this can be had natively.
     pub fn needs(&self, what: &str) {
         self.gate.needs(what);

@@ -92,7 +92,7 @@ impl Engine for Kit {
         runtime.shutdown_background();
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = outcome(ended, &mut said, &job, &gate);
-        if let Some(word) = complaint(&said.bytes) {
+        if let Some(word) = complaint(&said.bytes, &job.text) {
             gate.needs(word);
         }
         Spoken { outcome, said: std::mem::take(&mut said.bytes) }
@@ -115,15 +115,16 @@ impl Said {
 }
 
 /// Who said that it cannot do what the real one can.
-fn complaint(said: &[u8]) -> Option<&str> {
+fn complaint<'a>(said: &'a [u8], text: &str) -> Option<&'a str> {
     said.split(|byte| *byte == b'\n').find_map(|line| {
         let line = str::from_utf8(line.get(..line.len().min(512))?).ok()?;
         let (word, rest) = line.split_once(": ")?;
         let ours = word == "bash" || words::known(word);
-        if word == "diff" && rest.ends_with("Is a directory") {
-            return Some(word);
-        }
-        (ours && COMPLAINTS.iter().any(|what| rest.contains(what))).then_some(word)
+        // Words that name a file by its whole path stop at the first that they cannot read.
+        let whole = rest.starts_with('/') && rest.split(": ").next().is_some_and(|path| !text.contains(path));
+        let unable = word == "diff" && rest.ends_with("Is a directory");
+        let complains = whole || unable || COMPLAINTS.iter().any(|what| rest.contains(what));
+        (ours && complains).then_some(word)
     })
 }
 
@@ -152,6 +153,9 @@ fn shell(view: Arc<View>, gate: &Arc<Gate>, job: &Job) -> Bash {
         .builtin("ls", Box::new(Ls(gate.clone())))
         .command_resolver(Arc::new(names))
         .before_tool(Box::new(move |tool| {
+            if options::hasty(&tool.name, &tool.args) {
+                before.hasty.store(true, Ordering::Relaxed);
+            }
             if !options::refused(&tool.name, &tool.args) {
                 return HookAction::Continue(tool);
             }
@@ -283,6 +287,10 @@ fn metadata(attr: &Attr) -> Metadata {
 }
 
 impl Tree {
+    fn failed(&self, path: &str, errno: Errno) -> Error {
+        failed(self.files.fails(path, errno))
+    }
+
     fn place<'a>(&self, path: &'a Path) -> Result<Place<'a>> {
         let path = path.to_str().ok_or_else(|| failed(Errno::ILSEQ))?;
         let mut names = path.split('/').filter(|name| !name.is_empty());
@@ -315,21 +323,21 @@ impl FileSystemExt for Tree {
 impl FileSystem for Tree {
     async fn read_file(&self, path: &Path) -> Result<Vec<u8>> {
         match self.place(path)? {
-            Place::View(path) => self.files.read(path).map_err(failed),
+            Place::View(path) => self.files.read(path).map_err(|errno| self.failed(path, errno)),
             Place::Memory => self.memory.read_file(path).await,
         }
     }
 
     async fn write_file(&self, path: &Path, content: &[u8]) -> Result<()> {
         match self.place(path)? {
-            Place::View(path) => self.files.write(path, content).map_err(failed),
+            Place::View(path) => self.files.write(path, content).map_err(|errno| self.failed(path, errno)),
             Place::Memory => self.memory.write_file(path, content).await,
         }
     }
 
     async fn append_file(&self, path: &Path, content: &[u8]) -> Result<()> {
         match self.place(path)? {
-            Place::View(path) => self.files.append(path, content).map_err(failed),
+            Place::View(path) => self.files.append(path, content).map_err(|errno| self.failed(path, errno)),
             Place::Memory => self.memory.append_file(path, content).await,
         }
     }
@@ -340,7 +348,7 @@ impl FileSystem for Tree {
             Place::Memory => return self.memory.mkdir(path, recursive).await,
         };
         if !recursive {
-            return self.files.mkdir(path).map_err(failed);
+            return self.files.mkdir(path).map_err(|errno| self.failed(path, errno));
         }
         let mut at = String::new();
         for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -358,7 +366,7 @@ impl FileSystem for Tree {
     async fn remove(&self, path: &Path, recursive: bool) -> Result<()> {
         match self.place(path)? {
             Place::View(path) if recursive => self.files.remove_all(path).map_err(failed),
-            Place::View(path) => self.files.remove(path).map_err(failed),
+            Place::View(path) => self.files.remove(path).map_err(|errno| self.failed(path, errno)),
             Place::Memory => self.memory.remove(path, recursive).await,
         }
     }
@@ -394,7 +402,9 @@ impl FileSystem for Tree {
 
     async fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         match (self.place(from)?, self.place(to)?) {
-            (Place::View(from), Place::View(to)) => self.files.rename(from, to).map_err(failed),
+            (Place::View(from), Place::View(to)) => {
+                self.files.rename(from, to).map_err(|errno| self.failed(from, errno))
+            }
             (Place::Memory, Place::Memory) => self.memory.rename(from, to).await,
             (Place::View(_), Place::Memory) | (Place::Memory, Place::View(_)) => {
                 self.copy(from, to).await?;
@@ -433,7 +443,7 @@ impl FileSystem for Tree {
 
     async fn chmod(&self, path: &Path, mode: u32) -> Result<()> {
         match self.place(path)? {
-            Place::View(path) => self.files.chmod(path, mode).map_err(failed),
+            Place::View(path) => self.files.chmod(path, mode).map_err(|errno| self.failed(path, errno)),
             Place::Memory => self.memory.chmod(path, mode).await,
         }
     }

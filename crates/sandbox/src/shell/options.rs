@@ -57,10 +57,55 @@ const PRINTF: &str = "%fhpPs";
 /// More lines than this `seq` does not give.
 const SEQ_LINES_MAX: f64 = 100_000.0;
 
+/// Words that stop at the first name that they cannot use, and from how many words on there is another one.
+const HASTY: &[(&str, usize)] = &[
+    ("cksum", 2),
+    ("cut", 2),
+    ("expand", 2),
+    ("fold", 2),
+    ("md5sum", 2),
+    ("mkdir", 2),
+    ("nl", 2),
+    ("paste", 2),
+    ("rev", 2),
+    ("sha1sum", 2),
+    ("sha224sum", 2),
+    ("sha256sum", 2),
+    ("sha384sum", 2),
+    ("sha512sum", 2),
+    ("tac", 2),
+    ("tee", 2),
+    ("touch", 2),
+    ("truncate", 2),
+    ("unexpand", 2),
+    ("wc", 2),
+];
+
+/// Words that do so before they ask for the name, so that nobody else finds out.
+const SINGLE: &[(&str, usize)] =
+    &[("chmod", 3), ("ln", 3), ("mv", 3), ("readlink", 2), ("realpath", 2), ("rmdir", 2), ("stat", 2)];
+
+fn several(rows: &[(&str, usize)], word: &str, args: &[String]) -> bool {
+    // The format of `stat -c` is no name.
+    let format =
+        word == "stat" && args.iter().any(|arg| ["-c", "--format", "--printf"].contains(&arg.as_str()));
+    let names = args.iter().filter(|arg| !arg.starts_with('-')).count().saturating_sub(usize::from(format));
+    rows.iter().any(|(other, from)| *other == word && names >= *from)
+}
+
+/// Whether a word may leave out names behind one that it could not use.
+pub(super) fn hasty(word: &str, args: &[String]) -> bool {
+    several(HASTY, word, args)
+}
+
 /// Whether a word with these arguments is not run here.
 pub(super) fn refused(word: &str, args: &[String]) -> bool {
     let word = if word == "[" { "test" } else { word };
-    letters(word, args) || long(word, args) || nameless(word, args) || special(word, args)
+    letters(word, args)
+        || long(word, args)
+        || nameless(word, args)
+        || several(SINGLE, word, args)
+        || special(word, args)
 }
 
 fn letters(word: &str, args: &[String]) -> bool {
@@ -106,6 +151,7 @@ fn special(word: &str, args: &[String]) -> bool {
             lists || formats(args, &["-printf"]).is_some_and(|format| !known(format, PRINTF))
         }
         "seq" => many(args),
+        "mkdir" => several(&[("mkdir", 2)], word, args) && !args.iter().any(|arg| arg.starts_with("-p")),
         // A second name of a file; views have none.
         "ln" => !args.iter().any(|arg| symbolic(arg)),
         _ => false,
@@ -188,6 +234,11 @@ mod tests {
             ("seq 1 1000000", true),
             ("awk -F, x", false),
             ("split -n 2 a", true),
+            ("mv a b", false),
+            ("mv a b d", true),
+            ("stat -c %s a b", true),
+            ("mkdir a b", true),
+            ("mkdir -p a b", false),
             ("ln a b", true),
             ("ln -sf a b", false),
             ("tail -f a", true),

@@ -58,6 +58,10 @@ fn missing(text: &str, found: &ScriptAnalysis) -> Option<String> {
             return Some(name.clone());
         }
     }
+    // It is no command, and knows only half of the times.
+    if text.lines().any(|line| line.trim_start().starts_with("time ")) {
+        return Some("time".to_owned());
+    }
     if let Some(word) = unsure(text) {
         return Some(word.to_owned());
     }
