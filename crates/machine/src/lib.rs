@@ -72,6 +72,9 @@ pub use daemon::{Daemon, Error, Options, up};
 /// First thing in `main` of whatever starts a daemon: goes on, unless this process is a helper of its walls.
 pub use sandbox::jail::entry as enter_wall;
 
+/// What a wall must hold at the least: without a group of its own, memory is limited process by process.
+pub const LEAST: sandbox::jail::Need = sandbox::jail::Need::EachProcess;
+
 /// What this host can enforce of a wall, each mechanism proved by trying it.
 pub fn prove_walls() -> Vec<sandbox::jail::Mechanism> {
     sandbox::jail::Wall::new("/proc/self/exe").probe()

@@ -117,6 +117,8 @@ pub struct Mechanism {
     pub name: String,
     /// Why it does not work here and the command that provides it; none if it was tried and held.
     pub missing: Option<(String, String)>,
+    /// Whether no program can be run without it.
+    pub required: bool,
 }
 
 /// Runs one command line (the program's name first) and answers the exit code: 0 ok, 1 refused or failed,

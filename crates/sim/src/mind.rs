@@ -147,7 +147,7 @@ fn arguments(chance: &mut Chance, known: &Known, name: &str) -> String {
         "history" if chance.one_in(2) => {
             format!("{{\"operation\":{}}}", chance.below(known.op.0 + 2))
         }
-        "search" => format!("{{\"query\":\"{}\"}}", chance.word(&["line", "1", "zanzibar"])),
+        "search" => format!("{{\"query\":\"{}\"}}", chance.word(&["line", "1", "mallory"])),
         "read" | "history" | "remove" => format!("{{\"path\":\"{path}\"}}"),
         "write" => write(chance, known, &path),
         "move" => format!("{{\"from\":\"{path}\",\"to\":\"{}\"}}", known.path(chance)),

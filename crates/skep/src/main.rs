@@ -103,6 +103,7 @@ fn walls() -> Vec<Mechanism> {
     all.map(|one| Mechanism {
         name: one.name.to_owned(),
         missing: one.fix().map(|fix| (one.why().to_owned(), fix.to_owned())),
+        required: one.required(machine::LEAST),
     })
     .collect()
 }

@@ -129,9 +129,9 @@ fn a_subagent_file_is_an_agent_and_is_granted_nothing_for_what_it_is_not() {
     let rows: [Row<'_>; 6] = [
         (
             "tools: Read, Grep, Glob, Bash",
-            &["read", "search", "list"],
-            &data[..2],
-            &["tool Bash: there is none of its kind here"],
+            &["read", "search", "list", "bash"],
+            &["read /AGENTS.md", "read /data/**", "write /data/**", "exec /data/**"],
+            &[],
         ),
         (
             "tools: [Edit, \"Bash(git diff:*, git log:*)\", mcp__x__y]\nmodel: haiku",

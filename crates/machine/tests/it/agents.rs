@@ -63,11 +63,11 @@ fn inputs_that_are_given_are_of_the_task_and_defaults_of_the_prompt() {
 fn a_subagent_file_runs_as_it_is_and_is_told_what_it_does_not_get() {
     let rig = Rig::new();
     let mut client = rig.client();
-    let file = "---\nname: code-reviewer\ndescription: Reviews code.\ntools: Read, Grep, Glob, Bash\nmodel: \
+    let file = "---\nname: code-reviewer\ndescription: Reviews code.\ntools: Read, Grep, Glob, Bash(git:*)\nmodel: \
                 inherit\npermissionMode: bypassPermissions\n---\nYou review.\n";
     write(&mut client, "/agents/code-reviewer/AGENT.md", file);
     let born = client.ok("spawn", task("code-reviewer", json!({})));
-    let want = ["tool Bash: there is none of its kind here", "key permissionMode: it means nothing here"];
+    let want = ["tool Bash(git:*): there is none of its kind here", "key permissionMode: it means nothing here"];
     assert_eq!(born["withheld"], json!(want));
     let (_, _, record) = told(&mut client, &born["pid"]);
     assert_eq!((&record["tools"], &record["model"]), (&json!(["read", "search", "list"]), &json!("smart")));

@@ -26,10 +26,12 @@ pub struct Doctor {}
 /// What a check found.
 enum Finding {
     Ok(String),
+    /// The rest goes on without it.
+    Lacks(String, String),
     Bad(String, String),
 }
 
-use Finding::{Bad, Ok as Good};
+use Finding::{Bad, Lacks, Ok as Good};
 
 impl Doctor {
     pub fn run(self, session: &mut Session) -> Outcome {
@@ -71,14 +73,20 @@ fn walls(session: &Session) -> (&'static str, Finding) {
     let what: Vec<String> = lacking.iter().map(|(name, why, _)| format!("{name}: {why}")).collect();
     let mut fixes: Vec<&str> = lacking.iter().map(|(.., fix)| fix.as_str()).collect();
     fixes.dedup();
-    ("walls", Bad(format!("no program can be run here; {}", what.join("; ")), fixes.join("\n")))
+    let so = if all.iter().any(|one| one.required && one.missing.is_some()) {
+        "no program can be run here"
+    } else {
+        "programs run, less closely held"
+    };
+    ("walls", Lacks(format!("{so}; {}", what.join("; ")), fixes.join("\n")))
 }
 
 fn report(session: &mut Session, findings: Vec<(&'static str, Finding)>) -> Outcome {
     let mut exit = Exit::Fine;
     for (name, finding) in findings {
         let (word, tone, text, hint) = match finding {
-            Good(text) => ("ok ", Tone::Good, text, String::new()),
+            Good(text) => ("ok", Tone::Good, text, String::new()),
+            Lacks(text, hint) => ("lacks", Tone::Held, text, hint),
             Bad(text, hint) => ("bad", Tone::Bad, text, hint),
         };
         if tone == Tone::Bad {
@@ -88,10 +96,11 @@ fn report(session: &mut Session, findings: Vec<(&'static str, Finding)>) -> Outc
             session.object(&json!({"check": name, "ok": tone == Tone::Good, "found": text, "hint": hint}))?;
             continue;
         }
-        let word = session.paint(word, tone);
+        let word = session.paint(&format!("{word:5}"), tone);
         session.say(&format!("{word}  {name:10}  {}", escape::line(&text)))?;
-        if !hint.is_empty() {
-            session.say(&format!("                 hint: {}", escape::line(&hint)))?;
+        for (row, hint) in hint.lines().enumerate() {
+            let lead = if row == 0 { "hint:" } else { "" };
+            session.say(&format!("{:19}{lead:5} {}", "", escape::line(hint)))?;
         }
     }
     Ok(exit)

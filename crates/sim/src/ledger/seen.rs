@@ -37,6 +37,10 @@ impl Seen {
         match &record.body {
             Entry::Wrote { changes, undoes, .. } => {
                 changes.iter().for_each(|change| self.left(change));
+                if undoes.is_some() {
+                    // An undo brings back what it will: the process goes on from there.
+                    self.last.retain(|(pid, _), _| *pid != record.pid);
+                }
                 let change = changes.first()?;
                 let base = *change.parents.first().unwrap_or(&VersionId(0));
                 let (path, own, undoes) = (change.path.to_string(), change.version, *undoes);
@@ -80,8 +84,6 @@ impl Seen {
                 let own =
                     wrote.causes.contains(&record.cause) && wrote.path == *about && wrote.undoes.is_none();
                 if !own {
-                    // An undo brings back what it will: the turn goes on from there.
-                    self.last.retain(|(pid, _), _| *pid != record.pid);
                     return None;
                 }
                 let seen = self.last.get(&key).copied();
