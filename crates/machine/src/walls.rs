@@ -2,7 +2,7 @@
 //! one after the other, each over the tree as it is when the command begins.
 //!
 //! ```text
-//! Exec ─▶ begin ─▶ run: view (base) · wall (native) · what it says (said)
+//! Exec ─▶ begin ─▶ run: view (base) · shell (light) or wall (native) · what it says (said)
 //!                    └▶ drain ─▶ seal ─▶ ExecEnded ─▶ ExecDecided: kept, or thrown away with all that runs
 //! ```
 //! What a room asked for dies with it: a failure, sleep and the daemon's end take every sandbox down. Never
@@ -35,6 +35,7 @@ use std::{
 };
 
 mod base;
+mod light;
 mod native;
 mod probe;
 mod run;
@@ -67,7 +68,9 @@ pub(crate) struct Control {
     pub view: Option<Arc<View>>,
     /// How much of what they were told the kernel has heard.
     pub heard: (usize, usize, usize),
-    /// Commands that are to end, also some that have not begun.
+    /// Commands that run or wait for their turn.
+    pub begun: BTreeSet<ExecId>,
+    /// Those of them that are to end.
     pub stopped: BTreeSet<ExecId>,
     /// It ends.
     pub ended: bool,
@@ -128,6 +131,17 @@ impl Sandbox {
         control.ended || control.stopped.contains(&exec)
     }
 
+    /// A command is over; whether what it made waits to be decided.
+    fn over(&self, exec: ExecId, waits: bool) {
+        let mut control = guard(&self.control);
+        control.begun.remove(&exec);
+        let stopped = control.stopped.remove(&exec);
+        if waits && !stopped {
+            control.undecided = Some(exec);
+        }
+        control.spoilt |= waits && stopped;
+    }
+
     /// Everything in it ends; nothing of it is left.
     fn end(&self) {
         let native = {
@@ -173,6 +187,7 @@ impl Walls {
         let sandbox = cell.walls.of(job.command.pid);
         let (node, cell) = (node.clone(), cell.clone());
         let exec = job.command.exec;
+        guard(&sandbox.control).begun.insert(exec);
         let (on, of) = (node.clone(), cell.clone());
         let begun = spawn::thread("command", move || {
             let ended = catch_unwind(AssertUnwindSafe(|| run::run(&on, &of, (&sandbox, generation), &job)));
@@ -180,10 +195,7 @@ impl Walls {
                 journal::say(&of.name, "a command's thread panicked");
                 refused(&on, exec, ("it failed on our side", ""))
             });
-            let waits = matches!(&input.event.body, Body::ExecEnded { keep: true, .. });
-            if waits {
-                guard(&sandbox.control).undecided = Some(exec);
-            }
+            sandbox.over(exec, matches!(&input.event.body, Body::ExecEnded { keep: true, .. }));
             if !on.brought(&of, generation, input) {
                 sandbox.end();
             }
@@ -200,12 +212,24 @@ impl Walls {
         for sandbox in boxes {
             let native = {
                 let mut control = guard(&sandbox.control);
+                if control.undecided == Some(exec) {
+                    // It was ended before it told what it made: nobody decides of that any more.
+                    (control.undecided, control.spoilt) = (None, true);
+                    sandbox.changed.notify_all();
+                }
+                if !control.begun.contains(&exec) {
+                    continue;
+                }
                 control.stopped.insert(exec);
                 sandbox.changed.notify_all();
                 control.native.clone().filter(|native| native.runs(exec))
             };
+            // What is being unmounted and reaped holds nobody up.
             if let Some(native) = native {
-                native.end();
+                let again = native.clone();
+                if !spawn::thread("reaper", move || native.end()) {
+                    again.end();
+                }
             }
         }
     }
@@ -214,7 +238,6 @@ impl Walls {
     fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) {
         let Some(sandbox) = self.known(pid) else { return };
         let mut control = guard(&sandbox.control);
-        control.stopped.remove(&exec);
         if control.undecided == Some(exec) {
             control.undecided = None;
         }

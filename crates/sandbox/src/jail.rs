@@ -34,8 +34,8 @@ pub use ledger::{Port, Process};
 pub use probe::{Mechanism, State};
 pub use root::mount_points;
 pub use spec::{
-    Access, Command, HOME, INSIDE_ID, Limits, MOUNT_POINTS, Need, OUTSIDE_ID, Part, Root, Spec, Terminal,
-    host_parts,
+    Access, Command, ENV, HOME, INSIDE_ID, Limits, MOUNT_POINTS, Need, OUTSIDE_ID, Part, Root, Spec,
+    Terminal, host_parts,
 };
 pub use wall::{Ended, Hit, How, Jail, Running, Starting, Usage, Wall};
 pub use zygote::entry;

@@ -3,6 +3,7 @@
 use super::{
     Sandbox,
     base::{Readers, Tree},
+    light,
     native::{self, Native},
     refused,
     said::{Ear, Heard, Said},
@@ -69,6 +70,13 @@ pub(crate) fn run(
     }
     let Some(view) = inner.view.clone() else { return refused(node, exec, ("it has no view", "")) };
     let mut said = Said::new(&blobs, ear(cell, &job.command));
+    match light::run(node, &cell.name, sandbox, (&view, job), &mut said) {
+        Ok(None) => {}
+        Ok(Some(ran)) => {
+            return conclude(node, sandbox, (job, &view), (Wall::Shell, ran, said.end()), &blobs);
+        }
+        Err(error) => return refused(node, exec, (&error.message, &error.hint)),
+    }
     let is_live = job.command.plan.kind == Kind::Live;
     guard(&sandbox.control).live = is_live;
     let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
@@ -86,7 +94,7 @@ pub(crate) fn run(
             return refused(node, exec, (&error.message, &error.hint));
         }
     };
-    conclude(node, sandbox, (job, &view), (ran, heard), &blobs)
+    conclude(node, sandbox, (job, &view), (Wall::Native, ran, heard), &blobs)
 }
 
 /// How its program ended, and what it used.
@@ -99,7 +107,7 @@ fn conclude(
     node: &Arc<Node>,
     sandbox: &Sandbox,
     (job, view): (&ExecJob, &View),
-    (ran, heard): (Ended, Heard),
+    (wall, ran, heard): (Wall, Ended, Heard),
     blobs: &Blobs,
 ) -> Input {
     let exec = job.command.exec;
@@ -133,7 +141,7 @@ fn conclude(
     }
     let (whole, manifest) = whole.unzip();
     uploads.extend(manifest);
-    let ran = Ran { how, wall: Wall::Native, output, whole, bytes, used };
+    let ran = Ran { how, wall, output, whole, bytes, used };
     let body = Body::ExecEnded { exec, ran, commit, keep };
     Input { uploads, ..Input::now(&*node.clock, body, blobs) }
 }

@@ -67,7 +67,8 @@ fn a_subagent_file_runs_as_it_is_and_is_told_what_it_does_not_get() {
                 inherit\npermissionMode: bypassPermissions\n---\nYou review.\n";
     write(&mut client, "/agents/code-reviewer/AGENT.md", file);
     let born = client.ok("spawn", task("code-reviewer", json!({})));
-    let want = ["tool Bash(git:*): there is none of its kind here", "key permissionMode: it means nothing here"];
+    let want =
+        ["tool Bash(git:*): there is none of its kind here", "key permissionMode: it means nothing here"];
     assert_eq!(born["withheld"], json!(want));
     let (_, _, record) = told(&mut client, &born["pid"]);
     assert_eq!((&record["tools"], &record["model"]), (&json!(["read", "search", "list"]), &json!("smart")));

@@ -140,18 +140,20 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
 }
 
+/// What every command finds in its environment.
+pub const ENV: [(&str, &str); 7] = [
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("HOME", HOME),
+    ("USER", "agent"),
+    ("LOGNAME", "agent"),
+    ("SHELL", "/bin/bash"),
+    ("LANG", "C.UTF-8"),
+    ("TMPDIR", "/tmp"),
+];
+
 impl Spec {
     /// A sandbox on this root with the programs of the host.
     pub fn new(root: Root) -> Self {
-        let fixed = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("HOME", HOME),
-            ("USER", "agent"),
-            ("LOGNAME", "agent"),
-            ("SHELL", "/bin/bash"),
-            ("LANG", "C.UTF-8"),
-            ("TMPDIR", "/tmp"),
-        ];
         Self {
             root,
             parts: host_parts(),
@@ -159,7 +161,7 @@ impl Spec {
             limits: Limits::default(),
             need: Need::Cgroup,
             hostname: "skep".to_owned(),
-            env: fixed.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            env: ENV.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         }
     }
 

@@ -20,8 +20,8 @@ pub struct Exec {
     /// In this directory of the workspace
     #[arg(short = 'C', long, value_name = "PATH", default_value = "/")]
     dir: String,
-    /// auto, shell (no program of this host) or native (real programs)
-    #[arg(long, default_value = "auto", value_parser = ["auto", "shell", "native"])]
+    /// native (real programs), shell (none of this host: bash in the daemon) or auto (shell, and native for what it lacks)
+    #[arg(long, default_value = "native", value_parser = ["auto", "shell", "native"])]
     wall: String,
     /// End it after so long, as 30s or 10m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = length)]

@@ -43,7 +43,8 @@ impl Sh {
                 None => line.to_owned(),
             };
             let timeout_us = abi::limits::EXEC_US_MAX;
-            let order = Order { text, dir: dir.clone(), pid: self.pid, wall: "auto".to_owned(), timeout_us };
+            let order =
+                Order { text, dir: dir.clone(), pid: self.pid, wall: "native".to_owned(), timeout_us };
             match (order.run(session, moves.is_none()), moves) {
                 (Ok(ran), Some(_)) if status(&ran) == 0 => {
                     let to = ran.get("output").and_then(|output| output.as_str()).unwrap_or_default();

@@ -39,7 +39,10 @@ pub const FORMATS: [Format; 4] = [
                 "needs",
                 "what it asks for: read PATH, write PATH, exec [PATH], ask KIND, apply KIND, model NAME, spawn AGENT",
             ),
-            ("run", "a program instead of a prompt: command, dir, wall, restart and a probe; see docs/how/run-commands.md"),
+            (
+                "run",
+                "a program instead of a prompt: command, dir, wall, restart and a probe; see docs/how/run-commands.md",
+            ),
             ("budget", "run and day: it can only lower what budget(6) gives"),
             ("restart", "no, on-failure[:5] or always"),
             ("skills", "skills whose text it is told"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Command};
 
 /// Where the operator's programs keep what is no part of the workspace.
-fn home_of(hive: &Hive, pid: u64) -> PathBuf {
+pub fn home_of(hive: &Hive, pid: u64) -> PathBuf {
     hive.home().join("workspaces/home/homes").join(pid.to_string())
 }
 
@@ -17,12 +17,12 @@ fn exec(hive: &Hive, line: &str) -> Value {
     hive.client().ok("exec", json!({"text": line, "wall": "native"}))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Processes on this host whose command line holds the word.
-fn running(word: &str) -> usize {
+pub fn running(word: &str) -> usize {
     let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let line = fs::read(entry.path().join("cmdline")).ok()?;
         let own = entry.file_name().to_str()? == std::process::id().to_string();
@@ -67,22 +67,27 @@ fn what_a_command_changes_is_one_operation_and_can_be_undone() {
 #[test]
 fn a_command_that_is_ended_leaves_nothing() {
     let hive = Hive::new();
-    let late =
-        hive.cli(&["exec", "--timeout", "1s", "--", "echo half > /data/half; (sleep 7777 &) ; sleep 7777"]);
+    let late = hive.cli(&[
+        "exec",
+        "--timeout",
+        "1s",
+        "--",
+        "echo half > /data/half; (sleep 7777.25 &) ; sleep 7777.25",
+    ]);
     assert_eq!(late.code, 124, "{late:?}");
     assert!(late.err.contains("took too long"), "{}", late.err);
     hive.cli(&["cat", "/data/half"]).failed(1);
-    assert_eq!(running("7777"), 0);
+    assert_eq!(running("sleep\07777.25"), 0);
     // A client that goes takes its command along.
     let mut gone = hive.client();
     gone.post(
         "exec",
-        &json!({"text": "echo half > /data/half; touch $HOME/began; setsid sleep 6666", "wall": "native"}),
+        &json!({"text": "echo half > /data/half; touch $HOME/began; setsid sleep 6666.25", "wall": "native"}),
     )
     .unwrap();
     retry("the command to begin", || home_of(&hive, 0).join("began").exists().then_some(()));
     drop(gone);
-    retry("its end", || (running("6666") == 0).then_some(()));
+    retry("its end", || (running("sleep\06666.25") == 0).then_some(()));
     hive.cli(&["cat", "/data/half"]).failed(1);
     // The next one finds a sandbox as if nothing had been.
     assert_eq!(text(&exec(&hive, "ls /data /tmp"), "output"), "/data:\n\n/tmp:\n");
@@ -97,13 +102,15 @@ fn the_daemon_is_killed_in_the_middle_of_commands() {
         let mut client = hive.client();
         let line = format!(
             "for n in 1 2 3 4 5 6 7 8; do echo x > /data/f$n; done; rm -f /data/a; \
-             touch $HOME/began-{round}; sleep 5555"
+             touch $HOME/began-{round}; sleep 5555.25"
         );
         hive.cli(&["write", "/data/a", &format!("{round}\n")]).fine();
         client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
         retry("the command to begin", || began.exists().then_some(()));
         hive.kill();
-        retry("its sandbox to end", || (running("5555") == 0 && running("skep-wall") == 0).then_some(()));
+        retry("its sandbox to end", || {
+            (running("sleep\05555.25") == 0 && running("skep-wall") == 0).then_some(())
+        });
         hive.start();
         assert_eq!(hive.cli(&["cat", "/data/a"]).fine().out, format!("{round}\n"));
         hive.cli(&["cat", "/data/f1"]).failed(1);
@@ -201,6 +208,31 @@ fn many_files_are_kept_whole_or_refused_whole() {
     let large = exec(&hive, "head -c 30000000 /dev/urandom > /data/large; sha256sum < /data/large");
     let again = exec(&hive, "sha256sum < /data/large");
     assert_eq!(text(&large, "output"), text(&again, "output"));
+}
+
+#[test]
+fn the_shell_in_the_daemon_runs_what_it_can_and_leaves_the_rest_to_real_programs() {
+    let hive = Hive::new();
+    let ran = |line: &str, wall: &str| hive.client().ok("exec", json!({"text": line, "wall": wall}));
+    let light = ran("cd /data; for n in 1 2 3; do echo line $n >> a; done; wc -l < a; [ -f a ]", "auto");
+    assert_eq!((text(&light, "wall"), text(&light, "output").trim()), ("shell", "3"), "{light}");
+    assert_eq!(light["changed"][0]["path"], "/data/a", "{light}");
+    // What it lacks: nothing of the first try is left, and all of it runs in the wall.
+    let real = ran("cd /data; echo one more >> a; perl -e 'print 6 * 7'", "auto");
+    assert_eq!((text(&real, "wall"), text(&real, "output")), ("native", "42"), "{real}");
+    assert_eq!(hive.cli(&["cat", "/data/a"]).fine().out.lines().count(), 4);
+    // While real programs stand, it would not see what they see.
+    let stands = ran("wc -l < /data/a", "auto");
+    assert_eq!((text(&stands, "wall"), text(&stands, "output").trim()), ("native", "4"), "{stands}");
+    let hive = Hive::new();
+    let ran = |line: &str| hive.client().ok("exec", json!({"text": line, "wall": "shell"}));
+    let only = ran("perl -e 1 || echo no perl; cat /etc/passwd; echo kept > /data/k");
+    assert!(text(&only, "output").contains("no perl"), "{only}");
+    assert!(!text(&only, "output").contains("root:"), "{only}");
+    assert_eq!(hive.cli(&["cat", "/data/k"]).fine().out, "kept\n");
+    let undone = hive.cli(&["undo", &format!("op:{}", only["operation"])]);
+    undone.fine();
+    hive.cli(&["cat", "/data/k"]).failed(1);
 }
 
 /// The daemon of an ordinary user, where its device may be opened: distributions give it to everybody.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// The label of an entry, in words.
-fn label(client: &mut Client, dir: &str, name: &str) -> String {
+pub fn label(client: &mut Client, dir: &str, name: &str) -> String {
     let listed = client.ok("list", json!({"path": dir}));
     let entries = listed["entries"].as_array().unwrap();
     let entry = entries.iter().find(|entry| entry["name"] == name);

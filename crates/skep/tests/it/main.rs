@@ -29,6 +29,7 @@ mod operators;
 mod otel;
 mod planner;
 mod policy;
+mod programs;
 mod purge;
 mod sdk;
 mod search;

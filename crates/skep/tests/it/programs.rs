@@ -1,0 +1,140 @@
+//! Agents that are programs, through the real daemon and the real wall: the examples of this repository.
+
+use crate::{
+    decisions::desk,
+    exec::{home_of, running, text},
+    hive::{Hive, retry},
+    labels::label,
+};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+
+/// Puts an example in; its process.
+fn start(hive: &Hive, name: &str, example: &str) -> u64 {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/programs").join(example);
+    for file in fs::read_dir(from).unwrap().flatten() {
+        let (content, named) = (fs::read_to_string(file.path()).unwrap(), file.file_name());
+        let path = format!("/agents/{name}/{}", named.to_str().unwrap());
+        hive.client().ok("write", json!({"path": path, "text": content, "origin": "argument"}));
+    }
+    let born = hive.client().ok("spawn", json!({"agent": name, "text": "go", "origin": "argument"}));
+    born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"))
+}
+
+fn reads(hive: &Hive, path: &str, want: &str) {
+    retry(path, || (hive.cli(&["cat", path]).out.trim_end() == want).then_some(()));
+}
+
+fn beat(hive: &Hive, pid: u64) -> u64 {
+    let file = home_of(hive, pid).join("beat");
+    let read = || fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    retry("a beat", read)
+}
+
+fn state(hive: &Hive, pid: u64) -> String {
+    let lines = hive.cli(&["ps", "-a"]).fine().out;
+    let line = lines.lines().find(|line| line.split_whitespace().next() == Some(&pid.to_string()));
+    line.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_program_in_bash_stands_still_goes_on_and_comes_back() {
+    let mut hive = Hive::new();
+    let pid = start(&hive, "beat", "bash");
+    reads(&hive, "/data/bash.md", "bash was here");
+    reads(&hive, "/data/bash.txt", &format!("as a file: process {pid} of home"));
+    // What it wrote as a file is of its own process.
+    let log = hive.cli(&["log", "/data/bash.txt"]).fine().out;
+    assert!(log.contains("beat"), "{log}");
+    hive.cli(&["freeze", &pid.to_string()]).fine();
+    let still = beat(&hive, pid);
+    for _ in 0..3 {
+        // Time in which it would have beaten: each command takes longer than a beat.
+        hive.cli(&["exec", "--", "sleep 0.05"]).fine();
+    }
+    assert_eq!(beat(&hive, pid), still, "it went on while it was frozen");
+    hive.cli(&["thaw", &pid.to_string()]).fine();
+    retry("it to go on", || (beat(&hive, pid) > still).then_some(()));
+    // The daemon is killed: it ends, and the next daemon starts it anew.
+    hive.kill();
+    retry("its end", || (running("/agents/beat/main.sh") == 0).then_some(()));
+    hive.start();
+    retry("its return", || (running("/agents/beat/main.sh") > 0).then_some(()));
+    let pid = retry("its new number", || {
+        let lines = hive.cli(&["ps"]).fine().out;
+        let numbers = lines.lines().filter(|line| line.contains("beat"));
+        numbers.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).find(|new| *new != pid)
+    });
+    hive.cli(&["kill", &pid.to_string()]).fine();
+    retry("its end", || (running("/agents/beat/main.sh") == 0).then_some(()));
+    retry("its home to go", || (!home_of(&hive, pid).exists()).then_some(()));
+}
+
+#[test]
+fn a_program_in_python_serves_and_is_ill_when_it_does_not() {
+    let hive = Hive::new();
+    let pid = start(&hive, "page", "python");
+    reads(&hive, "/data/python.md", "python serves");
+    let ports = retry("its port", || Some(hive.cli(&["ports"]).out).filter(|ports| ports.contains("8080")));
+    let line = ports.lines().find(|line| line.contains("8080")).unwrap();
+    assert!(line.contains(&pid.to_string()) && line.contains("page") && line.contains("python3"), "{ports}");
+    retry("its health", || state(&hive, pid).contains("works").then_some(()));
+    // Nobody outside of the wall reaches the port.
+    assert!(std::net::TcpStream::connect("127.0.0.1:8080").is_err());
+    let inside = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/').read().decode())";
+    let order =
+        json!({"pid": pid, "dir": "/data", "wall": "native", "text": format!("python3 -c \"{inside}\"")});
+    let ran = hive.client().ok("exec", order);
+    assert_eq!(text(&ran, "output").trim(), "hello", "{ran}");
+    // It says it serves, and does not.
+    hive.client()
+        .ok("exec", json!({"pid": pid, "dir": "/data", "wall": "native", "text": "touch /data/broken"}));
+    retry("it to be ill", || state(&hive, pid).contains("ill").then_some(()));
+    hive.cli(&["kill", &pid.to_string()]).fine();
+    retry("its port to go", || (!hive.cli(&["ports"]).out.contains("8080")).then_some(()));
+    assert_eq!(running("/agents/page/main.py"), 0);
+}
+
+#[test]
+fn a_program_in_node_answers_over_its_socket() {
+    let hive = Hive::new();
+    let pid = start(&hive, "echo", "node");
+    hive.cli(&["write", "/data/ask.md", "anybody there"]).fine();
+    reads(&hive, "/data/answer.md", "ANYBODY THERE");
+    // It dies: it is started anew, and answers what was asked since.
+    hive.client()
+        .ok("exec", json!({"pid": pid, "dir": "/data", "wall": "native", "text": "pkill -9 node || kill -9 $(pidof node)"}));
+    hive.cli(&["write", "/data/ask.md", "and now"]).fine();
+    reads(&hive, "/data/answer.md", "AND NOW");
+}
+
+/// What a program reads of the outside counts for what it says over its socket, as if a model had read it: it
+/// proposes two mails, one before it reads and one after, and only what it read makes the difference.
+#[test]
+fn what_a_program_read_from_outside_is_with_what_it_writes_over_its_socket() {
+    let (hive, mut client, _) = desk();
+    let call = |name: &str| {
+        let params = json!({"path": format!("/data/{name}"), "text": "x", "origin": "argument"});
+        let line = json!({"jsonrpc": "2.0", "id": 1, "method": "write", "params": params});
+        format!(
+            "perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => $ENV{{SKEP_SOCKET}}); \
+             print $s $ARGV[0],\"\\n\"; $s->flush; print scalar <$s>' '{line}'"
+        )
+    };
+    let script = format!(
+        "{}\ncat /integrations/mail/inbox/order.md\n{}\nsleep 1000\n",
+        call("before.md"),
+        call("after.md")
+    );
+    let agent = "---\nname: reader\nrun: {command: [bash, /agents/reader/main.sh]}\nneeds: [read /agents/**, read \
+                 /integrations/**, read /data/**, write /data/**, exec /data/**]\n---\n";
+    for (name, text) in [("AGENT.md", agent), ("main.sh", &script)] {
+        let path = format!("/agents/reader/{name}");
+        client.ok("write", json!({"path": path, "text": text, "origin": "argument"}));
+    }
+    let born = client.ok("spawn", json!({"agent": "reader", "text": "go", "origin": "argument"}));
+    assert_eq!(born["withheld"], json!([]), "{born}");
+    reads(&hive, "/data/after.md", "x");
+    assert!(!label(&mut client, "/data", "before.md").starts_with("external"));
+    assert!(label(&mut client, "/data", "after.md").starts_with("external"));
+}
