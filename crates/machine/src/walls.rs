@@ -79,6 +79,8 @@ pub(crate) struct Control {
     pub undecided: Option<ExecId>,
     /// The process itself runs in it, and its view is kept as it goes: other commands join it.
     pub live: bool,
+    /// What was written there is to be kept now, not in a while.
+    pub due: bool,
     /// The tree that came of the last ones.
     pub seq: Seq,
     /// The last ones were not kept: nothing of the sandbox is to be used again.

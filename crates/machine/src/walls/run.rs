@@ -155,6 +155,7 @@ fn joined(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &Exec
     };
     let mut said = Said::new(&blobs, ear(cell, &job.command));
     let ran = native::join(node, sandbox, job, &mut said);
+    guard(&sandbox.control).due = true;
     let Heard { output, bytes, whole } = said.end();
     let Ended { how, used } = match ran {
         Ok(ran) => ran,
@@ -213,7 +214,8 @@ impl<'a> Live<'a> {
         let now = self.node.clock.mono();
         let stamp = self.view.stamp();
         let idle = stamp == self.stamp && !said.is_fresh();
-        if idle || now.saturating_sub(self.last) < LIVE_US {
+        let due = std::mem::take(&mut guard(&self.sandbox.control).due);
+        if idle || (!due && now.saturating_sub(self.last) < LIVE_US) {
             return true;
         }
         (self.stamp, self.last) = (stamp, now);

@@ -89,8 +89,18 @@ fn a_program_in_python_serves_and_is_ill_when_it_does_not() {
     // It says it serves, and does not.
     hive.client()
         .ok("exec", json!({"pid": pid, "dir": "/data", "wall": "native", "text": "touch /data/broken"}));
-    retry("it to be ill", || state(&hive, pid).contains("ill").then_some(()));
-    hive.cli(&["kill", &pid.to_string()]).fine();
+    retry("it to be red", || state(&hive, pid).contains("faulted").then_some(()));
+    let log =
+        hive.cli(&["trace", "--pid", &pid.to_string()]).out + &hive.cli(&["logs", &pid.to_string()]).out;
+    assert!(log.contains("it does not work"), "{log}");
+    // What a command wrote beside it was kept, and so the next one is red too, until it is put right.
+    hive.cli(&["rm", "/data/broken"]).fine();
+    let next = retry("one that works", || {
+        let lines = hive.cli(&["ps"]).fine().out;
+        let line = lines.lines().find(|line| line.contains("page") && line.contains("works"))?;
+        line.split_whitespace().next().map(str::to_owned)
+    });
+    hive.cli(&["kill", &next]).fine();
     retry("its port to go", || (!hive.cli(&["ports"]).out.contains("8080")).then_some(()));
     assert_eq!(running("/agents/page/main.py"), 0);
 }
