@@ -85,7 +85,7 @@ impl<'b> Street<'_, 'b> {
             }
         };
         let decision = self.kernel.step(&input.event, facts);
-        if !(new.is_empty() && fresh.is_empty()) && !takes_all(&decision) {
+        if (!new.is_empty() || !fresh.is_empty()) && !takes_all(&decision) {
             let taken = taken(&decision);
             for content in new.into_iter().chain(fresh).filter(|content| !taken.contains(&content.hash)) {
                 self.batch.forget(&content)?;

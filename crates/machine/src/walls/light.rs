@@ -1,5 +1,5 @@
-//! A command in the virtual shell: in this process, over the view of the sandbox, with no program of the host.
-//! What it cannot do goes on to the native wall, where the process may, as if nothing had run before.
+//! A command in the virtual shell: in this process, over the view of the sandbox, with no program of the
+//! host. What it cannot do goes on to the native wall, where the process may, as if nothing had run before.
 
 use super::{Sandbox, run::Ended, said::Said};
 use crate::{guard::guard, job::ExecJob, node::Node};
@@ -15,7 +15,7 @@ use sandbox::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Runs it; none if it is for the native wall, and then nothing of it was said and nothing is left in the view.
+/// Runs it; none if it is for the native wall: then nothing of it was said, and nothing is left in the view.
 pub(crate) fn run(
     node: &Node,
     workspace: &str,

@@ -56,8 +56,8 @@ pub(crate) struct Native {
     _home: Home,
 }
 
-/// What programs keep that is no part of the workspace. It has no label, so it lasts no longer than the sandbox
-/// whose programs it is of: nothing goes through it from one process to another.
+/// What programs keep that is no part of the workspace. It has no label, so it lasts no longer than the
+/// sandbox whose programs it is of: nothing goes through it from one process to another.
 struct Home(PathBuf);
 
 impl Home {

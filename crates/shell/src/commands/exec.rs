@@ -20,7 +20,7 @@ pub struct Exec {
     /// In this directory of the workspace
     #[arg(short = 'C', long, value_name = "PATH", default_value = "/")]
     dir: String,
-    /// native (real programs), shell (none of this host: bash in the daemon) or auto (shell, and native for what it lacks)
+    /// native (real programs), shell (bash in the daemon, no program of this host) or auto (shell if it can)
     #[arg(long, default_value = "native", value_parser = ["auto", "shell", "native"])]
     wall: String,
     /// End it after so long, as 30s or 10m

@@ -37,12 +37,9 @@ pub const FORMATS: [Format; 4] = [
             ("tools", "calls that the model is offered"),
             (
                 "needs",
-                "what it asks for: read PATH, write PATH, exec [PATH], ask KIND, apply KIND, model NAME, spawn AGENT",
+                "what it asks for: read|write PATH, exec [PATH], ask|apply KIND, model NAME, spawn AGENT",
             ),
-            (
-                "run",
-                "a program instead of a prompt: command, dir, wall, restart and a probe; see docs/how/run-commands.md",
-            ),
+            ("run", "a program, no model: command, dir, healthcheck (test, tcp or http; interval …)"),
             ("budget", "run and day: it can only lower what budget(6) gives"),
             ("restart", "no, on-failure[:5] or always"),
             ("skills", "skills whose text it is told"),

@@ -31,6 +31,27 @@ pub fn running(word: &str) -> usize {
     lines.filter(|line| line.contains(word)).count()
 }
 
+/// Whose child it is, while it runs.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut rest = stat.rsplit(") ").next()?.split(' ');
+    rest.next().filter(|state| *state != "Z")?;
+    rest.next()?.parse().ok()
+}
+
+/// All that a process and its children have started, as far as it still runs.
+fn below(pid: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let all: Vec<u32> = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let (mut found, mut next) = (Vec::new(), vec![pid]);
+    while let Some(one) = next.pop() {
+        let own: Vec<u32> = all.iter().copied().filter(|child| parent(*child) == Some(one)).collect();
+        next.extend(&own);
+        found.extend(own);
+    }
+    found
+}
+
 /// Mounts of views on this host outside of sandboxes.
 fn mounts() -> usize {
     fs::read_to_string("/proc/self/mounts").unwrap().lines().filter(|line| line.contains("fuse.skep")).count()
@@ -77,7 +98,7 @@ fn a_command_that_is_ended_leaves_nothing() {
     assert_eq!(late.code, 124, "{late:?}");
     assert!(late.err.contains("took too long"), "{}", late.err);
     hive.cli(&["cat", "/data/half"]).failed(1);
-    assert_eq!(running("sleep\07777.25"), 0);
+    assert_eq!(running("sleep\x007777.25"), 0);
     // A client that goes takes its command along.
     let mut gone = hive.client();
     gone.post(
@@ -87,7 +108,7 @@ fn a_command_that_is_ended_leaves_nothing() {
     .unwrap();
     retry("the command to begin", || home_of(&hive, 0).join("began").exists().then_some(()));
     drop(gone);
-    retry("its end", || (running("sleep\06666.25") == 0).then_some(()));
+    retry("its end", || (running("sleep\x006666.25") == 0).then_some(()));
     hive.cli(&["cat", "/data/half"]).failed(1);
     // The next one finds a sandbox as if nothing had been.
     assert_eq!(text(&exec(&hive, "ls /data /tmp"), "output"), "/data:\n\n/tmp:\n");
@@ -107,10 +128,10 @@ fn the_daemon_is_killed_in_the_middle_of_commands() {
         hive.cli(&["write", "/data/a", &format!("{round}\n")]).fine();
         client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
         retry("the command to begin", || began.exists().then_some(()));
+        let family = below(hive.pid());
+        assert!(family.len() > 2, "the helper, an init and what runs: {family:?}");
         hive.kill();
-        retry("its sandbox to end", || {
-            (running("sleep\05555.25") == 0 && running("skep-wall") == 0).then_some(())
-        });
+        retry("its sandbox to end", || family.iter().all(|pid| parent(*pid).is_none()).then_some(()));
         hive.start();
         assert_eq!(hive.cli(&["cat", "/data/a"]).fine().out, format!("{round}\n"));
         hive.cli(&["cat", "/data/f1"]).failed(1);

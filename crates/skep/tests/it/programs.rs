@@ -6,7 +6,7 @@ use crate::{
     hive::{Hive, retry},
     labels::label,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{fs, path::Path};
 
 /// Puts an example in; its process.
@@ -112,14 +112,14 @@ fn a_program_in_node_answers_over_its_socket() {
     hive.cli(&["write", "/data/ask.md", "anybody there"]).fine();
     reads(&hive, "/data/answer.md", "ANYBODY THERE");
     // It dies: it is started anew, and answers what was asked since.
-    hive.client()
-        .ok("exec", json!({"pid": pid, "dir": "/data", "wall": "native", "text": "pkill -9 node || kill -9 $(pidof node)"}));
+    let text = "pkill -9 node || kill -9 $(pidof node)";
+    hive.client().ok("exec", json!({"pid": pid, "dir": "/data", "wall": "native", "text": text}));
     hive.cli(&["write", "/data/ask.md", "and now"]).fine();
     reads(&hive, "/data/answer.md", "AND NOW");
 }
 
-/// What a program reads of the outside counts for what it says over its socket, as if a model had read it: it
-/// proposes two mails, one before it reads and one after, and only what it read makes the difference.
+/// What a program reads of the outside counts for what it says over its socket, as if a model had read it.
+/// It writes a file before it reads and one after; only what it read makes the difference.
 #[test]
 fn what_a_program_read_from_outside_is_with_what_it_writes_over_its_socket() {
     let (hive, mut client, _) = desk();

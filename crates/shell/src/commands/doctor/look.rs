@@ -157,7 +157,7 @@ mod tests {
             fs::write(home.path().join("workspace.db-wal"), vec![0; log]).unwrap();
             let said = match one(&file, &WORKSPACE) {
                 Good(_) => "ok".to_owned(),
-                Bad(text, hint) => format!("{text} · {hint}"),
+                super::Finding::Lacks(text, hint) | Bad(text, hint) => format!("{text} · {hint}"),
             };
             assert!(said.contains(words), "{words}: {said}");
         }
