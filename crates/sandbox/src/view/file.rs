@@ -3,7 +3,7 @@
 use super::{
     Attr, Base, NodeId, Sort, View,
     data::{Data, Grow, Whence},
-    table::Body,
+    table::{Body, Table},
 };
 use abi::{Micros, cap::Rights, limits, tree};
 use rustix::io::Errno;
@@ -60,24 +60,28 @@ pub enum SetX {
 /// Attributes that the view answers itself.
 const OURS: &str = "user.skep.";
 
-impl View {
-    /// The bytes of a file, and what they lie over.
+impl Table {
     fn data(&self, node: NodeId) -> Result<(Arc<Data>, Arc<dyn Base>), Errno> {
-        let table = self.lock();
-        match &table.node(node)?.body {
-            Body::File(data) => Ok((data.clone(), table.base.clone())),
+        match &self.node(node)?.body {
+            Body::File(data) => Ok((data.clone(), self.base.clone())),
             Body::Dir(_) => Err(Errno::ISDIR),
             Body::Link(_) | Body::Special(_) => Err(Errno::INVAL),
         }
     }
+}
+
+impl View {
+    /// The bytes of a file, and what they lie over.
+    fn data(&self, node: NodeId) -> Result<(Arc<Data>, Arc<dyn Base>), Errno> {
+        self.lock().data(node)
+    }
 
     /// The same, to be written.
     fn written(&self, node: NodeId) -> Result<(Arc<Data>, Arc<dyn Base>), Errno> {
-        let found = self.data(node)?;
         let mut table = self.lock();
         table.stamp += 1;
         table.soil(node);
-        Ok(found)
+        table.data(node)
     }
 
     /// Asks for a file to be read or written; what is read of it later was told.

@@ -93,7 +93,7 @@ impl Renewal<'_> {
         };
         let was = self.table.node(id)?.below.clone();
         let kept = was.filter(|was| was.entry == entry && same_up(was));
-        Ok(kept.unwrap_or_else(|| Arc::new(Below { entry, up: up.cloned() })))
+        Ok(kept.unwrap_or_else(|| Below::new(entry, up.cloned())))
     }
 
     fn dir(&mut self, id: NodeId, below: Arc<Below>) -> io::Result<()> {
@@ -216,7 +216,7 @@ impl Renewal<'_> {
         if let Some((was, _)) = removed.filter(|_| !sent) {
             entry.version = was.entry.version;
         }
-        let below = Arc::new(Below { entry, up: Some(up.clone()) });
+        let below = Below::new(entry, Some(up.clone()));
         if !sent && removed.is_none() && !self.table.sent_new.contains(&below.path()) {
             return Ok(());
         }

@@ -13,7 +13,10 @@ use abi::{FileId, LabelId, VersionId, cap::Rights, limits, path::TreePath, tree,
 use rustix::io::Errno;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 /// Where a node stands below, and what it is there.
@@ -21,9 +24,15 @@ pub(super) struct Below {
     pub entry: BaseEntry,
     /// The directory; none for the root.
     pub up: Option<Arc<Self>>,
+    /// Whether a program opened it; once is enough.
+    opened: AtomicBool,
 }
 
 impl Below {
+    pub(super) fn new(entry: BaseEntry, up: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self { entry, up, opened: AtomicBool::new(false) })
+    }
+
     /// Its path below.
     pub(super) fn path(&self) -> String {
         let mut names = Vec::new();
@@ -176,7 +185,7 @@ impl Table {
             labels: BTreeSet::new(),
             homes: BTreeSet::new(),
         };
-        let below = Arc::new(Below { entry: root, up: None });
+        let below = Below::new(root, None);
         let root = table.over(below, None);
         table.insert(Node { references: 1, ..root });
         table
@@ -345,7 +354,7 @@ impl Table {
             return Ok(None);
         }
         let name: Arc<str> = Arc::from(entry.name.as_str());
-        let below = Arc::new(Below { entry, up: Some(up.clone()) });
+        let below = Below::new(entry, Some(up.clone()));
         let node = self.over(below, Some((dir, name.clone())));
         let id = self.insert(node);
         self.names_mut(dir)?.slots.insert(name, Slot { node: Some(id), covers: true, stamp: 0 });
@@ -527,6 +536,9 @@ impl Table {
     /// A program opened or listed it: it was told what it is.
     pub(super) fn tell_opened(&mut self, id: NodeId) {
         let Some(below) = self.nodes.get(&id).and_then(|node| node.below.clone()) else { return };
+        if below.opened.swap(true, Relaxed) {
+            return;
+        }
         self.tell(&below.entry);
         if self.opened.len() >= limits::SEEN_PATHS_MAX {
             return;

@@ -483,6 +483,24 @@ fn what_was_written_after_the_drain_stays() {
     assert_eq!(&*last.bytes(&a.content).unwrap(), b"2");
 }
 
+/// A name that was removed late, where somebody else put something before that was committed.
+#[test]
+fn what_another_put_there_does_not_go() {
+    let tree = ground();
+    let view = view(&tree, all());
+    view.w("/a", b"1").unwrap();
+    let drained = view.drain().unwrap();
+    for path in ["/d/x", "/d/y", "/d"] {
+        view.rm(path).unwrap();
+    }
+    let (mut next, _) = tree.with(drained).unwrap();
+    next.put("/d/theirs", tree::Node::File, b"t", LabelId(0)).unwrap();
+    view.rebase_whole(Arc::new(next), all()).unwrap();
+    let gone = view.says();
+    assert!(gone.iter().any(|word| word.starts_with("gone /d/x")), "{gone:?}");
+    assert!(!gone.iter().any(|word| word.contains("theirs")), "{gone:?}");
+}
+
 #[test]
 fn a_discarded_view_is_as_below() {
     let tree = ground();
