@@ -1,8 +1,7 @@
-//! How much a HOME may hold in all. It is a directory of the host, where no limit of the kernel's holds
-//! for an
-//! ordinary user: so it is weighed, whenever the disk below it has lost room, and what fills it is killed.
-//! Between
-//! two looks a program can write more than its limit: as much as the disk takes in that time.
+//! How much a HOME may hold in all. It is a directory of the host, where no limit of the kernel's holds for an
+//! ordinary user: so it is weighed, at once when the disk below it has lost room and else every two seconds,
+//! for others may make room on that disk meanwhile. What fills it is killed. Between two looks a program can
+//! write more than its limit: as much as the disk takes in that time.
 
 use super::ledger;
 use rustix::{
@@ -22,9 +21,14 @@ use std::{
 };
 
 /// How often the disk is looked at.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+const LOOK_MS: u64 = 250;
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: LOOK_MS as i64 * 1_000_000 };
 /// The disk must have lost this share of the limit before a home is weighed again.
 const SHARE: u64 = 16;
+/// It is weighed after so many looks whatever the disk says, or later if weighing takes long: of the time at
+/// most one part in so many goes to it.
+const LOOKS: u64 = 8;
+const PART: u64 = 50;
 /// Directories that are open at once while it is weighed: a tree that is deeper is held to be full.
 const DEPTH_MAX: usize = 256;
 /// A block of `st_blocks`.
@@ -53,12 +57,20 @@ pub fn watch(home: &Path, bytes_max: u64, files_max: u64, init: Init) -> Result<
     // What was there before may stay: it is killed for what is added.
     let mut before = fstatvfs(&home)?;
     let look = move || {
+        let (mut looks, mut rest) = (0, LOOKS);
         loop {
             match poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&LOOK)) {
                 Ok(0) | Err(Errno::INTR) => {}
                 _ => return,
             }
-            if lost(&home, &mut before, bytes_max / SHARE) && over(&home, bytes_max, files_max) {
+            looks += 1;
+            if !lost(&home, &mut before, bytes_max / SHARE) && looks < rest {
+                continue;
+            }
+            let begun = now_ms();
+            let over = over(&home, bytes_max, files_max);
+            (looks, rest) = (0, LOOKS.max((now_ms() - begun) * PART / LOOK_MS));
+            if over {
                 count.fetch_add(1, Ordering::Release);
                 init.end_others();
             }
@@ -66,6 +78,11 @@ pub fn watch(home: &Path, bytes_max: u64, files_max: u64, init: Init) -> Result<
     };
     Builder::new().name("home".to_owned()).spawn(look).map_err(|_| Errno::AGAIN)?;
     Ok(Watched { full, _gate: gate })
+}
+
+fn now_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
 /// Whether the disk has this much less room, or fewer free files, than when the home was weighed last.

@@ -103,7 +103,7 @@ fn a_command_that_is_ended_leaves_nothing() {
     let mut gone = hive.client();
     gone.post(
         "exec",
-        &json!({"text": "echo half > /data/half; touch $HOME/began; setsid sleep 6666.25", "wall": "native"}),
+        &json!({"text": "echo half > /data/half; touch $HOME/began; setsid -w sleep 6666.25", "wall": "native"}),
     )
     .unwrap();
     retry("the command to begin", || home_of(&hive, 0).join("began").exists().then_some(()));
@@ -295,4 +295,44 @@ fn without_a_device_for_views_nothing_runs_and_it_is_said_why() {
         assert!(doctor.out.contains("walls"), "{doctor:?}");
     }
     assert!(PathBuf::from(SKEP).exists());
+}
+
+/// Six processes, each with its own line of one text: every command reads the file through its own view and
+/// writes it back whole, as programs do, while the others do the same.
+#[test]
+fn what_many_write_through_their_views_is_all_there() {
+    const WRITERS: usize = 6;
+    const EDITS: usize = 12;
+    let hive = Hive::new();
+    let mut client = hive.client();
+    let lines: Vec<String> = (0..WRITERS).map(|writer| format!("{writer}=0\n\nbetween\n\n")).collect();
+    hive.cli(&["write", "/data/shared.md", &lines.concat()]).fine();
+    let agent =
+        "---\nname: writer\ntools: [bash]\nneeds: [read /data/**, write /data/**, exec /data/**]\n---\nx\n";
+    client.ok("write", json!({"path": "/agents/writer/AGENT.md", "text": agent, "origin": "argument"}));
+    let mut spawn = |_| {
+        let params = json!({"agent": "writer", "text": "x", "kind": "client", "origin": "argument"});
+        client.ok("spawn", params)["pid"].as_u64().unwrap()
+    };
+    let pids: Vec<u64> = (0..WRITERS).map(&mut spawn).collect();
+    std::thread::scope(|scope| {
+        for (writer, pid) in pids.into_iter().enumerate() {
+            let hive = &hive;
+            scope.spawn(move || {
+                let mut client = hive.client();
+                for edit in 1..=EDITS {
+                    let line = format!("sed -i s/^{writer}=.*/{writer}={edit}/ shared.md");
+                    let order = json!({"pid": pid, "dir": "/data", "text": line, "wall": "native"});
+                    let ran = client.ok("exec", order);
+                    assert_eq!(ran["kept"], true, "{ran}");
+                }
+            });
+        }
+    });
+    let text = hive.cli(&["cat", "/data/shared.md"]).fine().out;
+    for writer in 0..WRITERS {
+        assert!(text.contains(&format!("{writer}={EDITS}\n")), "{writer} has lost its last edit:\n{text}");
+    }
+    let log = hive.cli(&["log", "/data/shared.md"]).fine().out;
+    assert!(log.matches("merge").count() > 0, "control: they met\n{log}");
 }

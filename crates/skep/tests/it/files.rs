@@ -103,7 +103,7 @@ fn what_lies_wrong_is_refused_alone_and_the_doctor_says_so() {
         let mut hive = filled();
         harm(&hive);
         let doctor = hive.cli(&["doctor"]);
-        assert_eq!(doctor.out.contains("\nbad  workspace"), offline.is_some(), "{what}: {doctor:?}");
+        assert_eq!(doctor.out.contains("\nbad    workspace"), offline.is_some(), "{what}: {doctor:?}");
         assert!(doctor.out.contains(offline.unwrap_or("")), "{what}: {doctor:?}");
         hive.start();
         let mut client = hive.client();
@@ -119,7 +119,7 @@ fn what_lies_wrong_is_refused_alone_and_the_doctor_says_so() {
         let doctor = hive.cli(&["doctor"]);
         assert_eq!(doctor.code, i32::from(!refused.is_empty()), "{what}: {doctor:?}");
         for name in refused {
-            assert!(doctor.out.contains(&format!("bad  files       {name}: ")), "{what}: {doctor:?}");
+            assert!(doctor.out.contains(&format!("bad    files       {name}: ")), "{what}: {doctor:?}");
         }
         assert!(doctor.out.contains(says), "{what}: {doctor:?}");
         assert!(hive.alive());
