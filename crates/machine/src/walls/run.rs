@@ -246,9 +246,12 @@ impl<'a> Live<'a> {
         };
         let Some(readers) = self.readers.clone().filter(|_| !spoilt) else { return Ok(false) };
         let changed = readers.changed((self.below, seq), CHANGED_MAX)?;
-        let Some(changed) = changed else { return Ok(true) };
         let plan = Plan { seq, ..self.plan.clone() };
-        let stale = self.view.rebase(Arc::new(Tree { readers, at: seq }), plan, &changed)?;
+        let base = Arc::new(Tree { readers, at: seq });
+        let stale = match changed {
+            Some(changed) => self.view.rebase(base, plan, &changed)?,
+            None => self.view.rebase_whole(base, plan)?,
+        };
         self.below = seq;
         if let Some(native) = guard(&self.sandbox.control).native.clone() {
             native.forget(&stale);

@@ -101,11 +101,8 @@ fn a_command_that_is_ended_leaves_nothing() {
     assert_eq!(running("sleep\x007777.25"), 0);
     // A client that goes takes its command along.
     let mut gone = hive.client();
-    gone.post(
-        "exec",
-        &json!({"text": "echo half > /data/half; touch $HOME/began; setsid -w sleep 6666.25", "wall": "native"}),
-    )
-    .unwrap();
+    let line = "echo half > /data/half; touch $HOME/began; setsid -w sleep 6666.25";
+    gone.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
     retry("the command to begin", || home_of(&hive, 0).join("began").exists().then_some(()));
     drop(gone);
     retry("its end", || (running("sleep\x006666.25") == 0).then_some(()));
