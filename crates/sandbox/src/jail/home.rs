@@ -1,7 +1,7 @@
 //! How much a HOME may hold in all. It is a directory of the host, where no limit of the kernel's holds for
-//! an ordinary user: so it is weighed, at once when the disk below it has lost room and else every two seconds,
-//! for others may make room on that disk meanwhile. What fills it is killed. Between two looks a program can
-//! write more than its limit: as much as the disk takes in that time.
+//! an ordinary user: so it is weighed, at once when the disk below it has lost room and else every two
+//! seconds, for others may make room on that disk meanwhile. What fills it is killed. Between two looks a
+//! program can write more than its limit: as much as the disk takes in that time.
 
 use super::ledger;
 use rustix::{
