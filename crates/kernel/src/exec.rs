@@ -30,7 +30,14 @@ use abi::{
     record::{Entry, Exit, Finish, WaitOn},
     view::{Commit, Kind, Plan, Quota, Told},
 };
-use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
 
 /// Questions of `exec`.
 pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lookup>, Error> {
@@ -456,16 +463,35 @@ pub fn follow(step: &mut Step<'_>, body: &Entry) {
     }
 }
 
-/// Capabilities were taken back: what runs on the strength of one ends, and the sandbox with it, since it may
-/// hold open what its process has lost.
+/// Capabilities were taken back: what runs on the strength of one ends.
 pub fn revoked(step: &mut Step<'_>, caps: &[Cap]) {
     let fs = caps.iter().filter(|cap| matches!(cap.grant.object, Object::Fs(_)));
-    let lost: BTreeSet<Pid> = fs.map(|cap| cap.holder).collect();
+    lost(step, &fs.map(|cap| cap.holder).collect(), "a capability that it ran on was taken back");
+}
+
+/// What policy keeps from each process that has a sandbox.
+pub fn withheld(kernel: &Kernel, at: Micros) -> BTreeMap<Pid, Vec<(Pattern, Rights)>> {
+    let boxed = kernel.volatile.boxed.iter();
+    boxed.map(|pid| (*pid, compile(kernel, *pid, Kind::Command, at).denied)).collect()
+}
+
+/// Policy was loaded: what runs where it now keeps more back than it did ends.
+pub fn tightened(step: &mut Step<'_>, before: &BTreeMap<Pid, Vec<(Pattern, Rights)>>) {
+    let now = withheld(step.kernel, step.at);
+    let more = |(pid, rows): &(Pid, Vec<_>)| {
+        before.get(pid).is_some_and(|old| rows.iter().any(|row| !old.contains(row)))
+    };
+    let pids = now.into_iter().filter(more).map(|(pid, _)| pid).collect();
+    lost(step, &pids, "policy keeps back what it ran on");
+}
+
+/// These have lost something that they may hold open: their commands end, and the sandboxes with them.
+fn lost(step: &mut Step<'_>, pids: &BTreeSet<Pid>, why: &str) {
     step.kernel.volatile.generation += 1;
     let (actor, by) = (step.actor.clone(), step.pid);
-    for pid in lost {
+    for pid in pids.iter().copied() {
         if step.kernel.volatile.boxed.remove(&pid) {
-            abandon(step, pid, "a capability that it ran on was taken back");
+            abandon(step, pid, why);
             step.effect(Effect::Sandbox { pid, act: SandboxAct::End });
         }
     }

@@ -13,7 +13,7 @@
 //! Never here: YAML. Never anywhere: an agent that writes these files, in any mode, by any way.
 
 use crate::{
-    Kernel, account,
+    Kernel, account, exec,
     files::{self, Draft},
     model, role,
     state::{Account, ROOT_ACCOUNT},
@@ -195,7 +195,9 @@ fn restored(path: &TreePath, head: Option<&Version>, facts: &mut Found) -> Resul
 /// What both files say is in force.
 pub fn load(step: &mut Step<'_>, digest: Hash, policy: Policy) {
     let before = step.state().policy.as_ref().map(|loaded| loaded.policy.clone());
+    let withheld = exec::withheld(step.kernel, step.at);
     step.emit(Entry::PolicyLoaded { digest, policy });
+    exec::tightened(step, &withheld);
     limit(step, &before.unwrap_or_default());
 }
 
