@@ -237,7 +237,8 @@ fn who_shows_no_key_or_asks_for_what_is_not_there_is_told_so() {
         (status, serde_json::from_str(body).unwrap_or_else(|_| json!(body)))
     };
     let hello = json!({"model": "smart", "max_tokens": 9, "messages": []});
-    let bad = format!("{}0", &key[..key.len() - 1]);
+    let other = if key.ends_with('0') { '1' } else { '0' };
+    let bad = format!("{}{other}", &key[..key.len() - 1]);
     for (path, key, body, status) in [
         ("/v1/messages", "", &hello, 401),
         ("/v1/messages", bad.as_str(), &hello, 401),
