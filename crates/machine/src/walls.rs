@@ -30,7 +30,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -47,6 +47,7 @@ use native::Native;
 /// The sandboxes of a workspace.
 #[derive(Default)]
 pub(crate) struct Walls {
+    swept: OnceLock<()>,
     boxes: Mutex<BTreeMap<Pid, Arc<Sandbox>>>,
 }
 
@@ -186,6 +187,7 @@ impl Walls {
 
     /// Runs a command in a thread of its own.
     fn begin(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, job: ExecJob) {
+        cell.walls.swept.get_or_init(|| native::sweep(node, cell));
         let sandbox = cell.walls.of(job.command.pid);
         let (node, cell) = (node.clone(), cell.clone());
         let exec = job.command.exec;

@@ -30,6 +30,7 @@ mod wall;
 mod wire;
 mod zygote;
 
+pub use home::remove as remove_home;
 pub use ledger::{Port, Process};
 pub use probe::{Mechanism, State};
 pub use root::mount_points;

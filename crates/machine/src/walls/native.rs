@@ -31,7 +31,10 @@ use std::{
     io::{self, Read},
     os::{fd::OwnedFd, unix::fs::PermissionsExt, unix::net::UnixListener},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// SIGKILL.
@@ -42,6 +45,11 @@ const READERS: usize = 2;
 const LOOK_US: u64 = 200_000;
 /// What is read of its output at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Directories of a workspace: what is HOME inside, and where each sandbox's socket is.
+const HOMES: &str = "homes";
+const SOCKETS: &str = "run";
+/// Sandboxes so far: each has a name of its own.
+static STANDS: AtomicU64 = AtomicU64::new(0);
 /// Where programs inside find the daemon.
 const SOCKET: &str = "/run/skep.sock";
 /// Shells of the host, the better one first.
@@ -61,27 +69,27 @@ pub(crate) struct Native {
 struct Home(PathBuf);
 
 impl Home {
-    fn make(node: &Node, cell: &Cell, pid: Pid) -> io::Result<Self> {
-        let dir = node.dir(cell).join("homes").join(pid.to_string());
-        let home = Self(dir);
-        home.clear()?;
+    fn make(node: &Node, cell: &Cell, name: &str) -> io::Result<Self> {
+        let home = Self(node.dir(cell).join(HOMES).join(name));
         std::fs::create_dir_all(&home.0)?;
         Ok(home)
-    }
-
-    fn clear(&self) -> io::Result<()> {
-        match std::fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if let Err(error) = self.clear() {
-            journal::say("walls", &format!("{} is left: {error}", self.0.display()));
-        }
+        clear(&self.0);
+    }
+}
+
+/// Removes what an earlier daemon left that had no time to.
+pub(crate) fn sweep(node: &Node, cell: &Cell) {
+    [HOMES, SOCKETS].iter().for_each(|name| clear(&node.dir(cell).join(name)));
+}
+
+fn clear(dir: &Path) {
+    if let Err(error) = jail::remove_home(dir) {
+        journal::say("walls", &format!("{} is left: {error}", dir.display()));
     }
 }
 
@@ -92,14 +100,10 @@ struct Gate {
 }
 
 impl Gate {
-    fn open(node: &Arc<Node>, cell: &Cell, pid: Pid) -> io::Result<Self> {
-        let dir = node.dir(cell).join("run");
+    fn open(node: &Arc<Node>, cell: &Cell, (pid, name): (Pid, &str)) -> io::Result<Self> {
+        let dir = node.dir(cell).join(SOCKETS);
         std::fs::create_dir_all(&dir)?;
-        let path = dir.join(format!("{pid}.sock"));
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let path = dir.join(name);
         let listener = UnixListener::bind(&path)?;
         // Who gets here has been let in: the directory above is closed, the sandbox shows nothing else of it.
         std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
@@ -222,14 +226,16 @@ pub(crate) fn join(node: &Node, sandbox: &Sandbox, job: &ExecJob, said: &mut Sai
 /// Builds it.
 fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Result<Native, Error> {
     let mut spec = Spec::new(Root::View);
-    let home = Home::make(node, cell, job.command.pid).map_err(|error| broken(&error))?;
+    // The one before may still be ending, and takes its own things along.
+    let name = format!("{}.{}", job.command.pid, STANDS.fetch_add(1, Ordering::Relaxed));
+    let home = Home::make(node, cell, &name).map_err(|error| broken(&error))?;
     spec.home = Some(home.0.clone());
     spec.hostname = cell.name.clone();
     spec.env.push(("SKEP_WORKSPACE".into(), cell.name.clone().into()));
     let pid = job.command.pid;
     spec.env.push(("SKEP_PID".into(), pid.to_string().into()));
     // The operator's own programs act as nobody.
-    let gate = (pid != WORKSPACE).then(|| Gate::open(node, cell, pid)).transpose();
+    let gate = (pid != WORKSPACE).then(|| Gate::open(node, cell, (pid, &name))).transpose();
     let gate = gate.map_err(|error| broken(&error))?;
     if let Some(gate) = &gate {
         spec.env.push(("SKEP_SOCKET".into(), SOCKET.into()));

@@ -1,8 +1,6 @@
-//! Control groups of a sandbox: limits of memory, processes and processor, freezing. Version 2 where a
-//! part of
-//! it was delegated to the daemon, version 1 controller by controller where they are mounted, both at once
-//! where
-//! a host has them so. A group is a directory; nothing here is kept but paths.
+//! Control groups of a sandbox: limits of memory, processes and processor, freezing. Version 2 where a part
+//! of it was delegated to the daemon, version 1 controller by controller where they are mounted, both at
+//! once where a host has them so. A group is a directory; nothing here is kept but paths.
 //!
 //! ```text
 //! BASE          where the daemon itself is, in each hierarchy
@@ -352,8 +350,7 @@ fn can_make(dir: &Path) -> bool {
 }
 
 /// Removes what a daemon left that died together with its helper. What still lives there stands frozen: it
-/// could
-/// not see its daemon go.
+/// could not see its daemon go.
 fn sweep(dir: &Path) {
     let names = fs::read_dir(dir)
         .into_iter()

@@ -7,11 +7,15 @@ use super::ledger;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fd::OwnedFd,
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, StatVfs, fstatvfs, openat, statat},
+    fs::{
+        AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, StatVfs, chmodat, fstatvfs, openat, renameat_with,
+        statat, unlinkat,
+    },
     io::Errno,
     process::{Pid, Signal, kill_process},
 };
 use std::{
+    ffi::{CStr, CString},
     path::Path,
     sync::{
         Arc,
@@ -20,6 +24,8 @@ use std::{
     thread::Builder,
 };
 
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// How often the disk is looked at.
 const LOOK_MS: u64 = 250;
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: LOOK_MS as i64 * 1_000_000 };
@@ -52,7 +58,7 @@ impl Watched {
 pub fn watch(home: &Path, bytes_max: u64, files_max: u64, init: Init) -> Result<Watched, Errno> {
     let (ended, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let full = Arc::new(AtomicU64::new(0));
-    let home = rustix::fs::open(home, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let home = rustix::fs::open(home, DIRECTORY, Mode::empty())?;
     let count = full.clone();
     // What was there before may stay: it is killed for what is added.
     let mut before = fstatvfs(&home)?;
@@ -101,8 +107,7 @@ fn lost(home: &OwnedFd, before: &mut StatVfs, bytes: u64) -> bool {
 
 /// Whether it holds more than it may.
 fn over(home: &OwnedFd, bytes_max: u64, files_max: u64) -> bool {
-    let Ok(top) = openat(home, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-    else {
+    let Ok(top) = openat(home, ".", DIRECTORY, Mode::empty()) else {
         return false;
     };
     let (mut bytes, mut files) = (0_u64, 0_u64);
@@ -125,9 +130,8 @@ fn over(home: &OwnedFd, bytes_max: u64, files_max: u64) -> bool {
             return true;
         }
         if FileType::from_raw_mode(stat.st_mode).is_dir() {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let Some(Ok(dir)) =
-                open.last_mut().map(|dir| dir.fd().and_then(|at| openat(at, name, flags, Mode::empty())))
+                open.last_mut().map(|dir| dir.fd().and_then(|at| openat(at, name, DIRECTORY, Mode::empty())))
             else {
                 continue;
             };
@@ -135,6 +139,73 @@ fn over(home: &OwnedFd, bytes_max: u64, files_max: u64) -> bool {
         }
     }
     false
+}
+
+/// Removes it, whatever programs made of it: directories closed even to their owner, trees deeper than there
+/// are descriptors. What lies deep is moved up first, so no more than two are open. Nobody may write to it
+/// any more. One that is not there is removed.
+pub fn remove(home: &Path) -> Result<(), Errno> {
+    match rustix::fs::chmod(home, Mode::RWXU) {
+        Err(Errno::NOENT) => return Ok(()),
+        done => done?,
+    }
+    let top = rustix::fs::open(home, DIRECTORY, Mode::empty())?;
+    let mut moved = 0_u64;
+    loop {
+        let mut dirs = false;
+        for name in names(&top)? {
+            if unlinked(&top, &name)? {
+                continue;
+            }
+            dirs = true;
+            let dir = entered(&top, &name)?;
+            for inner in names(&dir)? {
+                if unlinked(&dir, &inner)? {
+                    continue;
+                }
+                // To be moved it has to be open to its owner.
+                drop(entered(&dir, &inner)?);
+                loop {
+                    moved += 1;
+                    match renameat_with(&dir, &inner, &top, format!(".{moved}"), RenameFlags::NOREPLACE) {
+                        Err(Errno::EXIST) => {}
+                        done => break done?,
+                    }
+                }
+            }
+            unlinkat(&top, &name, AtFlags::REMOVEDIR)?;
+        }
+        if !dirs {
+            return rustix::fs::rmdir(home);
+        }
+    }
+}
+
+/// What lies in it, but for itself and the one above.
+fn names(dir: &OwnedFd) -> Result<Vec<CString>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Removes it if it is no directory; whether it was none.
+fn unlinked(dir: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A directory, made open to its owner.
+fn entered(dir: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
+    openat(dir, name, DIRECTORY, Mode::empty())
 }
 
 /// The init of a sandbox: by number, to find its processes, and by descriptor, to know that the number is

@@ -1,5 +1,4 @@
-//! Process 1 of a sandbox: builds its root, gives everything up, then starts commands when it is told to
-//! and
+//! Process 1 of a sandbox: builds its root, gives everything up, then starts commands when it is told to and
 //! takes every dead process. It ends when the daemon's end of its socket closes, and all others with it.
 //!
 //! ```text
@@ -84,8 +83,7 @@ fn build(plan: &Plan, control: &OwnedFd) -> Result<(), Fault> {
 }
 
 /// User and group 1000. Capabilities stay, in this namespace: user 0 is not part of it, so the kernel sees
-/// no
-/// step down from root.
+/// no step down from root.
 pub fn become_agent(from_root: bool) -> Result<(), Fault> {
     let what = "becoming the agent's user";
     let (uid, gid) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));

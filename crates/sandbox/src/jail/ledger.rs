@@ -1,6 +1,5 @@
 //! What is in a sandbox, as the host sees it: its processes and its listening sockets, from `/proc`. A
-//! sandbox has
-//! no say in it. Processes come and go while this reads; what is gone by the end is left out.
+//! sandbox has no say in it. Processes come and go while this reads; what is gone by the end is left out.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,7 @@
 //! What init gives up, for itself and for all that it will ever start: capabilities, privileges by
-//! set-user-id,
-//! paths that are not beneath its root (Landlock), system calls that are not on the list (seccomp), more
-//! than
-//! its share (rlimits). In this order; each is checked, and a step that fails ends the sandbox.
+//! set-user-id, paths that are not beneath its root (Landlock), system calls that are not on the list
+//! (seccomp), more than its share (rlimits). In this order; each is checked, and a step that fails ends the
+//! sandbox.
 
 use super::{
     Fault, Here,

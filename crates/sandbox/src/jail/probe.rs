@@ -33,9 +33,8 @@ pub enum State {
 }
 
 impl Mechanism {
-    /// Whether nothing starts without it. What stands still only by signals can run; memory that is
-    /// limited for
-    /// each process alone is accepted or not by who starts the sandbox.
+    /// Whether nothing starts without it. What stands still only by signals can run; memory that is limited
+    /// for each process alone is accepted or not by who starts the sandbox.
     pub fn required(&self, need: Need) -> bool {
         self.name != FREEZING && (self.name != MEMORY || need == Need::Cgroup)
     }

@@ -7,8 +7,7 @@
 //! ```
 //!
 //! Copies are made before anything is placed, by descriptor: no path of the host is looked up twice, and
-//! none
-//! after the tree of the agent stands at `/`. Never here: what may be shown; the daemon says it.
+//! none after the tree of the agent stands at `/`. Never here: what may be shown; the daemon says it.
 
 use super::{
     Fault, Here,

@@ -41,8 +41,7 @@ pub fn clone(namespaces: i32) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
     let flags = i64::from(namespaces | libc::CLONE_PIDFD | libc::SIGCHLD);
     let none = ptr::null_mut::<u8>();
-    // SAFETY: needed since no library clones into namespaces. Without CLONE_VM the child has its own copy
-    // of
+    // SAFETY: needed since no library clones into namespaces. Without CLONE_VM the child has its own copy of
     // the memory and goes on with the stack it is on; the callers have one thread, so no lock is held by a
     // thread that the copy lacks. `pidfd` outlives the call, and the kernel writes one int there.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, &raw mut pidfd, none, none) };
@@ -109,8 +108,7 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
 /// blocked from here on.
 pub fn child_signals() -> Result<OwnedFd, Errno> {
     // SAFETY: needed since no library of ours has signalfd. The set is a local, made empty before it is
-    // used;
-    // the descriptor that comes back is new and ours.
+    // used; the descriptor that comes back is new and ours.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
@@ -157,8 +155,7 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
 
 /// Makes a descriptor number of another's: dup2(2). What was at the number is closed.
 pub fn place(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
-    // SAFETY: needed since std owns numbers 0 to 2; only called between a fork and its execve, where
-    // nothing
+    // SAFETY: needed since std owns numbers 0 to 2; only called between a fork and its execve, where nothing
     // else uses the number.
     match unsafe { libc::dup2(fd.as_raw_fd(), number) } {
         -1 => Err(errno()),
@@ -181,8 +178,7 @@ pub fn mount_attributes(mount: BorrowedFd<'_>, attributes: u64, deep: Deep) -> R
         Deep::One => libc::AT_EMPTY_PATH,
         Deep::All => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
     };
-    // SAFETY: needed since rustix lacks it. The path is an empty C string, the structure a local of the
-    // size
+    // SAFETY: needed since rustix lacks it. The path is an empty C string, the structure a local of the size
     // that is told.
     done_long(unsafe {
         libc::syscall(
@@ -207,9 +203,8 @@ pub enum Deep {
 
 /// Makes standard input the controlling terminal of this session.
 pub fn lead_terminal() -> Result<(), Errno> {
-    // SAFETY: needed since std owns number 0 and lends it to nobody who only has the number; TIOCSCTTY
-    // takes an
-    // integer.
+    // SAFETY: needed since std owns number 0 and lends it to nobody who only has the number; TIOCSCTTY takes
+    // an integer.
     done(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
 }
 
@@ -246,8 +241,7 @@ pub fn trace_me() -> Result<(), Errno> {
 
 /// Switches the loopback device of this network namespace on.
 pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: needed since setting a device up is an ioctl. `ifreq` is integers and a union of such: zero
-    // is
+    // SAFETY: needed since setting a device up is an ioctl. `ifreq` is integers and a union of such: zero is
     // valid; the name is shorter than its field, the flags are the member that SIOCSIFFLAGS reads.
     unsafe {
         let mut request: libc::ifreq = std::mem::zeroed();

@@ -2,10 +2,9 @@
 //!
 //! What `allowed` gives works. What stands in `REFUSED`, or in `REFUSED_WHEN` with these arguments, is
 //! answered EPERM. Everything else, also what kernels will have that are not written yet, is answered
-//! ENOSYS,
-//! so that programs fall back to what is older. `clone3` is among that: its flags lie in memory, where no
-//! filter
-//! can see them, and libraries then use `clone`. A call of another architecture ends the process.
+//! ENOSYS, so that programs fall back to what is older. `clone3` is among that: its flags lie in memory,
+//! where no filter can see them, and libraries then use `clone`. A call of another architecture ends the
+//! process.
 
 use libc::c_long;
 
@@ -107,8 +106,7 @@ pub const REFUSED_WHEN: &[When] = &[
     // Limits of another process: init has this user too.
     When { call: libc::SYS_prlimit64, when: &[Test::IsNot(0, 0)] },
     // The size of a core dump. It is held at 1, which alone says that there shall be none even where the
-    // host
-    // pipes them to a program of its own, as root.
+    // host pipes them to a program of its own, as root.
     When { call: libc::SYS_setrlimit, when: &[Test::Is(0, CORE)] },
     When { call: libc::SYS_prlimit64, when: &[Test::Is(1, CORE), Test::Given(2)] },
     // Personalities that switch protections of memory off: only the plain one, to ask for it, or 32-bit

@@ -1,6 +1,5 @@
-//! One mechanism of the wall, tried in a process made for it: it does what the wall does, and then what
-//! the wall
-//! forbids, which must fail. Nothing is read off a version number.
+//! One mechanism of the wall, tried in a process made for it: it does what the wall does, and then what the
+//! wall forbids, which must fail. Nothing is read off a version number.
 
 use super::{
     Fault, Here, init, lock, root,

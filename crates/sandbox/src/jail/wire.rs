@@ -5,9 +5,8 @@
 //! bytes…
 //! ```
 //!
-//! Both ends are the same binary, so there is no version. What comes from a sandbox is read with bounds
-//! all the
-//! same. Never here: what a message means.
+//! Both ends are the same binary, so there is no version. What comes from a sandbox is read with bounds all
+//! the same. Never here: what a message means.
 
 use super::MESSAGE_BYTES_MAX;
 use rustix::{

@@ -1,6 +1,5 @@
 //! The helper: a process of the daemon's binary that does nothing but make sandboxes. It has one thread and
-//! holds nothing of the daemon's, so a copy of it may become the first process of a sandbox. It outlives
-//! the
+//! holds nothing of the daemon's, so a copy of it may become the first process of a sandbox. It outlives the
 //! daemon by as long as it takes to kill what is left and to remove its groups.
 //!
 //! ```text

@@ -3,17 +3,13 @@
 use super::{Limits, Native, Order, Outcome, run};
 use crate::{
     jail::MOUNT_POINTS,
-    view::{Setup, View, memory::Memory},
+    view::{
+        Setup, View,
+        memory::{Memory, plan},
+    },
 };
-use abi::{
-    LabelId, Seq,
-    cap::Rights,
-    path::Pattern,
-    tree::Node,
-    view::{Kind, Plan, Quota},
-};
+use abi::{LabelId, cap::Rights, path::Pattern, tree::Node, view::Quota};
 use std::{
-    collections::BTreeSet,
     io,
     path::Path,
     sync::Arc,
@@ -35,15 +31,7 @@ pub fn tree() -> io::Result<Memory> {
 pub fn view(tree: &Memory, rights: &[(&str, Rights)], spool: &Path) -> io::Result<Arc<View>> {
     let pattern = |text: &str| Pattern::parse(text).map_err(|error| io::Error::other(error.message));
     let rights: io::Result<_> = rights.iter().map(|(text, rights)| Ok((pattern(text)?, *rights))).collect();
-    let plan = Plan {
-        kind: Kind::Command,
-        seq: Seq(1),
-        generation: 1,
-        rights: rights?,
-        denied: Vec::new(),
-        hidden: BTreeSet::new(),
-        quota: Quota { bytes: 64 << 20, files: 20_000 },
-    };
+    let plan = plan(rights?, Quota { bytes: 64 << 20, files: 20_000 });
     let (base, spool) = (Arc::new(tree.clone()), spool.to_owned());
     let mount_points = MOUNT_POINTS.iter().map(|name| (*name).to_owned()).collect();
     let view = View::new(Setup {

@@ -2,7 +2,13 @@
 //! each step must be possible when its turn comes, and start from the version that stands.
 
 use super::{Base, BaseEntry, Drained};
-use abi::{Content, FileId, Hash, LabelId, ROOT, VersionId, path::TreePath, tree::Node, view::Change};
+use abi::{
+    Content, FileId, Hash, LabelId, ROOT, Seq, VersionId,
+    cap::Rights,
+    path::{Pattern, TreePath},
+    tree::Node,
+    view::{Change, Kind, Plan, Quota},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read},
@@ -10,6 +16,17 @@ use std::{
 };
 
 type Blobs = Arc<RwLock<BTreeMap<Hash, Arc<[u8]>>>>;
+
+/// A plan of one command that may do this.
+pub fn plan(rights: Vec<(Pattern, Rights)>, quota: Quota) -> Plan {
+    let (denied, hidden) = (Vec::new(), BTreeSet::new());
+    Plan { kind: Kind::Command, seq: Seq(1), generation: 1, rights, denied, hidden, quota }
+}
+
+/// A plan of one command that may do everything, and much of it.
+pub fn everything() -> Plan {
+    plan(vec![(Pattern::everything(), Rights::ALL)], Quota { bytes: 1 << 34, files: 1_000_000 })
+}
 
 /// A tree; a clone shares its bytes.
 #[derive(Clone)]

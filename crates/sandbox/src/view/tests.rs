@@ -3,25 +3,13 @@
 mod model;
 
 use super::{memory::Memory, *};
-use abi::{
-    Seq,
-    cap::Rights,
-    path::Pattern,
-    view::{Kind, Quota},
-};
+use abi::{cap::Rights, path::Pattern, view::Quota};
 use rustix::io::Errno;
 use std::io::Read;
 
 pub(crate) fn plan(rights: &[(&str, Rights)]) -> Plan {
-    Plan {
-        kind: Kind::Command,
-        seq: Seq(1),
-        generation: 1,
-        rights: rights.iter().map(|(text, rights)| (Pattern::parse(text).unwrap(), *rights)).collect(),
-        denied: Vec::new(),
-        hidden: BTreeSet::new(),
-        quota: Quota { bytes: 1 << 30, files: 10_000 },
-    }
+    let rights = rights.iter().map(|(text, rights)| (Pattern::parse(text).unwrap(), *rights)).collect();
+    memory::plan(rights, Quota { bytes: 1 << 30, files: 10_000 })
 }
 
 fn all() -> Plan {

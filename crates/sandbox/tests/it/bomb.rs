@@ -1,10 +1,12 @@
 //! Programs that take all they can get: each is held, told apart from what ends by itself, and leaves a
-//! sandbox
-//! that goes on. The control of each is the same program with a limit that is above what it takes.
+//! sandbox that goes on. The control of each is the same program with a limit that is above what it takes.
 
 use crate::cell::{Cell, DEADLINE};
 use sandbox::jail::{Hit, How, Limits};
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 fn cell(change: impl FnOnce(&mut Limits)) -> Cell {
     Cell::with(|spec| change(&mut spec.limits))
@@ -116,6 +118,22 @@ fn home() {
         cell(|limits| limits.home_files = 2000).bash("cd ~; seq 5000 | xargs touch; sleep 5; echo full");
     assert!(files.ended.hit.home > 0 && files.out.is_empty(), "{files:?}");
     assert_eq!(cell(|limits| limits.home_bytes = 200 << 20).bash(fill).out, "full\n");
+}
+
+/// What a program made of its home goes, also what neither its owner nor a walk by path could remove.
+#[test]
+fn a_home_of_any_shape_goes() {
+    let room = tempfile::tempdir().unwrap();
+    let home = room.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let make = "import os\nfor n in range(6000): os.mkdir('d'); open('f', 'w'); os.chdir('d')\n\
+                os.chdir(os.environ['AT']); os.mkdir('.1'); os.symlink('/etc', 'l'); os.mkdir('shut')\n\
+                open('shut/f', 'w'); os.chmod('shut', 0); os.chmod('.', 0)";
+    let python = Command::new("python3").args(["-c", make]).current_dir(&home).env("AT", &home).status();
+    assert!(python.unwrap().success());
+    sandbox::jail::remove_home(&home).unwrap();
+    assert!(!home.exists() && std::path::Path::new("/etc/passwd").exists());
+    sandbox::jail::remove_home(&home).unwrap();
 }
 
 #[test]

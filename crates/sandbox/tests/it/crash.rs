@@ -1,6 +1,5 @@
 //! A daemon that is killed takes everything with it: sandboxes that run, that ignore every signal, that
-//! stand
-//! frozen; and its helper, and the groups. The daemon is this test's binary once more.
+//! stand frozen; and its helper, and the groups. The daemon is this test's binary once more.
 
 use crate::cell::{Cell, DEADLINE, helper};
 use sandbox::jail::Wall;

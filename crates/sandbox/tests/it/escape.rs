@@ -1,8 +1,6 @@
 //! Ways out, each tried in a sandbox, where none may work, and outside of one, where each must: a row that
-//! fails
-//! outside proves nothing. Those of `attempts.c` are a system call or a path each; the rest are tools at
-//! hand.
-//! Nothing is skipped: a tool that this host lacks fails the test and is named.
+//! fails outside proves nothing. Those of `attempts.c` are a system call or a path each; the rest are tools
+//! at hand. Nothing is skipped: a tool that this host lacks fails the test and is named.
 
 use crate::cell::{Cell, DEADLINE, command, is_root};
 use rustix::{

@@ -1,5 +1,4 @@
-//! The smallest file system that can stand at `/` of a sandbox: the mount points and one file, read only.
-//! It
+//! The smallest file system that can stand at `/` of a sandbox: the mount points and one file, read only. It
 //! shows that the descriptor of the view that comes back is one that can be served.
 
 use rustix::fd::OwnedFd;

@@ -1,6 +1,5 @@
 //! What a host can enforce is tried, not guessed: where all is there everything is proved, and each thing
-//! that is
-//! taken away is named, with the command that brings it back.
+//! that is taken away is named, with the command that brings it back.
 
 use crate::cell::{Cell, helper};
 use sandbox::jail::{Error, Need, State, Wall};

@@ -1,6 +1,5 @@
 //! How long a sandbox and a command in it take; `cargo xtask spec` measures them on a built release. Here
-//! the
-//! bounds are wide: a machine under load, a build without optimisation.
+//! the bounds are wide: a machine under load, a build without optimisation.
 
 use crate::{
     cell::{Cell, command, helper},

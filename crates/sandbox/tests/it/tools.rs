@@ -1,19 +1,15 @@
 //! Real tools in a mounted view, as root; each goes on after a commit, and finds its files right in a new
 //! view of what came of it. The controls are the tools: they fail on a file system that is not one.
 
-use abi::{
-    Content, FileId, LabelId, Seq,
-    cap::Rights,
-    path::Pattern,
-    tree::Node,
-    view::{Kind, Plan, Quota},
-};
+use abi::{Content, FileId, LabelId, tree::Node};
 use sandbox::{
     fuse::{self, Server},
-    view::{Base, BaseEntry, Setup, View, memory::Memory},
+    view::{
+        Base, BaseEntry, Setup, View,
+        memory::{Memory, everything},
+    },
 };
 use std::{
-    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     process::Command,
@@ -26,18 +22,6 @@ use std::{
 
 fn clock() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64
-}
-
-fn plan() -> Plan {
-    Plan {
-        kind: Kind::Command,
-        seq: Seq(1),
-        generation: 1,
-        rights: vec![(Pattern::everything(), Rights::ALL)],
-        denied: Vec::new(),
-        hidden: BTreeSet::new(),
-        quota: Quota { bytes: 1 << 34, files: 1_000_000 },
-    }
 }
 
 /// A mounted view, which goes when it is dropped.
@@ -58,7 +42,7 @@ impl Mount {
         let place = tempfile::tempdir().unwrap();
         let spool = place.path().to_owned();
         let owner = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let setup = Setup { plan: plan(), base, spool, mount_points: Vec::new(), owner, now: clock };
+        let setup = Setup { plan: everything(), base, spool, mount_points: Vec::new(), owner, now: clock };
         let view = Arc::new(View::new(setup).unwrap());
         let root = place.path().join("root");
         std::fs::create_dir(&root).unwrap();
@@ -92,7 +76,7 @@ impl Mount {
         let count = drained.steps.len();
         let (next, changed) = self.tree.with(drained).unwrap();
         self.tree = next;
-        let stale = self.view.rebase(Arc::new(self.tree.clone()), plan(), &changed).unwrap();
+        let stale = self.view.rebase(Arc::new(self.tree.clone()), everything(), &changed).unwrap();
         self.server.as_ref().unwrap().forget(&stale).unwrap();
         count
     }

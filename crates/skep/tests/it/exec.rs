@@ -8,9 +8,19 @@ use crate::{
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Command};
 
-/// Where the operator's programs keep what is no part of the workspace.
-pub fn home_of(hive: &Hive, pid: u64) -> PathBuf {
-    hive.home().join("workspaces/home/homes").join(pid.to_string())
+/// What is HOME in the sandbox of a process now, if it has one.
+pub fn home_of(hive: &Hive, pid: u64) -> Option<PathBuf> {
+    let homes = fs::read_dir(hive.home().join("workspaces/home/homes")).into_iter().flatten().flatten();
+    let own = |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()) == Some(&pid.to_string());
+    homes
+        .map(|home| home.path())
+        .filter(own)
+        .max_by_key(|home| fs::metadata(home).unwrap().modified().unwrap())
+}
+
+/// Waits for this file in its HOME.
+fn there(hive: &Hive, pid: u64, name: &str) -> PathBuf {
+    retry(name, || home_of(hive, pid).map(|home| home.join(name)).filter(|file| file.exists()))
 }
 
 fn exec(hive: &Hive, line: &str) -> Value {
@@ -103,7 +113,7 @@ fn a_command_that_is_ended_leaves_nothing() {
     let mut gone = hive.client();
     let line = "echo half > /data/half; touch $HOME/began; setsid -w sleep 6666.25";
     gone.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
-    retry("the command to begin", || home_of(&hive, 0).join("began").exists().then_some(()));
+    there(&hive, 0, "began");
     drop(gone);
     retry("its end", || (running("sleep\x006666.25") == 0).then_some(()));
     hive.cli(&["cat", "/data/half"]).failed(1);
@@ -116,7 +126,6 @@ fn a_command_that_is_ended_leaves_nothing() {
 fn the_daemon_is_killed_in_the_middle_of_commands() {
     let mut hive = Hive::new();
     for round in 0..5 {
-        let began = home_of(&hive, 0).join(format!("began-{round}"));
         let mut client = hive.client();
         let line = format!(
             "for n in 1 2 3 4 5 6 7 8; do echo x > /data/f$n; done; rm -f /data/a; \
@@ -124,7 +133,7 @@ fn the_daemon_is_killed_in_the_middle_of_commands() {
         );
         hive.cli(&["write", "/data/a", &format!("{round}\n")]).fine();
         client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
-        retry("the command to begin", || began.exists().then_some(()));
+        there(&hive, 0, &format!("began-{round}"));
         let family = below(hive.pid());
         assert!(family.len() > 2, "the helper, an init and what runs: {family:?}");
         hive.kill();
@@ -146,11 +155,10 @@ fn what_another_changed_meanwhile_is_merged_or_kept_beside() {
     let line = "cat /data/a.md /data/b.bin > /dev/null; touch $HOME/began; until [ -e $HOME/go ]; do sleep 0.02; done; \
                 sed -i s/five/FIVE/ /data/a.md; echo ours > /data/b.bin; cat /data/a.md";
     let id = client.post("exec", &json!({"text": line, "wall": "native"})).unwrap();
-    let home = home_of(&hive, 0);
-    retry("the command to begin", || home.join("began").exists().then_some(()));
+    let began = there(&hive, 0, "began");
     hive.cli(&["write", "/data/a.md", "ONE\ntwo\nthree\nfour\nfive\n"]).fine();
     hive.cli(&["write", "/data/b.bin", "theirs\n"]).fine();
-    fs::write(home.join("go"), "").unwrap();
+    fs::write(began.with_file_name("go"), "").unwrap();
     let answer = loop {
         let line = client.line().unwrap();
         if line["id"] == json!(id) {

@@ -26,8 +26,7 @@ fn reads(hive: &Hive, path: &str, want: &str) {
 }
 
 fn beat(hive: &Hive, pid: u64) -> u64 {
-    let file = home_of(hive, pid).join("beat");
-    let read = || fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    let read = || fs::read_to_string(home_of(hive, pid)?.join("beat")).ok()?.trim().parse().ok();
     retry("a beat", read)
 }
 
@@ -67,7 +66,7 @@ fn a_program_in_bash_stands_still_goes_on_and_comes_back() {
     });
     hive.cli(&["kill", &pid.to_string()]).fine();
     retry("its end", || (running("/agents/beat/main.sh") == 0).then_some(()));
-    retry("its home to go", || (!home_of(&hive, pid).exists()).then_some(()));
+    retry("its home to go", || home_of(&hive, pid).is_none().then_some(()));
 }
 
 #[test]

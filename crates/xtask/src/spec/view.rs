@@ -3,18 +3,14 @@
 //! measured: what the store adds is in the promises of `command`. Takes root, and `/dev/fuse`.
 
 use super::{Rig, Row, Target, Times};
-use abi::{
-    Seq,
-    cap::Rights,
-    path::Pattern,
-    view::{Kind, Plan, Quota},
-};
 use sandbox::{
     fuse::{self, Server},
-    view::{Setup, View, memory::Memory},
+    view::{
+        Setup, View,
+        memory::{Memory, everything},
+    },
 };
 use std::{
-    collections::BTreeSet,
     fs,
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -35,18 +31,6 @@ fn clock() -> u64 {
     since.map_or(0, |since| since.as_micros() as u64)
 }
 
-fn plan() -> Plan {
-    Plan {
-        kind: Kind::Command,
-        seq: Seq(1),
-        generation: 1,
-        rights: vec![(Pattern::everything(), Rights::ALL)],
-        denied: Vec::new(),
-        hidden: BTreeSet::new(),
-        quota: Quota { bytes: 1 << 34, files: 1_000_000 },
-    }
-}
-
 /// A mounted view, which goes when it is dropped.
 struct Mount {
     view: Arc<View>,
@@ -58,7 +42,7 @@ impl Mount {
     fn new(tree: &Memory, place: &Path) -> Result<Self, String> {
         let base = Arc::new(tree.clone());
         let (spool, owner) = (place.to_owned(), (0, 0));
-        let setup = Setup { plan: plan(), base, spool, mount_points: Vec::new(), owner, now: clock };
+        let setup = Setup { plan: everything(), base, spool, mount_points: Vec::new(), owner, now: clock };
         let view = Arc::new(View::new(setup).map_err(text)?);
         let root = place.join("view");
         fs::create_dir_all(&root).map_err(text)?;
@@ -71,7 +55,7 @@ impl Mount {
     /// What was written is hashed, stored and below.
     fn commit(&self, tree: &Memory) -> Result<Memory, String> {
         let (next, changed) = self.view.drain().and_then(|drained| tree.with(drained)).map_err(text)?;
-        let stale = self.view.rebase(Arc::new(next.clone()), plan(), &changed).map_err(text)?;
+        let stale = self.view.rebase(Arc::new(next.clone()), everything(), &changed).map_err(text)?;
         if let Some(server) = &self.server {
             server.forget(&stale).map_err(text)?;
         }
