@@ -305,10 +305,10 @@ impl Connection {
         self.send(message.as_bytes());
     }
 
-    /// Whether it takes what it is sent: what is only a preview need not be.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether it lives and is slow to take what it is sent.
+    pub(crate) fn is_slow(&self) -> bool {
         let out = guard(&self.out);
-        !out.dead && out.bytes.len() < limits::CLIENT_BACKLOG_BYTES_MAX / 4
+        !out.dead && out.bytes.len() >= limits::CLIENT_BACKLOG_BYTES_MAX / 4
     }
 
     /// Sends bytes that end with a line end.

@@ -1,7 +1,11 @@
 //! A command in the virtual shell: in this process, over the view of the sandbox, with no program of the
 //! host. What it cannot do goes on to the native wall, where the process may, as if nothing had run before.
 
-use super::{Sandbox, run::Ended, said::Said};
+use super::{
+    Sandbox, native,
+    run::Ended,
+    said::{PIECE_BYTES, Said},
+};
 use crate::{guard::guard, job::ExecJob, node::Node};
 use abi::{
     Code, Error,
@@ -78,7 +82,10 @@ pub(crate) fn run(
             return Ok(None);
         }
     };
-    said.push(&heard);
+    for piece in heard.chunks(PIECE_BYTES) {
+        native::catch_up(said);
+        said.push(piece);
+    }
     Ok(Some(Ended { how, used: Used { wall_us, ..Used::default() } }))
 }
 

@@ -1,6 +1,11 @@
 //! The native wall of one sandbox: its root is the view, its programs are the host's.
 
-use super::{Sandbox, probe::Prober, run::Ended, said::Said};
+use super::{
+    Sandbox,
+    probe::Prober,
+    run::Ended,
+    said::{PIECE_BYTES, Said},
+};
 use crate::{
     cell::Cell,
     door::{self, Inside},
@@ -43,8 +48,10 @@ const KILL: i32 = 9;
 const READERS: usize = 2;
 /// A command is looked after at least so often.
 const LOOK_US: u64 = 200_000;
-/// What is read of its output at a time.
-const PIECE_BYTES: usize = 64 * 1024;
+/// A pipe holds at most so much, unless root says otherwise (pipe(7)).
+const PIPE_BYTES_MAX: usize = 1024 * 1024;
+/// It is looked whether who hears a command has caught up.
+const CATCH_UP_US: u64 = 10_000;
 /// Directories of a workspace: what is HOME inside, and where each sandbox's socket is.
 const HOMES: &str = "homes";
 const SOCKETS: &str = "run";
@@ -305,7 +312,7 @@ fn command(
     output.never_wait().map_err(|error| broken(&error))?;
     let watch = Watch { node, sandbox, jail: &jail, job, reach };
     let (how, ended) = watch.until_it_ends(running, &output, said, look);
-    output.take(said);
+    output.rest(said);
     let usage = ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
     let used = Used {
         wall_us: node.clock.mono().saturating_sub(began),
@@ -329,6 +336,9 @@ impl Output {
         let mut piece = vec![0; PIECE_BYTES];
         // A flood is taken in turns with all else.
         for _ in 0..16 {
+            if said.waits() {
+                return true;
+            }
             match (&self.0).read(&mut piece) {
                 Ok(0) => return false,
                 Ok(read) => said.push(piece.get(..read).unwrap_or_default()),
@@ -337,6 +347,35 @@ impl Output {
             }
         }
         true
+    }
+
+    /// Takes what its pipe held when it ended; what lives on may go on writing, and is not waited for.
+    fn rest(&self, said: &mut Said) {
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut left = PIPE_BYTES_MAX;
+        while left > 0 {
+            catch_up(said);
+            match (&self.0).read(&mut piece) {
+                Ok(0) => return,
+                Ok(read) => {
+                    said.push(piece.get(..read).unwrap_or_default());
+                    left = left.saturating_sub(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn micros(us: u64) -> Timespec {
+    Timespec { tv_sec: 0, tv_nsec: i64::try_from(us).unwrap_or(0).saturating_mul(1000) }
+}
+
+/// Waits until who hears it has caught up.
+pub(crate) fn catch_up(said: &Said) {
+    while said.waits() {
+        let _ = poll(&mut [], Some(&micros(CATCH_UP_US)));
     }
 }
 
@@ -387,12 +426,10 @@ impl Watch<'_> {
                 let stopped = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
                 return (if left_us == 0 { Finish::TimedOut } else { stopped }, Some(ended));
             }
-            let wait = Timespec {
-                tv_sec: 0,
-                tv_nsec: i64::try_from(left_us.min(LOOK_US)).unwrap_or(0).saturating_mul(1000),
-            };
+            let held = said.waits();
+            let wait = micros(left_us.min(if held { CATCH_UP_US } else { LOOK_US }));
             let mut watched = vec![PollFd::new(&running, PollFlags::IN)];
-            if open {
+            if open && !held {
                 watched.push(PollFd::new(&output.0, PollFlags::IN));
             }
             match poll(&mut watched, Some(&wait)) {

@@ -13,6 +13,9 @@ const HALF: usize = limits::EXEC_OUTPUT_BYTES / 2;
 /// What of a program's output is kept at a time, while it goes on.
 const FRESH: usize = 4096;
 
+/// What is taken of it at a time.
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
+
 /// Who hears it as it comes.
 pub(crate) struct Ear {
     pub client: Arc<Connection>,
@@ -29,8 +32,6 @@ pub(crate) struct Said {
     ear: Option<Ear>,
     /// The beginning of a character whose end has not come.
     held: Vec<u8>,
-    /// Bytes that its hearer was too slow for.
-    missed: u64,
     /// What came since it was last taken, and how much more.
     fresh: Vec<u8>,
     over: u64,
@@ -53,13 +54,18 @@ impl Said {
             whole,
             ear,
             held: Vec::new(),
-            missed: 0,
             fresh: Vec::new(),
             over: 0,
         }
     }
 
-    /// A piece.
+    /// Whether who hears it is behind: a program that says more waits for them, as at a pipe. Who does not
+    /// read at all is dropped after a while, and is not waited for.
+    pub fn waits(&self) -> bool {
+        self.ear.as_ref().is_some_and(|ear| ear.client.is_slow())
+    }
+
+    /// A piece of at most `PIECE_BYTES`, when nobody is waited for.
     pub fn push(&mut self, piece: &[u8]) {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
         let room = HALF.saturating_sub(self.head.len()).min(piece.len());
@@ -97,10 +103,6 @@ impl Said {
 
     fn show(&mut self, piece: &[u8]) {
         let Some(ear) = &self.ear else { return };
-        if !ear.client.has_room() {
-            self.missed = self.missed.saturating_add(piece.len() as u64);
-            return;
-        }
         self.held.extend_from_slice(piece);
         let whole = match std::str::from_utf8(&self.held) {
             Ok(text) => text.len(),
@@ -109,11 +111,7 @@ impl Said {
             Err(error) => error.valid_up_to(),
         };
         let text: Vec<u8> = self.held.drain(..whole).collect();
-        let mut text = String::from_utf8_lossy(&text).into_owned();
-        if self.missed > 0 {
-            text = format!("\n[{} bytes were not shown]\n{text}", self.missed);
-            self.missed = 0;
-        }
+        let text = String::from_utf8_lossy(&text);
         if !text.is_empty() {
             let params = json!({ "workspace": ear.workspace, "exec": ear.exec, "text": text });
             ear.client.send_line(notice("output", &params));

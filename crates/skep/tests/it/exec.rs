@@ -146,6 +146,22 @@ fn the_daemon_is_killed_in_the_middle_of_commands() {
     assert_eq!(text(&exec(&hive, "cat /data/a"), "output"), "4\n");
 }
 
+/// Who reads slowly is waited for, as at a pipe, and misses nothing.
+#[test]
+fn all_of_its_output_reaches_who_reads_it() {
+    let rows = [
+        ("shell", "for n in 1 2 3 4 5 6 7 8; do seq 12000; done", "487152"),
+        ("native", "seq 1000000", "6888896"),
+    ];
+    let hive = Hive::new();
+    for (wall, line, bytes) in rows {
+        let home = hive.home();
+        let script = format!("'{SKEP}' --home '{}' exec --wall {wall} -- '{line}' | wc -c", home.display());
+        let ran = run(Command::new("bash").args(["-c", &script])).fine();
+        assert_eq!(ran.out.trim(), bytes, "{wall}: {ran:?}");
+    }
+}
+
 #[test]
 fn what_another_changed_meanwhile_is_merged_or_kept_beside() {
     let hive = Hive::new();
