@@ -2,7 +2,7 @@
 //! takes every dead process. It ends when the daemon's end of its socket closes, and all others with it.
 //!
 //! ```text
-//! to the daemon    V + descriptor of the view     R ready     N · errno i32 · bytes what
+//! to the daemon    L + listeners     V + descriptor of the view     R ready     N · errno i32 · bytes what
 //! orders           X command + stdin, stdout, stderr, report     K signal · pid i32 · signal i32 + report
 //!                  A end all others + report     T make a terminal + report
 //! reports          P · pid u32 started     N · errno i32 · bytes what     E · status i32 · times u64 u64
@@ -18,14 +18,19 @@ use super::{
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fd::{AsFd, OwnedFd},
+    fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{Mode, OFlags},
     io::Errno,
     process::Resource,
     thread::{Gid, Uid},
 };
-use std::{ffi::CString, fs};
+use std::{
+    ffi::CString,
+    fs,
+    net::{Ipv4Addr, TcpListener},
+};
 
+pub const LISTENERS: u8 = b'L';
 pub const VIEW: u8 = b'V';
 pub const READY: u8 = b'R';
 pub const EXEC: u8 = b'X';
@@ -70,6 +75,7 @@ fn build(plan: &Plan, control: &OwnedFd) -> Result<(), Fault> {
     rustix::system::sethostname(&plan.hostname).here("setting the host name")?;
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
     sys::loopback_up(socket.here("opening a socket")?.as_fd()).here("switching the loopback device on")?;
+    listen(&plan.listeners, control)?;
     // There is one user, and no other whom the low ports could be kept from.
     fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").here("opening the low ports")?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE).here("being the first to go")?;
@@ -80,6 +86,18 @@ fn build(plan: &Plan, control: &OwnedFd) -> Result<(), Fault> {
         wire::send(control, &Writer::new(VIEW).0, &[fuse.as_fd()]).here("handing the view over")?;
     }
     root::place(&mount, gathered, &plan.limits)
+}
+
+/// Makes the daemon's listeners in this network and hands them over; nothing here keeps one.
+fn listen(ports: &[u16], control: &OwnedFd) -> Result<(), Fault> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let one = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).map(OwnedFd::from);
+    let made = ports.iter().map(one).collect::<std::io::Result<Vec<OwnedFd>>>();
+    let made = made.here("listening inside")?;
+    let fds: Vec<BorrowedFd<'_>> = made.iter().map(AsFd::as_fd).collect();
+    wire::send(control, &Writer::new(LISTENERS).0, &fds).here("handing the listeners over")
 }
 
 /// User and group 1000. Capabilities stay, in this namespace: user 0 is not part of it, so the kernel sees

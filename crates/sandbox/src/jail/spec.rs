@@ -136,6 +136,9 @@ pub struct Spec {
     pub need: Need,
     /// Its host name.
     pub hostname: String,
+    /// Ports of 127.0.0.1 inside on which the daemon listens, a few; 0 is one that the kernel chooses. They
+    /// are there before the first program, so none of them can be another's.
+    pub listeners: Vec<u16>,
     /// Environment of every command; `Spec::new` gives PATH, HOME, USER and their like.
     pub env: Vec<(OsString, OsString)>,
 }
@@ -161,6 +164,7 @@ impl Spec {
             limits: Limits::default(),
             need: Need::Cgroup,
             hostname: "skep".to_owned(),
+            listeners: Vec::new(),
             env: ENV.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         }
     }
@@ -184,6 +188,8 @@ impl Spec {
                 .u32((part.access == Access::ReadWrite).into());
         }
         out = out.bytes(self.home.as_deref().unwrap_or(Path::new("")).as_os_str().as_bytes());
+        out = out.u32(u32::try_from(self.listeners.len()).unwrap_or(u32::MAX));
+        out = self.listeners.iter().fold(out, |out, port| out.u32((*port).into()));
         out.bytes(self.hostname.as_bytes())
             .u64(self.limits.memory_bytes)
             .u32(self.limits.processes)
@@ -213,6 +219,7 @@ pub(super) struct Plan {
     pub from_root: bool,
     pub parts: Vec<Part>,
     pub home: Option<PathBuf>,
+    pub listeners: Vec<u16>,
     pub hostname: Vec<u8>,
     pub limits: Limits,
     pub need: Need,
@@ -235,6 +242,9 @@ impl Plan {
             from_root,
             parts,
             home: Some(path(read.bytes()?)).filter(|home| !home.as_os_str().is_empty()),
+            listeners: (0..read.u32()?)
+                .map(|_| u16::try_from(read.u32()?).ok())
+                .collect::<Option<Vec<u16>>>()?,
             hostname: read.bytes()?.to_vec(),
             limits: Limits {
                 memory_bytes: read.u64()?,

@@ -87,7 +87,16 @@ pub fn run(body: &[u8], from_root: bool, control: &OwnedFd) -> Result<(), Fault>
 
 fn plan(root: Root, from_root: bool) -> Plan {
     let (parts, home, limits) = (host_parts(), None, Limits::default());
-    Plan { root, from_root, parts, home, hostname: Vec::new(), limits, need: Need::Cgroup }
+    Plan {
+        root,
+        from_root,
+        parts,
+        home,
+        listeners: Vec::new(),
+        hostname: Vec::new(),
+        limits,
+        need: Need::Cgroup,
+    }
 }
 
 fn view(from_root: bool) -> Result<(), Fault> {

@@ -23,6 +23,7 @@ use rustix::{
     process::{Pid, Signal, pidfd_send_signal},
 };
 use std::{
+    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{self, Stdio},
@@ -64,6 +65,7 @@ impl Drop for Helper {
 /// A sandbox that is being built.
 pub struct Starting {
     life: Life,
+    listeners: Vec<TcpListener>,
     view: Option<OwnedFd>,
 }
 
@@ -176,11 +178,18 @@ impl Wall {
             let watched = home::watch(home, bytes, files, Init { pid: life.pid, pidfd });
             life.home = Some(watched.map_err(failed)?);
         }
+        let listeners = match spec.listeners.as_slice() {
+            [] => Vec::new(),
+            _ => life.handed(init::LISTENERS)?.into_iter().map(TcpListener::from).collect(),
+        };
+        if listeners.len() != spec.listeners.len() {
+            return Err(Error::Gone);
+        }
         let view = match spec.root {
-            Root::View => Some(life.view()?),
+            Root::View => Some(life.handed(init::VIEW)?.into_iter().next().ok_or(Error::Gone)?),
             Root::Dir(_) => None,
         };
-        Ok(Starting { life, view })
+        Ok(Starting { life, listeners, view })
     }
 
     /// What this host can enforce, each proved by trying it.
@@ -291,6 +300,12 @@ impl Starting {
     /// The view's descriptor, once.
     pub fn take_fuse(&mut self) -> Option<OwnedFd> {
         self.view.take()
+    }
+
+    /// What listens inside for the daemon, in the order of the spec, once. The sandbox's network lives as
+    /// long as one of them or a connection to it, its programs do not.
+    pub fn take_listeners(&mut self) -> Vec<TcpListener> {
+        std::mem::take(&mut self.listeners)
     }
 
     /// Waits until the sandbox stands.
@@ -478,11 +493,12 @@ impl Life {
         wire::receive(&self.control).map_err(|_| Error::Gone)
     }
 
-    fn view(&self) -> Result<OwnedFd, Error> {
+    /// What init hands over while it builds.
+    fn handed(&self, what: u8) -> Result<Vec<OwnedFd>, Error> {
         let (message, fds) = self.listen()?;
-        match (Reader::new(&message), fds.into_iter().next()) {
-            (Some((init::VIEW, _)), Some(fd)) => Ok(fd),
-            (Some((init::FAILED, read)), _) => {
+        match Reader::new(&message) {
+            Some((tag, _)) if tag == what => Ok(fds),
+            Some((init::FAILED, read)) => {
                 let (what, errno) = fault(read);
                 Err(Error::Start { what, errno })
             }

@@ -8,6 +8,7 @@ use sandbox::jail::{Command, Ended, Error, Jail, Process, Root, Running, Spec, T
 use std::{
     fs::{self, File},
     io::Read,
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::Arc,
@@ -80,6 +81,15 @@ impl Cell {
 
     /// Beside others of the same daemon.
     pub fn on(wall: &Arc<Wall>, change: impl FnOnce(&mut Spec)) -> Result<Self, Error> {
+        Self::build(wall, change).map(|(cell, _)| cell)
+    }
+
+    /// With listeners of ours inside.
+    pub fn listening(ports: &[u16]) -> (Self, Vec<TcpListener>) {
+        Self::build(&Arc::new(Wall::new(helper())), |spec| spec.listeners = ports.into()).unwrap()
+    }
+
+    fn build(wall: &Arc<Wall>, change: impl FnOnce(&mut Spec)) -> Result<(Self, Vec<TcpListener>), Error> {
         let dir = TempDir::with_prefix("skep-wall-").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["root", "home"] {
@@ -88,8 +98,10 @@ impl Cell {
         let mut spec = Spec::new(Root::Dir(dir.path().join("root")));
         spec.home = Some(dir.path().join("home"));
         change(&mut spec);
-        let jail = wall.start(&spec)?.ready()?;
-        Ok(Self { jail, _wall: wall.clone(), dir })
+        let mut starting = wall.start(&spec)?;
+        let listeners = starting.take_listeners();
+        let jail = starting.ready()?;
+        Ok((Self { jail, _wall: wall.clone(), dir }, listeners))
     }
 
     /// Where its root is on the host.

@@ -9,6 +9,7 @@ mod crash;
 mod escape;
 mod everyday;
 mod fuse;
+mod listen;
 mod ordinary;
 mod probe;
 mod speed;
