@@ -89,6 +89,20 @@ impl Table {
         names.mounted || names.slots.values().filter_map(|slot| slot.node).any(|id| self.holds_mount(id))
     }
 
+    /// How many names stand below each other in it at most, and the bytes of its longest path, as far as it is
+    /// in memory: what is only below fits where it stands, and nothing can be made in it that does not.
+    pub(super) fn extent(&self, id: NodeId) -> (usize, usize) {
+        let (mut depth_max, mut bytes_max) = (0, 0);
+        let mut open = vec![(id, 0, 0)];
+        while let Some((id, depth, bytes)) = open.pop() {
+            (depth_max, bytes_max) = (depth_max.max(depth), bytes_max.max(bytes));
+            let Ok(names) = self.names(id) else { continue };
+            let inner = names.slots.iter().filter_map(|(name, slot)| Some((name, slot.node?)));
+            open.extend(inner.map(|(name, id)| (id, depth + 1, bytes + 1 + name.len())));
+        }
+        (depth_max, bytes_max)
+    }
+
     /// Something in the directory was changed.
     pub(super) fn touch(&mut self, dir: NodeId, now: u64) {
         if let Ok(node) = self.node_mut(dir) {

@@ -6,7 +6,7 @@ use super::{
     scope::Scope,
     table::Table,
 };
-use abi::cap::Rights;
+use abi::{cap::Rights, limits};
 use rustix::io::Errno;
 use std::sync::Arc;
 
@@ -129,6 +129,11 @@ fn fits(table: &mut Table, id: NodeId, to: End<'_>) -> Result<(), Errno> {
         let arrives = super::scope::below(&table.plan, &path);
         if !alike(leaves, Rights::REMOVE) || !alike(arrives, Rights::CREATE) {
             return Err(Errno::XDEV);
+        }
+        let (depth, bytes) = table.extent(id);
+        let names = path.matches('/').count();
+        if names + depth > limits::PATH_DEPTH_MAX || path.len() + bytes > limits::PATH_BYTES_MAX {
+            return Err(Errno::NAMETOOLONG);
         }
     }
     Ok(())

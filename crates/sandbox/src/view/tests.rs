@@ -333,6 +333,38 @@ fn names_that_no_file_can_have() {
     assert!(!view.says().is_empty());
 }
 
+/// A directory takes along what is in it: put into each other, they would soon be deeper than any path, and
+/// than any stack that walks them.
+#[test]
+fn no_rename_makes_a_path_too_long() {
+    let view = view(&ground(), all());
+    for top in ["/a", "/b"] {
+        let mut path = top.to_owned();
+        for _ in 0..70 {
+            view.mk(&path).unwrap();
+            path.push_str("/p");
+        }
+    }
+    let leaf = |depth| format!("/b{}/a", "/p".repeat(depth));
+    assert_eq!(view.mv("/a", &leaf(58), Onto::Replace), Err(Errno::NAMETOOLONG));
+    assert_eq!(view.mv("/a", &leaf(57), Onto::Replace), Ok(()));
+    let long = "n".repeat(255);
+    let mut path = String::new();
+    for _ in 0..12 {
+        path.push('/');
+        path.push_str(&long);
+        view.mk(&path).unwrap();
+    }
+    let mut wide = "/m".to_owned();
+    for _ in 0..5 {
+        view.mk(&wide).unwrap();
+        wide.push('/');
+        wide.push_str(&long);
+    }
+    assert_eq!(view.mv("/m", &format!("{path}/m"), Onto::Replace), Err(Errno::NAMETOOLONG));
+    assert!(!view.says().is_empty());
+}
+
 #[test]
 fn places_to_be_mounted_on() {
     let tree = ground();
