@@ -338,5 +338,12 @@ pub const VIEW_MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024 * 1024;
 /// Bytes of the extended attributes of one file in a view.
 pub const XATTR_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all extended attributes of a view, which lie in memory.
+pub const VIEW_XATTR_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Ranges that the written files of a view are kept in, each a row in memory: 8 GiB in pages, each written
+/// by itself.
+pub const VIEW_RANGES_MAX: u64 = 2_000_000;
+/// Names that the open directories of a view hold for their listings, but for one that is alone.
+pub const VIEW_LISTED_MAX: usize = 2_000_000;
 /// Symbolic links followed on one way, as Linux does.
 pub const LINKS_FOLLOWED_MAX: usize = 40;

@@ -390,9 +390,15 @@ impl Data {
             }
             let length = here.len() as u64;
             self.spool.charge(length)?;
-            let room = self.spool.charge_range().and_then(|()| self.room(large, length));
-            let at = room.inspect_err(|_| self.spool.release(length))?;
-            self.spool.write(at, here).map_err(disk)?;
+            self.spool.charge_range().inspect_err(|_| self.spool.release(length))?;
+            let laid = self.room(large, length).and_then(|at| {
+                self.spool.write(at, here).map_err(disk)?;
+                Ok(at)
+            });
+            let at = laid.inspect_err(|_| {
+                self.spool.release(length);
+                self.spool.release_ranges(1);
+            })?;
             let before = large.extents.len();
             large.extents.cut(part.from, part.to);
             large.extents.put(part.from, part.to, Some(at));

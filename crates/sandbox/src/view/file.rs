@@ -248,18 +248,23 @@ impl View {
         if sort != Sort::File && sort != Sort::Dir {
             return Err(Errno::PERM);
         }
-        let all = &mut table.node_mut(node)?.xattrs;
+        let in_all = table.xattr_bytes;
+        let found = table.node_mut(node)?;
+        let in_file = found.xattr_bytes();
+        let all = &mut found.xattrs;
         match (how, all.contains_key(&name)) {
             (SetX::Create, true) => return Err(Errno::EXIST),
             (SetX::Replace, false) => return Err(Errno::NODATA),
             (SetX::Any | SetX::Create | SetX::Replace, _) => {}
         }
-        let others = all.iter().filter(|(other, _)| **other != name);
-        let bytes: usize = others.map(|(other, value)| other.len() + value.len()).sum();
-        if bytes + name.len() + value.len() > limits::XATTR_BYTES_MAX {
+        let gone = all.get(&name).map_or(0, |old| name.len() + old.len());
+        let (in_file, in_all) = (in_file.saturating_sub(gone), in_all.saturating_sub(gone));
+        let more = name.len() + value.len();
+        if in_file + more > limits::XATTR_BYTES_MAX || in_all + more > limits::VIEW_XATTR_BYTES_MAX {
             return Err(Errno::NOSPC);
         }
         all.insert(name, value.to_owned());
+        table.xattr_bytes = in_all + more;
         table.soil(node);
         Ok(())
     }
@@ -269,8 +274,9 @@ impl View {
         let name = ours_not(name)?;
         let mut table = self.lock();
         table.allow(node, Rights::WRITE)?;
-        let removed = table.node_mut(node)?.xattrs.remove(name);
-        removed.map(|_| ()).ok_or(Errno::NODATA)
+        let removed = table.node_mut(node)?.xattrs.remove(name).ok_or(Errno::NODATA)?;
+        table.xattr_bytes = table.xattr_bytes.saturating_sub(name.len() + removed.len());
+        Ok(())
     }
 }
 

@@ -6,11 +6,14 @@ use super::{
     scope::leads,
     table::{Below, Table},
 };
-use abi::{cap::Rights, tree};
+use abi::{cap::Rights, limits, tree};
 use rustix::io::Errno;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// Open directories.
@@ -18,11 +21,36 @@ use std::{
 pub(super) struct Handles {
     next: u64,
     open: BTreeMap<u64, Arc<Handle>>,
+    listed: Arc<AtomicUsize>,
 }
 
 struct Handle {
     dir: NodeId,
-    listing: Mutex<Option<Arc<[Item]>>>,
+    listing: Mutex<Option<Arc<Listing>>>,
+}
+
+/// What a directory was when its listing was begun.
+struct Listing {
+    items: Vec<Item>,
+    /// Names of all listings of the view that are held.
+    all: Arc<AtomicUsize>,
+}
+
+impl Listing {
+    fn new(items: Vec<Item>, all: &Arc<AtomicUsize>) -> Result<Arc<Self>, Errno> {
+        let add = |held: usize| {
+            let sum = held + items.len();
+            (held == 0 || sum <= limits::VIEW_LISTED_MAX).then_some(sum)
+        };
+        all.fetch_update(Relaxed, Relaxed, add).map_err(|_| Errno::NOMEM)?;
+        Ok(Arc::new(Self { items, all: all.clone() }))
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.items.len(), Relaxed);
+    }
 }
 
 struct Item {
@@ -97,13 +125,17 @@ impl View {
             match listing.clone().filter(|_| offset > 0) {
                 Some(listing) => listing,
                 None => {
-                    let begun = self.listing(handle.dir)?;
+                    // What was listed before is not held beside what is now.
+                    *listing = None;
+                    let items = self.listing(handle.dir)?;
+                    let begun = Listing::new(items, &self.handles().listed)?;
                     *listing = Some(begun.clone());
                     begun
                 }
             }
         };
-        for (ix, item) in listing.iter().enumerate().skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
+        for (ix, item) in listing.items.iter().enumerate().skip(usize::try_from(offset).unwrap_or(usize::MAX))
+        {
             let attr = match detail {
                 Detail::Attributes if ix > 1 => match self.attr_of(handle.dir, item) {
                     Some(attr) => Some(attr),
@@ -141,7 +173,7 @@ impl View {
         Some(face.attr())
     }
 
-    fn listing(&self, dir: NodeId) -> Result<Arc<[Item]>, Errno> {
+    fn listing(&self, dir: NodeId) -> Result<Vec<Item>, Errno> {
         loop {
             let table = self.lock();
             let below = table.names(dir)?.below.clone();
@@ -170,7 +202,7 @@ fn items(
     dir: NodeId,
     below: Option<Arc<Below>>,
     entries: Vec<BaseEntry>,
-) -> Result<Arc<[Item]>, Errno> {
+) -> Result<Vec<Item>, Errno> {
     let node = table.node(dir)?;
     let up = node.place.as_ref().map_or(dir, |(up, _)| *up);
     let up = table.node(up).map_or(ROOT.0, |up| up.number);
@@ -190,7 +222,7 @@ fn items(
         }
         items.push(Item { name, number, sort, entry: None });
     }
-    let Some(below) = below else { return Ok(items.into()) };
+    let Some(below) = below else { return Ok(items) };
     for entry in entries {
         if table.names(dir)?.slots.contains_key(entry.name.as_str()) || !table.listed(dir, &entry)? {
             continue;
@@ -204,5 +236,25 @@ fn items(
         let name = Arc::from(entry.name.as_str());
         items.push(Item { name, number: entry.file.0, sort, entry: Some((below.clone(), entry)) });
     }
-    Ok(items.into())
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_that_are_held_have_a_limit() {
+        let all = Arc::new(AtomicUsize::new(0));
+        let items = || {
+            let item = || Item { name: Arc::from("a"), number: 1, sort: Sort::File, entry: None };
+            (0..3).map(|_| item()).collect::<Vec<Item>>()
+        };
+        let first = Listing::new(items(), &all).unwrap();
+        all.fetch_add(limits::VIEW_LISTED_MAX - 6, Relaxed);
+        let second = Listing::new(items(), &all).unwrap();
+        assert_eq!(Listing::new(items(), &all).err(), Some(Errno::NOMEM));
+        drop((first, second));
+        assert!(Listing::new(items(), &all).is_ok());
+    }
 }

@@ -213,6 +213,8 @@ impl View {
         let mut table = self.lock();
         table.standing(dir)?;
         table.may_make(dir, "tmp")?;
+        table.has_room()?;
+        table.loose += 1;
         let data = Arc::new(Data::empty(table.spool.clone(), now));
         let node = table.fresh(None, Body::File(data), mode & 0o777, Times::at(now));
         let id = table.insert(node);
@@ -341,6 +343,6 @@ impl View {
     pub fn usage(&self) -> [(u64, u64); 2] {
         let table = self.lock();
         let Plan { quota, .. } = &*table.plan;
-        [table.spool.usage(), (table.made, quota.files)]
+        [table.spool.usage(), (table.made + table.loose, quota.files)]
     }
 }

@@ -333,7 +333,10 @@ impl Renewal<'_> {
                 all.extend(slots.into_values().filter_map(|slot| slot.node));
             }
             self.table.dirty.remove(&id);
-            self.table.node_mut(id)?.place = None;
+            let node = self.table.node_mut(id)?;
+            let was = node.place.take();
+            let new = was.is_some() && node.below.is_none();
+            self.table.loose += u64::from(new);
             self.table.let_go(id);
         }
         Ok(())

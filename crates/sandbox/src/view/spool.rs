@@ -29,13 +29,14 @@ pub(super) struct Spool {
     used: AtomicU64,
     limit: AtomicU64,
     memory: AtomicU64,
+    ranges: AtomicU64,
 }
 
 impl Spool {
     pub(super) fn new(dir: PathBuf, limit: u64) -> Self {
         let zero = || AtomicU64::new(0);
         let limit = AtomicU64::new(limit);
-        Self { dir, file: OnceLock::new(), next: zero(), used: zero(), limit, memory: zero() }
+        Self { dir, file: OnceLock::new(), next: zero(), used: zero(), limit, memory: zero(), ranges: zero() }
     }
 
     /// Lets the view write so much from now on.
@@ -60,13 +61,18 @@ impl Spool {
         let _ = self.used.fetch_update(Relaxed, Relaxed, |used| Some(used.saturating_sub(bytes)));
     }
 
-    /// The same for what a range costs.
+    /// The same for what a range costs, of which there are not endlessly many either.
     pub(super) fn charge_range(&self) -> Result<(), Errno> {
-        self.charge(RANGE_BYTES)
+        let take = |ranges: u64| Some(ranges + 1).filter(|sum| *sum <= limits::VIEW_RANGES_MAX);
+        self.ranges.fetch_update(Relaxed, Relaxed, take).map_err(|_| Errno::DQUOT)?;
+        self.charge(RANGE_BYTES).inspect_err(|_| {
+            let _ = self.ranges.fetch_update(Relaxed, Relaxed, |ranges| ranges.checked_sub(1));
+        })
     }
 
     /// Gives it back.
     pub(super) fn release_ranges(&self, ranges: u64) {
+        let _ = self.ranges.fetch_update(Relaxed, Relaxed, |all| Some(all.saturating_sub(ranges)));
         self.release(RANGE_BYTES.saturating_mul(ranges));
     }
 
@@ -140,4 +146,20 @@ fn unnamed(dir: &std::path::Path) -> io::Result<File> {
         }
     }
     Err(io::Error::other("no name is free for the spool of a view"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_counted_whatever_they_hold() {
+        let spool = Spool::new(std::env::temp_dir(), u64::MAX);
+        spool.ranges.store(limits::VIEW_RANGES_MAX - 1, Relaxed);
+        assert_eq!(spool.charge_range(), Ok(()));
+        assert_eq!(spool.charge_range(), Err(Errno::DQUOT));
+        spool.release_ranges(1);
+        assert_eq!(spool.charge_range(), Ok(()));
+        assert_eq!(spool.usage().0, RANGE_BYTES);
+    }
 }

@@ -107,6 +107,10 @@ impl Node {
         }
     }
 
+    pub(super) fn xattr_bytes(&self) -> usize {
+        self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     pub(super) fn names(&self) -> Result<&Names, Errno> {
         if let Body::Dir(names) = &self.body { Ok(names) } else { Err(Errno::NOTDIR) }
     }
@@ -160,6 +164,10 @@ pub(super) struct Table {
     pub sent_new: BTreeSet<String>,
     /// Nodes that are new.
     pub made: u64,
+    /// New ones that stand nowhere and are still open.
+    pub loose: u64,
+    /// Bytes of all extended attributes.
+    pub xattr_bytes: usize,
     opened: BTreeMap<(TreePath, VersionId), LabelId>,
     labels: BTreeSet<LabelId>,
     homes: BTreeSet<LabelId>,
@@ -181,6 +189,8 @@ impl Table {
             sent: BTreeSet::new(),
             sent_new: BTreeSet::new(),
             made: 0,
+            loose: 0,
+            xattr_bytes: 0,
             opened: BTreeMap::new(),
             labels: BTreeSet::new(),
             homes: BTreeSet::new(),
@@ -407,6 +417,10 @@ impl Table {
                 return;
             }
             let Some(node) = self.nodes.remove(&at) else { return };
+            self.xattr_bytes = self.xattr_bytes.saturating_sub(node.xattr_bytes());
+            if node.place.is_none() && node.below.is_none() {
+                self.loose = self.loose.saturating_sub(1);
+            }
             let Some((dir, name)) = node.place else { return };
             if let Ok(names) = self.names_mut(dir) {
                 names.slots.remove(&name);
@@ -424,11 +438,15 @@ impl Table {
 
     /// One more that is new, if that many may be.
     pub(super) fn make_room(&mut self) -> Result<(), Errno> {
-        if self.made >= self.plan.quota.files {
-            return Err(Errno::DQUOT);
-        }
+        self.has_room()?;
         self.made += 1;
         Ok(())
+    }
+
+    /// What stands nowhere counts while it is open.
+    pub(super) fn has_room(&self) -> Result<(), Errno> {
+        let room = self.made + self.loose < self.plan.quota.files;
+        if room { Ok(()) } else { Err(Errno::DQUOT) }
     }
 
     /// Takes a node out of its directory; it lives on while somebody refers to it.
@@ -442,7 +460,7 @@ impl Table {
             Some(below) => {
                 self.removed.insert(below.entry.file, (below, stamp));
             }
-            None => self.made = self.made.saturating_sub(1),
+            None => (self.made, self.loose) = (self.made.saturating_sub(1), self.loose + 1),
         }
         self.dirty.remove(&id);
         self.vacate(dir, &name, stamp)?;

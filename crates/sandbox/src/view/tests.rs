@@ -3,7 +3,7 @@
 mod model;
 
 use super::{memory::Memory, *};
-use abi::{cap::Rights, path::Pattern, view::Quota};
+use abi::{cap::Rights, limits, path::Pattern, view::Quota};
 use rustix::io::Errno;
 use std::io::Read;
 
@@ -313,6 +313,56 @@ fn no_more_than_the_quota() {
     view.mk("/g").unwrap();
     let [(bytes, _), (files, _)] = view.usage();
     assert_eq!((bytes, files), (0, 3));
+}
+
+/// What is written lies on the disk; what is known of it must not fill the daemon's memory either.
+#[test]
+fn no_more_in_memory_than_the_limits() {
+    let mut plan = all();
+    plan.quota.files = 3;
+    let view = view(&ground(), plan);
+    // What stands nowhere counts while it is open.
+    let open: Vec<NodeId> = (0..2).map(|_| view.tmpfile(ROOT, 0o600).unwrap().node).collect();
+    let held = view.create(ROOT, b"held", 0o600).unwrap().node;
+    view.rm("/held").unwrap();
+    assert_eq!(view.tmpfile(ROOT, 0o600).unwrap_err(), Errno::DQUOT);
+    assert_eq!(view.mk("/n"), Err(Errno::DQUOT));
+    open.iter().for_each(|node| view.forget(*node, 1));
+    view.mk("/n").unwrap();
+    view.forget(held, 1);
+    view.mk("/o").unwrap();
+    // Extended attributes, over all files.
+    let mut plan = all();
+    plan.quota.files = 1000;
+    let view = super::tests::view(&ground(), plan);
+    let value = vec![b'v'; limits::XATTR_BYTES_MAX - "user.a".len()];
+    let files = limits::VIEW_XATTR_BYTES_MAX / limits::XATTR_BYTES_MAX;
+    let make = |number: usize| view.create(ROOT, format!("{number}").as_bytes(), 0o600).unwrap().node;
+    let nodes: Vec<NodeId> = (0..=files).map(make).collect();
+    let mark = |node: NodeId| view.setxattr(node, b"user.a", &value, SetX::Any);
+    nodes[..files].iter().for_each(|node| mark(*node).unwrap());
+    assert_eq!(mark(nodes[files]), Err(Errno::NOSPC));
+    assert_eq!(mark(nodes[0]), Ok(()));
+    view.removexattr(nodes[0], b"user.a").unwrap();
+    assert_eq!(mark(nodes[files]), Ok(()));
+    assert_eq!(mark(nodes[0]), Err(Errno::NOSPC));
+    view.rm("/1").unwrap();
+    view.forget(nodes[1], 1);
+    assert_eq!(mark(nodes[0]), Ok(()));
+}
+
+/// A disk that takes nothing costs nothing of the quota.
+#[test]
+fn what_was_not_written_does_not_count() {
+    let base = Arc::new(ground());
+    let spool = std::env::temp_dir().join("skep-no-such-directory");
+    let setup = Setup { plan: all(), base, spool, mount_points: vec![], owner: (1000, 1000), now: tick };
+    let view = View::new(setup).unwrap();
+    let file = view.create(ROOT, b"large", 0o600).unwrap().node;
+    for _ in 0..3 {
+        assert_eq!(view.write(file, 0, &[1; 200_000]), Err(Errno::NOENT));
+    }
+    assert_eq!(view.usage()[0].0, 0);
 }
 
 #[test]
