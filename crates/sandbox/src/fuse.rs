@@ -27,7 +27,10 @@ use rustix::{
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
@@ -42,13 +45,20 @@ const POLL: Duration = Duration::from_micros(20);
 /// Readers of one mount. When it is dropped they end, and what is asked then fails.
 pub struct Server {
     device: Option<OwnedFd>,
-    stop: Arc<OwnedFd>,
+    stop: Arc<Stop>,
     readers: Vec<JoinHandle<()>>,
+}
+
+/// Tells readers to end: those that sleep, and those that always find something to do.
+struct Stop {
+    told: AtomicBool,
+    wakes: OwnedFd,
 }
 
 /// Serves a view through the descriptor of a mount, with so many readers.
 pub fn serve(device: OwnedFd, view: Arc<View>, readers: usize) -> io::Result<Server> {
-    let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let wakes = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let stop = Arc::new(Stop { told: AtomicBool::new(false), wakes });
     let mut server = Server { device: None, stop: stop.clone(), readers: Vec::new() };
     for number in 0..readers.max(1) {
         let queue = device::clone(device.as_fd())?;
@@ -81,7 +91,8 @@ impl Server {
     }
 
     fn end(&mut self) {
-        let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
+        self.stop.told.store(true, Ordering::Relaxed);
+        let _ = rustix::io::write(&self.stop.wakes, &1_u64.to_ne_bytes());
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
@@ -101,7 +112,7 @@ impl Drop for Server {
 
 struct Reader {
     queue: OwnedFd,
-    stop: Arc<OwnedFd>,
+    stop: Arc<Stop>,
     view: Arc<View>,
 }
 
@@ -122,7 +133,7 @@ impl Reader {
     #[allow(clippy::disallowed_methods)] // seam: how long a reader polls; nothing is decided by it
     fn next(&self, request: &mut [u8]) -> Option<usize> {
         let mut since = None;
-        loop {
+        while !self.stop.told.load(Ordering::Relaxed) {
             match rustix::io::read(&self.queue, &mut *request) {
                 Ok(count) => return Some(count),
                 // A request that was interrupted before it was read.
@@ -140,13 +151,11 @@ impl Reader {
                 Err(_) => return None,
             }
         }
+        None
     }
 
     fn sleep(&self) -> Option<()> {
-        let mut fds = [
-            PollFd::new(&self.queue, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.stop.as_fd(), PollFlags::IN),
-        ];
+        let mut fds = [PollFd::new(&self.queue, PollFlags::IN), PollFd::new(&self.stop.wakes, PollFlags::IN)];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return None,

@@ -106,6 +106,18 @@ fn files_as_files_are() {
     assert_eq!(m.bytes("/z"), b"why!");
 }
 
+/// Whoever goes on asking does not keep a reader: here, a descriptor that always has something.
+#[test]
+fn a_reader_ends_whatever_is_asked() {
+    let wakes = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+    let stop = Arc::new(Stop { told: AtomicBool::new(false), wakes });
+    let view = Arc::new(crate::view::tests::view(&Memory::default(), plan()));
+    let reader = Reader { queue: fs::File::open("/dev/zero").unwrap().into(), stop: stop.clone(), view };
+    assert_eq!(reader.next(&mut [0; 8]), Some(8));
+    stop.told.store(true, Ordering::Relaxed);
+    assert_eq!(reader.next(&mut [0; 8]), None);
+}
+
 #[test]
 fn what_another_wrote_shows_after_a_rebase() {
     let mut tree = Memory::default();

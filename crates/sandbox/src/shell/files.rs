@@ -1,7 +1,7 @@
 //! A view by paths: what a shell does with files. Each operation names the whole path and follows no link in
 //! it; who wants links followed asks for their targets. Nothing is open between two operations.
 
-use super::Gate;
+use super::{Gate, Native};
 use crate::view::{Access, Attr, Detail, Onto, ROOT, Set, Sort, View, When};
 use abi::{Micros, limits};
 use rustix::io::Errno;
@@ -9,6 +9,9 @@ use std::{
     ops::Deref,
     sync::{Arc, atomic::Ordering},
 };
+
+/// What the shell has of its own at `/`, where nothing native can be had.
+const IN_MEMORY: [&str; 2] = ["dev", "tmp"];
 
 /// The files of a run.
 pub(super) struct Files {
@@ -184,7 +187,8 @@ impl Files {
         first.map_or_else(|| self.remove(path), Err)
     }
 
-    /// Names of a directory and what they are.
+    /// Names of a directory and what they are. Places that wait for a wall which cannot be had are none, but
+    /// for those that the shell itself has something at.
     pub fn list(&self, path: &str) -> Result<Vec<(String, Attr)>, Errno> {
         let dir = self.at(path)?;
         if dir.sort != Sort::Dir {
@@ -195,6 +199,10 @@ impl Files {
         let read = self.view.readdir(handle, 2, Detail::Attributes, &mut |listed| {
             if let Some(attr) = listed.attr {
                 drop(self.hold(attr));
+                let empty = self.gate.native == Native::MayNot && self.view.is_for_mount(attr.node);
+                if empty && !IN_MEMORY.contains(&listed.name) {
+                    return true;
+                }
                 names.push((listed.name.to_owned(), attr));
             }
             true
@@ -251,7 +259,7 @@ impl Files {
     }
 
     /// Whether paths of the native wall can be had.
-    pub fn native(&self) -> super::Native {
+    pub fn native(&self) -> Native {
         self.gate.native
     }
 }

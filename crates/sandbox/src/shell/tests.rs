@@ -508,6 +508,22 @@ fn a_run_is_stopped() {
 }
 
 /// Where nothing native can be had, the shell goes on without, and its own memory is `/tmp`.
+/// What only waits for a wall is not shown where there will be none; where there may be one, it is as that
+/// has it.
+#[test]
+fn the_root_shows_what_can_be_had() {
+    for (native, expected) in [
+        (Native::MayNot, "data dev tmp\n"),
+        (Native::May, "bin data dev etc lib lib32 lib64 opt proc run sbin tmp usr var\n"),
+    ] {
+        for text in ["echo $(ls /)", "cd /; echo *"] {
+            let view = trial::view(&trial::tree().unwrap(), &[("/**", Rights::ALL)], &std::env::temp_dir());
+            let (outcome, said) = trial::said(&view.unwrap(), &trial::order(text, native));
+            assert_eq!((outcome, &*String::from_utf8_lossy(&said)), (Outcome::Ended { status: 0 }, expected));
+        }
+    }
+}
+
 #[test]
 fn without_programs_the_shell_goes_on() {
     let view = view();

@@ -166,6 +166,11 @@ impl View {
         self.lock().forget(node, references);
     }
 
+    /// Whether it is only there to be mounted on: the tree has nothing at its path.
+    pub fn is_for_mount(&self, node: NodeId) -> bool {
+        self.lock().is_point(node)
+    }
+
     /// What a node is.
     pub fn getattr(&self, node: NodeId) -> Result<Attr, Errno> {
         let face = self.lock().face(node)?;
