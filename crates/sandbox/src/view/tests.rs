@@ -41,30 +41,33 @@ impl View {
         let (dir, name) = self.home(path)?;
         let node = match self.lookup(dir, name.as_bytes()) {
             Ok(attr) => {
-                self.open(attr.node, Access { write: true, truncate: true, read: false })?;
-                attr.node
+                let access = Access { write: true, truncate: true, read: false };
+                let opened = self.open(attr.node, access);
+                opened.inspect_err(|_| self.forget(attr.node, 1)).map(|()| attr.node)
             }
-            Err(Errno::NOENT) => self.create(dir, name.as_bytes(), 0o644)?.node,
-            Err(error) => return Err(error),
+            Err(Errno::NOENT) => self.create(dir, name.as_bytes(), 0o644).map(|attr| attr.node),
+            Err(error) => Err(error),
         };
+        self.forget(dir, 1);
+        let node = node?;
         let written = self.write(node, 0, bytes);
         self.forget(node, 1);
-        self.forget(dir, 1);
         written
     }
 
     fn r(&self, path: &str) -> Result<Vec<u8>, Errno> {
         let attr = self.walk(path, Last::Follow)?;
-        self.open(attr.node, Access { read: true, ..Access::default() })?;
         let mut bytes = vec![0; attr.size as usize + 1];
-        let count = self.read(attr.node, 0, &mut bytes)?;
-        bytes.truncate(count);
+        let opened = self.open(attr.node, Access { read: true, ..Access::default() });
+        let count = opened.and_then(|()| self.read(attr.node, 0, &mut bytes));
         self.forget(attr.node, 1);
+        bytes.truncate(count?);
         Ok(bytes)
     }
 
     fn mv(&self, from: &str, to: &str, onto: Onto) -> Result<(), Errno> {
-        let (from, to) = (self.home(from)?, self.home(to)?);
+        let from = self.home(from)?;
+        let to = self.home(to).inspect_err(|_| self.forget(from.0, 1))?;
         let moved = self.rename((from.0, from.1.as_bytes()), (to.0, to.1.as_bytes()), onto);
         self.forget(from.0, 1);
         self.forget(to.0, 1);
@@ -83,9 +86,9 @@ impl View {
 
     fn mk(&self, path: &str) -> Result<(), Errno> {
         let (dir, name) = self.home(path)?;
-        let made = self.mkdir(dir, name.as_bytes(), 0o755)?;
-        self.forget(made.node, 1);
+        let made = self.mkdir(dir, name.as_bytes(), 0o755);
         self.forget(dir, 1);
+        self.forget(made?.node, 1);
         Ok(())
     }
 
