@@ -103,6 +103,8 @@ pub const REFUSED_WHEN: &[When] = &[
     // Typing into somebody's terminal; a terminal's console commands.
     When { call: libc::SYS_ioctl, when: &[Test::Is(1, libc::TIOCSTI)] },
     When { call: libc::SYS_ioctl, when: &[Test::Is(1, libc::TIOCLINUX)] },
+    // Line disciplines: old drivers of modems and radios, which anybody's terminal would load.
+    When { call: libc::SYS_ioctl, when: &[Test::Is(1, libc::TIOCSETD)] },
     // Limits of another process: init has this user too.
     When { call: libc::SYS_prlimit64, when: &[Test::IsNot(0, 0)] },
     // The size of a core dump. It is held at 1, which alone says that there shall be none even where the

@@ -89,8 +89,8 @@ impl Table {
         names.mounted || names.slots.values().filter_map(|slot| slot.node).any(|id| self.holds_mount(id))
     }
 
-    /// How many names stand below each other in it at most, and the bytes of its longest path, as far as it is
-    /// in memory: what is only below fits where it stands, and nothing can be made in it that does not.
+    /// How many names stand below each other in it at most, and the bytes of its longest path, as far as it
+    /// is in memory: what is only below fits where it stands, and nothing can be made in it that does not.
     pub(super) fn extent(&self, id: NodeId) -> (usize, usize) {
         let (mut depth_max, mut bytes_max) = (0, 0);
         let mut open = vec![(id, 0, 0)];

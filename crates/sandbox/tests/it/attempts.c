@@ -251,6 +251,11 @@ static int netlink(int add) {
     struct ifreq request = {.ifr_name = "lo", .ifr_flags = 0};
     return worked(ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFFLAGS, &request));
 }
+static int discipline(void) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY), plain = 0;
+    if (master < 0) exit(2);
+    return worked(ioctl(master, TIOCSETD, &plain));
+}
 static int route_out(void) {
     /* Whether there is any way to an address that is not this machine: no packet is sent. */
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -474,7 +479,7 @@ static const struct attempt all[] = {
     N(key_session), N(key_request), N(handle_name), N(handle_open), N(fanotify), N(restart),
     N(swap), N(accounting), N(quota), N(clock_set), N(clock_adjust), N(pages), N(execute_readable),
     N(more_files), N(more_processes), N(ldt), N(core_limit), N(core_limit_other), N(symlink_race), N(dir_race), N(leftover),
-    N(chroot_out), N(bpf_load), N(perf), N(tiocsti), N(route_out), N(interface), N(old_abi), N(udp),
+    N(chroot_out), N(bpf_load), N(perf), N(tiocsti), N(discipline), N(route_out), N(interface), N(old_abi), N(udp),
 };
 
 int main(int argc, char **argv) {

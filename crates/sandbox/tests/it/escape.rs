@@ -52,7 +52,7 @@ const ATTEMPTS: [(As, &str); 3] = [
          tcp4 tcp6 udp route_out interface abstract socket_file vsock shared_memory message_queue semaphore \
          posix_queue io_uring userfault secret_memory key_add key_session key_request handle_name fanotify perf \
          clock_set clock_adjust pages execute_readable more_files more_processes ldt old_abi \
-         core_limit core_limit_other",
+         core_limit core_limit_other discipline",
     ),
     (
         As::Namespaces,
