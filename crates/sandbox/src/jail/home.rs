@@ -60,7 +60,6 @@ pub fn watch(home: &Path, bytes_max: u64, files_max: u64, init: Init) -> Result<
     let full = Arc::new(AtomicU64::new(0));
     let home = rustix::fs::open(home, DIRECTORY, Mode::empty())?;
     let count = full.clone();
-    // What was there before may stay: it is killed for what is added.
     let mut before = fstatvfs(&home)?;
     let look = move || {
         let (mut looks, mut rest) = (0, LOOKS);
@@ -71,6 +70,10 @@ pub fn watch(home: &Path, bytes_max: u64, files_max: u64, init: Init) -> Result<
             }
             looks += 1;
             if !lost(&home, &mut before, bytes_max / SHARE) && looks < rest {
+                continue;
+            }
+            // Nobody is there who could have filled it, or be ended for it.
+            if ledger::is_alone(init.pid) {
                 continue;
             }
             let begun = now_ms();

@@ -51,6 +51,11 @@ pub fn processes(init: i32) -> Vec<Process> {
     all
 }
 
+/// Whether init has nobody, dead or alive.
+pub fn is_alone(init: i32) -> bool {
+    children(init).is_empty()
+}
+
 /// Children of every thread of a process, by their numbers outside.
 fn children(outside: i32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{outside}/task")).into_iter().flatten().filter_map(Result::ok);
@@ -117,4 +122,33 @@ fn owners(init: i32) -> BTreeMap<u64, i32> {
         }
     }
     owners
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::Read,
+        process::{Command, Stdio},
+    };
+
+    #[allow(clippy::disallowed_methods)] // seam: a process that has another
+    #[test]
+    fn who_has_a_child_is_not_alone() {
+        // The first says so when it has a child; it waits for it, and that for us.
+        let text = "exec 3<&0; cat <&3 & echo; wait";
+        let mut first = Command::new("sh")
+            .args(["-c", text])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        first.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let pid = i32::try_from(first.id()).unwrap();
+        let (alone, child) = (is_alone(pid), children(pid));
+        drop(first.stdin.take());
+        first.wait().unwrap();
+        assert!(!alone);
+        assert!(child.into_iter().all(is_alone) && is_alone(pid));
+    }
 }
