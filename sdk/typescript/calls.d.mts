@@ -546,6 +546,8 @@ export interface SpawnParams {
   inputs?: Record<string, Value>;
   /** Turn (default), or client: a program that shows its token acts for it. */
   kind?: string;
+  /** By an operator: command, dir, stdio, tools, env of this run. */
+  program?: Record<string, Value>;
 }
 
 export type SpawnResult = Spawned | Held;
@@ -584,6 +586,8 @@ export interface ExecParams {
   wall?: string;
   /** At most so long; two minutes without one. */
   timeout_ms?: number;
+  /** Null (default), pipe or terminal[:ROWSxCOLS]: what operators send it. */
+  stdio?: string;
   /** Typed, argument, pipe or file; only the first two are words of an operator. */
   origin?: string;
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     Content, Error, LabelId, VersionId,
+    call::{Fields, Stdio},
     cap::Grant,
     money::Limit,
     money::Nano,
     path::{Pattern, TreePath},
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,122 @@ pub struct Program {
     pub dir: TreePath,
     /// How one sees whether it works.
     pub probe: Option<Probe>,
+    /// What it is given.
+    #[musli(default)]
+    #[serde(default)]
+    pub guest: Guest,
+}
+
+/// What a program is given beside its words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Guest {
+    /// What it reads, and where to it writes.
+    pub stdio: Stdio,
+    /// More environment.
+    pub env: Vec<(String, String)>,
+    /// Directories of the host that it sees at their own paths, to be read and run. Only an operator says
+    /// them.
+    pub tools: Vec<String>,
+    /// Files of its HOME, written where they do not stand yet: path below it, text.
+    pub seed: Vec<(String, String)>,
+    /// Variables that tell it where the model endpoint is: `anthropic`, `openai`, `token`, each with its
+    /// name.
+    pub endpoint: Vec<(String, String)>,
+    /// It is logged in at its own service: what it spends there nobody here can cap.
+    pub own_login: bool,
+}
+
+/// What an operator says of the program of one run: this wins over its agent's file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Given {
+    /// Its words; none: those of its agent's file.
+    pub command: Vec<String>,
+    /// Where on the host the program of its agent's file is.
+    pub path: Option<String>,
+    /// Where it begins.
+    pub dir: Option<TreePath>,
+    /// What it is given.
+    pub guest: Guest,
+}
+
+impl Given {
+    /// From `{command: [...], path, dir, stdio, tools: [...], env: [NAME=VALUE, ...]}`.
+    pub fn of(fields: Fields) -> Result<Self, Error> {
+        let mut given = Self::default();
+        for (key, values) in fields {
+            let one =
+                || values.first().filter(|_| values.len() == 1).ok_or_else(|| bad(&key, "takes one value"));
+            match key.as_str() {
+                "command" => given.command = values,
+                "path" => given.path = Some(one()?.clone()),
+                "dir" => given.dir = Some(TreePath::parse(one()?)?),
+                "stdio" => given.guest.stdio = Stdio::parse(one()?)?,
+                "tools" => {
+                    let is_path =
+                        |dir: &&String| !dir.starts_with('/') || dir.split('/').any(|name| name == "..");
+                    if let Some(dir) = values.iter().find(is_path) {
+                        return Err(bad(&key, &format!("are absolute paths, not {dir:?}")));
+                    }
+                    given.guest.tools = values;
+                }
+                "env" => {
+                    let pairs = values.iter().map(|pair| {
+                        let (name, value) = pair.split_once('=')?;
+                        (!name.is_empty()).then(|| (String::from(name), String::from(value)))
+                    });
+                    let pairs = pairs.collect::<Option<Vec<_>>>();
+                    given.guest.env = pairs.ok_or_else(|| bad(&key, "is a list of NAME=VALUE"))?;
+                }
+                other => {
+                    let known = ["command", "path", "dir", "stdio", "tools", "env"];
+                    return Err(
+                        bad(other, "is nothing a program has").hint(crate::wire::nearest_hint(other, &known))
+                    );
+                }
+            }
+        }
+        Ok(given)
+    }
+
+    /// The program of an agent's file with what the operator said; none if neither names a command.
+    pub fn over(&self, file: Option<Program>) -> Option<Program> {
+        let mut program = match (self.command.as_slice(), file) {
+            ([], file) => file?,
+            (words, file) => {
+                let command =
+                    format!("exec {}", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+                let (dir, probe, guest) = match file {
+                    Some(Program { dir, probe, guest, .. }) => (dir, probe, guest),
+                    None => (TreePath::root(), None, Guest::default()),
+                };
+                Program { command, dir, probe, guest }
+            }
+        };
+        if let (Some(path), Some(rest)) = (&self.path, program.command.strip_prefix("exec '"))
+            && let Some((_, rest)) = rest.split_once('\'')
+        {
+            program.command = format!("exec {}{rest}", quoted(path));
+        }
+        if let Some(dir) = &self.dir {
+            program.dir = dir.clone();
+        }
+        program.guest.stdio = self.guest.stdio;
+        program.guest.tools.clone_from(&self.guest.tools);
+        let theirs = |name: &str| self.guest.env.iter().any(|(own, _)| own == name);
+        program.guest.env.retain(|(name, _)| !theirs(name));
+        program.guest.env.extend(self.guest.env.iter().cloned());
+        Some(program)
+    }
+}
+
+fn bad(key: &str, why: &str) -> Error {
+    Error::invalid("program", format!("{key} {why}"))
+}
+
+/// A word as a shell takes it, whatever stands in it.
+pub fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// How one sees whether a program works, in the words of compose.

@@ -2,16 +2,21 @@
 
 use crate::{
     CapId, Code, Content, EffectId, Error, Hash, LabelId, Micros, OpId, Pid, ProposalId, Seq, VersionId,
-    agent::Postcondition, cap::Grant, control::Control, label::Integrity, money::Nano, path::TreePath,
+    agent::{Given, Postcondition},
+    cap::Grant,
+    control::Control,
+    label::Integrity,
+    money::Nano,
+    path::TreePath,
     request::Request,
 };
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 mod exec;
 
-pub use exec::{BASH, BASH_SPEC, Wall};
+pub use exec::{BASH, BASH_SPEC, ProcessKind, Stdio, Wall};
 
 /// What a parameter must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +202,7 @@ pub const CALLS: [Spec; 24] = [
             ),
             INPUTS,
             may("kind", Shape::Word, "turn (default), or client: a program that shows its token acts for it"),
+            may("program", Shape::Fields, "by an operator: command, dir, stdio, tools, env of this run"),
         ],
     ),
     served(
@@ -225,6 +231,7 @@ pub const CALLS: [Spec; 24] = [
             may("pid", Shape::Number, "in the sandbox of this process; without one, of the caller"),
             may("wall", Shape::Word, "auto (default), shell: no program of the host, native: real programs"),
             may("timeout_ms", Shape::Number, "at most so long; two minutes without one"),
+            may("stdio", Shape::Word, "null (default), pipe or terminal[:ROWSxCOLS]: what operators send it"),
             ORIGIN,
         ],
     ),
@@ -332,19 +339,6 @@ pub fn unavailable(spec: &Spec) -> Error {
         format!("call {} ({}) is not served by this version", spec.name, spec.number),
     )
     .hint(format!("served: {}", served.join(" ")))
-}
-
-/// Who thinks for a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProcessKind {
-    /// Its turn: the model and tools loop.
-    #[default]
-    Turn,
-    /// A program outside that shows its token; there is no turn.
-    Client,
-    /// A program in a sandbox, that is the process: the agent's file says which.
-    Native,
 }
 
 /// Where a text came from; decides whether it counts as an operator's own words.
@@ -630,6 +624,10 @@ pub enum Call {
         #[musli(default)]
         #[serde(default)]
         kind: ProcessKind,
+        /// What an operator says of the program that this run is.
+        #[musli(default)]
+        #[serde(default)]
+        program: Option<Box<Given>>,
     },
     /// Until something ends.
     Wait {
@@ -756,6 +754,10 @@ pub enum Call {
         wall: Wall,
         /// At most so long.
         timeout_us: u64,
+        /// What it reads.
+        #[musli(default)]
+        #[serde(default)]
+        stdio: Stdio,
     },
 }
 

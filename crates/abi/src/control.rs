@@ -12,7 +12,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 19] = [
+pub const WORDS: [(&str, &str, &str); 20] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -56,6 +56,7 @@ pub const WORDS: [(&str, &str, &str); 19] = [
     ("/proc/PID/ctl", "thaw", "go on"),
     ("/proc/PID/ctl", "interrupt", "end the turn with what there is"),
     ("/proc/PID/ctl", "kill", "end now"),
+    ("/proc/PID/ctl", "attach", "an operator's connection looks at its terminal, and types into it"),
 ];
 
 /// A parsed word.
@@ -149,6 +150,11 @@ pub enum Control {
         /// Which user; none lets them in no more.
         uid: Option<u32>,
     },
+    /// The connection that says so looks at the terminal of a process, and may type into it.
+    Attach {
+        /// Which.
+        pid: Pid,
+    },
     /// Nothing starts.
     Stop,
     /// It goes on.
@@ -185,6 +191,9 @@ pub fn parse(path: &TreePath, text: &str) -> Result<Control, Error> {
             let pid = rest.strip_suffix("/ctl").and_then(|pid| pid.parse().ok());
             let pid =
                 pid.ok_or_else(|| Error::new(Code::NotFound, format!("{path} is not a control file")))?;
+            if words == ["attach"] {
+                return Ok(Control::Attach { pid: Pid(pid) });
+            }
             Ok(Control::Signal { pid: Pid(pid), signal: signal(words.first().copied().unwrap_or(""))? })
         }
         None => match quoted(text)? {

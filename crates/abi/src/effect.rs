@@ -1,8 +1,16 @@
 //! Everything that can be done on the kernel's word: one closed enum, each with its gate.
 
 use crate::{
-    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId, agent::Probe, answer::Answer,
-    call::Wall, control::Control, path::TreePath, record::Record, request::Asked, tree::Merge, view::Plan,
+    Content, EffectId, Error, ExecId, Hash, Pid, ReplyTo, Seq, TimerId,
+    agent::{Guest, Probe},
+    answer::Answer,
+    call::Wall,
+    control::Control,
+    path::TreePath,
+    record::Record,
+    request::Asked,
+    tree::Merge,
+    view::Plan,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -86,6 +94,8 @@ pub struct Command {
     pub timeout_us: u64,
     /// How one sees whether it works, if it is a service.
     pub probe: Option<Probe>,
+    /// What it is given.
+    pub guest: Guest,
     /// The client that wants its output as it comes.
     pub reply: Option<ReplyTo>,
 }

@@ -203,6 +203,12 @@ pub const CLIENTS_MAX: usize = 256;
 pub const CLIENT_REQUESTS_MAX: usize = 1024;
 /// Bytes waiting for a client that does not read; over it the client is dropped.
 pub const CLIENT_BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of what a terminal showed last: who attaches sees them; a full screen of colours is a tenth of it.
+pub const SCROLLBACK_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that were typed and that a program has not read.
+pub const TYPED_BYTES_MAX: usize = 256 * 1024;
+/// Terminals that one connection looks at.
+pub const SCREENS_MAX: usize = 16;
 /// Effects running at drivers at once, over all workspaces.
 pub const DISPATCHES_MAX: usize = 64;
 /// Kinds of one manifest, and arguments of one kind.

@@ -6,10 +6,10 @@
 
 use crate::{
     CapId, Content, Error, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
-    agent::Postcondition,
+    agent::{Given, Postcondition},
     call::{
-        self, At, Call, Fields, Lane, Origin, Part, ProcessKind, Ruling, Shape, Sought, Spec, Subject, Take,
-        Text, Undo, Wall, Write,
+        self, At, Call, Fields, Lane, Origin, Part, ProcessKind, Ruling, Shape, Sought, Spec, Stdio, Subject,
+        Take, Text, Undo, Wall, Write,
     },
     cap::Grant,
     control,
@@ -18,7 +18,7 @@ use crate::{
     path::TreePath,
     query::Query,
 };
-use alloc::{borrow::ToOwned, format, string::String, string::ToString, vec, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, format, string::String, string::ToString, vec, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
@@ -61,6 +61,11 @@ pub fn decode(name: &str, params: Value) -> Result<Decoded, Error> {
 /// Bytes as base64 (RFC 4648, with padding), for values that are not UTF-8.
 pub fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
+}
+
+/// The bytes of such a text.
+pub fn from_base64(argument: &str, text: &str) -> Result<Vec<u8>, Error> {
+    STANDARD.decode(text).map_err(|_| Error::invalid(argument, "not base64 (RFC 4648, with padding)"))
 }
 
 /// Checks a name: letters, digits, `.`, `_`, `-`, not longer than 64 bytes.
@@ -342,7 +347,12 @@ impl Args {
             }
         };
         let (agent, inputs) = (self.name("agent")?, self.inputs()?);
-        Ok(Call::Spawn { agent, text: self.text()?, post, budget, ceiling, inputs, kind })
+        let program = if self.map.contains_key("program") {
+            Some(Box::new(Given::of(self.fields("program")?)?))
+        } else {
+            None
+        };
+        Ok(Call::Spawn { agent, text: self.text()?, post, budget, ceiling, inputs, kind, program })
     }
 
     fn wait(&mut self) -> Result<Call, Error> {
@@ -375,7 +385,8 @@ impl Args {
             Some(ms) if (1..=limits::EXEC_US_MAX / 1000).contains(&ms) => ms * 1000,
             Some(_) => return Err(Error::invalid("timeout_ms", "a command takes from 1 ms to 24 hours")),
         };
-        Ok(Call::Exec { pid: self.number("pid")?.map(Pid), text, dir, wall, timeout_us })
+        let stdio = self.string("stdio")?.map_or(Ok(Stdio::Null), |text| Stdio::parse(&text))?;
+        Ok(Call::Exec { pid: self.number("pid")?.map(Pid), text, dir, wall, timeout_us, stdio })
     }
 
     fn dispatch(&mut self) -> Result<Call, Error> {

@@ -43,6 +43,7 @@ pub fn plan(
         | Control::Secret { .. }
         | Control::Operator { .. }
         | Control::Provider { .. }
+        | Control::Attach { .. }
             if pid != WORKSPACE =>
         {
             Err(Error::new(Code::Denied, "only an operator says this word"))
@@ -60,6 +61,8 @@ pub fn plan(
         | Control::Secret { .. }
         | Control::Operator { .. }
         | Control::Provider { .. } => Ok(vec![]),
+        Control::Attach { pid: of } if kernel.state.processes.contains_key(of) => Ok(vec![]),
+        Control::Attach { pid: of } => Err(Error::new(Code::Dead, format!("process {of} is not alive"))),
     }
 }
 
@@ -86,7 +89,7 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
         Control::Stop => Outcome::Now(Ok(stop::stop(step))),
         Control::Lift => stop::lift(step).into(),
         Control::Retain(rule) => crate::retain::rule(step, rule).into(),
-        Control::Workspace { .. } | Control::Down | Control::Provider { .. } => {
+        Control::Workspace { .. } | Control::Down | Control::Provider { .. } | Control::Attach { .. } => {
             Outcome::Control(word.clone())
         }
         Control::Secret { name, act } => {

@@ -18,9 +18,9 @@ use crate::{
 };
 use abi::{
     Code, Error, ExecId, Micros, Pid, ReplyTo, WORKSPACE,
-    agent::{Probe, Program, Restart, Verdict},
+    agent::{Guest, Probe, Program, Restart, Verdict},
     answer::Answer,
-    call::{Call, Wall},
+    call::{Call, Stdio, Wall},
     cap::{Cap, Grant, Object, Rights},
     effect::{Command, Effect, SandboxAct},
     event::Ran,
@@ -41,7 +41,10 @@ use alloc::{
 
 /// Questions of `exec`.
 pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lookup>, Error> {
-    let Call::Exec { pid: of, dir, wall, .. } = call else { return Err(Facts::mismatch()) };
+    let Call::Exec { pid: of, dir, wall, stdio, .. } = call else { return Err(Facts::mismatch()) };
+    if *stdio != Stdio::Null && pid != WORKSPACE {
+        return Err(Error::new(Code::Denied, "only an operator types into a program").argument("stdio"));
+    }
     if !kernel.has_policy() {
         return Err(Error::new(Code::Denied, "no policy is loaded, so nothing starts")
             .hint("skep doctor says what is wrong with /sys/policy.yaml"));
@@ -79,7 +82,7 @@ pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lo
 
 /// The call `exec`.
 pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
-    let Call::Exec { pid: of, text, dir, wall, timeout_us } = call else {
+    let Call::Exec { pid: of, text, dir, wall, timeout_us, stdio } = call else {
         return Outcome::Now(Err(Facts::mismatch()));
     };
     let of = of.unwrap_or(pid);
@@ -96,7 +99,7 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
         again: 0,
         main: false,
     });
-    begin(step, exec, None);
+    begin(step, exec, (None, Guest { stdio: *stdio, ..Guest::default() }));
     Outcome::Later(WaitOn::Exec(exec))
 }
 
@@ -112,11 +115,11 @@ pub fn main(step: &mut Step<'_>, pid: Pid, program: &Program) {
     let text = step.blob(program.command.clone().into_bytes());
     let (dir, wall, timeout_us) = (program.dir.clone(), Wall::Native, u64::MAX);
     step.emit(Entry::ExecBegun { exec, of: pid, text, dir, wall, timeout_us, again: 0, main: true });
-    begin(step, exec, program.probe.clone());
+    begin(step, exec, (program.probe.clone(), program.guest.clone()));
 }
 
 /// Has the machine run it, over the tree as it is now.
-fn begin(step: &mut Step<'_>, exec: ExecId, probe: Option<Probe>) {
+fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Guest)) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
@@ -125,7 +128,7 @@ fn begin(step: &mut Step<'_>, exec: ExecId, probe: Option<Probe>) {
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
     let command =
-        Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, probe, reply: None };
+        Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, probe, guest, reply: None };
     step.effect(Effect::Exec(Box::new(command)));
 }
 
@@ -134,6 +137,17 @@ pub fn heard_by(step: &mut Step<'_>, exec: ExecId, reply: ReplyTo) {
     for out in &mut step.out.effects {
         if let Effect::Exec(command) = out
             && command.exec == exec
+        {
+            command.reply = Some(reply);
+        }
+    }
+}
+
+/// The client that began a program with its own words looks at it from its first word on.
+pub fn main_heard_by(step: &mut Step<'_>, reply: ReplyTo) {
+    for out in &mut step.out.effects {
+        if let Effect::Exec(command) = out
+            && command.plan.kind == Kind::Live
         {
             command.reply = Some(reply);
         }
@@ -413,7 +427,7 @@ pub fn woke(step: &mut Step<'_>) {
             let ExecRow { of, text, dir, wall, timeout_us, again, .. } = row;
             let again = again + 1;
             step.emit(Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main: false });
-            begin(step, exec, None);
+            begin(step, exec, (None, Guest::default()));
         } else {
             stopped(step, exec, "the daemon stopped while it ran");
         }

@@ -12,7 +12,8 @@ use crate::{
     turn,
 };
 use abi::{
-    CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, WORKSPACE,
+    CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, VersionId,
+    WORKSPACE,
     agent::{AgentDef, Postcondition, Restart, Verdict},
     answer::Answer,
     call::{Call, ProcessKind, Signal, Text},
@@ -118,8 +119,21 @@ struct Birth {
 
 /// The call `spawn`.
 pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Result<Answer, Error> {
-    let Call::Spawn { text, post, budget, ceiling, kind, .. } = call else { return Err(Facts::mismatch()) };
-    let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
+    let Call::Spawn { text, post, budget, ceiling, kind, program, .. } = call else {
+        return Err(Facts::mismatch());
+    };
+    let mut from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
+    if let Some(given) = program {
+        if pid != WORKSPACE {
+            return Err(
+                Error::new(Code::Denied, "only an operator says what a run's program is").argument("program")
+            );
+        }
+        from.0.run = given.over(from.0.run.take());
+        if from.0.run.is_none() {
+            return Err(Error::invalid("program", format!("{} names no command, nor do you", from.0.name)));
+        }
+    }
     let text = with_inputs(*text, &from.0);
     let mut birth = birth(step, pid, from, text, (post.clone(), *budget));
     birth.ceiling = birth.ceiling.max(*ceiling);
@@ -165,6 +179,7 @@ type Origins = (AgentDef, Option<Version>);
 fn agent_of(step: &mut Step<'_>, by: Pid, facts: &mut Found) -> Result<Origins, Error> {
     match facts.any() {
         Some(Fact::Agent(parsed)) => {
+            let parsed = parsed.map(|def| shipped(step, def));
             let standing = facts.place()?.head.filter(|head| head.node == Node::File);
             let home = facts.place().ok().and_then(|place| place.home);
             home.iter().for_each(|home| step.told_of_home(by, home));
@@ -172,6 +187,14 @@ fn agent_of(step: &mut Step<'_>, by: Pid, facts: &mut Found) -> Result<Origins, 
         }
         _ => Err(Facts::mismatch()),
     }
+}
+
+/// A recipe that came with the release has no version of the tree, and nobody but us wrote it.
+fn shipped(step: &mut Step<'_>, mut def: AgentDef) -> AgentDef {
+    if def.version == VersionId::default() {
+        def.label = step.intern(&Label::new(Integrity::System, "system:recipe"));
+    }
+    def
 }
 
 fn birth(

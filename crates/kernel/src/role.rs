@@ -25,6 +25,7 @@ use abi::{
     answer::{Answer, Name},
     call::{Call, Lane, Undo, Write},
     cap::{Grant, Object, Rights},
+    control::Control,
     event::Caller,
     fact::{Fact, Lookup, Place, Query, View},
     path::{Pattern, TreePath},
@@ -182,6 +183,8 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         Call::Move { from, to, .. } => changes(row, from).and_then(|()| changes(row, to)),
         // Their views are narrowed.
         Call::Search(_) | Call::Operation { .. } => Ok(()),
+        // What of the host is shown is an admin's to say.
+        Call::Spawn { program: Some(given), .. } if !given.guest.tools.is_empty() => Err(never(row, call)),
         Call::Spawn { post, .. } => post.iter().try_for_each(|post| sees(row, post.path())),
         // A session is of who names it.
         Call::Dispatch { session: Some(_), .. } => Ok(()),
@@ -200,6 +203,7 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         | Call::Revert { .. }
         | Call::Complete { .. }
         | Call::Why(_) => Err(never(row, call)),
+        Call::Control { word: Control::Attach { pid }, .. } => own(kernel, row, *pid),
         Call::Grant { .. } | Call::Revoke { .. } | Call::Control { .. } => Err(never(row, call)),
     }
 }

@@ -389,6 +389,9 @@ impl Step<'_> {
         }
         let client = match outcome {
             Outcome::Now(result) => {
+                if matches!(call, Call::Spawn { program: Some(_), .. }) {
+                    exec::main_heard_by(self, reply);
+                }
                 if let Err(error) = &result {
                     self.refused(call, error);
                 }

@@ -19,16 +19,18 @@
 //! those that were given stand at the end of the task, as the caller's words; what holds where none was given
 //! stands in the prompt, as words of this file.
 
-use crate::policy::{self, budget::Row, tree::Node};
+use crate::{
+    policy::{self, budget::Row, tree::Node},
+    shipped,
+};
 use abi::{
-    Code, Content, Error, Hash, Micros,
+    Code, Content, Error, Hash, LabelId, Micros, VersionId,
     agent::{AgentDef, Restart, Skill},
     call,
     cap::Grant,
     fact::{Fact, Lookup, Task},
     limits,
     path::TreePath,
-    tree::Version,
     wire,
 };
 use input::Input;
@@ -64,6 +66,8 @@ pub struct Sheet {
     pub def: AgentDef,
     /// What its tasks may be given.
     inputs: Vec<Input>,
+    /// What its program is told when nobody sits before it.
+    unattended: Vec<String>,
     /// Skills it names.
     skills: Vec<String>,
     /// The body.
@@ -83,12 +87,15 @@ pub(crate) fn find(
         Ok(path) => path,
         Err(error) => return Ok(Err(error.argument("agent"))),
     };
-    let Some((version, bytes)) = crate::street::head(batch, &path)? else {
+    let head = crate::street::head(batch, &path)?;
+    let head = head.map(|(version, bytes)| ((version.id, version.label), bytes));
+    let shipped = || shipped::guest(name).map(|text| (<(VersionId, LabelId)>::default(), text.to_vec()));
+    let Some((version, bytes)) = head.or_else(shipped) else {
         return Ok(Err(Error::new(Code::NotFound, format!("there is no agent {name}"))
             .argument("agent")
             .hint("list /agents shows those there are")));
     };
-    let mut sheet = match parse(name, &bytes, &version, now) {
+    let mut sheet = match parse(name, &bytes, version, now) {
         Ok(sheet) => sheet,
         Err(error) => return Ok(Err(error)),
     };
@@ -101,6 +108,10 @@ pub(crate) fn find(
     let prompt = sheet.prompt();
     sheet.def.prompt = batch.put_blob(&prompt)?;
     let Some(task) = task else { return Ok(Ok(sheet.def)) };
+    if let Some(run) = &mut sheet.def.run {
+        let words = batch.blob(&task.text)?.unwrap_or_default();
+        program::set(run, &sheet.unattended, &String::from_utf8_lossy(&words));
+    }
     match input::given(name, &sheet.inputs, &task.inputs, now) {
         Ok(None) => {}
         Ok(Some(block)) => sheet.def.task = extended(batch, &task.text, &block)?,
@@ -147,7 +158,12 @@ fn stands(batch: &mut Batch<'_>, name: &str) -> Result<Result<Skill, Error>, Tro
 }
 
 /// Parses the file of the agent of this name.
-pub fn parse(name: &str, bytes: &[u8], version: &Version, now: Micros) -> Result<Sheet, Error> {
+pub fn parse(
+    name: &str,
+    bytes: &[u8],
+    (version, label): (VersionId, LabelId),
+    now: Micros,
+) -> Result<Sheet, Error> {
     let (front, body) = split(bytes)?;
     // Behind the line that opens it, so that lines count as in the file.
     let text = [b"\n", front].concat();
@@ -162,24 +178,25 @@ pub fn parse(name: &str, bytes: &[u8], version: &Version, now: Micros) -> Result
     withheld.extend(foreign::ignored(&front));
     let skills = skills(&front)?;
     let Row { limits, wall_us } = budget(&front)?;
+    let (run, unattended) = program::read(&front)?.unzip();
     let def = AgentDef {
         name: name.to_owned(),
         model: model(&front)?,
         needs: needs(&front, &tools, &skills)?,
         tools,
-        run: program::read(&front)?,
+        run,
         limits,
         wall_us,
         restart: restart(&front)?,
         prompt: Content::of(body),
-        version: version.id,
-        label: version.label,
+        version,
+        label,
         withheld,
         skills: Vec::new(),
         task: None,
     };
     let inputs = front.get("inputs").map(|node| input::declared(node, now)).transpose()?.unwrap_or_default();
-    Ok(Sheet { def, inputs, skills, body: body.to_vec() })
+    Ok(Sheet { def, inputs, unattended: unattended.unwrap_or_default(), skills, body: body.to_vec() })
 }
 
 impl Sheet {

@@ -279,7 +279,7 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
             Control::Lift | Control::Retain(_) | Control::Checkpoint { .. } => false,
             Control::Backup { .. } | Control::Restore { .. } => false,
             Control::Signal { signal, .. } => stops(*signal),
-            Control::Secret { .. } | Control::Provider { .. } => false,
+            Control::Secret { .. } | Control::Provider { .. } | Control::Attach { .. } => false,
             Control::Operator { uid, .. } => uid.is_none(),
             Control::Mount { .. } | Control::Workspace { .. } | Control::Budget { .. } => false,
         },

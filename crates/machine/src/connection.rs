@@ -12,8 +12,9 @@ use crate::{
     secrets::Lent,
     spawn,
     upload::Begun,
+    walls::Screen,
 };
-use abi::{Code, Error, ReplyTo, limits};
+use abi::{Code, Error, ExecId, ReplyTo, limits};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -25,7 +26,7 @@ use std::{
     io::{self, Read},
     net::Shutdown,
     os::unix::net::UnixStream,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, Weak},
 };
 
 /// How long a backlog may stand without a byte taken.
@@ -121,6 +122,8 @@ struct Flight {
     closed: bool,
     /// It is cut when this is answered.
     last: Option<ReplyTo>,
+    /// Terminals it looks at, as the kernel let it.
+    screens: Vec<Weak<Screen>>,
     /// Secrets it lends to the runs it starts, by name.
     lent: BTreeMap<String, Arc<Lent>>,
 }
@@ -142,6 +145,7 @@ impl Connection {
             uploads: BTreeMap::new(),
             closed: false,
             last: None,
+            screens: Vec::new(),
             lent: BTreeMap::new(),
         };
         Arc::new(Self {
@@ -191,6 +195,32 @@ impl Connection {
     /// The secret of this name that it lends.
     pub(crate) fn lent(&self, name: &str) -> Option<Arc<Lent>> {
         guard(&self.flight).lent.get(name).cloned()
+    }
+
+    /// It looks at this terminal from now on, and may type into it.
+    pub(crate) fn looks_at(&self, screen: &Arc<Screen>) -> Result<(), Error> {
+        let mut flight = guard(&self.flight);
+        if flight.closed {
+            return Err(Error::new(Code::Unavailable, "the connection has gone"));
+        }
+        flight.screens.retain(|held| held.upgrade().is_some_and(|held| !Arc::ptr_eq(&held, screen)));
+        if flight.screens.len() >= limits::SCREENS_MAX {
+            return Err(Error::new(Code::Busy, "this connection looks at 16 terminals already"));
+        }
+        flight.screens.push(Arc::downgrade(screen));
+        Ok(())
+    }
+
+    /// The terminal of this command that it looks at.
+    pub(crate) fn screen(&self, workspace: &str, exec: ExecId) -> Option<Arc<Screen>> {
+        let flight = guard(&self.flight);
+        flight.screens.iter().filter_map(Weak::upgrade).find(|screen| screen.is(workspace, exec))
+    }
+
+    /// It looks at it no more.
+    pub(crate) fn looks_away(&self, workspace: &str, exec: ExecId) {
+        let gone = |held: &Weak<Screen>| held.upgrade().is_none_or(|screen| screen.is(workspace, exec));
+        guard(&self.flight).screens.retain(|held| !gone(held));
     }
 
     /// Whether it lends any.
@@ -248,7 +278,11 @@ impl Connection {
         let mut flight = guard(&self.flight);
         flight.closed = true;
         flight.lent.clear();
-        std::mem::take(&mut flight.waiting)
+        let screens = std::mem::take(&mut flight.screens);
+        let waiting = std::mem::take(&mut flight.waiting);
+        drop(flight);
+        screens.iter().filter_map(Weak::upgrade).for_each(|screen| screen.leave(self));
+        waiting
     }
 
     /// No more is read from it; answers still go out.

@@ -14,7 +14,7 @@ use crate::{
     walls::Walls,
 };
 use abi::{
-    Code, Error, Pid, ReplyTo,
+    Code, Error, ExecId, Pid, ReplyTo,
     event::Caller,
     limits,
     wire::{self, Upload},
@@ -34,6 +34,9 @@ const PARSE: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
 /// Bytes of a request's id: it is sent back.
 const ID_BYTES_MAX: usize = 256;
+
+/// What is typed into a program: no call, since it goes to the program and into no log.
+const TERMINAL: &str = "terminal";
 
 /// The user id under which connections out of sandboxes are held: no user has it (POSIX reserves it).
 const INSIDE_UID: u32 = u32::MAX;
@@ -292,6 +295,10 @@ impl Session<'_> {
             return Err(Error::new(Code::Denied, message).argument("workspace"));
         }
         let caller = self.caller(token.as_ref(), &workspace)?;
+        if method == TERMINAL {
+            let done = self.terminal(&workspace, &params, &caller);
+            return done.map(|()| self.client.answer(id, Ok(json!({ "done": true }))));
+        }
         let (mut decoded, secret) = match secrets::catch(method, &mut params)? {
             Some(caught) => caught,
             None => (wire::decode(method, Value::Object(params))?, None),
@@ -317,6 +324,34 @@ impl Session<'_> {
         };
         self.node.call(&cell, self.client, id.clone(), caller, (decoded, upload, secret));
         Ok(())
+    }
+
+    /// Keys for a program whose terminal this connection looks at, as the kernel let it, or how large its
+    /// window is. They go to the program and nowhere else.
+    fn terminal(&self, workspace: &str, params: &Map<String, Value>, caller: &Caller) -> Result<(), Error> {
+        if matches!(caller, Caller::Process(_)) {
+            return Err(Error::new(Code::Denied, "only an operator types into a program"));
+        }
+        let number = |key: &str| params.get(key).and_then(Value::as_u64);
+        let exec = number("exec").map(ExecId).ok_or_else(|| Error::invalid("exec", "which terminal"))?;
+        let screen = self.client.screen(workspace, exec).ok_or_else(|| {
+            Error::new(Code::NotFound, format!("this connection looks at no terminal {exec}"))
+                .argument("exec")
+                .hint("write attach to /proc/PID/ctl")
+        })?;
+        if let (Some(rows), Some(cols)) = (number("rows"), number("cols")) {
+            let size = |count: u64| u16::try_from(count).ok().filter(|count| *count > 0);
+            let size = size(rows).zip(size(cols));
+            let size =
+                size.ok_or_else(|| Error::invalid("rows", "a window has 1 to 65535 rows and columns"))?;
+            screen.resize(self.client, size);
+        }
+        let typed = params.get("base64").and_then(Value::as_str).unwrap_or_default();
+        let ends = params.get("end").and_then(Value::as_bool).unwrap_or(false);
+        if typed.is_empty() && !ends {
+            return Ok(());
+        }
+        screen.input(&wire::from_base64("base64", typed)?, ends)
     }
 
     fn caller(&self, token: Option<&Value>, workspace: &str) -> Result<Caller, Error> {

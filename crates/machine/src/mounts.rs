@@ -10,6 +10,7 @@ use crate::{
     operators, secrets,
     timer::{Due, POLL_US},
     turn::Input,
+    walls::Walls,
     workers::Work,
 };
 use abi::{Code, Content, Error, Micros, ReplyTo, control::Control, event::Body, limits, manifest::Manifest};
@@ -34,6 +35,7 @@ pub(crate) fn control(
     match word {
         Control::Secret { name, act } => secrets::carry(node, cell, reply, (&name, act)),
         Control::Operator { name, uid } => operators::carry(node, cell, reply, (&name, uid)),
+        Control::Attach { pid } => Walls::attach(cell, reply, pid),
         Control::Provider { name } => resolve::ask(node, cell, reply, &name),
         Control::Mount { name, driver, argument } => {
             if guard(&cell.mounts).knows(&name) {

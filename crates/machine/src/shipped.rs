@@ -31,3 +31,19 @@ pub const FILES: [(&str, &[u8]); 5] = [
     (POLICY_PATH, POLICY),
     (BUDGET_PATH, BUDGET),
 ];
+
+/// Agents that every workspace has without a file of its own: recipes of programs that people use already. A
+/// file of the workspace by the same name stands before them.
+pub const GUESTS: [(&str, &[u8]); 6] = [
+    ("guest", include_bytes!("../../../skills/guests/guest/AGENT.md")),
+    ("claude", include_bytes!("../../../skills/guests/claude/AGENT.md")),
+    ("codex", include_bytes!("../../../skills/guests/codex/AGENT.md")),
+    ("gemini", include_bytes!("../../../skills/guests/gemini/AGENT.md")),
+    ("opencode", include_bytes!("../../../skills/guests/opencode/AGENT.md")),
+    ("goose", include_bytes!("../../../skills/guests/goose/AGENT.md")),
+];
+
+/// The recipe of this name.
+pub fn guest(name: &str) -> Option<&'static [u8]> {
+    GUESTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

@@ -9,7 +9,7 @@
 //! here: whether a process may run something, what becomes of what it made.
 
 use crate::{
-    cell::Cell,
+    cell::{Cell, Ticket},
     guard::guard,
     job::ExecJob,
     journal,
@@ -18,12 +18,12 @@ use crate::{
     turn::{Input, Out},
 };
 use abi::{
-    ExecId, Pid, Seq,
-    call::Wall,
-    effect::SandboxAct,
+    Code, Error, ExecId, Pid, ReplyTo, Seq,
+    call::{Stdio, Wall},
+    effect::{Command, SandboxAct},
     event::{Body, Ran},
     record::{Finish, Used},
-    view::{Commit, Told},
+    view::{Commit, Kind, Told},
 };
 use sandbox::view::View;
 use std::{
@@ -40,7 +40,10 @@ mod native;
 mod probe;
 mod run;
 mod said;
+mod screen;
 mod seal;
+
+pub(crate) use screen::Screen;
 
 use native::Native;
 
@@ -71,6 +74,10 @@ pub(crate) struct Control {
     pub heard: (usize, usize, usize),
     /// Commands that run or wait for their turn.
     pub begun: BTreeSet<ExecId>,
+    /// What those of them read from that an operator may type into.
+    pub screens: BTreeMap<ExecId, Arc<Screen>>,
+    /// The command that is the process itself.
+    pub main: Option<ExecId>,
     /// Those of them that are to end.
     pub stopped: BTreeSet<ExecId>,
     /// It ends.
@@ -91,6 +98,30 @@ pub(crate) struct Control {
 impl Sandbox {
     fn new(pid: Pid) -> Arc<Self> {
         Arc::new(Self { pid, inner: Mutex::default(), control: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// A command runs or waits for its turn. Who attaches before it says anything finds its terminal.
+    fn begins(&self, cell: &Cell, command: &Command) {
+        let mut control = guard(&self.control);
+        control.begun.insert(command.exec);
+        if command.plan.kind == Kind::Live {
+            control.main = Some(command.exec);
+        }
+        if command.guest.stdio == Stdio::Null {
+            return;
+        }
+        let screen = Screen::new(&cell.name, (self.pid, command.exec), command.guest.stdio);
+        control.screens.insert(command.exec, screen.clone());
+        drop(control);
+        if let Some(client) = run::client(cell, command) {
+            // A connection that looks at too many hears nothing of it but its end.
+            let _ = screen.attach(&client);
+        }
+    }
+
+    /// The terminal or pipe of a command.
+    pub fn screen(&self, exec: ExecId) -> Option<Arc<Screen>> {
+        guard(&self.control).screens.get(&exec).cloned()
     }
 
     /// What its programs were told and the kernel has not heard.
@@ -136,6 +167,10 @@ impl Sandbox {
 
     /// A command is over; whether what it made waits to be decided.
     fn over(&self, exec: ExecId, waits: bool) {
+        let screen = guard(&self.control).screens.remove(&exec);
+        if let Some(screen) = screen {
+            screen.end();
+        }
         let mut control = guard(&self.control);
         control.begun.remove(&exec);
         let stopped = control.stopped.remove(&exec);
@@ -168,6 +203,18 @@ impl Walls {
         guard(&self.boxes).get(&pid).cloned()
     }
 
+    /// The connection that waits for this answer looks at the terminal of a process from now on.
+    pub fn attach(cell: &Cell, reply: ReplyTo, pid: Pid) -> Result<(), Error> {
+        let client = guard(&cell.desk).waiting.get(&reply).and_then(Ticket::client).cloned();
+        let client = client.ok_or_else(|| Error::new(Code::Unavailable, "the connection has gone"))?;
+        let screen = cell.walls.known(pid).and_then(|sandbox| {
+            let main = guard(&sandbox.control).main?;
+            sandbox.screen(main)
+        });
+        let none = || Error::new(Code::NotFound, format!("process {pid} has no terminal")).argument("pid");
+        screen.ok_or_else(none)?.attach(&client)
+    }
+
     /// A program in a process's sandbox is about to call: what its programs were told comes before.
     pub fn before_call(node: &Arc<Node>, cell: &Arc<Cell>, pid: Pid) {
         let Some(told) = cell.walls.known(pid).and_then(|sandbox| sandbox.news()) else { return };
@@ -191,8 +238,8 @@ impl Walls {
         let sandbox = cell.walls.of(job.command.pid);
         let (node, cell) = (node.clone(), cell.clone());
         let exec = job.command.exec;
-        guard(&sandbox.control).begun.insert(exec);
-        let (on, of) = (node.clone(), cell.clone());
+        sandbox.begins(&cell, &job.command);
+        let (on, of, again) = (node.clone(), cell.clone(), sandbox.clone());
         let begun = spawn::thread("command", move || {
             let ended = catch_unwind(AssertUnwindSafe(|| run::run(&on, &of, (&sandbox, generation), &job)));
             let input = ended.unwrap_or_else(|_| {
@@ -205,6 +252,7 @@ impl Walls {
             }
         });
         if !begun {
+            again.over(exec, false);
             let input = refused(&node, exec, ("the system gives no thread for it", "skep doctor"));
             node.brought(&cell, generation, input);
         }

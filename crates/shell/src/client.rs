@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     time::Duration,
 };
@@ -30,6 +33,13 @@ pub enum Note {
     Preview(u64, String),
     /// What a command is just saying.
     Output(String),
+    /// What a program shows on its terminal.
+    Screen {
+        /// Which command it is.
+        exec: u64,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
     /// Something this version does not know.
     Other,
 }
@@ -45,6 +55,15 @@ pub enum Got {
     Woken,
     /// The time is over.
     TimedOut,
+}
+
+/// What waiting for one of several came to.
+#[derive(Debug)]
+pub enum Came {
+    /// A message, or the end of the time.
+    Got(Got),
+    /// The stream of this place in the list can be read.
+    Wake(usize),
 }
 
 /// A connection.
@@ -91,10 +110,10 @@ impl Client {
             if let Some(reply) = self.early.remove(&id) {
                 return reply;
             }
-            match self.read(None, None)? {
-                Got::Reply(other, reply) => drop(self.early.insert(other, reply)),
-                Got::Note(note) => self.notes.push_back(note),
-                Got::Woken | Got::TimedOut => {}
+            match self.read(None, &[])? {
+                Came::Got(Got::Reply(other, reply)) => drop(self.early.insert(other, reply)),
+                Came::Got(Got::Note(note)) => self.notes.push_back(note),
+                Came::Got(Got::Woken | Got::TimedOut) | Came::Wake(_) => {}
             }
         }
     }
@@ -119,53 +138,62 @@ impl Client {
 
     /// The next message of any kind, until a deadline, or until another stream can be read.
     pub fn next(&mut self, until: Option<Deadline>, wake: Option<&UnixStream>) -> Result<Got, Fail> {
-        if let Some(note) = self.notes.pop_front() {
-            return Ok(Got::Note(note));
+        let wakes: Vec<BorrowedFd<'_>> = wake.map(|wake| wake.as_fd()).into_iter().collect();
+        match self.next_of(until, &wakes)? {
+            Came::Got(got) => Ok(got),
+            Came::Wake(_) => Ok(Got::Woken),
         }
-        if let Some((id, reply)) = self.early.pop_first() {
-            return Ok(Got::Reply(id, reply));
-        }
-        self.read(until, wake)
     }
 
-    fn read(&mut self, until: Option<Deadline>, wake: Option<&UnixStream>) -> Result<Got, Fail> {
+    /// The same, until one of several streams can be read.
+    pub fn next_of(&mut self, until: Option<Deadline>, wakes: &[BorrowedFd<'_>]) -> Result<Came, Fail> {
+        if let Some(note) = self.notes.pop_front() {
+            return Ok(Came::Got(Got::Note(note)));
+        }
+        if let Some((id, reply)) = self.early.pop_first() {
+            return Ok(Came::Got(Got::Reply(id, reply)));
+        }
+        self.read(until, wakes)
+    }
+
+    fn read(&mut self, until: Option<Deadline>, wakes: &[BorrowedFd<'_>]) -> Result<Came, Fail> {
         let mut searched = 0;
         loop {
             let found = self.buffer.iter().skip(searched).position(|byte| *byte == b'\n');
             if let Some(at) = found {
                 let line: Vec<u8> = self.buffer.drain(..=searched + at).collect();
-                return parse(&line);
+                return parse(&line).map(Came::Got);
             }
             searched = self.buffer.len();
             if searched > REPLY_BYTES_MAX {
                 return Err(Fail::new("the daemon sent a line longer than 64 MiB"));
             }
-            match self.ready(until, wake)? {
+            match self.ready(until, wakes)? {
                 Ready::Message => self.fill()?,
-                Ready::Wake => return Ok(Got::Woken),
-                Ready::Late => return Ok(Got::TimedOut),
+                Ready::Wake(which) => return Ok(Came::Wake(which)),
+                Ready::Late => return Ok(Came::Got(Got::TimedOut)),
             }
         }
     }
 
-    fn ready(&self, until: Option<Deadline>, wake: Option<&UnixStream>) -> Result<Ready, Fail> {
+    fn ready(&self, until: Option<Deadline>, wakes: &[BorrowedFd<'_>]) -> Result<Ready, Fail> {
         let timeout = match until.map(|deadline| deadline.left()) {
             None => None,
             Some(Some(left)) => Some(timespec(left)),
             Some(None) => return Ok(Ready::Late),
         };
         let mut fds = vec![PollFd::new(&self.stream, PollFlags::IN)];
-        fds.extend(wake.map(|wake| PollFd::new(wake, PollFlags::IN)));
+        fds.extend(wakes.iter().map(|wake| PollFd::new(wake, PollFlags::IN)));
         let count = match poll(&mut fds, timeout.as_ref()) {
             Ok(count) => count,
-            Err(rustix::io::Errno::INTR) => return self.ready(until, wake),
+            Err(rustix::io::Errno::INTR) => return self.ready(until, wakes),
             Err(error) => return Err(io::Error::from(error).into()),
         };
-        let woken = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(match count {
-            0 => Ready::Late,
-            _ if woken => Ready::Wake,
-            _ => Ready::Message,
+        let woken = fds.iter().skip(1).position(|fd| !fd.revents().is_empty());
+        Ok(match (count, woken) {
+            (0, _) => Ready::Late,
+            (_, Some(which)) => Ready::Wake(which),
+            (_, None) => Ready::Message,
         })
     }
 
@@ -215,7 +243,7 @@ impl Peer {
 
 enum Ready {
     Message,
-    Wake,
+    Wake(usize),
     Late,
 }
 
@@ -248,6 +276,13 @@ fn parse(line: &[u8]) -> Result<Got, Fail> {
         if method == "output" {
             let text = message.get("params").and_then(|params| params.get("text")?.as_str());
             return Ok(Got::Note(Note::Output(text.unwrap_or_default().to_owned())));
+        }
+        if method == "screen" {
+            let params = message.get("params");
+            let exec = params.and_then(|params| params.get("exec")?.as_u64()).unwrap_or_default();
+            let text = params.and_then(|params| params.get("base64")?.as_str()).unwrap_or_default();
+            let bytes = abi::wire::from_base64("base64", text)?;
+            return Ok(Got::Note(Note::Screen { exec, bytes }));
         }
         let is_record = method == "record";
         let record = message.get_mut("params").and_then(|params| params.get_mut("record"));

@@ -206,7 +206,7 @@ impl Follower {
                 Got::Note(Note::Preview(pid, text)) => return Ok(Heard::Preview(Pid(pid), text)),
                 Got::TimedOut => return Ok(Heard::Late),
                 Got::Woken => return Ok(Heard::Woken),
-                Got::Note(Note::Other | Note::Output(_)) | Got::Reply(..) => {}
+                Got::Note(Note::Other | Note::Output(_) | Note::Screen { .. }) | Got::Reply(..) => {}
             }
         }
     }

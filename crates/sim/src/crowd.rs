@@ -6,7 +6,8 @@ use abi::{
     Content, OpId, Seq, VersionId,
     agent::Postcondition,
     call::{
-        At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Signal, Sought, Take, Text, Undo, Wall, Write,
+        At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Signal, Sought, Stdio, Take, Text, Undo, Wall,
+        Write,
     },
     cap::Grant,
     control,
@@ -123,7 +124,7 @@ pub fn spawn(chance: &mut Chance) -> Option<Said> {
     let ceiling = if trusted { Integrity::Workspace } else { Integrity::External };
     let kind = if chance.one_in(8) { ProcessKind::Client } else { ProcessKind::Turn };
     let inputs = Fields::new();
-    Some((Call::Spawn { agent, text, post, budget, ceiling, inputs, kind }, bytes))
+    Some((Call::Spawn { agent, text, post, budget, ceiling, inputs, kind, program: None }, bytes))
 }
 
 fn dispatch(chance: &mut Chance) -> Option<Said> {
@@ -142,7 +143,10 @@ fn exec(chance: &mut Chance, known: &Known) -> Option<Said> {
     let pid = chance.one_in(2).then(|| known.pid(chance));
     let dir = TreePath::parse(chance.word(&["/", "/data", "/data/d"])).ok()?;
     let wall = *chance.pick(&[Wall::Auto, Wall::Shell, Wall::Native])?;
-    Some((Call::Exec { pid, text, dir, wall, timeout_us: 1 + chance.below(9_000_000) }, bytes))
+    Some((
+        Call::Exec { pid, text, dir, wall, timeout_us: 1 + chance.below(9_000_000), stdio: Stdio::Null },
+        bytes,
+    ))
 }
 
 /// In which session: no draw of its own.

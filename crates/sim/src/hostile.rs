@@ -17,7 +17,7 @@
 
 use crate::{chance::Chance, disk};
 use abi::{
-    Content, FileId, Hash, LabelId, OpId, Pid, Seq, VersionId,
+    Hash, LabelId, OpId, Pid, Seq, VersionId,
     call::{At, Fields, Undo},
     fact::{Haystack, Lookup, Match, View},
     label::Integrity,
@@ -25,7 +25,6 @@ use abi::{
     manifest::{Audience, Class, Kind, Manifest},
     path::{Pattern, TreePath},
     record::Record,
-    tree::{Node, Version},
     wire,
 };
 use drivers::Wire;
@@ -266,24 +265,7 @@ pub fn path(bytes: &[u8]) {
 
 /// The files by which an operator says who may what.
 pub fn frontmatter(bytes: &[u8]) {
-    let version = Version {
-        id: VersionId(1),
-        file: FileId(2),
-        node: Node::File,
-        content: Content::of(bytes),
-        mode: 0o644,
-        mtime: 0,
-        label: LabelId(0),
-        actor: "operator:anna".to_owned(),
-        pid: Pid(0),
-        op: OpId(1),
-        seq: Seq(1),
-        diverged: false,
-        parents: vec![],
-        message: None,
-        path: TreePath::root(),
-    };
-    let _ = machine::agents::parse("triage", bytes, &version, 0);
+    let _ = machine::agents::parse("triage", bytes, (VersionId(1), LabelId(0)), 0);
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (policy, budget) = (parts.next().unwrap_or_default(), parts.next().unwrap_or(b"format: 1\n"));
     let _ = machine::policy::parse(policy, budget);

@@ -139,6 +139,7 @@ impl Office {
             ceiling: Integrity::External,
             inputs: Default::default(),
             kind: ProcessKind::Turn,
+            program: None,
         };
         self.call(call, words.as_bytes().to_vec());
     }

@@ -735,6 +735,7 @@ class Calls:
         ceiling: Optional[str] = None,
         inputs: Optional[Mapping[str, Value]] = None,
         kind: Optional[str] = None,
+        program: Optional[Mapping[str, Value]] = None,
     ) -> SpawnResult:
         """Start an agent on a task.
 
@@ -746,6 +747,7 @@ class Calls:
         :param ceiling: what lies below it is invisible: external (default: nothing is), workspace, operator
         :param inputs: values of inputs that its AGENT.md declares
         :param kind: turn (default), or client: a program that shows its token acts for it
+        :param program: by an operator: command, dir, stdio, tools, env of this run
         """
         result: SpawnResult = self.call(
             "spawn",
@@ -758,6 +760,7 @@ class Calls:
                 "ceiling": ceiling,
                 "inputs": inputs,
                 "kind": kind,
+                "program": program,
             },
         )
         return result
@@ -812,6 +815,7 @@ class Calls:
         pid: Optional[int] = None,
         wall: Optional[str] = None,
         timeout_ms: Optional[int] = None,
+        stdio: Optional[str] = None,
         origin: Optional[str] = None,
     ) -> ExecResult:
         """A command in a process's sandbox: what it changes is one operation, or none of it happened.
@@ -821,6 +825,7 @@ class Calls:
         :param pid: in the sandbox of this process; without one, of the caller
         :param wall: auto (default), shell: no program of the host, native: real programs
         :param timeout_ms: at most so long; two minutes without one
+        :param stdio: null (default), pipe or terminal[:ROWSxCOLS]: what operators send it
         :param origin: typed, argument, pipe or file; only the first two are words of an operator
         """
         result: ExecResult = self.call(
@@ -831,6 +836,7 @@ class Calls:
                 "pid": pid,
                 "wall": wall,
                 "timeout_ms": timeout_ms,
+                "stdio": stdio,
                 "origin": origin,
             },
         )

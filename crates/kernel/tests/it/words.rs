@@ -174,6 +174,7 @@ impl Words {
             },
             inputs: Fields::new(),
             kind: if self.key("kind").is_some() { ProcessKind::Client } else { ProcessKind::Turn },
+            program: None,
         }
     }
 
@@ -264,6 +265,7 @@ impl Words {
                 _ => Wall::Auto,
             },
             timeout_us: self.key("timeout").map_or(60_000_000, micros),
+            stdio: abi::call::Stdio::Null,
         }
     }
 
@@ -377,6 +379,7 @@ impl Words {
                 command: command.into(),
                 dir: TreePath::parse("/data").unwrap(),
                 probe: None,
+                guest: Default::default(),
             }),
         }
     }

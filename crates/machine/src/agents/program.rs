@@ -4,6 +4,12 @@
 //! run:
 //!   command: [python3, /agents/clock/main.py]   # or a line of a shell
 //!   dir: /data
+//!   tty: true                       # a terminal of its own: skep attach
+//!   args_unattended: [-p, $task]    # what it is told when nobody sits before it
+//!   endpoint: {anthropic: ANTHROPIC_BASE_URL, token: ANTHROPIC_AUTH_TOKEN}
+//!   environment: {NAME: value}
+//!   seed: {.config/it.json: {asked: true}}      # files of its HOME; $cwd is where it begins
+//!   login: own                      # it pays at its own service
 //!   healthcheck: {test: [curl, -f, http://127.0.0.1:8080/], interval: 30s, timeout: 5s, retries: 3}
 //! ```
 //! The words of `healthcheck` are those of compose files; `tcp: PORT` and `http: PORT/PATH` are tried by the
@@ -13,12 +19,20 @@ use super::{FILE, Front};
 use crate::policy::{self, tree::Node};
 use abi::{
     Code, Error,
-    agent::{Probe, Program, Test},
+    agent::{Guest, Probe, Program, Test, quoted},
+    call::Stdio,
     limits,
     path::TreePath,
 };
 
-const KEYS: [&str; 3] = ["command", "dir", "healthcheck"];
+const KEYS: [&str; 9] =
+    ["command", "dir", "tty", "healthcheck", "args_unattended", "endpoint", "environment", "seed", "login"];
+/// What the endpoint can be told as.
+const ENDPOINT_KEYS: [&str; 3] = ["anthropic", "openai", "token"];
+/// Bytes of the files that a recipe puts into a HOME.
+const SEED_BYTES_MAX: usize = 16 * 1024;
+/// What stands for the words of a task, and for the directory it begins in.
+const TASK: &str = "$task";
 const CHECK_KEYS: [&str; 7] = ["test", "tcp", "http", "interval", "timeout", "retries", "start_period"];
 const DIR: &str = "/data";
 const INTERVAL_US: u64 = 30_000_000;
@@ -27,7 +41,7 @@ const RETRIES: u32 = 3;
 const RETRIES_MAX: u64 = 1_000;
 
 /// What it runs; none if it is a turn.
-pub(super) fn read(front: &Front<'_>) -> Result<Option<Program>, Error> {
+pub(super) fn read(front: &Front<'_>) -> Result<Option<(Program, Vec<String>)>, Error> {
     let Some(node) = front.get("run") else { return Ok(None) };
     let keys: Front<'_> = node.section("AGENT.md: run", &KEYS)?.collect();
     let Some(command) = keys.get("command") else {
@@ -42,7 +56,84 @@ pub(super) fn read(front: &Front<'_>) -> Result<Option<Program>, Error> {
         None => TreePath::parse(DIR)?,
     };
     let probe = keys.get("healthcheck").map(|node| probe(node)).transpose()?;
-    Ok(Some(Program { command, dir, probe }))
+    let unattended = match keys.get("args_unattended") {
+        Some(node) => texts(node, "an argument")?,
+        None => Vec::new(),
+    };
+    Ok(Some((Program { command, dir, probe, guest: guest(&keys)? }, unattended)))
+}
+
+fn guest(keys: &Front<'_>) -> Result<Guest, Error> {
+    let endpoint = match keys.get("endpoint") {
+        Some(node) => node.section("AGENT.md: endpoint", &ENDPOINT_KEYS)?.collect(),
+        None => Vec::new(),
+    };
+    let endpoint = endpoint.iter().map(|(kind, node)| Ok(((*kind).to_owned(), variable(node)?)));
+    let env = keys.get("environment").map_or(Ok(&[][..]), |node| node.map("environment"))?;
+    let env = env.iter().map(|(name, node)| Ok((variable(name)?, node.text("a value")?.to_owned())));
+    let own_login = match keys.get("login") {
+        None => false,
+        Some(node) if node.text("login")? == "own" => true,
+        Some(node) => return Err(node.mark.error("login is own, or is not said")),
+    };
+    Ok(Guest {
+        stdio: stdio(keys.get("tty").copied())?,
+        env: env.collect::<Result<_, Error>>()?,
+        tools: Vec::new(),
+        seed: keys.get("seed").map_or(Ok(Vec::new()), |node| seed(node))?,
+        endpoint: endpoint.collect::<Result<_, Error>>()?,
+        own_login,
+    })
+}
+
+fn texts(node: &Node, what: &str) -> Result<Vec<String>, Error> {
+    node.list(what)?.iter().map(|item| item.text(what).map(str::to_owned)).collect()
+}
+
+/// The name of a variable of the environment.
+fn variable(node: &Node) -> Result<String, Error> {
+    let name = node.text("a variable")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.starts_with(|sign: char| sign.is_ascii_digit()) || !name.bytes().all(plain) {
+        return Err(node.mark.error(format!("{name:?} is no name of a variable")));
+    }
+    Ok(name.to_owned())
+}
+
+/// Files of its HOME: a text as it is, anything else as JSON.
+fn seed(node: &Node) -> Result<Vec<(String, String)>, Error> {
+    let mut files = Vec::new();
+    for (path, content) in node.map("seed")? {
+        let name = path.text("a path")?;
+        if name.starts_with('/') || name.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+            return Err(path.mark.error(format!("{name:?} is no path below HOME")));
+        }
+        let text =
+            if content.is_text() { content.text("a file")?.to_owned() } else { content.json()?.to_string() };
+        files.push((name.to_owned(), text));
+    }
+    if files.iter().map(|(_, text)| text.len()).sum::<usize>() > SEED_BYTES_MAX {
+        return Err(node.mark.error("the files of seed are larger than 16 KiB"));
+    }
+    Ok(files)
+}
+
+/// The words for a program before which nobody sits.
+pub(super) fn set(run: &mut Program, unattended: &[String], task: &str) {
+    for word in unattended {
+        run.command.push(' ');
+        run.command.push_str(&quoted(&word.replace(TASK, task)));
+    }
+}
+
+/// Whether it has a terminal of its own.
+fn stdio(tty: Option<&Node>) -> Result<Stdio, Error> {
+    let Some(node) = tty else { return Ok(Stdio::Null) };
+    match node.text("tty")? {
+        "true" => Ok(Stdio::TERMINAL),
+        "false" => Ok(Stdio::Null),
+        other => Err(node.mark.error(format!("tty is true or false, not {other:?}"))),
+    }
 }
 
 /// Words, each quoted for a shell, or a line of one.
@@ -58,10 +149,6 @@ fn line(node: &Node) -> Result<String, Error> {
     }
     // The shell becomes the program: signals and the end are its own.
     Ok(format!("exec {}", words.join(" ")))
-}
-
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn probe(node: &Node) -> Result<Probe, Error> {

@@ -2,42 +2,25 @@
 
 use super::{input::given, *};
 use abi::{
-    FileId, LabelId, OpId, Pid, Seq, VersionId,
+    LabelId, VersionId,
     call::Fields,
     money::{Limit, Resource, Window},
-    tree::Node as Kind,
 };
 
 /// Saturday, 2026-11-28, 05:40 UTC.
 const NOW: Micros = 1_795_844_400_000_000;
 
-fn version() -> Version {
-    Version {
-        id: VersionId(7),
-        file: FileId(3),
-        node: Kind::File,
-        content: Content::default(),
-        mode: 0o644,
-        mtime: 0,
-        label: LabelId(2),
-        actor: "operator:anna".into(),
-        pid: Pid(0),
-        op: OpId(1),
-        seq: Seq(9),
-        diverged: false,
-        parents: Vec::new(),
-        message: None,
-        path: TreePath::parse("/agents/x/AGENT.md").unwrap(),
-    }
+fn version() -> (VersionId, LabelId) {
+    (VersionId(7), LabelId(2))
 }
 
 fn sheet(front: &str) -> Result<Sheet, Error> {
-    parse("x", format!("---\n{front}\n---\nbody").as_bytes(), &version(), NOW)
+    parse("x", format!("---\n{front}\n---\nbody").as_bytes(), version(), NOW)
 }
 
 #[test]
 fn the_shipped_helper_parses() {
-    let sheet = parse("helper", crate::shipped::HELPER, &version(), NOW).unwrap();
+    let sheet = parse("helper", crate::shipped::HELPER, version(), NOW).unwrap();
     let (prompt, def) = (sheet.prompt(), sheet.def);
     assert_eq!((def.name.as_str(), def.model.as_str(), def.tools.len()), ("helper", "smart", 10));
     assert_eq!((def.version, def.label, def.prompt), (VersionId(7), LabelId(2), Content::of(&prompt)));
@@ -49,7 +32,7 @@ fn every_key_counts() {
     let text = b"---\r\nname: x\nmodel: m.1\ntools: [read]\nneeds: [read /a/**, ask any]\n\
         budget: {run: 0.50, tokens_out: {day: 400k}, wall: 10m}\n\
         restart: on-failure:3\ndescription: d\nx-own: [1]\nskills: [pdf]\n---\nbody\n---\n";
-    let sheet = parse("x", text, &version(), NOW).unwrap();
+    let sheet = parse("x", text, version(), NOW).unwrap();
     let want = AgentDef {
         name: "x".into(),
         model: "m.1".into(),
@@ -114,7 +97,7 @@ fn mistakes_are_named() {
         ),
         (long.as_str(), "larger than 16 KiB", ""),
     ] {
-        let error = parse("x", text.as_bytes(), &version(), NOW).unwrap_err();
+        let error = parse("x", text.as_bytes(), version(), NOW).unwrap_err();
         assert!(error.message.contains(message), "{text:.80?}: {error}");
         assert!(error.hint.contains(hint), "{text:.80?}: hint {:?}", error.hint);
     }
@@ -197,4 +180,92 @@ fn values_are_checked_and_become_canonical() {
     }
     assert_eq!(given("x", &[], &fields(&[]), NOW).unwrap(), None);
     assert!(given("x", &[], &fields(&[("a", "")]), NOW).unwrap_err().hint.contains("declares none"));
+}
+
+fn program(run: &str) -> Result<(abi::agent::Program, Vec<String>), Error> {
+    let sheet = sheet(&format!("name: x\nneeds: []\nrun: {run}"))?;
+    Ok((sheet.def.run.unwrap(), sheet.unattended))
+}
+
+#[test]
+fn the_shipped_recipes_parse() {
+    for (name, text) in crate::shipped::GUESTS {
+        let sheet = parse(name, text, version(), NOW).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert!(sheet.def.withheld.is_empty() && sheet.def.tools.is_empty(), "{name}");
+        let Some(run) = sheet.def.run else {
+            assert_eq!(name, "guest");
+            continue;
+        };
+        let guest = run.guest;
+        assert_eq!(run.command, format!("exec '{name}'"));
+        assert_eq!(guest.stdio, abi::call::Stdio::TERMINAL, "{name}");
+        assert!(sheet.unattended.iter().any(|word| word == "$task"), "{name}");
+        // It is told where the endpoint is, or it pays by itself; none may say what of a host is shown.
+        assert!(guest.endpoint.is_empty() == guest.own_login && guest.tools.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_recipe_says_what_a_program_is_given() {
+    let (run, unattended) = program(
+        "\n  command: [it, --own]\n  tty: true\n  args_unattended: [-p, \"do $task now\"]\n  \
+         endpoint: {anthropic: A_URL, token: A_KEY}\n  environment: {N: \"1\"}\n  login: own\n  \
+         seed:\n    .it.json: {asked: true, n: 3, s: no, $cwd: [a]}\n    .d/e: plain",
+    )
+    .unwrap();
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(run.command, "exec 'it' '--own'");
+    assert_eq!(run.guest.env, [pair("N", "1")]);
+    assert_eq!(run.guest.endpoint, [pair("anthropic", "A_URL"), pair("token", "A_KEY")]);
+    let json = r#"{"$cwd":["a"],"asked":true,"n":3,"s":"no"}"#;
+    assert_eq!(run.guest.seed, [pair(".it.json", json), pair(".d/e", "plain")]);
+    assert!(run.guest.own_login);
+    let mut told = run.clone();
+    program::set(&mut told, &unattended, "it's \"this\"; rm -rf /");
+    assert_eq!(told.command, r#"exec 'it' '--own' '-p' 'do it'\''s "this"; rm -rf / now'"#);
+    // What an operator says wins: where the program is, or which it is.
+    let given = |rows: &[(&str, &[&str])]| {
+        let rows = rows
+            .iter()
+            .map(|(key, all)| ((*key).to_owned(), all.iter().map(|one| (*one).to_owned()).collect()));
+        abi::agent::Given::of(rows.collect())
+    };
+    let is = given(&[("path", &["/opt/it"]), ("stdio", &["pipe"]), ("env", &["N=2", "M="])]).unwrap();
+    let over = is.over(Some(told.clone())).unwrap();
+    assert!(over.command.starts_with("exec '/opt/it' '--own' '-p'"), "{}", over.command);
+    assert_eq!(over.guest.env, [pair("N", "2"), pair("M", "")]);
+    let other = given(&[("command", &["a b", "c"]), ("dir", &["/data"]), ("tools", &["/opt/x"])]).unwrap();
+    let over = other.over(Some(told)).unwrap();
+    assert_eq!((over.command.as_str(), over.dir.as_str()), ("exec 'a b' 'c'", "/data"));
+    assert_eq!(over.guest.tools, ["/opt/x"]);
+    assert_eq!(given(&[]).unwrap().over(None), None);
+    for (key, values) in [
+        ("tools", &["/a/../b"][..]),
+        ("tools", &["a"]),
+        ("env", &["=x"]),
+        ("env", &["x"]),
+        ("dir", &["/a", "/b"]),
+        ("stdio", &["terminal:0x1"]),
+        ("tool", &["/a"]),
+    ] {
+        assert!(given(&[(key, values)]).is_err(), "{key} {values:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_recipe_is_named() {
+    for (run, want) in [
+        ("{command: [a], ttl: true}", "tty"),
+        ("{command: [a], tty: yes}", "tty is true or false"),
+        ("{command: [a], seed: {/etc/x: y}}", "no path below HOME"),
+        ("{command: [a], seed: {a/../b: y}}", "no path below HOME"),
+        ("{command: [a], environment: {A-B: y}}", "no name of a variable"),
+        ("{command: [a], endpoint: {antropic: A}}", "anthropic"),
+        ("{command: [a], login: mine}", "login is own"),
+        ("{command: [a], tools: [/home]}", "tools"),
+        ("{tty: true}", "run needs a command"),
+    ] {
+        let error = program(run).unwrap_err();
+        assert!(format!("{} {}", error.message, error.hint).contains(want), "{run}: {error:?}");
+    }
 }

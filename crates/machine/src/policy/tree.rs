@@ -123,6 +123,25 @@ impl Node {
         }
     }
 
+    /// The same as JSON: what is written as a number or a boolean is one.
+    pub fn json(&self) -> Result<serde_json::Value, Error> {
+        use serde_json::Value as Json;
+        Ok(match &self.value {
+            Value::Empty => Json::Null,
+            Value::Text(text) => {
+                let plain = serde_json::from_str(text).ok();
+                plain
+                    .filter(|one: &Json| one.is_boolean() || one.is_number())
+                    .unwrap_or_else(|| text.clone().into())
+            }
+            Value::List(items) => Json::Array(items.iter().map(Self::json).collect::<Result<_, _>>()?),
+            Value::Map(rows) => {
+                let rows = rows.iter().map(|(key, value)| Ok((key.text("a key")?.to_owned(), value.json()?)));
+                Json::Object(rows.collect::<Result<_, Error>>()?)
+            }
+        })
+    }
+
     /// The same of a map that has these keys and, for notes, `x-` ones: those that are known.
     pub fn section<'a>(
         &'a self,

@@ -1,7 +1,7 @@
 //! The native wall of one sandbox: its root is the view, its programs are the host's.
 
 use super::{
-    Sandbox,
+    Sandbox, Screen,
     probe::Prober,
     run::Ended,
     said::{PIECE_BYTES, Said},
@@ -17,12 +17,15 @@ use crate::{
 };
 use abi::{
     Code, Error, ExecId, Pid, WORKSPACE,
+    agent::Guest,
+    call::Stdio,
     record::{Finish, Used},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,
+    termios::{Winsize, tcsetwinsize},
 };
 use sandbox::{
     fuse::{self, Server},
@@ -32,9 +35,10 @@ use sandbox::{
     view::{Stale, View},
 };
 use std::{
+    ffi::OsString,
     fs::{File, Permissions},
     io::{self, Read},
-    os::{fd::OwnedFd, unix::fs::PermissionsExt, unix::net::UnixListener},
+    os::{fd::OwnedFd, unix::ffi::OsStringExt, unix::fs::PermissionsExt, unix::net::UnixListener},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -61,6 +65,11 @@ static STANDS: AtomicU64 = AtomicU64::new(0);
 const SOCKET: &str = "/run/skep.sock";
 /// Shells of the host, the better one first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
+
+/// Stands for the directory in which a program begins.
+const CWD: &str = "$cwd";
+/// What writes a file that is not there.
+const FURNISH: &str = r#"[ -e "$1" ] || { mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"; }"#;
 
 /// A wall that stands.
 pub(crate) struct Native {
@@ -203,6 +212,7 @@ pub(crate) fn run(
         Some(native) => native,
         None => {
             let native = Arc::new(stand(node, cell, view, job)?);
+            furnish(&native, job)?;
             let mut control = guard(&sandbox.control);
             if control.frozen {
                 native.freeze(true);
@@ -239,6 +249,9 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
     spec.home = Some(home.0.clone());
     spec.hostname = cell.name.clone();
     spec.env.push(("SKEP_WORKSPACE".into(), cell.name.clone().into()));
+    for dir in &job.command.guest.tools {
+        spec.tool(Path::new(dir));
+    }
     let pid = job.command.pid;
     spec.env.push(("SKEP_PID".into(), pid.to_string().into()));
     // The operator's own programs act as nobody.
@@ -266,6 +279,33 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
     })
 }
 
+/// Writes what a recipe puts into a HOME and is not there yet: from within, since what stands in it is
+/// whatever programs left there.
+fn furnish(native: &Native, job: &ExecJob) -> Result<(), Error> {
+    let Some(jail) = native.jail() else { return Ok(()) };
+    for (path, text) in &job.command.guest.seed {
+        let null = || File::open("/dev/null").map(OwnedFd::from);
+        let out = || File::options().write(true).open("/dev/null").map(OwnedFd::from);
+        let stdio = null().and_then(|read| Ok([read, out()?, out()?])).map_err(|error| broken(&error))?;
+        let text = text.replace(CWD, job.command.dir.as_str());
+        let order = Command {
+            argv: [SHELLS[1], "-c", FURNISH, "seed", path, &text].map(Into::into).to_vec(),
+            env: Vec::new(),
+            cwd: jail::HOME.into(),
+            stdio,
+            terminal: Terminal::None,
+            cpu_seconds: 0,
+            file_bytes: 0,
+        };
+        let ended = jail.exec(&order).map_err(told)?.wait();
+        if !matches!(ended.how, How::Exit(0)) {
+            let message = format!("{path} could not be written into its HOME");
+            return Err(Error::new(Code::Unavailable, message).hint("skep doctor"));
+        }
+    }
+    Ok(())
+}
+
 fn told(error: jail::Error) -> Error {
     Error::new(Code::Unavailable, error.to_string()).hint(error.hint())
 }
@@ -283,19 +323,19 @@ fn command(
 ) -> Result<Ended, Error> {
     let gone = || Error::new(Code::Interrupted, "the sandbox has ended");
     let jail = native.jail().ok_or_else(gone)?;
-    let (output, input) = io::pipe().map_err(|error| broken(&error))?;
-    let input = OwnedFd::from(input);
-    let again = input.try_clone().map_err(|error| broken(&error))?;
-    let null = File::open("/dev/null").map_err(|error| broken(&error))?;
+    let screen = sandbox.screen(job.command.exec);
+    let Wires { stdio, output, input } = Wires::of(&jail, screen.as_deref())?;
     let shell = SHELLS.iter().find(|shell| Path::new(shell).exists()).unwrap_or(&SHELLS[1]);
-    use std::os::unix::ffi::OsStringExt;
-    let text = std::ffi::OsString::from_vec(job.text.clone());
+    let text = OsString::from_vec(job.text.clone());
     let order = Command {
         argv: vec![(*shell).into(), "-c".into(), text],
-        env: Vec::new(),
+        env: environment(&job.command.guest),
         cwd: job.command.dir.as_str().into(),
-        stdio: [null.into(), input, again],
-        terminal: Terminal::None,
+        stdio,
+        terminal: match job.command.guest.stdio {
+            Stdio::Terminal { .. } => Terminal::Controlling,
+            Stdio::Null | Stdio::Pipe => Terminal::None,
+        },
         cpu_seconds: 0,
         file_bytes: 0,
     };
@@ -308,9 +348,13 @@ fn command(
     };
     // The write ends are the command's now.
     drop(order);
-    let output = Output(File::from(OwnedFd::from(output)));
+    let output = Output(output);
     output.never_wait().map_err(|error| broken(&error))?;
-    let watch = Watch { node, sandbox, jail: &jail, job, reach };
+    if let (Some(screen), Some(input)) = (&screen, input) {
+        screen.begin(input).map_err(|error| broken(&error))?;
+    }
+    let screen = screen.as_deref();
+    let watch = Watch { node, sandbox, jail: &jail, job, reach, screen };
     let (how, ended) = watch.until_it_ends(running, &output, said, look);
     output.rest(said);
     let usage = ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
@@ -320,6 +364,51 @@ fn command(
         memory_bytes: usage.resident_bytes_max,
     };
     Ok(Ended { how, used })
+}
+
+/// What a command finds in its environment beside what its sandbox gives.
+fn environment(guest: &Guest) -> Vec<(OsString, OsString)> {
+    let given = guest.env.iter().map(|(name, value)| (name.into(), value.into()));
+    let term = ("TERM".into(), "xterm-256color".into());
+    let has_term = guest.env.iter().any(|(name, _)| name == "TERM");
+    let term = (!has_term && matches!(guest.stdio, Stdio::Terminal { .. })).then_some(term);
+    given.chain(term).collect()
+}
+
+/// What a command reads and writes, and this side of it.
+struct Wires {
+    stdio: [OwnedFd; 3],
+    output: File,
+    /// Where to is written what it reads.
+    input: Option<File>,
+}
+
+impl Wires {
+    fn of(jail: &Jail, screen: Option<&Screen>) -> Result<Self, Error> {
+        if let Some(Stdio::Terminal { rows, cols }) = screen.map(Screen::stdio) {
+            let (master, slave) = jail.terminal().map_err(told)?;
+            // Before the program can ask.
+            let size = Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+            tcsetwinsize(&master, size).map_err(|errno| broken(&errno.into()))?;
+            let output = master.try_clone().map_err(|error| broken(&error))?;
+            let twice = slave.try_clone().and_then(|second| Ok((second, slave.try_clone()?)));
+            let (second, third) = twice.map_err(|error| broken(&error))?;
+            let stdio = [slave, second, third];
+            return Ok(Self { stdio, output: output.into(), input: Some(master.into()) });
+        }
+        let pipe = || io::pipe().map_err(|error| broken(&error));
+        let (output, writes) = pipe()?;
+        let writes = OwnedFd::from(writes);
+        let again = writes.try_clone().map_err(|error| broken(&error))?;
+        let (reads, input) = match screen {
+            Some(_) => {
+                let (reads, input) = pipe()?;
+                (reads.into(), Some(OwnedFd::from(input).into()))
+            }
+            None => (File::open("/dev/null").map_err(|error| broken(&error))?.into(), None),
+        };
+        Ok(Self { stdio: [reads, writes, again], output: OwnedFd::from(output).into(), input })
+    }
 }
 
 /// What a command says.
@@ -343,7 +432,9 @@ impl Output {
                 Ok(0) => return false,
                 Ok(read) => said.push(piece.get(..read).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                // Nobody has the terminal open any more.
+                Err(_) => return false,
             }
         }
         true
@@ -386,6 +477,7 @@ struct Watch<'a> {
     jail: &'a Jail,
     job: &'a ExecJob,
     reach: Reach,
+    screen: Option<&'a Screen>,
 }
 
 /// What ends with a command that is ended.
@@ -427,7 +519,8 @@ impl Watch<'_> {
                 return (if left_us == 0 { Finish::TimedOut } else { stopped }, Some(ended));
             }
             let held = said.waits();
-            let wait = micros(left_us.min(if held { CATCH_UP_US } else { LOOK_US }));
+            let typed = self.screen.is_some_and(Screen::flush);
+            let wait = micros(left_us.min(if held || typed { CATCH_UP_US } else { LOOK_US }));
             let mut watched = vec![PollFd::new(&running, PollFlags::IN)];
             if open && !held {
                 watched.push(PollFd::new(&output.0, PollFlags::IN));
@@ -460,8 +553,9 @@ fn finish(ended: &jail::Ended) -> Finish {
 }
 
 /// What must be there to be mounted on.
-pub(crate) fn mount_points() -> Vec<String> {
-    MOUNT_POINTS.iter().map(|name| (*name).to_owned()).collect()
+pub(crate) fn mount_points(guest: &Guest) -> Vec<String> {
+    let tools = guest.tools.iter().map(|dir| dir.trim_matches('/').to_owned());
+    MOUNT_POINTS.iter().map(|name| (*name).to_owned()).chain(tools).collect()
 }
 
 /// Whose everything in a view is.

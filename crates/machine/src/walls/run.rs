@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cell::{Cell, Ticket},
     clock::{Clock, Real},
+    connection::Connection,
     guard::guard,
     job::ExecJob,
     journal,
@@ -20,6 +21,7 @@ use crate::{
 };
 use abi::{
     ExecId, Micros, Seq,
+    agent::Guest,
     call::Wall,
     effect::Command,
     event::{Body, Ran},
@@ -69,7 +71,7 @@ pub(crate) fn run(
         return refused(node, exec, (&format!("its view cannot be made: {error}"), "skep doctor"));
     }
     let Some(view) = inner.view.clone() else { return refused(node, exec, ("it has no view", "")) };
-    let mut said = Said::new(&blobs, ear(cell, &job.command));
+    let mut said = Said::new(&blobs, ear(cell, sandbox, &job.command));
     match light::run(node, &cell.name, sandbox, (&view, job), &mut said) {
         Ok(None) => {}
         Ok(Some(ran)) => {
@@ -153,7 +155,7 @@ fn joined(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &Exec
         Ok(blobs) => blobs,
         Err(error) => return refused(node, exec, (&error.message, &error.hint)),
     };
-    let mut said = Said::new(&blobs, ear(cell, &job.command));
+    let mut said = Said::new(&blobs, ear(cell, sandbox, &job.command));
     let ran = native::join(node, sandbox, job, &mut said);
     guard(&sandbox.control).due = true;
     let Heard { output, bytes, whole } = said.end();
@@ -268,11 +270,19 @@ fn ended(node: &Node, job: &ExecJob, how: Finish) -> Input {
     Input::now(&*node.clock, body, Vec::new())
 }
 
-/// The client that hears what it says.
-fn ear(cell: &Cell, command: &Command) -> Option<Ear> {
+/// The client that waits for its end.
+pub(super) fn client(cell: &Cell, command: &Command) -> Option<Arc<Connection>> {
     let desk = guard(&cell.desk);
-    let client = command.reply.and_then(|reply| desk.waiting.get(&reply)).and_then(Ticket::client).cloned();
-    client.map(|client| Ear { client, workspace: cell.name.clone(), exec: command.exec })
+    command.reply.and_then(|reply| desk.waiting.get(&reply)).and_then(Ticket::client).cloned()
+}
+
+/// Who hears what it says.
+fn ear(cell: &Cell, sandbox: &Sandbox, command: &Command) -> Option<Ear> {
+    if let Some(screen) = sandbox.screen(command.exec) {
+        return Some(Ear::Screen(screen));
+    }
+    let client = client(cell, command)?;
+    Some(Ear::Client { client, workspace: cell.name.clone(), exec: command.exec })
 }
 
 /// The wall clock, for what programs write.
@@ -310,7 +320,7 @@ impl Inner {
             }
             self.forget(sandbox);
         }
-        let view = Arc::new(View::new(setup(plan, base, dir)?)?);
+        let view = Arc::new(View::new(setup(plan, base, dir, &command.guest)?)?);
         {
             let mut control = guard(&sandbox.control);
             (control.view, control.heard) = (Some(view.clone()), (0, 0, 0));
@@ -334,10 +344,10 @@ impl Inner {
     }
 }
 
-fn setup(plan: Plan, base: Arc<Tree>, dir: std::path::PathBuf) -> std::io::Result<Setup> {
+fn setup(plan: Plan, base: Arc<Tree>, dir: std::path::PathBuf, guest: &Guest) -> std::io::Result<Setup> {
     let spool = dir.join("spool");
     std::fs::create_dir_all(&spool)?;
-    let mount_points = native::mount_points();
+    let mount_points = native::mount_points(guest);
     let owner = native::owner();
     Ok(Setup { plan, base, spool, mount_points, owner, now })
 }

@@ -1,6 +1,7 @@
 //! What a command says: shown as it comes, its beginning and end kept for the answer, all of it for a blob as
 //! far as that goes.
 
+use super::Screen;
 use crate::{connection::Connection, post::notice};
 use abi::{Content, ExecId, limits};
 use serde_json::json;
@@ -17,10 +18,11 @@ const FRESH: usize = 4096;
 pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 
 /// Who hears it as it comes.
-pub(crate) struct Ear {
-    pub client: Arc<Connection>,
-    pub workspace: String,
-    pub exec: ExecId,
+pub(crate) enum Ear {
+    /// The client that waits for its end.
+    Client { client: Arc<Connection>, workspace: String, exec: ExecId },
+    /// Whoever looks at its terminal.
+    Screen(Arc<Screen>),
 }
 
 /// Output while it comes.
@@ -62,7 +64,10 @@ impl Said {
     /// Whether who hears it is behind: a program that says more waits for them, as at a pipe. Who does not
     /// read at all is dropped after a while, and is not waited for.
     pub fn waits(&self) -> bool {
-        self.ear.as_ref().is_some_and(|ear| ear.client.is_slow())
+        self.ear.as_ref().is_some_and(|ear| match ear {
+            Ear::Client { client, .. } => client.is_slow(),
+            Ear::Screen(screen) => screen.is_slow(),
+        })
     }
 
     /// A piece of at most `PIECE_BYTES`, when nobody is waited for.
@@ -102,7 +107,11 @@ impl Said {
     }
 
     fn show(&mut self, piece: &[u8]) {
-        let Some(ear) = &self.ear else { return };
+        let (client, workspace, exec) = match &self.ear {
+            None => return,
+            Some(Ear::Screen(screen)) => return screen.push(piece),
+            Some(Ear::Client { client, workspace, exec }) => (client, workspace, exec),
+        };
         self.held.extend_from_slice(piece);
         let whole = match std::str::from_utf8(&self.held) {
             Ok(text) => text.len(),
@@ -113,8 +122,8 @@ impl Said {
         let text: Vec<u8> = self.held.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text);
         if !text.is_empty() {
-            let params = json!({ "workspace": ear.workspace, "exec": ear.exec, "text": text });
-            ear.client.send_line(notice("output", &params));
+            let params = json!({ "workspace": workspace, "exec": exec, "text": text });
+            client.send_line(notice("output", &params));
         }
     }
 

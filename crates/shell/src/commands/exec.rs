@@ -5,6 +5,7 @@ use crate::{
     escape::{self, Keep},
     fail::{Exit, Fail, Outcome},
     session::Session,
+    terminal::{self, Door, Left, Seat, Signals},
 };
 use serde_json::{Value, json};
 
@@ -71,14 +72,7 @@ pub struct Order {
 impl Order {
     /// Has it run, and answers what came of it; what it says is shown as it comes.
     pub fn run(&self, session: &mut Session, shows: bool) -> Result<Value, Fail> {
-        let mut params = json!({
-            "text": self.text, "dir": self.dir, "wall": self.wall, "origin": "argument",
-            "timeout_ms": self.timeout_us.div_ceil(1000),
-        });
-        if let (Some(pid), Some(map)) = (self.pid, params.as_object_mut()) {
-            map.insert("pid".to_owned(), pid.into());
-        }
-        let params = session.aim(params);
+        let params = session.aim(self.params("null"));
         let id = session.client()?.send("exec", params)?;
         let shows = shows && !session.is_json();
         let mut shown = false;
@@ -100,6 +94,32 @@ impl Order {
                 Got::Note(_) | Got::Reply(..) | Got::Woken | Got::TimedOut => {}
             }
         }
+    }
+}
+
+impl Order {
+    /// Has it run before whoever sits here: keys go in, what it shows comes out. None: they left, and it
+    /// ends.
+    pub fn show(&self, session: &mut Session, signals: &Signals) -> Result<Option<Value>, Fail> {
+        let (rows, cols) = terminal::size().unwrap_or((24, 80));
+        let params = self.params(&format!("terminal:{rows}x{cols}"));
+        let params = session.aim(params);
+        let id = session.client()?.send("exec", params)?;
+        match Seat::new(signals, Door::Shut).sit(session, id)? {
+            Left::Ended(reply) => reply.map(Some),
+            Left::Detached | Left::Interrupted => Ok(None),
+        }
+    }
+
+    fn params(&self, stdio: &str) -> Value {
+        let mut params = json!({
+            "text": self.text, "dir": self.dir, "wall": self.wall, "origin": "argument", "stdio": stdio,
+            "timeout_ms": self.timeout_us.div_ceil(1000),
+        });
+        if let (Some(pid), Some(map)) = (self.pid, params.as_object_mut()) {
+            map.insert("pid".to_owned(), pid.into());
+        }
+        params
     }
 }
 

@@ -59,6 +59,7 @@ mod write;
 
 pub use down::stop;
 pub use here::{commands as offer, here};
+pub use run::{other, withheld};
 pub use undo::undoing;
 pub use why::sources_of;
 

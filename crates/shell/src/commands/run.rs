@@ -3,19 +3,26 @@
 use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
+    guest::{self, Stay, Wish},
     models,
     session::Session,
     watch::Watch,
 };
 use abi::{Pid, Seq};
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 
-/// Give an agent a task and wait for it; Ctrl-C interrupts the turn and so stops the bill
+/// Give an agent a task, or run a program as one, and wait for it
+///
+/// With words behind `--`, these are a program: it runs walled off, in a sandbox of an agent of its name if
+/// there is one (claude, codex and others are known), else of the agent `guest`. It has your terminal;
+/// Ctrl-\ then d leaves it running, and its status is that of the program. Of a turn, Ctrl-C interrupts it
+/// and so stops the bill.
 #[derive(Debug, clap::Args)]
 pub struct Run {
     /// Which agent; a task alone goes to the agent `helper`
-    #[arg(value_name = "AGENT|TASK")]
-    first: String,
+    #[arg(value_name = "AGENT|TASK", required_unless_present = "command")]
+    first: Option<String>,
     /// The task
     #[arg(value_name = "TASK")]
     second: Option<String>,
@@ -37,11 +44,30 @@ pub struct Run {
     /// Do not wait; prints the process's number
     #[arg(short, long)]
     detach: bool,
+    /// What the program behind `--` is to do by itself, where its recipe knows how it is told
+    #[arg(long, value_name = "TASK", requires = "command")]
+    task: Option<String>,
+    /// As this agent [default: the one of the program's name, else guest]
+    #[arg(long = "as", value_name = "AGENT", requires = "command")]
+    agent: Option<String>,
+    /// Show this directory of the host to the program, read-only, at its own path; may be said more than once
+    #[arg(long, value_name = "DIR", requires = "command")]
+    tool: Vec<PathBuf>,
+    /// A program and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(conflicts_with_all = ["first", "second", "post_exists", "post_contains"])]
+    command: Vec<String>,
 }
 
 impl Run {
     pub fn run(self, session: &mut Session) -> Outcome {
         let detach = self.detach;
+        if !self.command.is_empty() {
+            let Self { command, task, agent, tool, budget, ceiling, .. } = self;
+            let leave = if detach { Stay::Leaves } else { Stay::Sits };
+            let wish = Wish { command, task, agent, tools: tool, budget, ceiling };
+            return guest::run(session, wish, leave);
+        }
         let params = self.params()?;
         let agent = params.get("agent").and_then(Value::as_str).unwrap_or_default().to_owned();
         models::ready(session, &agent, !detach)?;
@@ -68,9 +94,10 @@ impl Run {
     }
 
     fn params(self) -> Result<Value, Fail> {
+        let first = self.first.unwrap_or_default();
         let (agent, task) = match self.second {
-            Some(task) => (self.first, task),
-            None => ("helper".to_owned(), self.first),
+            Some(task) => (first, task),
+            None => ("helper".to_owned(), first),
         };
         if task.trim().is_empty() {
             return Err(Fail::usage("there is no task").hint("skep run \"say hello\""));
@@ -105,7 +132,7 @@ impl Run {
 }
 
 /// The limits in force for a run, in words: they hold before a call is made.
-fn limits(session: &mut Session) -> String {
+pub fn limits(session: &mut Session) -> String {
     let Ok(policy) = session.read("/sys/policy") else { return String::new() };
     let of = |head: &str, tail: &str| {
         let amount = policy.lines().find_map(|line| line.strip_prefix(head));
@@ -142,7 +169,7 @@ pub fn withheld(session: &mut Session, answer: &Value) {
 }
 
 /// A spawn that did not begin at once: held or queued.
-fn other(session: &mut Session, answer: &Value) -> Outcome {
+pub fn other(session: &mut Session, answer: &Value) -> Outcome {
     if session.is_json() {
         session.object(answer)?;
     } else if let Some(proposal) = answer.get("proposal").and_then(Value::as_u64) {

@@ -3,14 +3,17 @@
 use super::exec::{Order, status, sum_up};
 use crate::{
     fail::{Exit, Outcome},
-    session::{Session, Tone},
+    session::{Desk, Session, Tone},
+    terminal::Signals,
     typed::{Got, Typed},
 };
 use abi::path::TreePath;
 
 /// A shell in the workspace: each line is one command in a sandbox, and one operation that can be undone
 ///
-/// Between lines only the directory is remembered. `exit` or Ctrl-D ends it.
+/// Between lines only the directory is remembered. On a terminal each line has it as its own, so that an
+/// editor or a pager works; `bash` as a line is a shell with jobs, and one operation. `exit` or Ctrl-D ends
+/// it.
 #[derive(Debug, clap::Args)]
 pub struct Sh {
     /// In the sandbox of this process, with what that may see and change [default: your own]
@@ -26,10 +29,12 @@ impl Sh {
         let mut dir = self.dir.clone();
         let mut last = 0;
         let mut typed = Typed::new(std::io::stdin());
+        let signals = (session.desk == Desk::Terminal).then(Signals::new).transpose()?;
         loop {
             let place = session.paint(&format!("{}:{dir}", session.workspace), Tone::Strong);
             let _ = write!(session.err, "{place}$ ").and_then(|()| session.err.flush());
-            let Got::Line(line) = typed.next(None)? else { break };
+            let wake = signals.as_ref().map(|signals| &signals.leave);
+            let Got::Line(line) = typed.next(wake)? else { break };
             let line = line.trim();
             if line == "exit" {
                 break;
@@ -45,7 +50,15 @@ impl Sh {
             let timeout_us = abi::limits::EXEC_US_MAX;
             let order =
                 Order { text, dir: dir.clone(), pid: self.pid, wall: "native".to_owned(), timeout_us };
-            match (order.run(session, moves.is_none()), moves) {
+            let ran = match &signals {
+                Some(signals) if moves.is_none() => match order.show(session, signals) {
+                    Ok(None) => break,
+                    Ok(Some(ran)) => Ok(ran),
+                    Err(fail) => Err(fail),
+                },
+                _ => order.run(session, moves.is_none()),
+            };
+            match (ran, moves) {
                 (Ok(ran), Some(_)) if status(&ran) == 0 => {
                     let to = ran.get("output").and_then(|output| output.as_str()).unwrap_or_default();
                     dir = TreePath::parse(to.trim()).map_or(dir, |path| path.to_string());

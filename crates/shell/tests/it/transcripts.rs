@@ -68,7 +68,7 @@ fn unknown_words_are_usage_errors_with_hints() {
             expect![[r#"
                 | exit 2
                 ! error: the following required arguments were not provided: <AGENT|TASK>
-                ! hint: usage: skep run <AGENT|TASK> [TASK]
+                ! hint: usage: skep run <AGENT|TASK> [TASK] [-- <COMMAND>...]
                 ! hint: skep run --help
             "#]],
         ),

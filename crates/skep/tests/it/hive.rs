@@ -363,6 +363,10 @@ impl Client {
 /// Every answer that any of these tests asks for has one of the forms of the table, whole.
 #[track_caller]
 fn fits(method: &str, result: &Value) {
+    // No call, but keys for a program.
+    if method == "terminal" {
+        return;
+    }
     let fits = |form: &Form| result.as_object().is_some_and(|map| has_fields(form.fields, map));
     assert!(result.is_null() || forms(method).any(fits), "{method} answers in no known form: {result}");
 }

@@ -16,6 +16,7 @@ mod effects;
 mod endpoint;
 mod exec;
 mod files;
+mod guests;
 mod halts;
 mod hostile;
 mod kill;

@@ -1,0 +1,302 @@
+//! Programs that an operator runs, before a real terminal: the real command line leads a pseudo-terminal of
+//! the test, the program has one of its own inside the real wall.
+
+use crate::{
+    exec::running,
+    hive::{Hive, PATIENCE, SKEP, retry, run_on},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
+};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    process::{Child, Command, ExitStatus},
+    time::Instant,
+};
+
+/// A terminal, and the command line that leads it.
+struct Tty {
+    master: File,
+    /// Held, so that the terminal outlives who sits at it.
+    _slave: OwnedFd,
+    child: Child,
+    seen: String,
+}
+
+impl Tty {
+    /// `skep ARGS` at a terminal of so many lines and columns.
+    fn open(hive: &Hive, args: &[&str], size: (u16, u16)) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", SKEP]).args(args).env_clear().env("SKEP_HOME", hive.home());
+        command.env("HOME", hive.around()).env("TERM", "xterm").env("PATH", "/usr/bin:/bin");
+        let end = || slave.try_clone().unwrap();
+        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        let tty = Self { master: File::from(master), _slave: slave, child, seen: String::new() };
+        tty.resize(size);
+        tty
+    }
+
+    fn resize(&self, (rows, cols): (u16, u16)) {
+        tcsetwinsize(&self.master, Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 })
+            .unwrap();
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Reads on until it shows this; all that it has shown since the last time.
+    #[track_caller]
+    fn shows(&mut self, text: &str) -> String {
+        let started = Instant::now();
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                let rest = self.seen.split_off(at + text.len());
+                return std::mem::replace(&mut self.seen, rest);
+            }
+            assert!(started.elapsed() < PATIENCE, "it never shows {text:?}: {:?}", self.seen);
+            let wait = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            if poll(&mut [PollFd::new(&self.master, PollFlags::IN)], Some(&wait)).unwrap() > 0 {
+                let mut piece = [0; 4096];
+                let read = self.master.read(&mut piece).unwrap();
+                self.seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+        }
+    }
+
+    fn ends(&mut self) -> ExitStatus {
+        retry("the end of the command line", || self.child.try_wait().unwrap())
+    }
+
+    /// Whether lines are edited and keys echoed, as before a shell.
+    fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&self.master).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A shell with a prompt of its own.
+const SHELL: [&str; 6] = ["run", "--", "env", "PS1=READY> ", "bash", "--norc"];
+
+fn pid_of(header: &str) -> u64 {
+    let line = header.lines().find(|line| line.trim_start().starts_with("pid ")).expect(header);
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn state(hive: &Hive, pid: u64) -> String {
+    let lines = hive.cli(&["ps", "-a"]).fine().out;
+    let line = lines.lines().find(|line| line.split_whitespace().next() == Some(&pid.to_string()));
+    line.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_program_has_a_terminal_of_its_own() {
+    let hive = Hive::new();
+    let mut tty = Tty::open(&hive, &["run", "--", "bash", "--norc", "-i"], (30, 100));
+    let header = tty.shows("pid ") + &tty.shows("\n");
+    for part in
+        ["program  /usr/bin/bash   agent: guest", "writes   /data/**", "read-only: /usr\r", "of $1.00 a run"]
+    {
+        assert!(header.contains(part), "{part}: {header}");
+    }
+    tty.keys("test -t 0 -a -t 1 && stty size && echo T\"ER\"M=$TERM\n");
+    assert!(tty.shows("TERM=xterm\r").contains("30 100\r"));
+    assert!(!tty.is_cooked());
+    // Its window is ours, also when that changes, and it is told so.
+    tty.keys("trap 'echo wi\"nc\"h' WINCH; echo arm\"ed\"\n");
+    tty.shows("armed\r");
+    tty.resize((41, 121));
+    tty.keys("\n");
+    tty.shows("winch\r");
+    tty.keys("stty size; echo no\"w\"\n");
+    assert!(tty.shows("now\r").contains("41 121\r"));
+    // Ctrl-C is the program's, and jobs are controlled.
+    tty.keys("sleep 7171.5\n");
+    retry("a sleep", || (running("sleep\x007171.5") == 1).then_some(()));
+    tty.keys("\x1a");
+    tty.shows("Stopped");
+    tty.shows("$ ");
+    tty.keys("fg\n");
+    tty.shows("\rsleep 7171.5\r");
+    tty.keys("\x03");
+    retry("its end", || (running("sleep\x007171.5") == 0).then_some(()));
+    // What is not echoed is nowhere.
+    tty.keys("read -rs word; echo go\"t\" ${#word}; echo x > /data/made.md\n");
+    tty.keys("geheimnis\n");
+    tty.shows("got 9\r");
+    tty.keys("exit 5\n");
+    let end = tty.shows("skep logs");
+    assert!(end.contains("guest exited 5") && end.contains("1 file changed"), "{end}");
+    assert_eq!(tty.ends().code(), Some(5));
+    assert!(tty.is_cooked());
+    assert_eq!(hive.cli(&["cat", "/data/made.md"]).fine().out, "x\n");
+    let log = hive.cli(&["trace", "--json"]).out;
+    assert!(log.len() > 1000 && !log.contains("geheimnis"));
+}
+
+#[test]
+fn several_look_at_one_terminal_and_leave_it_running() {
+    let hive = Hive::new();
+    let mut one = Tty::open(&hive, &SHELL, (30, 100));
+    let pid = pid_of(&(one.shows("pid ") + &one.shows("\n"))).to_string();
+    one.shows("READY> ");
+    one.keys("echo fir\"st\"\n");
+    one.shows("first\r");
+    let mut two = Tty::open(&hive, &["attach", &pid], (24, 120));
+    // Who comes later sees what was shown, and the smallest window is that of the program.
+    two.shows("first\r");
+    two.keys("echo sec\"ond\"\n");
+    one.shows("second\r");
+    retry("the smallest window", || {
+        one.keys("stty size; echo siz\"ed\"\n");
+        one.shows("sized\r").contains("24 100\r").then_some(())
+    });
+    // Ctrl-\ twice is one for the program; then d leaves it.
+    two.keys("\x1cd");
+    two.shows(&format!("{pid} goes on"));
+    assert!(two.ends().success() && two.is_cooked());
+    retry("its own window again", || {
+        one.keys("stty size; echo siz\"ed\"\n");
+        one.shows("sized\r").contains("30 100\r").then_some(())
+    });
+    one.keys("trap 'echo qu\"it\"' QUIT; echo se\"t\"\n");
+    one.shows("set\r");
+    one.keys("\x1c\x1c");
+    one.keys("\n");
+    one.shows("quit\r");
+    // Who is killed, told to end or loses the terminal leaves it running, too.
+    one.signal(Signal::TERM);
+    one.shows("goes on");
+    assert!(one.ends().success() && one.is_cooked());
+    let mut three = Tty::open(&hive, &["attach", &pid], (24, 80));
+    three.shows("first\r");
+    three.signal(Signal::KILL);
+    assert_eq!(three.ends().signal(), Some(9));
+    let mut four = Tty::open(&hive, &["attach", &pid], (24, 80));
+    four.shows("first\r");
+    four.signal(Signal::HUP);
+    four.shows("goes on");
+    assert!(state(&hive, pid.parse().unwrap()).contains("running"));
+    let mut last = Tty::open(&hive, &["attach", &pid], (24, 80));
+    last.shows("first\r");
+    last.keys("exit\n");
+    last.shows("guest ended");
+    assert!(last.ends().success() && last.is_cooked());
+}
+
+#[test]
+fn a_terminal_is_as_it_was_when_the_daemon_dies() {
+    let mut hive = Hive::new();
+    let mut tty = Tty::open(&hive, &SHELL, (24, 80));
+    tty.shows("READY> ");
+    tty.keys("printf '\\033[?1049h\\033[?25l'; echo ov\"er\"\n");
+    tty.shows("over\r");
+    assert!(!tty.is_cooked());
+    hive.kill();
+    // The other screen is left and the cursor is there again, before anything is said about it.
+    let end = tty.shows("error:");
+    assert!(end.contains("\x1b[?1049l") && end.contains("\x1b[?25h"), "{end:?}");
+    assert_eq!(tty.ends().code(), Some(1));
+    assert!(tty.is_cooked());
+}
+
+#[test]
+fn without_a_terminal_there_are_pipes_and_a_status() {
+    let hive = Hive::new();
+    let mut count = hive.command(&["run", "--", "sh", "-c", "wc -c; test -t 0 && echo a terminal; exit 7"]);
+    let long = "0123456789".repeat(60_000);
+    let ran = run_on(&mut count, &long).failed(7);
+    assert_eq!(ran.out, "600000\n");
+    assert!(ran.err.contains("guest exited 7 after"), "{}", ran.err);
+    let none = hive.cli(&["run", "--", "no-such-program"]);
+    assert_eq!(none.code, 127, "{none:?}");
+    // Several at once, each by itself.
+    let pids: Vec<String> =
+        (0..3).map(|_| hive.cli(&["run", "-d", "--", "sleep", "7272.5"]).fine().out).collect();
+    retry("all three", || (running("sleep\x007272.5") == 3).then_some(()));
+    for pid in pids {
+        assert!(state(&hive, pid.trim().parse().unwrap()).contains("running"));
+        hive.cli(&["kill", pid.trim()]).fine();
+    }
+    retry("their end", || (running("sleep\x007272.5") == 0).then_some(()));
+    hive.cli(&["run", "--task", "x", "--", "sleep"]).failed(2);
+    hive.cli(&["run", "--", "sleep", "0"]).fine();
+}
+
+/// A process never types, whoever's token it shows, and who has not attached does not either.
+#[test]
+fn only_an_operator_who_attached_types() {
+    let hive = Hive::new();
+    let mut client = hive.client();
+    let given = json!({"command": ["cat"], "stdio": "terminal:9x40", "dir": "/data"});
+    let params = json!({"agent": "guest", "text": "cat", "origin": "argument", "program": given});
+    let born = client.ok("spawn", params.clone());
+    let pid = born["pid"].as_u64().unwrap();
+    let token = client.text(&format!("/proc/{pid}/token")).trim().to_owned();
+    let ctl = json!({"path": format!("/proc/{pid}/ctl"), "text": "attach", "origin": "argument"});
+    let with = |params: &Value| {
+        let mut params = params.clone();
+        params["token"] = json!(token);
+        params
+    };
+    let mut other = hive.client();
+    let keys = |exec: u64| json!({"exec": exec, "base64": "aGkK"});
+    assert_eq!(other.refused("terminal", keys(1))["data"]["code"], "NotFound");
+    let mut inside = hive.client();
+    assert_eq!(inside.refused("write", with(&ctl))["data"]["code"], "Denied");
+    assert_eq!(inside.refused("spawn", with(&params))["data"]["code"], "Denied");
+    assert_eq!(inside.refused("terminal", with(&keys(1)))["data"]["code"], "Denied");
+    let typed = json!({"text": "cat", "stdio": "pipe", "wall": "native"});
+    assert_eq!(inside.refused("exec", with(&typed))["data"]["code"], "Denied");
+    // A connection that has attached and then shows a token is nobody's but the token's.
+    other.ok("write", ctl);
+    let exec = 1;
+    other.ok("terminal", keys(exec));
+    assert_eq!(other.refused("terminal", with(&keys(exec)))["data"]["code"], "Denied");
+    assert_eq!(other.refused("terminal", keys(exec))["data"]["code"], "Denied");
+    let many = json!({"exec": exec, "rows": 70_000, "cols": 1});
+    assert_eq!(client.refused("terminal", many)["data"]["code"], "Invalid");
+    client.ok("terminal", json!({"exec": exec, "end": false, "base64": "BA=="}));
+}
+
+#[test]
+fn a_shell_of_lines_lends_its_terminal_to_each() {
+    let hive = Hive::new();
+    let mut tty = Tty::open(&hive, &["sh", "-C", "/data"], (31, 99));
+    tty.shows("$ ");
+    tty.keys("stty size; test -t 0 && read -r line && echo \"got:$line\"\n");
+    tty.shows("31 99\r");
+    tty.keys("words\n");
+    tty.shows("got:words\r");
+    tty.shows("$ ");
+    assert!(tty.is_cooked());
+    tty.keys("echo y > made.md\n");
+    tty.shows("1 path changed");
+    tty.keys("exit\n");
+    assert!(tty.ends().success());
+    assert_eq!(hive.cli(&["cat", "/data/made.md"]).fine().out, "y\n");
+}
