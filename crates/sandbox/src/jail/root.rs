@@ -28,6 +28,8 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 /// Device nodes that are shown: those that hold no state of anybody.
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+/// What is made of memory, so that nothing stands there to be mounted on.
+const IN_MEMORY: [&str; 4] = ["/etc", "/run", "/tmp", "/var"];
 /// Of `/proc`: what tells of the host rather than of the sandbox. Each reads as empty.
 const MASKED: [&str; 10] = [
     "cmdline",
@@ -132,7 +134,7 @@ pub fn place(root: &OwnedFd, gathered: Gathered, limits: &Limits) -> Result<(), 
     dev(gathered.devices, limits)?;
     for (part, tree) in gathered.parts {
         let target = part.target.to_string_lossy();
-        if part.target.starts_with("/etc") || part.target.starts_with("/run") {
+        if IN_MEMORY.iter().any(|dir| part.target.starts_with(dir)) {
             stand_in(&part, tree.as_fd())?;
         }
         attach(&tree, &target)?;
@@ -232,7 +234,7 @@ fn etc() -> Result<(), Fault> {
     symlink("/proc/self/mounts", "/etc/mtab").at("/etc/mtab")
 }
 
-/// A file or directory under `/etc` for a part to be mounted on.
+/// A file or directory in memory for a part to be mounted on.
 fn stand_in(part: &Part, tree: BorrowedFd<'_>) -> Result<(), Fault> {
     let target = &part.target;
     let parent = target.parent().unwrap_or(Path::new("/etc"));

@@ -3,7 +3,7 @@
 
 use crate::{
     exec::running,
-    hive::{Hive, PATIENCE, SKEP, retry, run_on},
+    hive::{Hive, PATIENCE, SKEP, retry, run, run_on},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -14,10 +14,17 @@ use rustix::{
 };
 use serde_json::{Value, json};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Write},
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
-    process::{Child, Command, ExitStatus},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{PermissionsExt, symlink},
+            process::ExitStatusExt,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Instant,
 };
 
@@ -299,4 +306,107 @@ fn a_shell_of_lines_lends_its_terminal_to_each() {
     tty.keys("exit\n");
     assert!(tty.ends().success());
     assert_eq!(hive.cli(&["cat", "/data/made.md"]).fine().out, "y\n");
+}
+
+/// A program by the name of a recipe, where people have it: in a home, behind a link.
+fn install(hive: &Hive, name: &str, script: &str) -> String {
+    let dir = hive.around().join(".local/share").join(name).join("versions");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("9.9"), script).unwrap();
+    fs::set_permissions(dir.join("9.9"), fs::Permissions::from_mode(0o755)).unwrap();
+    let bin = hive.around().join(".local/bin");
+    fs::create_dir_all(&bin).unwrap();
+    symlink(dir.join("9.9"), bin.join(name)).unwrap();
+    fs::create_dir_all(hive.around().join(".ssh")).unwrap();
+    fs::write(hive.around().join(".ssh/key"), "secret").unwrap();
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+#[test]
+fn a_recipe_brings_a_program_from_where_it_is_installed() {
+    let hive = Hive::new();
+    let script = "#!/bin/sh\nfor word in \"$@\"; do echo \"word:$word\"; done\necho sandbox:$IS_SANDBOX\n\
+                  cat $HOME/.claude.json; echo\nmkdir $0.d 2>/dev/null && echo written\n\
+                  cat ${0%/.local/*}/.ssh/key 2>/dev/null && echo read\n: > /data/by-claude.md\n";
+    let path = install(&hive, "claude", script);
+    let skep = |args: &[&str]| run(hive.command(args).env("PATH", &path));
+    let ran = skep(&["run", "--", "claude", "--own", "a b"]).fine();
+    let seeded = json!({"hasCompletedOnboarding": true, "projects": {"/data":
+        {"hasCompletedProjectOnboarding": true, "hasTrustDialogAccepted": true}}});
+    assert_eq!(ran.out, format!("word:--own\nword:a b\nsandbox:1\n{seeded}\n"));
+    let shown = fs::canonicalize(hive.around()).unwrap().join(".local/share/claude");
+    assert!(ran.err.contains("agent: claude"), "{}", ran.err);
+    assert!(ran.err.contains(&format!("read-only: /usr {}\n", shown.display())), "{}", ran.err);
+    assert!(ran.err.contains("claude ended after") && ran.err.contains("1 file changed"), "{}", ran.err);
+    // Unattended, its recipe says how it is told; a quote in a task is a word of it and nothing else.
+    let task = "it's; touch /data/not";
+    let ran = skep(&["run", "--task", task, "--", "claude"]).fine();
+    let words = format!("word:-p\nword:{task}\nword:--permission-mode\nword:bypassPermissions\n");
+    assert!(ran.out.starts_with(&words), "{}", ran.out);
+    hive.cli(&["cat", "/data/not"]).failed(1);
+    // A file of the workspace stands before the recipe of the release.
+    let own = "---\nname: claude\nrun: {command: [claude], args_unattended: [mine, $task]}\n\
+               needs: [exec /data/**, read /data/**, write /data/**]\n---\n";
+    hive.cli(&["write", "/agents/claude/AGENT.md", own]).fine();
+    assert!(skep(&["run", "--task", "t", "--", "claude"]).out.starts_with("word:mine\nword:t\nsandbox:\n"));
+    // What keys are kept in is not shown, whoever asks.
+    let keys = hive.around().join(".ssh");
+    skep(&["run", "--tool", keys.to_str().unwrap(), "--", "ls"]).failed(2);
+    skep(&["run", "--tool", hive.around().to_str().unwrap(), "--", "ls"]).failed(2);
+    // Who pays by itself: that is said.
+    let path = install(&hive, "gemini", "#!/bin/sh\n");
+    let ran = run(hive.command(&["run", "--", "gemini"]).env("PATH", &path)).fine();
+    assert!(ran.err.contains("withheld: a limit of money"), "{}", ran.err);
+}
+
+fn install_by(command: &mut Command) {
+    let hint = "hint: make test installs what is missing (npm)";
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let status = status.unwrap_or_else(|error| panic!("{command:?}: {error}; {hint}"));
+    assert!(status.success(), "{command:?} failed ({status}); {hint}");
+}
+
+/// Claude Code itself, of this version, installed once from what pins it; the directory of its program.
+fn claude_code() -> PathBuf {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (dir, lock) = (base.join("guests"), File::create(base.join("guests.lock")).unwrap());
+    lock.lock().unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/guests");
+    let pins = ["package.json", "package-lock.json"];
+    let text: String = pins.iter().map(|name| fs::read_to_string(here.join(name)).unwrap()).collect();
+    let bin = dir.join("node_modules/.bin");
+    if fs::read_to_string(dir.join("installed")).is_ok_and(|kept| kept == text) {
+        return bin;
+    }
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    for name in pins {
+        fs::copy(here.join(name), dir.join(name)).unwrap();
+    }
+    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
+    install_by(Command::new("npm").args(npm).current_dir(&dir));
+    // The one script it needs: it puts the program of this platform in its place.
+    let script = "node_modules/@anthropic-ai/claude-code/install.cjs";
+    install_by(Command::new("node").arg(script).current_dir(&dir));
+    fs::write(dir.join("installed"), text).unwrap();
+    bin
+}
+
+/// Claude Code as it is, walled off: it starts from where npm put it, and finds neither the login in the
+/// operator's home nor the key in their environment.
+#[test]
+fn claude_code_starts_behind_the_wall_and_finds_no_login() {
+    let path = format!("{}:/usr/bin:/bin", claude_code().display());
+    let hive = Hive::new();
+    let login = json!({"claudeAiOauth": {"accessToken": "t", "refreshToken": "r", "expiresAt": u64::MAX >> 12,
+        "scopes": ["user:inference"], "subscriptionType": "max"}});
+    fs::create_dir_all(hive.around().join(".claude")).unwrap();
+    fs::write(hive.around().join(".claude/.credentials.json"), login.to_string()).unwrap();
+    let skep =
+        |args: &[&str]| run(hive.command(args).env("PATH", &path).env("ANTHROPIC_API_KEY", "sk-ant-x"));
+    let ran = skep(&["run", "--", "claude", "--version"]).fine();
+    assert_eq!(ran.out, "2.1.332 (Claude Code)\n");
+    assert!(ran.err.contains("agent: claude") && ran.err.contains("claude ended after"), "{}", ran.err);
+    let ran = skep(&["run", "--task", "say hello", "--", "claude"]);
+    assert!(ran.code == 1 && ran.out.contains("Not logged in"), "{ran:?}");
 }
