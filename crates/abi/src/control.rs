@@ -12,9 +12,15 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 20] = [
+pub const WORDS: [(&str, &str, &str); 22] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
+    (
+        "/sys/ctl",
+        "bind [external] DIR",
+        "a directory of this host is part of the tree from now on, at its own path",
+    ),
+    ("/sys/ctl", "unbind DIR", "it is no more; what stands in it stays, and so do its versions"),
     (
         "/sys/ctl",
         "workspace NAME [lacks RULE...]",
@@ -75,6 +81,18 @@ pub enum Control {
     Unmount {
         /// Which.
         name: String,
+    },
+    /// A directory of the host becomes part of the tree.
+    Bind {
+        /// Which; it has the same path inside.
+        dir: TreePath,
+        /// It is not the operator's own work: its label says so.
+        external: bool,
+    },
+    /// And is no more.
+    Unbind {
+        /// Which.
+        dir: TreePath,
     },
     /// Make a workspace.
     Workspace {
@@ -243,6 +261,15 @@ fn system(words: &[&str]) -> Result<Control, Error> {
             driver: crate::wire::word("driver", driver)?,
             argument: rest.join(" "),
         }),
+        ["bind", "external", dir @ ..] if !dir.is_empty() => {
+            Ok(Control::Bind { dir: TreePath::parse(&dir.join(" "))?, external: true })
+        }
+        ["bind", dir @ ..] if !dir.is_empty() => {
+            Ok(Control::Bind { dir: TreePath::parse(&dir.join(" "))?, external: false })
+        }
+        ["unbind", dir @ ..] if !dir.is_empty() => {
+            Ok(Control::Unbind { dir: TreePath::parse(&dir.join(" "))? })
+        }
         ["down"] => Ok(Control::Down),
         ["estop"] => Ok(Control::Stop),
         ["thaw"] => Ok(Control::Lift),

@@ -153,6 +153,18 @@ pub enum Effect {
         /// The tree that came of it is the one after this record.
         seq: Seq,
     },
+    /// What was noticed in bound directories is decided.
+    NoticeDecided {
+        /// Who waits.
+        number: u64,
+        /// The tree that came of it is the one after this record.
+        seq: Seq,
+    },
+    /// Let stand in bound directories what the record says, and bring `Placed`.
+    Place {
+        /// Which record.
+        seq: Seq,
+    },
     /// A process's sandbox and all that runs in it.
     Sandbox {
         /// Whose.
@@ -228,9 +240,10 @@ impl Effect {
         match self {
             Self::Reply { .. } | Self::Model(_) | Self::Arm { .. } | Self::Dispatch { .. } => Gate::Durable,
             Self::Probe { .. } | Self::Control { .. } | Self::Scrub { .. } => Gate::Durable,
+            Self::Place { .. } => Gate::Durable,
             Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
             Self::Merge(_) | Self::Exec(_) | Self::EndExec { .. } => Gate::Ordered,
-            Self::ExecDecided { .. } | Self::Sandbox { .. } => Gate::Ordered,
+            Self::ExecDecided { .. } | Self::NoticeDecided { .. } | Self::Sandbox { .. } => Gate::Ordered,
         }
     }
 }

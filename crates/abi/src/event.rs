@@ -1,7 +1,7 @@
 //! Everything that can happen to a workspace: one closed enum. Time arrives inside events.
 
 use crate::{
-    Content, EffectId, Error, ExecId, Hash, Micros, Pid, ReplyTo, TimerId,
+    Content, EffectId, Error, ExecId, Hash, Micros, Pid, ReplyTo, Seq, TimerId,
     agent::Policy,
     call::{Call, Wall},
     manifest::Manifest,
@@ -203,6 +203,30 @@ pub enum Body {
         /// What it declares.
         manifest: Manifest,
     },
+    /// A directory of the host was looked at, and can be part of the tree.
+    Bound {
+        /// Which.
+        dir: TreePath,
+        /// Whether it is somebody else's work.
+        external: bool,
+    },
+    /// Something in bound directories is not as the tree says: somebody outside changed it, or nobody had
+    /// looked at it yet.
+    Noticed {
+        /// Who waits for it to be decided: a number of the machine's.
+        number: u64,
+        /// What stands there, over the heads that were looked at; in order.
+        commit: Commit,
+    },
+    /// What a record says stands in bound directories.
+    Placed {
+        /// Which record.
+        seq: Seq,
+        /// What somebody outside had put there meanwhile, over the version that was expected.
+        found: Commit,
+        /// What could not be done, in words.
+        failed: Vec<(TreePath, String)>,
+    },
     /// A control word that the machine carries out has been carried out, or not.
     ControlEnded {
         /// Who waits.
@@ -358,6 +382,9 @@ impl Body {
             Self::PolicyLoaded { .. } => "policy-loaded",
             Self::Priced { .. } => "priced",
             Self::Mounted { .. } => "mounted",
+            Self::Bound { .. } => "bound",
+            Self::Noticed { .. } => "noticed",
+            Self::Placed { .. } => "placed",
             Self::ControlEnded { .. } => "control-ended",
             Self::Call { call, .. } => call.name(),
             Self::Left { .. } => "left",

@@ -75,6 +75,26 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
+/// A content whose bytes come in pieces.
+#[derive(Default)]
+pub struct Hasher {
+    of: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Hasher {
+    /// The next of them.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.of.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    /// What they come to.
+    pub fn content(&self) -> Content {
+        Content { hash: Hash(*self.of.finalize().as_bytes()), bytes: self.bytes }
+    }
+}
+
 /// What an effect is called before and after it happened.
 pub type EffectId = Hash;
 

@@ -12,6 +12,7 @@ extern crate alloc;
 
 pub mod agent;
 pub mod answer;
+pub mod bound;
 pub mod calendar;
 pub mod call;
 pub mod cap;

@@ -139,6 +139,8 @@ pub const REQUESTS_BYTES_MAX: usize = 8 * REQUEST_BYTES_MAX;
 pub const STEPS_MAX: u32 = 1000;
 /// Postconditions of one task.
 pub const POSTCONDITIONS_MAX: usize = 8;
+/// Directories of the host bound to one workspace.
+pub const BOUND_MAX: usize = 32;
 /// Entries one operation may change; a tree larger than this is moved or removed in parts.
 pub const OPERATION_ENTRIES_MAX: usize = 10_000;
 /// Changes of one command: an installation of many packages, and what its one record may weigh.

@@ -126,6 +126,11 @@ pub fn is_scratch(path: &TreePath) -> bool {
     path.names().rev().skip(1).any(|name| SCRATCH.contains(&name))
 }
 
+/// The same of the names below a bound directory: what that itself is called does not count.
+pub fn is_scratch_below<'a>(names: impl DoubleEndedIterator<Item = &'a str>) -> bool {
+    names.rev().skip(1).any(|name| SCRATCH.contains(&name))
+}
+
 /// Whether the path is left out of the index: scratch, and what git keeps for itself.
 pub fn is_unindexed(path: &TreePath) -> bool {
     is_scratch(path) || path.names().any(|name| name == ".git")

@@ -795,4 +795,23 @@ pub enum Entry {
         /// Why it does not, a blob; none: it works.
         why: Option<Content>,
     },
+    /// A directory of the host is part of the tree from now on.
+    Bound {
+        /// Which.
+        dir: TreePath,
+        /// The label of what nobody has changed in it.
+        label: LabelId,
+    },
+    /// And no more.
+    Unbound {
+        /// Which.
+        dir: TreePath,
+    },
+    /// What a record says stands in bound directories.
+    Placed {
+        /// Which record.
+        placed: Seq,
+        /// What could not be done, and why; a blob each.
+        failed: Vec<(TreePath, Content)>,
+    },
 }

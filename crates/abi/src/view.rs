@@ -49,6 +49,19 @@ pub struct Plan {
     pub hidden: BTreeSet<LabelId>,
     /// How much may be written.
     pub quota: Quota,
+    /// Directories of the host that stand in the tree.
+    pub bound: Vec<Bound>,
+}
+
+/// A directory of the host that is part of the tree, at its own path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Which.
+    pub dir: TreePath,
+    /// The label of what nobody has changed in it.
+    pub label: LabelId,
+    /// Whether what steers agents and what tools outside run is only read.
+    pub keeps: bool,
 }
 
 impl Plan {

@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel,
+    bound, channel,
     progress::{self, Told},
     role, session, sink,
     state::{
@@ -69,7 +69,21 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::LabelDefined { .. } | Entry::Granted { .. } | Entry::Revoked { .. } => {
             indexed(kernel, &record.body);
         }
-        Entry::Wrote { op, changes, .. } => wrote(state, record.pid, *op, changes),
+        Entry::Wrote { op, changes, .. } => {
+            wrote(state, record.pid, *op, changes);
+            if bound::is_to_be_placed(state, record) {
+                state.unplaced.insert(record.seq);
+            }
+        }
+        Entry::Bound { dir, label } => {
+            state.bound.insert(dir.clone(), *label);
+        }
+        Entry::Unbound { dir } => {
+            state.bound.remove(dir);
+        }
+        Entry::Placed { placed, .. } => {
+            state.unplaced.remove(placed);
+        }
         Entry::Spawned { .. } => spawned(state, record),
         Entry::Exited { pid, .. } => exited(state, *pid, record),
         Entry::Saw { .. } | Entry::Steered { .. } | Entry::Frozen { .. } | Entry::Thawed { .. } => {

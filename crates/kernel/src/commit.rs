@@ -7,6 +7,7 @@
 use crate::{
     Kernel,
     authority::Want,
+    bound,
     conflict::{self, Merged},
     files,
     step::{Found, Step},
@@ -134,7 +135,7 @@ pub fn decide(
         }
     }
     let carried = moved(step, pid, made, facts)?;
-    let label = label(step, pid);
+    let label = label(step, pid, made);
     let paths = made.changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
     let paths: Vec<&TreePath> = paths.flatten().collect();
     files::not_steering(step, pid, &label.join(&carried), paths.iter().copied())?;
@@ -171,7 +172,10 @@ pub fn saw(step: &mut Step<'_>, (pid, own): (Pid, bool), told: &Told) {
 }
 
 /// The label of what programs of this sandbox write.
-fn label(step: &Step<'_>, pid: Pid) -> Label {
+fn label(step: &Step<'_>, pid: Pid, made: &Commit) -> Label {
+    if step.actor == bound::OUTSIDE {
+        return bound::label(step, made);
+    }
     let own = step.label_for(pid, Origin::File);
     if pid != WORKSPACE {
         return own;
@@ -198,6 +202,11 @@ fn fits(made: &Commit) -> Result<(), Error> {
 /// Whether the process may do this still; its view let it when the command ran.
 fn may(step: &Step<'_>, pid: Pid, change: &Change) -> Result<(), Error> {
     files::may_change(step.kernel, pid, &change.path)?;
+    let touched = [Some(&change.path), change.from.as_ref()].into_iter().flatten();
+    if pid != WORKSPACE && touched.into_iter().any(|path| bound::is_kept(step.state(), path)) {
+        let message = format!("{} steers agents or is run by tools outside", change.path);
+        return Err(Error::new(Code::Denied, message).hint("an operator can do it"));
+    }
     let right = match (change.node, change.base) {
         (Node::Gone, _) => Rights::REMOVE,
         (_, Some(_)) if change.from.is_none() => Rights::WRITE,
@@ -243,6 +252,8 @@ struct Layer {
     pid: Pid,
     /// Whether the process itself had it run: then it knows what it made.
     own: bool,
+    /// Directories of the host: whoever looks there says what has no versions.
+    bound: Vec<TreePath>,
     at: Micros,
     label: Label,
     id: LabelId,
@@ -284,6 +295,7 @@ impl Layer {
         Self {
             pid,
             own,
+            bound: step.state().bound.keys().cloned().collect(),
             at: step.at,
             label,
             id,
@@ -315,7 +327,7 @@ impl Layer {
             label: row.label,
             parents: row.parents,
             diverged: row.diverged,
-            scratch: path::is_scratch(row.path),
+            scratch: self.bound.iter().all(|dir| !row.path.is_below(dir)) && path::is_scratch(row.path),
         });
     }
 
@@ -488,7 +500,10 @@ impl Layer {
             return;
         }
         if base == head.id || of_dir || same {
-            self.push(self.of(change, (head.file, dir), vec![head.id]));
+            let row = self.of(change, (head.file, dir), vec![head.id]);
+            // Nobody knows what of it somebody outside left as it was.
+            let label = if step.actor == bound::OUTSIDE { self.joined(step, &head) } else { row.label };
+            self.push(Row { label, ..row });
             return self.say(path, "changed");
         }
         let from = spot.base.as_ref().filter(|from| from.id == base && from.node == Node::File);
@@ -502,6 +517,11 @@ impl Layer {
         }
         self.beside(change, (&head, dir), vec![base]);
         self.clash(path, "another has changed it meanwhile; yours is kept beside it");
+    }
+
+    fn joined(&self, step: &mut Step<'_>, head: &Version) -> LabelId {
+        let label = self.label.join(&step.kernel.meaning(head.label));
+        step.intern(&label)
     }
 
     /// Kept, but the head stays.
@@ -520,8 +540,7 @@ impl Layer {
     ) {
         self.beside(change, (head, dir), vec![base]);
         let own = self.version;
-        let label = self.label.join(&step.kernel.meaning(head.label));
-        let label = step.intern(&label);
+        let label = self.joined(step, head);
         let row = self.of(change, (head.file, dir), vec![head.id, own]);
         self.push(Row { content, label, ..row });
         self.say(&change.path, "changed");
@@ -544,8 +563,7 @@ impl Layer {
             return self.clash(path, "another has changed it meanwhile; it stays");
         }
         // Its name goes on standing in the log, and who removed it need not have known it.
-        let label = self.label.join(&step.kernel.meaning(head.label));
-        let label = step.intern(&label);
+        let label = self.joined(step, head);
         let row = self.of(change, (head.file, stand.dir), vec![head.id]);
         let (content, mtime) = (Content::default(), self.at);
         self.push(Row { content, mode: head.mode, mtime, label, ..row });
@@ -586,8 +604,7 @@ impl Layer {
         let head = stand.head;
         self.claim(path)?;
         let dir = self.dir(path, spot)?;
-        let label = self.label.join(&step.kernel.meaning(head.label));
-        let label = step.intern(&label);
+        let label = self.joined(step, &head);
         // Another's change of it meanwhile moves along.
         let base_content = spot.base.as_ref().map_or(head.content, |base| base.content);
         let edits = change.node != Node::Dir && change.content != base_content;

@@ -37,6 +37,8 @@ pub fn plan(
         | Control::Stop
         | Control::Lift
         | Control::Retain(_)
+        | Control::Bind { .. }
+        | Control::Unbind { .. }
         | Control::Backup { .. }
         | Control::Restore { .. }
         | Control::Checkpoint { .. }
@@ -52,7 +54,9 @@ pub fn plan(
             crate::files::may_change(kernel, pid, path)?;
             Ok(vec![Lookup::Purge { path: path.clone() }])
         }
+        Control::Bind { dir, .. } => crate::bound::may_bind(&kernel.state, dir).map(|()| vec![]),
         Control::Retain(_)
+        | Control::Unbind { .. }
         | Control::Stop
         | Control::Lift
         | Control::Backup { .. }
@@ -89,7 +93,12 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
         Control::Stop => Outcome::Now(Ok(stop::stop(step))),
         Control::Lift => stop::lift(step).into(),
         Control::Retain(rule) => crate::retain::rule(step, rule).into(),
-        Control::Workspace { .. } | Control::Down | Control::Provider { .. } | Control::Attach { .. } => {
+        Control::Unbind { dir } => crate::bound::unbind(step, dir).into(),
+        Control::Workspace { .. }
+        | Control::Down
+        | Control::Provider { .. }
+        | Control::Attach { .. }
+        | Control::Bind { .. } => {
             Outcome::Control(word.clone())
         }
         Control::Secret { name, act } => {

@@ -10,6 +10,7 @@
 use crate::{
     Kernel,
     authority::Want,
+    bound,
     commit::{self, Made},
     label, process,
     state::{Client, ExecRow, Phase},
@@ -159,6 +160,7 @@ pub fn main_heard_by(step: &mut Step<'_>, reply: ReplyTo) {
 pub fn compile(kernel: &Kernel, pid: Pid, kind: Kind, at: Micros) -> Plan {
     let seq = kernel.state.seq;
     let quota = Quota { bytes: limits::VIEW_BYTES_MAX, files: limits::VIEW_FILES_MAX };
+    let bound = bound::rows(&kernel.state, pid);
     let (rights, denied) = if pid == WORKSPACE {
         (vec![(Pattern::everything(), Rights::ALL)], vec![])
     } else {
@@ -174,7 +176,7 @@ pub fn compile(kernel: &Kernel, pid: Pid, kind: Kind, at: Micros) -> Plan {
         (kernel.caps_of(pid).filter_map(held).collect(), denied.chain(asked).collect())
     };
     let hidden = kernel.below(pid);
-    Plan { kind, seq, generation: kernel.volatile.generation, rights, denied, hidden, quota }
+    Plan { kind, seq, generation: kernel.volatile.generation, rights, denied, hidden, quota, bound }
 }
 
 /// Questions of a command's end.

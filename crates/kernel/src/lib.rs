@@ -28,6 +28,7 @@ mod account;
 mod apply;
 mod arrival;
 mod authority;
+mod bound;
 pub mod channel;
 mod commit;
 mod complete;
@@ -101,6 +102,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Directories of the host that are part of the tree.
+    pub fn bound(&self) -> Vec<abi::view::Bound> {
+        bound::rows(&self.state, abi::WORKSPACE)
+    }
+
     /// A kernel before its genesis record.
     pub fn new() -> Self {
         Self::default()

@@ -21,6 +21,7 @@ use crate::{Kernel, account::UTC_DAY_US, authority::Want, state::Mount, vouch::V
 use abi::{
     Code, Error, Hash, Micros, Pid, WORKSPACE,
     agent::Autonomy,
+    bound::STEERING_NAMES,
     call::Fields,
     cap::Rights,
     label::{Integrity, Label, Readers},
@@ -64,9 +65,6 @@ pub enum Verdict {
 /// Directories whose files say what agents are and may do.
 const STEERING_DIRS: [&str; 6] =
     ["/agents", "/skills", "/programs", "/triggers", "/memory/constraints", "/sys"];
-
-/// Names that agents or tools obey wherever they stand.
-const STEERING_NAMES: [&str; 5] = ["AGENTS.md", "CLAUDE.md", ".mcp.json", ".agents", ".claude"];
 
 /// Whether what stands at the path steers agents or tools.
 pub fn is_steering(path: &TreePath) -> bool {

@@ -83,6 +83,12 @@ pub struct State {
     /// Commands that run.
     #[musli(default)]
     pub execs: BTreeMap<ExecId, ExecRow>,
+    /// Directories of the host that are part of the tree, and the label of what stands there.
+    #[musli(default)]
+    pub bound: BTreeMap<TreePath, LabelId>,
+    /// Records of which not everything stands in bound directories yet.
+    #[musli(default)]
+    pub unplaced: BTreeSet<Seq>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another

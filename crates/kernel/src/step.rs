@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, complete, control, effect, exec, files, label, process, proposal, render, role, session,
-    state::Client, state::State, turn, wake,
+    Kernel, arrival, bound, complete, control, effect, exec, files, label, process, proposal, render, role,
+    session, state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -41,6 +41,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
         Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
+        Body::Noticed { commit, .. } | Body::Placed { found: commit, .. } => Ok(bound::plan(kernel, commit)),
         Body::ExecWrote { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, Some(commit))),
         Body::ExecEnded { exec, commit, keep, .. } => {
             Ok(exec::plan_ended(kernel, *exec, Some(commit).filter(|_| *keep)))
@@ -53,6 +54,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::ModelsLoaded { .. }
         | Body::Priced { .. }
         | Body::Mounted { .. }
+        | Body::Bound { .. }
         | Body::ControlEnded { .. }
         | Body::Left { .. }
         | Body::ModelProgress { .. }
@@ -212,6 +214,9 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::Mounted { mount, driver, argument, manifest } => {
             wake::mounted(step, (mount, driver, argument), manifest);
         }
+        Body::Bound { dir, external } => bound::bound(step, dir, *external),
+        Body::Noticed { number, commit } => bound::noticed(step, *number, commit, facts),
+        Body::Placed { seq, found, failed } => bound::placed(step, *seq, (found, failed), facts),
         Body::ControlEnded { reply, result } => {
             let answer = match step.kernel.volatile.clients.remove(reply) {
                 None => return,
@@ -325,6 +330,7 @@ impl Step<'_> {
         let record = Record { seq, at: self.at, actor: self.actor.clone(), pid: self.pid, cause, body };
         self.kernel.apply(&record);
         exec::follow(self, &record.body);
+        bound::follow(self, seq);
         self.out.records.push(record);
         self.first.get_or_insert(seq);
         seq

@@ -1,6 +1,6 @@
 //! Beginning, and beginning again: genesis, loading from disk, taking up what was under way.
 
-use crate::{effect, exec, files, proposal, state::Phase, step::Step, turn};
+use crate::{bound, effect, exec, files, proposal, state::Phase, step::Step, turn};
 use abi::{
     EffectId, Pid, TimerId, WORKSPACE,
     cap::{Grant, Object, Rights},
@@ -56,6 +56,7 @@ pub fn woke(step: &mut Step<'_>, lease: Nano, under_way: &[EffectId]) {
         effect::recover(step, effect);
     }
     exec::woke(step);
+    bound::woke(step);
     // Turns with a lost call have gone on above; of the others, those that stood between two events.
     let stands = |phase: &Phase| matches!(phase, Phase::Ready | Phase::Tools { .. });
     let rows = step.state().processes.iter();
@@ -82,6 +83,7 @@ pub fn restored(step: &mut Step<'_>) {
     for mount in mounts {
         step.emit(Entry::Unmounted { mount });
     }
+    bound::restored(step);
     for effect in effects {
         effect::copied(step, effect);
     }

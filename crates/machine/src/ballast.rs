@@ -262,6 +262,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
         Body::Arrived { .. } | Body::Mounted { .. } | Body::Tool { .. } | Body::TimerFired { .. } => false,
         Body::Merged { .. } | Body::ExecEnded { .. } => false,
+        Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } => false,
         Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
     }
 }
@@ -275,13 +276,18 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
         Call::Signal { signal, .. } => stops(*signal),
         Call::Decide { ruling, .. } => *ruling == Ruling::Reject,
         Call::Control { word, .. } => match word {
-            Control::Stop | Control::Unmount { .. } | Control::Down | Control::Purge { .. } => true,
+            Control::Stop
+            | Control::Unmount { .. }
+            | Control::Unbind { .. }
+            | Control::Down
+            | Control::Purge { .. } => true,
             Control::Lift | Control::Retain(_) | Control::Checkpoint { .. } => false,
             Control::Backup { .. } | Control::Restore { .. } => false,
             Control::Signal { signal, .. } => stops(*signal),
             Control::Secret { .. } | Control::Provider { .. } | Control::Attach { .. } => false,
             Control::Operator { uid, .. } => uid.is_none(),
-            Control::Mount { .. } | Control::Workspace { .. } | Control::Budget { .. } => false,
+            Control::Mount { .. } | Control::Bind { .. } => false,
+            Control::Workspace { .. } | Control::Budget { .. } => false,
         },
         Call::Write { .. } | Call::Move { .. } | Call::Remove { .. } => false,
         Call::Spawn { .. } | Call::Dispatch { .. } | Call::Complete { .. } | Call::Propose { .. } => false,

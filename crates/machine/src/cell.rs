@@ -6,6 +6,7 @@
 use crate::{
     away::{Away, Errand},
     ballast::{Space, admits},
+    bound::Bounds,
     checkpoint::Point,
     connection::{Connection, Id},
     exchange::Exchange,
@@ -256,6 +257,7 @@ pub(crate) struct Cell {
     pub pins: Pins,
     /// Where programs run.
     pub walls: Walls,
+    pub bounds: Arc<Bounds>,
 }
 
 impl Cell {
@@ -274,6 +276,7 @@ impl Cell {
             away: Mutex::default(),
             pins: Pins::default(),
             walls: Walls::default(),
+            bounds: Arc::default(),
         })
     }
 
@@ -358,6 +361,8 @@ pub(crate) fn still_true(input: &Input) -> bool {
         // Its sandbox died with the room.
         Body::ExecEnded { .. } | Body::ExecWrote { .. } => false,
         Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
+        // Who waked it does it again.
+        Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } => false,
     }
 }
 

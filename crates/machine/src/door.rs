@@ -81,6 +81,13 @@ impl Door {
         }
     }
 
+    /// The user at the other end of a connection, unless it is a program's in a sandbox.
+    pub fn user(&self, client: &Arc<Connection>) -> Option<u32> {
+        let clients = guard(&self.clients);
+        let found = clients.iter().find(|(_, other)| Arc::ptr_eq(other, client));
+        found.map(|(user, _)| *user)
+    }
+
     fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream, inside: Option<Inside>) {
         let caller = match &inside {
             Some(inside) => Ok((INSIDE_UID, Caller::Process(inside.pid))),

@@ -120,6 +120,7 @@ impl Node {
         };
         // What runs may hold answers that never became true.
         cell.walls.end_all();
+        cell.bounds.end();
         let message = format!("workspace {} failed after it had taken this up", cell.name);
         for (reply, ticket) in waiting {
             let told = if undone.contains(&reply) { error.clone() } else { interrupted(&message) };

@@ -22,6 +22,7 @@ mod apart;
 mod around;
 mod away;
 mod ballast;
+mod bound;
 mod cell;
 mod chat;
 mod checkpoint;

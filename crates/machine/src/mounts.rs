@@ -1,6 +1,7 @@
 //! Mounts and the other control words that the machine carries out. Runs on worker threads.
 
 use crate::{
+    bound,
     cell::Cell,
     checkpoint,
     guard::guard,
@@ -36,6 +37,7 @@ pub(crate) fn control(
         Control::Secret { name, act } => secrets::carry(node, cell, reply, (&name, act)),
         Control::Operator { name, uid } => operators::carry(node, cell, reply, (&name, uid)),
         Control::Attach { pid } => Walls::attach(cell, reply, pid),
+        Control::Bind { .. } => bound::carry(node, cell, generation, (reply, word)),
         Control::Provider { name } => resolve::ask(node, cell, reply, &name),
         Control::Mount { name, driver, argument } => {
             if guard(&cell.mounts).knows(&name) {
@@ -74,6 +76,7 @@ pub(crate) fn control(
         | Control::Lift
         | Control::Budget { .. }
         | Control::Signal { .. }
+        | Control::Unbind { .. }
         | Control::Purge { .. }
         | Control::Retain(_) => Err(Error::new(Code::Unavailable, "this word is the kernel's")),
     }

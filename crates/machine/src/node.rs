@@ -639,6 +639,7 @@ impl Node {
         self.sign_off(cell, point, until);
         self.timer.forget(cell);
         cell.walls.end_all();
+        cell.bounds.end();
         let mut state = guard(&cell.state);
         state.running = false;
         if std::mem::take(&mut state.awake) {

@@ -2,6 +2,7 @@
 
 use crate::{
     away::Errand,
+    bound::Bounds,
     cell::{Cell, Follower, Gauge, Ticket},
     guard::guard,
     journal,
@@ -79,6 +80,8 @@ impl Post<'_> {
             Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {
                 Walls::take(self.node, self.cell, self.generation, out);
             }
+            Out::NoticeDecided { number, seq } => self.cell.bounds.decided(number, seq),
+            Out::Place(job) => Bounds::place(self.node, self.cell, self.generation, job),
             Out::Upload { to } => {
                 let mut desk = guard(&self.cell.desk);
                 let Some(Ticket::Line { client, begun, .. }) = desk.waiting.get_mut(&to) else { return };

@@ -177,7 +177,10 @@ impl<'b> Street<'_, 'b> {
     fn fresh(&mut self, body: &Body) -> Result<Vec<Content>, Trouble> {
         let call = match body {
             Body::Merged { of, .. } => return self.fresh(of),
-            Body::ExecEnded { commit: made, .. } | Body::ExecWrote { commit: made, .. } => {
+            Body::ExecEnded { commit: made, .. }
+            | Body::ExecWrote { commit: made, .. }
+            | Body::Noticed { commit: made, .. }
+            | Body::Placed { found: made, .. } => {
                 let parts = made.changes.iter().filter(|change| change.content.bytes > 0);
                 return self.new_here(parts.map(|change| change.content).collect());
             }
@@ -384,6 +387,11 @@ impl<'b> Street<'_, 'b> {
             | Effect::EndExec { .. }
             | Effect::ExecDecided { .. }
             | Effect::Sandbox { .. } => self.exec(effect, sink)?,
+            // Who waits reads the tree that came of it.
+            Effect::NoticeDecided { number, seq } => {
+                self.later.push(Later::Out(Out::NoticeDecided { number, seq }));
+            }
+            Effect::Place { seq } => self.later.push(Later::Place(seq)),
             Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
             Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
         }

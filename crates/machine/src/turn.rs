@@ -7,6 +7,7 @@
 //! exactly this.
 
 use crate::{
+    bound::{PlaceJob, Row},
     clock::Clock,
     job::{EffectJob, ExecJob, MergeJob, ModelJob},
     models::{self, Book, Provider},
@@ -21,7 +22,7 @@ use abi::{
     event::{Body, Event},
     limits,
     path::TreePath,
-    record::Record,
+    record::{Entry, Record},
 };
 use drivers::Prompt;
 use kernel::Kernel;
@@ -113,6 +114,15 @@ pub enum Out {
         /// The tree that came of it.
         seq: Seq,
     },
+    /// What was noticed in bound directories is decided.
+    NoticeDecided {
+        /// Who waits.
+        number: u64,
+        /// The tree that came of it.
+        seq: Seq,
+    },
+    /// Put into bound directories what a record says.
+    Place(PlaceJob),
     /// A sandbox stands still, goes on or ends.
     Sandbox {
         /// Whose.
@@ -238,6 +248,8 @@ pub(crate) enum Later {
     Out(Out),
     Records(Vec<Record>),
     Model(ModelCall),
+    /// What a record says goes to its directories.
+    Place(Seq),
     Effect {
         job: EffectJob,
         args: Hash,
@@ -358,6 +370,10 @@ impl Room {
                 Later::Records(records) => Out::Records(self.shown(records)),
                 Later::Model(call) => self.model(call),
                 Later::Scrub(reply) => self.scrub(reply),
+                Later::Place(seq) => match self.placing(seq) {
+                    Ok(job) => Out::Place(job),
+                    Err(trouble) => Out::Alarm(format!("record {seq} is not placed: {trouble}")),
+                },
                 Later::Effect { job, args, verb } => {
                     let bytes = self.store.blob(&args).ok().flatten();
                     let fields = bytes.and_then(|bytes| musli::wire::from_slice::<Fields>(&bytes).ok());
@@ -369,6 +385,25 @@ impl Room {
             };
             sink.durable(out);
         }
+    }
+
+    /// What is to be placed of a record.
+    fn placing(&mut self, seq: Seq) -> Result<PlaceJob, Trouble> {
+        let before = Seq(seq.0.saturating_sub(1));
+        let found = self.store.records(before, 1, None)?;
+        let mut rows = Vec::new();
+        if let Some((Record { body: Entry::Wrote { changes, .. }, .. }, _)) = found.into_iter().next() {
+            let mut batch = self.store.begin()?;
+            for change in changes.into_iter().filter(|change| !change.diverged) {
+                let mut before = Vec::new();
+                for parent in &change.parents {
+                    let parent = batch.version(*parent)?;
+                    before.extend(parent.map(|version| (version.id, version.node, version.content)));
+                }
+                rows.push(Row { change, before });
+            }
+        }
+        Ok(PlaceJob { seq, bound: self.kernel.bound(), rows })
     }
 
     fn shown(&self, records: Vec<Record>) -> Vec<(Record, Value)> {

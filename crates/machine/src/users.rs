@@ -1,6 +1,7 @@
 //! Names of users, from `/etc/passwd`: what an operator is called. A user without a name there is `uidN`.
 
 use abi::wire;
+use std::path::PathBuf;
 
 /// The name of a user.
 pub(crate) fn name(uid: u32) -> String {
@@ -13,6 +14,16 @@ fn find(text: &str, uid: u32) -> Option<String> {
         let mut fields = line.split(':');
         let (name, id) = (fields.next()?, fields.nth(1)?);
         (id.parse() == Ok(uid)).then(|| wire::word("name", name).ok())?
+    })
+}
+
+/// The home of a user, if the table has one.
+pub(crate) fn home(uid: u32) -> Option<PathBuf> {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    text.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let (id, home) = (fields.get(2)?, fields.get(5)?);
+        (id.parse() == Ok(uid) && !home.is_empty()).then(|| PathBuf::from(home))
     })
 }
 

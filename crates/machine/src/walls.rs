@@ -9,6 +9,10 @@
 //! here: whether a process may run something, what becomes of what it made.
 
 use crate::{
+    bound::{
+        Bounds,
+        publish::{Loose, Placed},
+    },
     cell::{Cell, Ticket},
     guard::guard,
     job::ExecJob,
@@ -43,9 +47,11 @@ mod said;
 mod screen;
 mod seal;
 
+pub(crate) use base::{Readers, Tree};
 pub(crate) use screen::Screen;
 
 use native::Native;
+pub(crate) use seal::Unsealed;
 
 /// The sandboxes of a workspace.
 #[derive(Default)]
@@ -91,8 +97,17 @@ pub(crate) struct Control {
     pub due: bool,
     /// The tree that came of the last ones.
     pub seq: Seq,
+    /// Of what is being decided: what has no versions, and what is known again once it is placed.
+    pub outside: Outside,
     /// The last ones were not kept: nothing of the sandbox is to be used again.
     pub spoilt: bool,
+}
+
+/// What a command changed in bound directories.
+#[derive(Default)]
+pub(crate) struct Outside {
+    pub loose: Vec<Loose>,
+    pub placed: Vec<Placed>,
 }
 
 impl Sandbox {
@@ -226,7 +241,10 @@ impl Walls {
         match out {
             Out::Exec(job) => Self::begin(node, cell, generation, *job),
             Out::EndExec { exec } => cell.walls.stop(exec),
-            Out::ExecDecided { exec, pid, kept, seq } => cell.walls.decided(pid, exec, (kept, seq)),
+            Out::ExecDecided { exec, pid, kept, seq } => {
+                let loose = cell.walls.decided(pid, exec, (kept, seq));
+                Bounds::place_loose(node, cell, generation, loose);
+            }
             Out::Sandbox { pid, act } => cell.walls.act(pid, act),
             _ => {}
         }
@@ -286,9 +304,9 @@ impl Walls {
         }
     }
 
-    /// What a command made is decided.
-    fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) {
-        let Some(sandbox) = self.known(pid) else { return };
+    /// What a command made is decided; what of it has no versions, and is to be put where it stands.
+    fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) -> Vec<Loose> {
+        let Some(sandbox) = self.known(pid) else { return Vec::new() };
         let mut control = guard(&sandbox.control);
         if control.undecided == Some(exec) {
             control.undecided = None;
@@ -296,6 +314,8 @@ impl Walls {
         control.spoilt |= !kept;
         control.seq = seq;
         sandbox.changed.notify_all();
+        let loose = std::mem::take(&mut control.outside.loose);
+        if kept { loose } else { Vec::new() }
     }
 
     /// A sandbox stands still, goes on or ends.

@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used))]
 
 pub mod fuse;
+pub mod host;
 pub mod jail;
 pub mod shell;
 pub mod view;

@@ -23,6 +23,7 @@ mod file;
 mod list;
 pub mod memory;
 mod names;
+mod outside;
 mod rebase;
 mod rename;
 mod scope;
@@ -31,9 +32,10 @@ mod table;
 mod walk;
 
 pub use data::{Grow, Whence};
-pub use drain::{Bytes, Drained, Step};
+pub use drain::{Bytes, Drained, Mark, Step};
 pub use file::{Access, Set, SetX, When};
 pub use list::{Detail, Listed};
+pub use outside::{OUTSIDE, is_outside};
 pub use rename::Onto;
 pub use walk::Last;
 
@@ -148,6 +150,8 @@ pub struct Attr {
     pub mtime: Micros,
     /// When anything of it changed.
     pub ctime: Micros,
+    /// Whether it may change without being asked: it stands in a directory of the host.
+    pub outside: bool,
 }
 
 /// What the programs of a view were told, for the label of what they write.

@@ -214,6 +214,8 @@ impl Office {
                 | Out::Exec(_)
                 | Out::EndExec { .. }
                 | Out::ExecDecided { .. }
+                | Out::NoticeDecided { .. }
+                | Out::Place(_)
                 | Out::Sandbox { .. }
                 | Out::Upload { .. } => {
                     return Err(format!("nobody asked for it: {out:.80?}"));

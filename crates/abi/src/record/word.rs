@@ -63,6 +63,9 @@ impl Entry {
             Self::ExecEnded { .. } => "exec-ended",
             Self::ExecSaid { .. } => "said",
             Self::ExecChecked { .. } => "checked",
+            Self::Bound { .. } => "bound",
+            Self::Unbound { .. } => "unbound",
+            Self::Placed { .. } => "placed",
         }
     }
 }

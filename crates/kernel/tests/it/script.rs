@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 use abi::{
-    Content, EffectId, Error, ExecId, Hash, Pid, ProposalId, ReplyTo, TimerId,
+    Content, EffectId, Error, ExecId, Hash, Pid, ProposalId, ReplyTo, Seq, TimerId,
     agent::{
         AgentBudget, Autonomy, MoneyRow, MountBudget, OperatorRow, Policy, PolicyRow, Role, Standing,
         UnknownPrice, WhenExhausted,
@@ -250,6 +250,7 @@ impl Run {
                 self.step(Body::Left { reply: ReplyTo(0) });
             }
             "wrote" | "checked" | "ran" => self.program(verb, words),
+            "bound" | "noticed" | "placed" => self.outside(verb, words),
             "left" => self.step(Body::Left { reply: ReplyTo(words.at(1).parse().unwrap()) }),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
@@ -283,6 +284,26 @@ impl Run {
         self.step(Body::Genesis { id: [7; 16], lacks: lacks.into_iter().collect() });
         let lease = words.key("lease").unwrap_or("100").parse().unwrap();
         self.step(Body::Woke { lease, under_way: Vec::new() });
+    }
+
+    fn outside(&mut self, verb: &str, words: &Words) {
+        let number = || words.at(1).parse().unwrap();
+        match verb {
+            "bound" => {
+                let dir = TreePath::parse(words.at(1)).unwrap();
+                self.step(Body::Bound { dir, external: words.get(2) == "external" });
+            }
+            "noticed" => {
+                let commit = words.changes(&mut self.world);
+                self.step(Body::Noticed { number: number(), commit });
+            }
+            _ => {
+                let found = words.changes(&mut self.world);
+                let failed = words.key("failed").map(|path| (TreePath::parse(path).unwrap(), "no".into()));
+                let failed = failed.into_iter().collect();
+                self.step(Body::Placed { seq: Seq(number()), found, failed });
+            }
+        }
     }
 
     fn program(&mut self, verb: &str, words: &Words) {
@@ -681,6 +702,8 @@ impl Run {
             Effect::Exec(_)
             | Effect::EndExec { .. }
             | Effect::ExecDecided { .. }
+            | Effect::NoticeDecided { .. }
+            | Effect::Place { .. }
             | Effect::Sandbox { .. } => {}
         }
     }

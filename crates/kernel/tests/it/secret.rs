@@ -348,6 +348,8 @@ impl Lab {
             Effect::Exec(_)
             | Effect::EndExec { .. }
             | Effect::ExecDecided { .. }
+            | Effect::NoticeDecided { .. }
+            | Effect::Place { .. }
             | Effect::Sandbox { .. } => {}
         }
     }

@@ -277,6 +277,12 @@ impl Show<'_> {
             Entry::ExecChecked { exec, why } => {
                 format!("{exec} {}", why.map_or_else(|| "works".into(), |why| self.text(&why)))
             }
+            Entry::Bound { dir, label } => format!("{dir} {}", self.label(label)),
+            Entry::Unbound { dir } => dir.to_string(),
+            Entry::Placed { placed, failed } => {
+                let failed = failed.iter().map(|(path, why)| format!(" not {path}: {}", self.text(why)));
+                format!("{placed}{}", failed.collect::<String>())
+            }
             Entry::ExecSaid { exec, output } => format!("{exec} {}", self.text(output)),
             Entry::ExecEnded { exec, how, kept, output, .. } => {
                 format!("{exec} {how:?} kept {kept} said {}", self.text(output))
@@ -356,6 +362,8 @@ impl Show<'_> {
             }
             Effect::EndExec { exec } => format!("do end exec {exec}"),
             Effect::ExecDecided { exec, kept, .. } => format!("do exec {exec} kept {kept}"),
+            Effect::NoticeDecided { number, .. } => format!("do notice {number} decided"),
+            Effect::Place { seq } => format!("do place {seq}"),
             Effect::Sandbox { pid, act } => format!("do sandbox {pid} {act:?}"),
             Effect::Control { reply, word } => format!("do control {reply} {word:?}"),
         })

@@ -289,6 +289,12 @@ impl Words {
 
     /// What a program made: `EXEC ; put …`.
     pub fn wrote(&self, world: &mut World) -> (ExecId, Commit) {
+        let first = self.line.split(" ; ").next().map(Words::of).unwrap();
+        (ExecId(first.id(1)), self.changes(world))
+    }
+
+    /// What follows the first ` ; `: changes, and what was opened.
+    pub fn changes(&self, world: &mut World) -> Commit {
         let parts: Vec<Words> = self.line.split(" ; ").map(Words::of).collect();
         let mut commit = Commit::default();
         for part in parts.iter().skip(1) {
@@ -300,7 +306,7 @@ impl Words {
                 commit.changes.push(part.made(world));
             }
         }
-        (ExecId(parts[0].id(1)), commit)
+        commit
     }
 
     fn made(&self, world: &mut World) -> Change {

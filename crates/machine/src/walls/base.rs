@@ -45,6 +45,25 @@ impl Readers {
         io::Error::other(trouble.to_string())
     }
 
+    /// Bytes of a content.
+    pub fn read(&self, content: &Content, offset: u64, to: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while done < to.len() {
+            let left = to.len() - done;
+            let length = (left as u64).min(limits::VALUE_BYTES_MAX as u64);
+            let part = Part { offset: offset + done as u64, length };
+            let bytes = self.with(|reader| reader.part(content, part))?;
+            let bytes = bytes.ok_or_else(|| io::Error::other("these bytes are not kept any more"))?;
+            let Some(place) = to.get_mut(done..done + bytes.len().min(left)) else { break };
+            if bytes.is_empty() {
+                break;
+            }
+            place.copy_from_slice(bytes.get(..place.len()).unwrap_or_default());
+            done += bytes.len().min(left);
+        }
+        Ok(done)
+    }
+
     /// Directories in which anything changed between two records, if those are few.
     pub fn changed(&self, between: (Seq, Seq), most: usize) -> io::Result<Option<Vec<FileId>>> {
         self.with(|reader| reader.changed(between, most))
@@ -91,20 +110,6 @@ impl Base for Tree {
     }
 
     fn read(&self, content: &Content, offset: u64, to: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while done < to.len() {
-            let left = to.len() - done;
-            let length = (left as u64).min(limits::VALUE_BYTES_MAX as u64);
-            let part = Part { offset: offset + done as u64, length };
-            let bytes = self.readers.with(|reader| reader.part(content, part))?;
-            let bytes = bytes.ok_or_else(|| io::Error::other("these bytes are not kept any more"))?;
-            let Some(place) = to.get_mut(done..done + bytes.len().min(left)) else { break };
-            if bytes.is_empty() {
-                break;
-            }
-            place.copy_from_slice(bytes.get(..place.len()).unwrap_or_default());
-            done += bytes.len().min(left);
-        }
-        Ok(done)
+        self.readers.read(content, offset, to)
     }
 }

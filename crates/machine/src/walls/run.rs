@@ -1,7 +1,7 @@
 //! One command, from its view to what it made.
 
 use super::{
-    Sandbox,
+    Outside, Sandbox,
     base::{Readers, Tree},
     light,
     native::{self, Native},
@@ -10,6 +10,10 @@ use super::{
     seal::{self, Sealed, Unsealed},
 };
 use crate::{
+    bound::{
+        joined::Joined,
+        publish::{self, Split},
+    },
     cell::{Cell, Ticket},
     clock::{Clock, Real},
     connection::Connection,
@@ -43,6 +47,7 @@ const LIVE_US: u64 = 5_000_000;
 pub(crate) struct Inner {
     view: Option<Arc<View>>,
     readers: Option<Arc<Readers>>,
+    base: Option<Arc<Joined>>,
     /// The tree below the view, and what the view allows.
     below: Option<(Seq, u64)>,
 }
@@ -75,7 +80,14 @@ pub(crate) fn run(
     match light::run(node, &cell.name, sandbox, (&view, job), &mut said) {
         Ok(None) => {}
         Ok(Some(ran)) => {
-            return conclude(node, sandbox, (job, &view), (Wall::Shell, ran, said.end()), &blobs);
+            let base = inner.base.clone();
+            return conclude(
+                (node, cell, generation),
+                sandbox,
+                (job, &view, base),
+                (Wall::Shell, ran, said.end()),
+                &blobs,
+            );
         }
         Err(error) => return refused(node, exec, (&error.message, &error.hint)),
     }
@@ -96,7 +108,8 @@ pub(crate) fn run(
             return refused(node, exec, (&error.message, &error.hint));
         }
     };
-    conclude(node, sandbox, (job, &view), (Wall::Native, ran, heard), &blobs)
+    let base = inner.base.clone();
+    conclude((node, cell, generation), sandbox, (job, &view, base), (Wall::Native, ran, heard), &blobs)
 }
 
 /// How its program ended, and what it used.
@@ -106,9 +119,9 @@ pub(crate) struct Ended {
 }
 
 fn conclude(
-    node: &Arc<Node>,
+    of: (&Arc<Node>, &Arc<Cell>, u64),
     sandbox: &Sandbox,
-    (job, view): (&ExecJob, &View),
+    (job, view, base): (&ExecJob, &View, Option<Arc<Joined>>),
     (wall, ran, heard): (Wall, Ended, Heard),
     blobs: &Blobs,
 ) -> Input {
@@ -118,12 +131,8 @@ fn conclude(
         how = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
     }
     let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
-    let sealed = if by_itself {
-        let drained = view.drain().map_err(Unsealed::from);
-        drained.and_then(|drained| seal::seal(drained, blobs)).map(Some)
-    } else {
-        Ok(None)
-    };
+    let sealed =
+        if by_itself { drain(of, sandbox, (view, base.as_deref()), blobs).map(Some) } else { Ok(None) };
     let sealed = sealed.unwrap_or_else(|unsealed| {
         let why = match unsealed {
             Unsealed::Trouble(what) => format!("what it made could not be kept: {what}"),
@@ -145,7 +154,22 @@ fn conclude(
     uploads.extend(manifest);
     let ran = Ran { how, wall, output, whole, bytes, used };
     let body = Body::ExecEnded { exec, ran, commit, keep };
-    Input { uploads, ..Input::now(&*node.clock, body, blobs) }
+    Input { uploads, ..Input::now(&*of.0.clock, body, blobs) }
+}
+
+/// All that a view has become, sealed; what of it stands in bound directories waits until it is decided.
+fn drain(
+    of: (&Arc<Node>, &Arc<Cell>, u64),
+    sandbox: &Sandbox,
+    (view, base): (&View, Option<&Joined>),
+    blobs: &Blobs,
+) -> Result<Sealed, Unsealed> {
+    let drained = view.drain()?;
+    let Some(base) = base else { return seal::seal(drained, blobs) };
+    let Split { drained, loose, placed } = publish::split(of, base, drained, blobs)?;
+    let sealed = seal::seal(drained, blobs)?;
+    guard(&sandbox.control).outside = Outside { loose, placed };
+    Ok(sealed)
 }
 
 /// A command in the sandbox of a program that runs: what it writes is kept with what that writes.
@@ -177,7 +201,7 @@ struct Live<'a> {
     sandbox: &'a Arc<Sandbox>,
     view: &'a Arc<View>,
     blobs: &'a Blobs,
-    readers: Option<Arc<Readers>>,
+    base: Option<Arc<Joined>>,
     plan: Plan,
     below: Seq,
     exec: ExecId,
@@ -202,7 +226,7 @@ impl<'a> Live<'a> {
             sandbox,
             view,
             blobs,
-            readers: inner.readers.clone(),
+            base: inner.base.clone(),
             below: plan.seq,
             plan,
             exec: job.command.exec,
@@ -231,7 +255,8 @@ impl<'a> Live<'a> {
     }
 
     fn commit(&mut self, said: String) -> std::io::Result<bool> {
-        let sealed = seal::seal(self.view.drain()?, self.blobs);
+        let of = (self.node, self.cell, self.generation);
+        let sealed = drain(of, self.sandbox, (self.view, self.base.as_deref()), self.blobs);
         let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
             Unsealed::Trouble(what) => std::io::Error::other(what),
             Unsealed::TooLarge(error) => std::io::Error::other(error.message),
@@ -246,12 +271,14 @@ impl<'a> Live<'a> {
             let control = guard(&self.sandbox.control);
             (control.seq, control.spoilt)
         };
-        let Some(readers) = self.readers.clone().filter(|_| !spoilt) else { return Ok(false) };
-        let changed = readers.changed((self.below, seq), CHANGED_MAX)?;
+        let Some(was) = self.base.clone().filter(|_| !spoilt) else { return Ok(false) };
+        settle(self.cell, self.sandbox)?;
+        let changed = was.tree.readers.changed((self.below, seq), CHANGED_MAX)?;
         let plan = Plan { seq, ..self.plan.clone() };
-        let base = Arc::new(Tree { readers, at: seq });
+        let base = Arc::new(was.at(seq));
+        self.base = Some(base.clone());
         let stale = match changed {
-            Some(changed) => self.view.rebase(base, plan, &changed)?,
+            Some(changed) => self.view.rebase(base.clone(), plan, &base.as_shown(&changed))?,
             None => self.view.rebase_whole(base, plan)?,
         };
         self.below = seq;
@@ -260,6 +287,13 @@ impl<'a> Live<'a> {
         }
         Ok(true)
     }
+}
+
+/// Waits until what was decided stands in its directories, so that views know it again.
+fn settle(cell: &Cell, sandbox: &Sandbox) -> std::io::Result<()> {
+    cell.bounds.settled();
+    let placed = std::mem::take(&mut guard(&sandbox.control).outside.placed);
+    placed.iter().try_for_each(|one| one.settle(&cell.bounds))
 }
 
 fn ended(node: &Node, job: &ExecJob, how: Finish) -> Input {
@@ -307,11 +341,15 @@ impl Inner {
         }
         let dir = node.dir(cell);
         let readers = self.readers.get_or_insert_with(|| Readers::of(dir.clone())).clone();
-        let base = Arc::new(Tree { readers: readers.clone(), at: plan.seq });
+        let places = cell.bounds.open(&plan.bound).map_err(|error| std::io::Error::other(error.message))?;
+        settle(cell, sandbox)?;
+        let tree = Tree { readers: readers.clone(), at: plan.seq };
+        let base = Arc::new(Joined::new(tree, cell.bounds.clone(), places));
+        self.base = Some(base.clone());
         let (seq, generation) = (plan.seq, plan.generation);
         if let (Some(view), Some((below, _))) = (self.view.clone(), self.below) {
             if let Some(changed) = readers.changed((below, seq), CHANGED_MAX)? {
-                let stale = view.rebase(base, plan, &changed)?;
+                let stale = view.rebase(base.clone(), plan, &base.as_shown(&changed))?;
                 if let Some(native) = guard(&sandbox.control).native.clone() {
                     native.forget(&stale);
                 }
@@ -319,6 +357,7 @@ impl Inner {
                 return Ok(());
             }
             self.forget(sandbox);
+            self.base = Some(base.clone());
         }
         let view = Arc::new(View::new(setup(plan, base, dir, &command.guest)?)?);
         {
@@ -340,14 +379,16 @@ impl Inner {
         if let Some(native) = native {
             native.end();
         }
-        (self.view, self.below) = (None, None);
+        (self.view, self.below, self.base) = (None, None, None);
     }
 }
 
-fn setup(plan: Plan, base: Arc<Tree>, dir: std::path::PathBuf, guest: &Guest) -> std::io::Result<Setup> {
+fn setup(plan: Plan, base: Arc<Joined>, dir: std::path::PathBuf, guest: &Guest) -> std::io::Result<Setup> {
     let spool = dir.join("spool");
     std::fs::create_dir_all(&spool)?;
-    let mount_points = native::mount_points(guest);
+    let mut mount_points = native::mount_points(guest);
+    // What is bound stays where it is, and is never forgotten.
+    mount_points.extend(plan.bound.iter().map(|bound| bound.dir.to_string()));
     let owner = native::owner();
     Ok(Setup { plan, base, spool, mount_points, owner, now })
 }

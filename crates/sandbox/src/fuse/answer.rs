@@ -59,7 +59,7 @@ fn carry_out(view: &View, request: &Request<'_>, reply: &mut Reply<'_>) -> Resul
     match request.op {
         Op::Init { major, minor, readahead, flags } => init(reply, (major, minor), readahead, flags),
         Op::Lookup { name } => match view.lookup(node, name) {
-            Err(Errno::NOENT) => reply.nothing(),
+            Err(Errno::NOENT) => reply.nothing(view.is_outside(node)),
             found => found.map(|attr| reply.entry(&attr)),
         },
         Op::Getattr => view.getattr(node).map(|attr| reply.attr_out(&attr)),
@@ -81,11 +81,13 @@ fn carry_out(view: &View, request: &Request<'_>, reply: &mut Reply<'_>) -> Resul
         }
         Op::Open { flags } => {
             view.open(node, access(flags))?;
-            reply.open(0, KEEP_CACHE | NOFLUSH)
+            let keep = if view.is_as_opened(node) { KEEP_CACHE } else { 0 };
+            reply.open(0, keep | NOFLUSH)
         }
         Op::Opendir => {
             let handle = view.opendir(node)?;
-            reply.open(handle, KEEP_CACHE | CACHE_DIR)
+            let cached = if view.is_outside(node) { 0 } else { KEEP_CACHE | CACHE_DIR };
+            reply.open(handle, cached)
         }
         Op::Readdir { handle, offset, size, plus } => readdir(view, (handle, offset, size, plus), reply),
         Op::Releasedir { handle } => {

@@ -9,6 +9,17 @@ pub(super) const HEADER: usize = 16;
 /// So long may be remembered what was answered: until it is said to be stale.
 const FOREVER: u64 = 1 << 30;
 
+/// A name that may change without being asked, so long, in seconds. What it is is asked each time.
+const OUTSIDE: u64 = 1;
+
+fn name_valid(outside: bool) -> u64 {
+    if outside { OUTSIDE } else { FOREVER }
+}
+
+fn attr_valid(outside: bool) -> u64 {
+    if outside { 0 } else { FOREVER }
+}
+
 /// An answer in the making.
 pub(super) struct Reply<'a> {
     bytes: &'a mut Vec<u8>,
@@ -77,17 +88,18 @@ impl<'a> Reply<'a> {
 
     /// `struct fuse_attr_out`
     pub(super) fn attr_out(&mut self, attr: &Attr) {
-        self.u64(FOREVER).u64(0).attr(attr);
+        self.u64(attr_valid(attr.outside)).u64(0).attr(attr);
     }
 
     /// `struct fuse_entry_out`
     pub(super) fn entry(&mut self, attr: &Attr) {
-        self.u64(attr.node.0).u64(0).u64(FOREVER).u64(FOREVER).u64(0).attr(attr);
+        let (name, face) = (name_valid(attr.outside), attr_valid(attr.outside));
+        self.u64(attr.node.0).u64(0).u64(name).u64(face).u64(0).attr(attr);
     }
 
     /// The same of a name that is not there, which is remembered as well.
-    pub(super) fn nothing(&mut self) -> Result<(), Errno> {
-        self.u64(0).u64(0).u64(FOREVER).zeros(ENTRY - 24);
+    pub(super) fn nothing(&mut self, outside: bool) -> Result<(), Errno> {
+        self.u64(0).u64(0).u64(name_valid(outside)).zeros(ENTRY - 24);
         Ok(())
     }
 

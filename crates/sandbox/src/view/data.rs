@@ -83,11 +83,15 @@ struct Inner {
     held: Held,
     writes: u64,
     sealed: Option<(u64, Content)>,
+    /// What stood below when it was first written over, if that is little.
+    stood: Option<Arc<[u8]>>,
 }
 
 /// The bytes of one file.
 pub(super) struct Data {
     spool: Arc<Spool>,
+    /// Whether what stood below is kept when it is written over: there it may change.
+    keeps: bool,
     inner: RwLock<Inner>,
 }
 
@@ -95,6 +99,28 @@ impl Data {
     /// Of a file that is below.
     pub(super) fn below(spool: Arc<Spool>, content: Content, mtime: Micros) -> Self {
         Self::with(spool, content, Times::at(mtime))
+    }
+
+    /// The same, where what is below may change by itself.
+    pub(super) fn keeping(mut self) -> Self {
+        self.keeps = true;
+        self
+    }
+
+    /// What stood below when it was first written over.
+    pub(super) fn stood(&self) -> Option<Arc<[u8]>> {
+        self.read_lock().stood.clone()
+    }
+
+    /// Keeps what stands below, before the first write.
+    fn keep(&self, inner: &mut Inner, base: &dyn Base) -> Result<(), Errno> {
+        let first = inner.writes == 0 && matches!(inner.held, Held::Nothing);
+        if self.keeps && first && inner.size <= limits::MERGE_BYTES_MAX {
+            let mut bytes = vec![0; inner.size as usize];
+            inner.read_below(base, 0, &mut bytes).map_err(|_| Errno::IO)?;
+            inner.stood = Some(bytes.into());
+        }
+        Ok(())
     }
 
     /// Of a new file.
@@ -105,7 +131,7 @@ impl Data {
     }
 
     fn with(spool: Arc<Spool>, below: Content, times: Times) -> Self {
-        Self { spool, inner: RwLock::new(Inner::over(below, times)) }
+        Self { spool, keeps: false, inner: RwLock::new(Inner::over(below, times)) }
     }
 
     fn read_lock(&self) -> RwLockReadGuard<'_, Inner> {
@@ -190,6 +216,7 @@ impl Data {
             return Err(Errno::FBIG);
         }
         let mut inner = self.write_lock();
+        self.keep(&mut inner, base)?;
         if size == 0 {
             self.drop_held(&mut inner);
             inner.usable = 0;
@@ -332,6 +359,7 @@ impl Data {
 
     /// Makes ready to be written up to this size: small in memory, large in the spool.
     fn prepare(&self, inner: &mut Inner, base: &dyn Base, size: u64) -> Result<(), Errno> {
+        self.keep(inner, base)?;
         let size = size.max(inner.size);
         let have = match &inner.held {
             Held::Large(_) => return Ok(()),
@@ -487,7 +515,7 @@ pub(super) enum Settled {
 impl Inner {
     fn over(below: Content, times: Times) -> Self {
         let (size, held) = (below.bytes, Held::Nothing);
-        Self { size, times, below, usable: size, held, writes: 0, sealed: None }
+        Self { size, times, below, usable: size, held, writes: 0, sealed: None, stood: None }
     }
 
     /// Of a file in very many pieces it is the size.

@@ -10,7 +10,7 @@
 //! there and its place is free. If none is ready, places were exchanged, and one is moved out of the way.
 
 use super::{
-    Base, NodeId, Told, View,
+    Base, BaseEntry, NodeId, Told, View,
     data::Data,
     table::{Below, Body, Node as Held, Table},
 };
@@ -44,10 +44,50 @@ pub struct Step {
     pub change: Change,
     /// Bytes that are not below yet: of a file, or the target of a link.
     pub bytes: Option<Bytes>,
+    /// What it was made over.
+    over: Option<Arc<Below>>,
+    /// All of its bytes, if it is a file or link, also where they are below.
+    whole: Option<Bytes>,
     seal: Option<(Arc<Data>, u64)>,
 }
 
 impl Step {
+    /// Where what it was made over stood below, and what that was.
+    pub fn over(&self) -> Option<(String, &BaseEntry)> {
+        self.over.as_ref().map(|over| (over.path(), &over.entry))
+    }
+
+    /// What stood below when it was first written over, if that was little and could change.
+    pub fn stood(&self) -> Option<Arc<[u8]>> {
+        let written = self.seal.as_ref().and_then(|(data, _)| data.stood());
+        written.or_else(|| self.over.as_ref().and_then(|over| over.stood.get().cloned()))
+    }
+
+    /// That what it was made over goes.
+    pub fn gone(&self, change: Change) -> Self {
+        Self { change, bytes: None, over: self.over.clone(), whole: None, seal: None }
+    }
+
+    /// The same, as something new.
+    pub fn renew(&mut self) {
+        (self.change.from, self.change.base, self.over) = (None, None, None);
+        self.bytes.clone_from(&self.whole);
+        if let Some(Bytes(Source::File { data, size, .. })) = &self.whole {
+            self.change.content = Content { bytes: *size, ..Content::default() };
+            self.seal = Some((data.clone(), data.shape().writes));
+        }
+    }
+
+    /// What knows its bytes again.
+    pub fn mark(&self) -> Option<Mark> {
+        self.seal.clone().map(|(data, writes)| Mark { data, writes })
+    }
+
+    /// All of its bytes, of a file or link.
+    pub fn whole(&self) -> Option<&Bytes> {
+        self.whole.as_ref()
+    }
+
     /// The change, whose bytes were found to be this content. A rebase then knows them again.
     pub fn sealed(mut self, content: Content) -> Change {
         if let Some((data, writes)) = self.seal {
@@ -55,6 +95,19 @@ impl Step {
         }
         self.change.content = content;
         self.change
+    }
+}
+
+/// The bytes of a step, to be known again where they have come to stand.
+pub struct Mark {
+    data: Arc<Data>,
+    writes: u64,
+}
+
+impl Mark {
+    /// They are this content below now.
+    pub fn is(&self, content: Content) {
+        self.data.seal(self.writes, content);
     }
 }
 
@@ -249,12 +302,14 @@ struct Work {
     items: Vec<Item>,
     removed: BTreeMap<FileId, Arc<Below>>,
     names: Names,
+    bound: Vec<TreePath>,
     now: Micros,
 }
 
 impl Work {
     fn collect(table: &Table, now: Micros) -> Self {
-        let mut work = Self { now, ..Self::default() };
+        let bound = table.plan.bound.iter().map(|bound| bound.dir.clone()).collect();
+        let mut work = Self { now, bound, ..Self::default() };
         for (below, _) in table.removed.values() {
             work.names.note(below);
             work.removed.insert(below.entry.file, below.clone());
@@ -403,7 +458,7 @@ impl Work {
             mtime: self.now,
         };
         self.names.take(key);
-        Ok(Some(Step { change, bytes: None, seal: None }))
+        Ok(Some(Step { change, bytes: None, over: Some(below.clone()), whole: None, seal: None }))
     }
 
     /// Something new; nothing if it is what was removed from its place.
@@ -411,6 +466,7 @@ impl Work {
         let mut step = self.shaped(item, base)?;
         let Some(over) = over else { return Ok(Some(step)) };
         step.change.base = Some(over.entry.version);
+        step.over = Some(over.clone());
         let same_bytes = match (&item.data, item.node == over.entry.node) {
             (Some(data), true) => data.is(&**base, over.entry.content)?,
             (None, true) => step.change.content == over.entry.content,
@@ -421,7 +477,7 @@ impl Work {
         }
         step.change.content = over.entry.content;
         (step.bytes, step.seal) = (None, None);
-        let same = item.mode == over.entry.mode && !counts(item, &over, &step.change.path);
+        let same = item.mode == over.entry.mode && !self.counts(item, &over, &step.change.path);
         Ok(if same { None } else { Some(step) })
     }
 
@@ -430,21 +486,34 @@ impl Work {
         let Some(below) = &item.below else { return Ok(None) };
         let step = self.shaped(item, base)?;
         let same = step.bytes.is_none() && item.mode == below.entry.mode;
-        Ok(if same && !counts(item, below, &step.change.path) { None } else { Some(step) })
+        Ok(if same && !self.counts(item, below, &step.change.path) { None } else { Some(step) })
+    }
+
+    /// Whether tools go by nothing but times there: what is made anew, and what stands on the host.
+    fn is_exact(&self, path: &TreePath) -> bool {
+        is_scratch(path) || self.bound.iter().any(|dir| path.is_below(dir))
+    }
+
+    /// Whether a time alone is a change: if a program set it, and where tools go by nothing else.
+    fn counts(&self, item: &Item, below: &Below, path: &TreePath) -> bool {
+        let by_time = item.set || (item.node != Node::Dir && self.is_exact(path));
+        by_time && item.mtime != below.entry.mtime
     }
 
     /// The change without where it came from.
     fn shaped(&self, item: &Item, base: &Arc<dyn Base>) -> io::Result<Step> {
         let path = self.names.path(&self.names.place(item.key).unwrap_or_else(|| item.place.clone()))?;
+        let mut whole = None;
         let entry = item.below.as_ref().map(|below| &below.entry);
         let old = entry.map(|entry| entry.content).unwrap_or_default();
         let (mut content, mut bytes, mut seal) = (old, None, None);
         if let Some(data) = &item.data {
             let shape = data.shape();
+            let source = Source::File { data: data.clone(), base: base.clone(), size: shape.size };
+            whole = Some(Bytes(source));
             if entry.is_none() || !data.is(&**base, old)? {
                 content = Content { bytes: shape.size, ..Content::default() };
-                let source = Source::File { data: data.clone(), base: base.clone(), size: shape.size };
-                bytes = Some(Bytes(source));
+                bytes = whole.clone();
                 seal = Some((data.clone(), shape.writes));
             }
         }
@@ -452,8 +521,11 @@ impl Work {
             content = Content::of(target.as_bytes());
             bytes = Some(Bytes(Source::Text(target.clone())));
         }
+        if let Some(target) = &item.target {
+            whole = Some(Bytes(Source::Text(target.clone())));
+        }
         let as_below = entry.filter(|_| bytes.is_none() && !item.set).map(|entry| entry.mtime);
-        let scratch = is_scratch(&path);
+        let scratch = self.is_exact(&path);
         let change = Change {
             path,
             from: None,
@@ -463,7 +535,7 @@ impl Work {
             mode: item.mode,
             mtime: as_below.filter(|_| !scratch || item.node == Node::Dir).unwrap_or(item.mtime),
         };
-        Ok(Step { change, bytes, seal })
+        Ok(Step { change, bytes, over: item.below.clone(), whole, seal })
     }
 
     /// Moves something aside whose place-to-be waits for another to leave.
@@ -499,16 +571,11 @@ impl Work {
             mode: entry.mode,
             mtime: entry.mtime,
         };
+        let over = item.below.clone();
         parked.insert(item.key);
         self.names.put(item.key, place);
-        Ok(Step { change, bytes: None, seal: None })
+        Ok(Step { change, bytes: None, over, whole: None, seal: None })
     }
-}
-
-/// Whether a time alone is a change: if a program set it, and where tools go by nothing else.
-fn counts(item: &Item, below: &Below, path: &TreePath) -> bool {
-    let by_time = item.set || (item.node != Node::Dir && is_scratch(path));
-    by_time && item.mtime != below.entry.mtime
 }
 
 fn work_item(table: &Table, id: NodeId, node: &Held) -> Option<Item> {

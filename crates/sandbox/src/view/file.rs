@@ -1,7 +1,7 @@
 //! Bytes and attributes.
 
 use super::{
-    Attr, Base, NodeId, Sort, View,
+    Attr, Base, NodeId, OUTSIDE, Sort, View,
     data::{Data, Grow, Whence},
     table::{Body, Table},
 };
@@ -86,6 +86,7 @@ impl View {
 
     /// Asks for a file to be read or written; what is read of it later was told.
     pub fn open(&self, node: NodeId, access: Access) -> Result<(), Errno> {
+        self.meet_node(node)?;
         let mut table = self.lock();
         table.node(node)?;
         if access.read {
@@ -224,6 +225,9 @@ impl View {
         let node = table.node(node)?;
         if let Some(word) = name.strip_prefix(OURS) {
             let entry = &node.below.as_ref().ok_or(Errno::NODATA)?.entry;
+            if word == "version" && entry.version.0 >= OUTSIDE {
+                return Err(Errno::NODATA);
+            }
             return match word {
                 "version" => Ok(entry.version.to_string().into_bytes()),
                 "label" => Ok(entry.label.to_string().into_bytes()),

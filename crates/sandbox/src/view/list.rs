@@ -203,6 +203,7 @@ fn items(
     below: Option<Arc<Below>>,
     entries: Vec<BaseEntry>,
 ) -> Result<Vec<Item>, Errno> {
+    table.lists(dir, &entries)?;
     let node = table.node(dir)?;
     let up = node.place.as_ref().map_or(dir, |(up, _)| *up);
     let up = table.node(up).map_or(ROOT.0, |up| up.number);

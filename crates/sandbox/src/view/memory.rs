@@ -20,7 +20,7 @@ type Blobs = Arc<RwLock<BTreeMap<Hash, Arc<[u8]>>>>;
 /// A plan of one command that may do this.
 pub fn plan(rights: Vec<(Pattern, Rights)>, quota: Quota) -> Plan {
     let (denied, hidden) = (Vec::new(), BTreeSet::new());
-    Plan { kind: Kind::Command, seq: Seq(1), generation: 1, rights, denied, hidden, quota }
+    Plan { kind: Kind::Command, seq: Seq(1), generation: 1, rights, denied, hidden, quota, bound: Vec::new() }
 }
 
 /// A plan of one command that may do everything, and much of it.

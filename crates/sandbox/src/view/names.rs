@@ -120,6 +120,7 @@ impl Table {
 impl View {
     /// What stands at a name, with the table locked: nothing changes until it is let go.
     pub(super) fn find(&self, dir: NodeId, name: &str) -> Result<(Locked<'_>, Found), Errno> {
+        self.meet(dir, name)?;
         loop {
             let table = self.lock();
             let names = table.standing(dir)?;
@@ -173,6 +174,7 @@ impl View {
 
     /// What a node is.
     pub fn getattr(&self, node: NodeId) -> Result<Attr, Errno> {
+        self.meet_node(node)?;
         let face = self.lock().face(node)?;
         Ok(face.attr())
     }
@@ -257,6 +259,8 @@ impl View {
 
     /// Removes a name of something that is no directory.
     pub fn unlink(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        drop(self.find(dir, sought(name)?)?);
+        self.keep(dir, sought(name)?);
         let (mut table, found) = self.find(dir, sought(name)?)?;
         table.tell_home(dir);
         let id = found.node.ok_or(Errno::NOENT)?;

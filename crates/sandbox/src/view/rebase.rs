@@ -10,7 +10,6 @@ use super::{
     table::{Below, Body, Slot, Table},
 };
 use abi::{Content, FileId, tree::Node, view::Plan};
-use rustix::io::Errno;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -182,7 +181,7 @@ impl Renewal<'_> {
                 self.stale.push(Stale::Node(id));
             }
             (Some(id), _) => {
-                self.orphan(id)?;
+                self.table.orphan(id)?;
                 self.table.drop_slot(dir, name)?;
                 self.stale.push(stale);
             }
@@ -313,7 +312,7 @@ impl Renewal<'_> {
                 self.keep_point(child)?;
                 continue;
             }
-            self.orphan(child)?;
+            self.table.orphan(child)?;
             self.table.drop_slot(id, &name)?;
             self.stale.push(Stale::Entry { dir: id, name: name.to_string() });
         }
@@ -321,24 +320,6 @@ impl Renewal<'_> {
         (names.point, names.below) = (true, None);
         self.table.node_mut(id)?.below = None;
         self.table.dirty.remove(&id);
-        Ok(())
-    }
-
-    /// A node that stands nowhere any more, and all below it.
-    fn orphan(&mut self, id: NodeId) -> Result<(), Errno> {
-        let mut all = vec![id];
-        while let Some(id) = all.pop() {
-            if let Ok(names) = self.table.names_mut(id) {
-                let slots = std::mem::take(&mut names.slots);
-                all.extend(slots.into_values().filter_map(|slot| slot.node));
-            }
-            self.table.dirty.remove(&id);
-            let node = self.table.node_mut(id)?;
-            let was = node.place.take();
-            let new = was.is_some() && node.below.is_none();
-            self.table.loose += u64::from(new);
-            self.table.let_go(id);
-        }
         Ok(())
     }
 }

@@ -44,6 +44,8 @@ impl View {
             let (table, found) = self.find(from.dir, from.name)?;
             let id = found.node.ok_or(Errno::NOENT)?;
             drop(table);
+            drop(self.find(to.dir, to.name)?);
+            self.keep(to.dir, to.name);
             let (table, target) = self.find(to.dir, to.name)?;
             let replaces_dir = onto == Onto::Replace
                 && target.node.is_some_and(|target| target != id && table.names(target).is_ok())
@@ -119,6 +121,11 @@ fn fits(table: &mut Table, id: NodeId, to: End<'_>) -> Result<(), Errno> {
     }
     table.allow(id, Rights::REMOVE)?;
     table.may_make_or_replace(to)?;
+    let from = table.node(id)?.place.clone();
+    let stays = from.is_some_and(|(dir, name)| table.keeps_place(dir, &name));
+    if stays || table.keeps_place(to.dir, to.name) {
+        return Err(Errno::ACCESS);
+    }
     if table.holds_mount(id) {
         return Err(Errno::BUSY);
     }
@@ -176,7 +183,9 @@ fn place(table: &mut Table, id: NodeId, to: End<'_>, covers: bool, now: u64) -> 
     // An exchange takes the slot as it is; `occupy` keeps what it covers.
     let covers = covers && table.names(to.dir)?.slots.get(to.name).is_none_or(|slot| slot.covers);
     table.occupy(to.dir, name.clone(), id, covers)?;
+    let outside = table.node(to.dir)?.outside;
     let node = table.node_mut(id)?;
+    node.outside |= outside;
     node.place = Some((to.dir, name));
     node.stamp = stamp;
     node.times.ctime = now;

@@ -91,6 +91,7 @@ mod tests {
             denied: rows(denied),
             hidden: BTreeSet::new(),
             quota: Quota { bytes: 0, files: 0 },
+            bound: Vec::new(),
         }
     }
 

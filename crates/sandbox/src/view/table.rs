@@ -6,10 +6,13 @@
 use super::{
     Attr, Base, BaseEntry, NodeId, ROOT, Sort, Told,
     data::{Data, Times},
+    is_outside,
     scope::{self, Scope},
     spool::Spool,
 };
-use abi::{FileId, LabelId, VersionId, cap::Rights, limits, path::TreePath, tree, view::Opened, view::Plan};
+use abi::{
+    Content, FileId, LabelId, VersionId, cap::Rights, limits, path::TreePath, tree, view::Opened, view::Plan,
+};
 use rustix::io::Errno;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,11 +29,13 @@ pub(super) struct Below {
     pub up: Option<Arc<Self>>,
     /// Whether a program opened it; once is enough.
     opened: AtomicBool,
+    /// Its bytes, if a program took it away from where it may change.
+    pub stood: OnceLock<Arc<[u8]>>,
 }
 
 impl Below {
     pub(super) fn new(entry: BaseEntry, up: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { entry, up, opened: AtomicBool::new(false) })
+        Arc::new(Self { entry, up, opened: AtomicBool::new(false), stood: OnceLock::new() })
     }
 
     /// Its path below.
@@ -95,6 +100,10 @@ pub(super) struct Node {
     /// References given out.
     pub references: u64,
     pub xattrs: BTreeMap<String, Vec<u8>>,
+    /// Whether it stands in a directory of the host.
+    pub outside: bool,
+    /// What a file there was when it was last opened.
+    pub opened: Option<Content>,
 }
 
 impl Node {
@@ -208,7 +217,9 @@ impl Table {
             tree::Node::Dir => Body::Dir(Names { below: Some(below.clone()), ..Names::default() }),
             tree::Node::Link => Body::Link(Arc::default()),
             tree::Node::File | tree::Node::Gone => {
-                Body::File(Arc::new(Data::below(self.spool.clone(), entry.content, entry.mtime)))
+                let keeps = is_outside(entry.file);
+                let data = Data::below(self.spool.clone(), entry.content, entry.mtime);
+                Body::File(Arc::new(if keeps { data.keeping() } else { data }))
             }
         };
         Node {
@@ -220,6 +231,8 @@ impl Table {
             stamp: 0,
             references: 0,
             xattrs: BTreeMap::new(),
+            outside: is_outside(entry.file),
+            opened: None,
             below: Some(below),
         }
     }
@@ -234,7 +247,9 @@ impl Table {
     ) -> Node {
         self.stamp += 1;
         let (number, stamp) = (NUMBERS + self.next, self.stamp);
-        Node { place, number, below: None, body, mode, times, stamp, references: 0, xattrs: BTreeMap::new() }
+        let outside = place.as_ref().and_then(|(dir, _)| self.nodes.get(dir)).is_some_and(|dir| dir.outside);
+        let (below, opened, references, xattrs) = (None, None, 0, BTreeMap::new());
+        Node { place, number, below, body, mode, times, stamp, references, xattrs, outside, opened }
     }
 
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
@@ -308,10 +323,11 @@ impl Table {
 
     /// What may be done with a name in a directory.
     pub(super) fn rights_in(&mut self, dir: NodeId, name: &str) -> Result<Rights, Errno> {
-        match self.scope(dir)? {
-            Scope::Same(rights) => Ok(rights),
-            Scope::Mixed => Ok(self.plan.rights(&self.path_in(dir, name)?)),
-        }
+        let rights = match self.scope(dir)? {
+            Scope::Same(rights) => rights,
+            Scope::Mixed => self.plan.rights(&self.path_in(dir, name)?),
+        };
+        Ok(rights.without(self.kept(dir, name)))
     }
 
     /// What may be done with a node. What was removed and is still open may be done what could be.
@@ -389,10 +405,10 @@ impl Table {
             Body::Dir(_) | Body::Special(_) => (0, None),
         };
         let atime = atime.unwrap_or(mtime);
-        let (sort, mode, number) = (node.sort(), node.mode, node.number);
+        let (sort, mode, number, outside) = (node.sort(), node.mode, node.number, node.outside);
         let links = u32::from(id == ROOT || node.place.is_some());
         Ok(Face {
-            attr: Attr { node: id, number, sort, size, kept: 0, links, mode, atime, mtime, ctime },
+            attr: Attr { node: id, number, sort, size, kept: 0, links, mode, atime, mtime, ctime, outside },
             data,
         })
     }
@@ -535,6 +551,24 @@ impl Table {
     pub(super) fn recount(&mut self) {
         let new = |id: &&NodeId| self.nodes.get(id).is_some_and(|node| node.below.is_none());
         self.made = self.dirty.iter().filter(new).count() as u64;
+    }
+
+    /// A node that stands nowhere any more, and all below it.
+    pub(super) fn orphan(&mut self, id: NodeId) -> Result<(), Errno> {
+        let mut all = vec![id];
+        while let Some(id) = all.pop() {
+            if let Ok(names) = self.names_mut(id) {
+                let slots = std::mem::take(&mut names.slots);
+                all.extend(slots.into_values().filter_map(|slot| slot.node));
+            }
+            self.dirty.remove(&id);
+            let node = self.node_mut(id)?;
+            let was = node.place.take();
+            let new = was.is_some() && node.below.is_none();
+            self.loose += u64::from(new);
+            self.let_go(id);
+        }
+        Ok(())
     }
 
     /// Something stands here or below.

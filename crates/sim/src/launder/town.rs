@@ -344,6 +344,7 @@ impl Town {
                 | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } => {}
                 Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
+                Out::NoticeDecided { .. } | Out::Place(_) => {}
             }
         }
     }

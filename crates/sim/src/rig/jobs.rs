@@ -102,6 +102,8 @@ impl Rig {
                 | Out::Providers(..)
                 | Out::Alarm(_)
                 | Out::ExecDecided { .. }
+                | Out::NoticeDecided { .. }
+                | Out::Place(_)
                 | Out::Upload { .. } => {}
                 Out::Extend { .. }
                 | Out::Cut { .. }

@@ -7,6 +7,7 @@
 mod hive;
 
 mod audit;
+mod bound;
 mod chat;
 mod cost;
 mod decisions;

@@ -1,0 +1,187 @@
+//! What stands in directories of the host that are part of the tree: it changes without being asked, so it is
+//! looked at again whenever it is asked for. What programs of the view wrote over it stays theirs.
+
+use super::{
+    BaseEntry, NodeId, Sort, View,
+    data::Settle,
+    table::{Below, Body, Table},
+};
+use abi::{FileId, bound, cap::Rights, limits};
+use rustix::io::Errno;
+use std::sync::Arc;
+
+/// Numbers of files in directories of the host begin here, far above all others.
+pub const OUTSIDE: u64 = 1 << 60;
+
+/// Files up to here are kept before they are changed, so that both changes can be merged.
+const KEPT_BYTES: u64 = limits::MERGE_BYTES_MAX;
+
+/// Whether this file stands in a directory of the host.
+pub fn is_outside(file: FileId) -> bool {
+    file.0 >= OUTSIDE
+}
+
+impl View {
+    /// Looks again at a name of a directory of the host.
+    pub(super) fn meet(&self, dir: NodeId, name: &str) -> Result<(), Errno> {
+        loop {
+            let table = self.lock();
+            let names = table.standing(dir)?;
+            let below = names.below.clone().filter(|below| is_outside(below.entry.file));
+            let Some(below) = below.filter(|_| !table.is_ours(dir, name)) else { return Ok(()) };
+            let base = table.base.clone();
+            drop(table);
+            let entry = base.child(below.entry.file, name).map_err(|_| Errno::IO)?;
+            let mut table = self.lock();
+            let same = Arc::ptr_eq(&base, &table.base) && !table.is_ours(dir, name);
+            let names = table.standing(dir)?;
+            if same && names.below.as_ref().is_some_and(|now| Arc::ptr_eq(now, &below)) {
+                return table.met(dir, &below, name, entry);
+            }
+        }
+    }
+
+    /// The same of a node, where it stands.
+    pub(super) fn meet_node(&self, node: NodeId) -> Result<(), Errno> {
+        let table = self.lock();
+        let Ok(held) = table.node(node) else { return Err(Errno::STALE) };
+        let stands = held.below.as_ref().is_some_and(|below| is_outside(below.entry.file));
+        let Some((dir, name)) = held.place.clone().filter(|_| stands) else { return Ok(()) };
+        drop(table);
+        self.meet(dir, &name)
+    }
+
+    /// Keeps what stands there, before it is taken away or replaced. What cannot be read is not known later.
+    pub(super) fn keep(&self, dir: NodeId, name: &str) {
+        let table = self.lock();
+        let node = table.names(dir).ok().and_then(|names| names.slots.get(name)).and_then(|slot| slot.node);
+        let below = node.and_then(|id| table.node(id).ok()).filter(|node| node.sort() == Sort::File);
+        let below = below.and_then(|node| node.below.clone()).filter(|below| is_outside(below.entry.file));
+        let Some(below) = below else { return };
+        let base = table.base.clone();
+        drop(table);
+        let content = below.entry.content;
+        if content.bytes <= KEPT_BYTES && below.stood.get().is_none() {
+            let mut bytes = vec![0; content.bytes as usize];
+            if base.read(&content, 0, &mut bytes).is_ok_and(|count| count == bytes.len()) {
+                let _ = below.stood.set(bytes.into());
+            }
+        }
+    }
+
+    /// Whether a directory's names, or a file, may change without being asked.
+    pub fn is_outside(&self, node: NodeId) -> bool {
+        self.lock().node(node).is_ok_and(|node| node.outside)
+    }
+
+    /// Whether a file's bytes are those of its last opening, as far as anybody knows; remembers them.
+    pub fn is_as_opened(&self, node: NodeId) -> bool {
+        let mut table = self.lock();
+        let Ok(node) = table.node_mut(node) else { return false };
+        let content = node.below.as_ref().map(|below| below.entry.content);
+        !node.outside || std::mem::replace(&mut node.opened, content) == content
+    }
+}
+
+impl Table {
+    /// Whether programs of the view changed what stands at a name.
+    fn is_ours(&self, dir: NodeId, name: &str) -> bool {
+        let slot = self.names(dir).ok().and_then(|names| names.slots.get(name));
+        let Some(slot) = slot else { return false };
+        let mounted = |id: NodeId| self.names(id).is_ok_and(|names| names.mounted || names.point);
+        let dirty = |id: NodeId| self.dirty.contains(&id) || mounted(id);
+        slot.stamp != 0 || slot.node.is_some_and(dirty)
+    }
+
+    fn met(
+        &mut self,
+        dir: NodeId,
+        up: &Arc<Below>,
+        name: &str,
+        entry: Option<BaseEntry>,
+    ) -> Result<(), Errno> {
+        let names = self.names_mut(dir)?;
+        names.missed = None;
+        let Some(id) = names.slots.get(name).and_then(|slot| slot.node) else {
+            names.slots.remove(name);
+            return Ok(());
+        };
+        let node = self.node(id)?;
+        let was = node.below.clone();
+        let same = |entry: &BaseEntry| {
+            was.as_ref().is_some_and(|was| was.entry.file == entry.file)
+                && node.sort() == Sort::from(entry.node)
+        };
+        let Some(entry) = entry.filter(same) else {
+            // What is written in it is of a directory that is gone: it goes to nobody.
+            self.orphan(id)?;
+            return self.drop_slot(dir, &Arc::from(name));
+        };
+        if was.is_some_and(|was| was.entry == entry) {
+            return Ok(());
+        }
+        let below = Below::new(entry, Some(up.clone()));
+        let node = self.node_mut(id)?;
+        node.mode = below.entry.mode;
+        match &mut node.body {
+            Body::File(data) => {
+                let _ = data.settle(below.entry.content, below.entry.mtime, Settle::Keep);
+            }
+            Body::Link(target) => *target = Arc::default(),
+            Body::Dir(names) => {
+                names.below = Some(below.clone());
+                node.times.mtime = below.entry.mtime;
+            }
+            Body::Special(_) => {}
+        }
+        self.node_mut(id)?.below = Some(below);
+        Ok(())
+    }
+
+    /// What stands below a directory of the host is listed as it is now: what is known of it and gone, goes.
+    pub(super) fn lists(&mut self, dir: NodeId, entries: &[BaseEntry]) -> Result<(), Errno> {
+        if !self.names(dir)?.below.as_ref().is_some_and(|below| is_outside(below.entry.file)) {
+            return Ok(());
+        }
+        let slots = &self.names(dir)?.slots;
+        let gone = |name: &&Arc<str>| !entries.iter().any(|entry| *entry.name == ***name);
+        let gone: Vec<Arc<str>> = slots.keys().filter(gone).cloned().collect();
+        for name in gone {
+            if self.is_ours(dir, &name) {
+                continue;
+            }
+            if let Some(id) = self.names(dir)?.slots.get(&name).and_then(|slot| slot.node) {
+                self.orphan(id)?;
+            }
+            self.drop_slot(dir, &name)?;
+        }
+        Ok(())
+    }
+
+    /// What programs may not do at a name of a bound directory, whatever their capabilities say.
+    pub(super) fn kept(&self, dir: NodeId, name: &str) -> Rights {
+        let Ok(node) = self.node(dir) else { return Rights::default() };
+        if !node.outside || !self.plan.bound.iter().any(|bound| bound.keeps) {
+            return Rights::default();
+        }
+        let mut names = vec![name];
+        let mut at = dir;
+        while let Some((up, name)) = self.node(at).ok().and_then(|node| node.place.as_ref()) {
+            names.push(name);
+            at = *up;
+        }
+        names.reverse();
+        let kept = |row: &abi::view::Bound| {
+            let mut rest = names.iter();
+            let below = row.dir.names().all(|name| rest.next() == Some(&name));
+            row.keeps && below && bound::is_kept(rest.copied())
+        };
+        if self.plan.bound.iter().any(kept) { Rights::WRITING } else { Rights::default() }
+    }
+
+    /// Whether a name of a directory stays where it is, since what stands below would be kept or not by it.
+    pub(super) fn keeps_place(&self, dir: NodeId, name: &str) -> bool {
+        let outside = self.node(dir).is_ok_and(|node| node.outside);
+        outside && self.plan.bound.iter().any(|bound| bound.keeps) && bound::is_part(name)
+    }
+}
