@@ -28,10 +28,12 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 mod finish;
+mod freeze;
 mod rule;
 mod word;
 
 pub use finish::{Exit, Finish, Used};
+pub use freeze::Freeze;
 pub use rule::{RULES, Rule};
 
 /// One entry of the log. The store adds the hash of the one before and of the bytes themselves.
@@ -49,36 +51,6 @@ pub struct Record {
     pub cause: Seq,
     /// What was decided.
     pub body: Entry,
-}
-
-/// Why a process was frozen.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Freeze {
-    /// By an operator or a parent.
-    Asked,
-    /// A limit was reached.
-    Limit {
-        /// Of which account.
-        account: AccountName,
-        /// Which limit.
-        limit: Limit,
-    },
-    /// It repeats itself without getting on.
-    Loop {
-        /// Calls without progress.
-        calls: u32,
-    },
-    /// A model call was bought twice and both times the outcome was lost; thawing buys it once more.
-    Lost {
-        /// Which.
-        effect: EffectId,
-    },
-    /// Its time is over; thawing gives it as much once more.
-    Wall {
-        /// How long it was given.
-        us: u64,
-    },
 }
 
 /// Whose a model call is, and at what price: with it, the record of its end is one row of the ledger.

@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    bound, channel,
+    channel,
     progress::{self, Told},
     role, session, sink,
     state::{
@@ -13,14 +13,14 @@ use crate::{
     },
 };
 use abi::{
-    Content, OpId, Pid, ProposalId, Seq, WORKSPACE,
+    Content, Pid, ProposalId, Seq, WORKSPACE,
     call::{Lane, ProcessKind, Ruling},
     effect::{Item, Role},
     limits,
     money::{Amounts, Nano},
     record::{Entry, Exit, Record, Seen, TimerFor},
     session::LaneName,
-    tree::{Change, Keep},
+    tree::Keep,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +31,7 @@ use alloc::{
 
 mod books;
 mod execs;
+mod files;
 
 use books::{account, at_mount, reserve, settle};
 
@@ -69,20 +70,8 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::LabelDefined { .. } | Entry::Granted { .. } | Entry::Revoked { .. } => {
             indexed(kernel, &record.body);
         }
-        Entry::Wrote { op, changes, .. } => {
-            wrote(state, record.pid, *op, changes);
-            if bound::is_to_be_placed(state, record) {
-                state.unplaced.insert(record.seq);
-            }
-        }
-        Entry::Bound { dir, label } => {
-            state.bound.insert(dir.clone(), *label);
-        }
-        Entry::Unbound { dir } => {
-            state.bound.remove(dir);
-        }
-        Entry::Placed { placed, .. } => {
-            state.unplaced.remove(placed);
+        Entry::Wrote { .. } | Entry::Bound { .. } | Entry::Unbound { .. } | Entry::Placed { .. } => {
+            files::tree(state, record);
         }
         Entry::Spawned { .. } => spawned(state, record),
         Entry::Exited { pid, .. } => exited(state, *pid, record),
@@ -112,17 +101,6 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::ExecBegun { .. } | Entry::ExecEnded { .. } | Entry::ExecChecked { .. } => {
             execs::exec(state, record)
         }
-    }
-}
-
-fn wrote(state: &mut State, pid: Pid, op: OpId, changes: &[Change]) {
-    state.next.op = state.next.op.max(op);
-    for change in changes {
-        state.next.version = state.next.version.max(change.version);
-        state.next.file = state.next.file.max(change.file);
-    }
-    if let Some(process) = state.processes.get_mut(&pid) {
-        progress::made(&mut process.progress, changes);
     }
 }
 

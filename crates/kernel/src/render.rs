@@ -40,7 +40,8 @@ const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "toke
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 18] = [
+const OF_SYS: [&str; 19] = [
+    "bound",
     "budget",
     "conflicts",
     "ctl",
@@ -536,6 +537,11 @@ fn of_sys(kernel: &Kernel, by: Pid, file: &str, at: Micros) -> String {
                 crate::policy::lines(&loaded.policy).into_iter().for_each(|line| {
                     let _ = writeln!(text, "{line}");
                 });
+            }
+        }
+        "bound" => {
+            for (dir, label) in &state.bound {
+                let _ = writeln!(text, "{dir} {}", kernel.meaning(*label).integrity.word());
             }
         }
         "retain" => state.retain.iter().for_each(|rule| {

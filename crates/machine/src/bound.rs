@@ -32,7 +32,7 @@ use sandbox::{
     view::OUTSIDE,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::File,
     io,
     path::Path,
@@ -104,8 +104,8 @@ impl Place {
 #[derive(Default)]
 struct Files {
     next: u64,
-    numbers: HashMap<(TreePath, String), (u64, tree::Node)>,
-    paths: HashMap<u64, (Arc<Place>, String)>,
+    numbers: BTreeMap<(TreePath, String), (u64, tree::Node)>,
+    paths: BTreeMap<u64, (Arc<Place>, String)>,
     open: VecDeque<(Content, Arc<File>)>,
 }
 

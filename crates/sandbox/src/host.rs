@@ -35,7 +35,7 @@ const TRIES: usize = 64;
 pub struct Name(pub u64, pub usize);
 
 impl Name {
-    fn new(self) -> String {
+    fn fresh(self) -> String {
         format!("{NEW}{}-{}", self.0, self.1)
     }
 
@@ -228,7 +228,7 @@ impl HostDir {
         write: &mut dyn FnMut(&mut File) -> io::Result<()>,
     ) -> io::Result<Option<Beside>> {
         let (home, name) = self.home(path, true)?;
-        let new = beside.new();
+        let new = beside.fresh();
         forget(&home, &new)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mut file = File::from(fs::openat(&home, &new, flags, Mode::RUSR | Mode::WUSR)?);
@@ -238,7 +238,7 @@ impl HostDir {
             }
             fs::fchmod(&file, Mode::from_raw_mode(mode))?;
             fs::futimens(&file, &times(mtime))?;
-            Ok(file.sync_all()?)
+            file.sync_all()
         });
         if let Err(error) = made {
             forget(&home, &new)?;
@@ -257,7 +257,7 @@ impl HostDir {
     /// Puts a symbolic link there; what came out of its place.
     pub fn link(&self, path: &str, beside: Name, target: &[u8]) -> io::Result<Option<Beside>> {
         let (home, name) = self.home(path, true)?;
-        let new = beside.new();
+        let new = beside.fresh();
         forget(&home, &new)?;
         fs::symlinkat(std::ffi::OsStr::from_bytes(target), &home, &new)?;
         if let Some((user, group)) = self.owner {
@@ -269,7 +269,7 @@ impl HostDir {
     /// What is new takes its place, in one step.
     fn enter(&self, home: OwnedFd, name: &str, beside: Name) -> io::Result<Option<Beside>> {
         let place = beside.place();
-        fs::renameat_with(&home, beside.new(), &home, &place, RenameFlags::NOREPLACE)?;
+        fs::renameat_with(&home, beside.fresh(), &home, &place, RenameFlags::NOREPLACE)?;
         for _ in 0..TRIES {
             match fs::renameat_with(&home, &place, &home, name, RenameFlags::EXCHANGE) {
                 Ok(()) => {

@@ -1,5 +1,5 @@
-//! What `.gitignore` names, as git reads it: a file of its own in each directory, the deepest counts most, and
-//! what stands below an ignored directory is ignored.
+//! What `.gitignore` names, as git reads it: a file of its own in each directory, the deepest counts most,
+//! and what stands below an ignored directory is ignored.
 
 use crate::guard::guard;
 use ignore::{

@@ -1,3 +1,5 @@
+//! On real directories; what reaches outside has its control beside it.
+
 use super::*;
 use std::{
     fs::{read_dir, read_to_string, write},

@@ -5,6 +5,7 @@ mod attach;
 mod audit;
 mod autonomy;
 mod backup;
+mod bind;
 mod blame;
 mod budget;
 mod cat;
@@ -111,6 +112,8 @@ pub enum Command {
     Estop(estop::Estop),
     Operator(operator::Operator),
     Mount(mount::Mount),
+    Bind(bind::Bind),
+    Unbind(bind::Unbind),
     Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -177,6 +180,8 @@ impl Command {
             Self::Estop(estop) => estop.run(session),
             Self::Operator(operator) => operator.run(session),
             Self::Mount(mount) => mount.run(session),
+            Self::Bind(bind) => bind.run(session),
+            Self::Unbind(unbind) => unbind.run(session),
             Self::Audit(audit) => audit.run(session),
             Self::Backup(backup) => backup.run(session),
             Self::Restore(restore) => restore.run(session),

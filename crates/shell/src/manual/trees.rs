@@ -54,6 +54,7 @@ pub const TREES: [Tree; 7] = [
             ("/sys/key", "the public key of the node's checkpoints"),
             ("/sys/models", "providers and whether their keys are kept, tiers, prices"),
             ("/sys/models.yaml", "whom models are asked of, and what they cost; see models(6)"),
+            ("/sys/bound", "directories of this machine that are part of the tree, and their label"),
             ("/sys/mounts", "what is mounted: name, driver, argument"),
             ("/sys/operators", "who may use the node: user id, name, whether they run it"),
             ("/sys/policy", "the policy in force, one line a thing, with its digest"),
