@@ -98,9 +98,7 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
         | Control::Down
         | Control::Provider { .. }
         | Control::Attach { .. }
-        | Control::Bind { .. } => {
-            Outcome::Control(word.clone())
-        }
+        | Control::Bind { .. } => Outcome::Control(word.clone()),
         Control::Secret { name, act } => {
             step.emit(Entry::SecretSet { name: name.clone(), act: *act });
             Outcome::Control(word.clone())

@@ -9,6 +9,6 @@ echo "as a file: process $SKEP_PID of $SKEP_WORKSPACE" > /data/bash.txt
 n=0
 while :; do
   n=$((n + 1))
-  echo "$n" > "$HOME/beat"
+  echo "$n" > "$HOME/beat.new" && mv "$HOME/beat.new" "$HOME/beat"
   sleep 0.02
 done
