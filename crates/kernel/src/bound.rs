@@ -18,11 +18,12 @@ use abi::{
     Code, Error, LabelId, Pid, Seq, WORKSPACE,
     answer::Answer,
     bound::{self, names_below},
+    cap::{Grant, Object, Rights},
     effect::Effect,
     fact::{Facts, Lookup},
     label::{Integrity, Label},
     limits,
-    path::TreePath,
+    path::{Pattern, TreePath},
     record::{Entry, Record},
     tree,
     view::{Bound, Change, Commit},
@@ -117,6 +118,21 @@ pub fn rows(state: &State, pid: Pid) -> Vec<Bound> {
         keeps: pid != WORKSPACE,
     };
     state.bound.iter().map(row).collect()
+}
+
+/// A program that an operator begins in a bound directory may read, write and run what is in it: they said so
+/// by beginning it there. What policy denies it may not, and what is kept from programs neither.
+pub fn lend(step: &mut Step<'_>, pid: Pid, dir: &TreePath) {
+    let Some(pattern) = of(step.state(), dir).and_then(|(dir, _)| Pattern::parse(&format!("{dir}/**")).ok())
+    else {
+        return;
+    };
+    for rights in [Rights::READING, Rights::WRITING, Rights::EXEC] {
+        let grant = Grant::new(Object::Fs(pattern.clone()), rights);
+        if let Some(within) = step.kernel.parent_of(WORKSPACE, &grant) {
+            step.give(pid, Some(within), grant);
+        }
+    }
 }
 
 /// Whether what stands there is kept from programs.

@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    effect, exec, means, role, session, sink,
+    bound, effect, exec, means, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -115,6 +115,8 @@ struct Birth {
     kind: ProcessKind,
     /// The session that it goes on with.
     session: Option<SessionName>,
+    /// An operator said what its program is and where it begins.
+    given: bool,
 }
 
 /// The call `spawn`.
@@ -138,6 +140,7 @@ pub fn spawn_call(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found)
     let mut birth = birth(step, pid, from, text, (post.clone(), *budget));
     birth.ceiling = birth.ceiling.max(*ceiling);
     birth.kind = *kind;
+    birth.given = program.is_some();
     born(step, pid, birth)
 }
 
@@ -226,6 +229,7 @@ fn birth(
         by,
         kind: ProcessKind::Turn,
         session: None,
+        given: false,
     }
 }
 
@@ -297,6 +301,9 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
+    }
+    if let (true, Some(program)) = (birth.given, &program) {
+        bound::lend(step, pid, &program.dir);
     }
     means::start_clock(step, pid, wall_us);
     let (actor, as_pid) = (step.actor.clone(), step.pid);
@@ -626,6 +633,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
     }
     let begun = agent_of(step, WORKSPACE, facts).and_then(|(def, standing)| {
         let birth = Birth {
+            given: false,
             parent: WORKSPACE,
             def,
             standing,

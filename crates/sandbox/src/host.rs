@@ -7,6 +7,7 @@
 
 use abi::{Micros, path::TreePath, tree::Node};
 use rustix::{
+    event::{Timespec, poll},
     fs::{
         self, AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Statx, StatxFlags,
         Timestamps, Uid,
@@ -27,6 +28,10 @@ use std::{
 const NEW: &str = ".skep-new-";
 /// What is whole: it takes its place next, or came out of it.
 const PLACE: &str = ".skep-place-";
+/// So often, and with such pauses, is it looked whether somebody still writes into what came out: half a second,
+/// which is longer than editors hold a file that they save.
+const QUIET_TRIES: usize = 50;
+const QUIET_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// How often a place is tried that somebody else changes at the same time.
 const TRIES: usize = 64;
 
@@ -376,6 +381,22 @@ impl Beside {
         Ok(fs::readlinkat(&self.dir, &self.name, Vec::new())?.into_bytes())
     }
 
+    /// Waits a little until nobody who opened it before it came out writes into it any more.
+    pub fn is_quiet(&self) -> io::Result<bool> {
+        let file = match self.file() {
+            // What is no file is not written into.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            other => other?,
+        };
+        for _ in 0..QUIET_TRIES {
+            if lease::nobody_writes(&file) {
+                return Ok(true);
+            }
+            poll(&mut [], Some(&QUIET_PAUSE))?;
+        }
+        Ok(false)
+    }
+
     /// It goes.
     pub fn remove(self) -> io::Result<()> {
         forget(&self.dir, &self.name)
@@ -417,6 +438,8 @@ fn forget(dir: impl AsFd, name: &str) -> io::Result<()> {
 fn is_name(name: &str) -> bool {
     name.is_ascii() || TreePath::parse(&format!("/{name}")).is_ok()
 }
+
+mod lease;
 
 #[cfg(test)]
 mod tests;

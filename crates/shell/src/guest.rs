@@ -28,7 +28,7 @@ use tools::Found;
 
 /// The agent of what has none of its own name.
 const GUEST: &str = "guest";
-/// Where programs begin in a workspace: what operators and agents share.
+/// Where programs begin that begin in no directory of this machine: what operators and agents share.
 const DIR: &str = "/data";
 /// Where every sandbox looks for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -63,7 +63,8 @@ pub fn run(session: &mut Session, wish: Wish, stay: Stay) -> Outcome {
     for dir in &wish.tools {
         found.tools.insert(tools::may_show(dir, &home)?);
     }
-    let params = params(session, (&wish, &found), stay)?;
+    let place = place(session)?;
+    let params = params(session, (&wish, &found), (stay, &place))?;
     let answer = begin(session, &wish, params)?;
     if session.is_json() && stay == Stay::Leaves {
         session.object(&answer)?;
@@ -79,7 +80,7 @@ pub fn run(session: &mut Session, wish: Wish, stay: Stay) -> Outcome {
         }
         return Ok(Exit::Fine);
     }
-    header(session, pid, (&name, &found))?;
+    header(session, pid, (&name, &found), &place)?;
     self::stay(session, pid)
 }
 
@@ -107,7 +108,11 @@ fn begin(session: &mut Session, wish: &Wish, mut params: Map<String, Value>) -> 
     }
 }
 
-fn params(session: &Session, (wish, found): (&Wish, &Found), stay: Stay) -> Result<Map<String, Value>, Fail> {
+fn params(
+    session: &Session,
+    (wish, found): (&Wish, &Found),
+    (stay, place): (Stay, &str),
+) -> Result<Map<String, Value>, Fail> {
     let real = found.path.display().to_string();
     let mut program = Map::new();
     match &wish.task {
@@ -136,7 +141,7 @@ fn params(session: &Session, (wish, found): (&Wish, &Found), stay: Stay) -> Resu
         (true, None) => "terminal".to_owned(),
         (false, _) => "pipe".to_owned(),
     };
-    program.insert("dir".into(), json!(place()));
+    program.insert("dir".into(), json!(place));
     program.insert("stdio".into(), json!(stdio));
     program.insert("env".into(), json!(env));
     program.insert("tools".into(), json!(tools));
@@ -153,13 +158,31 @@ fn params(session: &Session, (wish, found): (&Wish, &Found), stay: Stay) -> Resu
     Ok(params)
 }
 
-/// Where it begins: no directory of this host is part of a workspace, so what all share.
-fn place() -> &'static str {
-    DIR
+/// Where it begins: where the operator stands, which is part of the workspace from then on. What cannot be is
+/// said, and it begins with what all share.
+fn place(session: &mut Session) -> Result<String, Fail> {
+    let bound = session.read("/sys/bound")?;
+    let dirs: Vec<&str> = bound.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    let here = std::env::current_dir().map_err(Fail::from).and_then(|here| commands::real(&here));
+    let is_bound = |here: &str| {
+        let inside =
+            |dir: &&str| here.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        dirs.iter().any(inside)
+    };
+    let tried = here.and_then(|here| {
+        if !is_bound(&here) {
+            session.control(&format!("bind {here}"))?;
+        }
+        Ok(here)
+    });
+    tried.or_else(|fail| {
+        session.note(&format!("  not here: {}; it begins in {DIR}", fail.message));
+        Ok(DIR.to_owned())
+    })
 }
 
 /// What holds for this process, as the kernel has it.
-fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found)) -> Result<(), Fail> {
+fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found), begins: &str) -> Result<(), Fail> {
     let status = session.card(&format!("/proc/{pid}/status"))?;
     let caps = session.read(&format!("/proc/{pid}/caps"))?;
     let budget = session.read(&format!("/proc/{pid}/budget"))?;
@@ -171,7 +194,6 @@ fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found)) -> Res
     if status.get("exit").is_empty() {
         let held =
             |right: &str| listed(&caps.lines().filter_map(|line| files(line, right)).collect::<Vec<_>>());
-        let begins = place();
         row(session, "writes", &format!("{}, every change undoable; begins in {begins}", held("write")));
         let tools = found.tools.iter().map(|dir| escape::line(&dir.display().to_string()));
         let shown = listed(&std::iter::once("/usr".to_owned()).chain(tools).collect::<Vec<_>>());

@@ -116,6 +116,7 @@ pub fn next(step: &mut Step<'_>, lane: &LaneName, facts: &mut Found) {
     let from = if lives { agent_of(step, parent, facts) } else { Err(gone()) };
     let begun = from.and_then(|(def, standing)| {
         let birth = Birth {
+            given: false,
             parent,
             def,
             standing,

@@ -197,6 +197,11 @@ impl Joined {
         Ok(Some(known))
     }
 
+    /// The bound directory of a path, and the path below it.
+    pub fn place(&self, path: &TreePath) -> Option<(Arc<Place>, String)> {
+        self.places.iter().find_map(|place| Some((place.clone(), place.rest(path.as_str())?.to_owned())))
+    }
+
     fn place_at(&self, path: &str) -> Option<&Arc<Place>> {
         self.places.iter().find(|place| place.dir.as_str() == path)
     }

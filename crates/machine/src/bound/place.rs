@@ -197,6 +197,7 @@ impl Placing<'_> {
             Some(_) => {}
         }
         let Some(out) = place.host.take(rest, name)? else { return Ok(true) };
+        out.is_quiet()?;
         let (content, node) = self.content(&out)?;
         if row.before.iter().any(|(_, was, before)| (*was, *before) == (node, content)) {
             return out.remove().map(|()| true);
@@ -217,6 +218,8 @@ impl Placing<'_> {
     fn out(&mut self, row: &Row, out: Beside) -> io::Result<()> {
         let change = &row.change;
         let Some(seen) = out.seen else { return out.remove() };
+        // Whoever had it open goes on writing into it, and into nothing that anybody sees.
+        out.is_quiet()?;
         let (content, node) = self.content(&out)?;
         let expected = row.before.iter().any(|(_, was, before)| (*was, *before) == (node, content));
         if !expected && (node, content) != (change.node, change.content) {

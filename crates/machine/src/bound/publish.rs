@@ -11,7 +11,7 @@ use sandbox::{
     view::{BaseEntry, Drained, Mark, OUTSIDE, Step},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     sync::Arc,
 };
@@ -101,13 +101,9 @@ pub(crate) fn split(
     Ok(split)
 }
 
-fn at(joined: &Joined, path: &TreePath) -> Option<(Arc<Place>, String)> {
-    joined.places.iter().find_map(|place| Some((place.clone(), place.rest(path.as_str())?.to_owned())))
-}
-
 fn sort(joined: &Joined, mut step: Step, split: &mut Split) {
     let is_dir = step.change.node == tree::Node::Dir;
-    let Some((place, rest)) = at(joined, &step.change.path) else {
+    let Some((place, rest)) = joined.place(&step.change.path) else {
         return split.drained.steps.push(step);
     };
     let gone = step.change.node == tree::Node::Gone;
@@ -170,10 +166,12 @@ impl Notices<'_> {
         let now = self.joined.now();
         let mut notice = NoticeInput::default();
         let mut noticed = Vec::new();
+        let mut dirs = BTreeSet::new();
         for step in steps {
+            self.dirs(&now, &step.change.path, (&mut dirs, &mut notice))?;
             let Some((path, entry)) = step.over() else { continue };
             let tree_path = TreePath::parse(&path).map_err(|error| Unsealed::Trouble(error.message))?;
-            let Some((place, rest)) = at(self.joined, &tree_path) else { continue };
+            let Some((place, rest)) = self.joined.place(&tree_path) else { continue };
             if stood.contains_key(&path) {
                 continue;
             }
@@ -207,6 +205,40 @@ impl Notices<'_> {
             }
         }
         Ok(stood)
+    }
+
+    /// Directories above a change that stand on the host and not in the tree are nobody's of ours.
+    fn dirs(
+        &self,
+        now: &Joined,
+        path: &TreePath,
+        (known, notice): (&mut BTreeSet<TreePath>, &mut NoticeInput),
+    ) -> io::Result<()> {
+        let mut above = Vec::new();
+        let mut at = path.parent();
+        while let Some(dir) = at.filter(|dir| known.insert(dir.clone())) {
+            at = dir.parent();
+            above.push(dir);
+        }
+        for dir in above.into_iter().rev() {
+            let Some((place, rest)) = self.joined.place(&dir) else { continue };
+            let seen = place.host.look(&rest)?.filter(|seen| seen.node == tree::Node::Dir);
+            if let Some(Seen { node, mode, mtime, .. }) = seen
+                && now.head(&dir)?.is_none()
+            {
+                let (path, content) = (dir, Content::default());
+                notice.commit.changes.push(Change {
+                    path,
+                    from: None,
+                    base: None,
+                    node,
+                    content,
+                    mode,
+                    mtime,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What stood there when the change was made, and whether it still does; none if it is gone.

@@ -206,6 +206,8 @@ struct Live<'a> {
     below: Seq,
     exec: ExecId,
     stamp: u64,
+    /// As it was when it was last looked at.
+    seen: u64,
     last: Micros,
 }
 
@@ -231,6 +233,7 @@ impl<'a> Live<'a> {
             plan,
             exec: job.command.exec,
             stamp: view.stamp(),
+            seen: view.stamp(),
             last: node.clock.mono(),
         }
     }
@@ -240,7 +243,9 @@ impl<'a> Live<'a> {
         let now = self.node.clock.mono();
         let stamp = self.view.stamp();
         let idle = stamp == self.stamp && !said.is_fresh();
-        let due = std::mem::take(&mut guard(&self.sandbox.control).due);
+        // People look at bound directories too: what is written there stands there once it is quiet.
+        let quiet = std::mem::replace(&mut self.seen, stamp) == stamp && !self.plan.bound.is_empty();
+        let due = std::mem::take(&mut guard(&self.sandbox.control).due) || (quiet && stamp != self.stamp);
         if idle || (!due && now.saturating_sub(self.last) < LIVE_US) {
             return true;
         }

@@ -107,3 +107,16 @@ fn what_no_tree_can_have_is_not_listed() {
     let listed = host.list("").unwrap();
     assert_eq!(listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["plain"]);
 }
+
+#[test]
+fn who_still_writes_is_seen() {
+    let (temp, host) = dir();
+    write(temp.path().join("x"), "x").unwrap();
+    let writer = std::fs::OpenOptions::new().append(true).open(temp.path().join("x")).unwrap();
+    let reader = std::fs::File::open(temp.path().join("x")).unwrap();
+    let out = put(&host, "x", Name(1, 0), "new").unwrap().unwrap();
+    assert!(!out.is_quiet().unwrap());
+    drop(writer);
+    assert!(out.is_quiet().unwrap(), "one that reads is nobody");
+    drop(reader);
+}

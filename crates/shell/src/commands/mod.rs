@@ -58,6 +58,7 @@ mod version;
 mod why;
 mod write;
 
+pub use bind::real;
 pub use down::stop;
 pub use here::{commands as offer, here};
 pub use run::{other, withheld};

@@ -2,7 +2,7 @@
 
 use crate::{
     exec::text,
-    hive::{Hive, retry},
+    hive::{Hive, retry, run},
 };
 use serde_json::{Value, json};
 use std::{
@@ -194,4 +194,136 @@ fn a_home_and_what_is_no_work_are_not_bound() {
         assert_ne!(said.code, 0, "{dir}");
         assert!(said.err.contains(why) && said.err.contains("hint"), "{dir}: {}", said.err);
     }
+}
+
+/// `skep run -- COMMAND` where the operator stands.
+fn run_in(hive: &Hive, repo: &Repo, line: &str) -> crate::hive::Ran {
+    run(hive.command(&["run", "--", "bash", "-c", line]).current_dir(repo.0.path()))
+}
+
+#[test]
+fn a_program_that_is_run_in_a_directory_works_in_it() {
+    let (hive, repo) = (Hive::new(), Repo::new());
+    repo.put("a.txt", "one\n");
+    repo.put(".git/hooks/pre-commit", "theirs\n");
+    repo.put("AGENTS.md", "mine\n");
+    repo.put(".env", "KEY=1\n");
+    let line = "pwd; cat a.txt; echo two > a.txt; echo n > new.txt; \
+                echo bad > .git/hooks/pre-commit; echo bad > AGENTS.md; mv .git g; cat .env; \
+                echo x > .git/index; exit 3";
+    let ran = run_in(&hive, &repo, line);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.out.starts_with(&format!("{}\none\n", repo.path())), "{ran:?}");
+    for (name, want) in [("a.txt", "two\n"), ("new.txt", "n\n"), (".git/index", "x\n")] {
+        stands(&repo, name, want);
+    }
+    // What tools outside run, and what steers agents, is as it was; what policy denies is not there.
+    assert_eq!(repo.read(".git/hooks/pre-commit"), "theirs\n");
+    assert_eq!(repo.read("AGENTS.md"), "mine\n");
+    assert!(!ran.out.contains("KEY=1"), "{ran:?}");
+    assert!(ran.err.contains("3 files changed"), "{ran:?}");
+    let pid = ran.err.split("skep undo ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    hive.cli(&["undo", &pid]).fine();
+    stands(&repo, "a.txt", "one\n");
+    retry("the rest to go", || {
+        (!repo.at("new.txt").exists() && !repo.at(".git/index").exists()).then_some(())
+    });
+    // The control: an operator's own command may.
+    exec(&hive, &repo, "echo ours > .git/hooks/pre-commit");
+    stands(&repo, ".git/hooks/pre-commit", "ours\n");
+}
+
+/// An editor saves all the time, by both of the ways that editors have, while a program writes in the same
+/// files: of texts all lines of both are there, and of all else every version is kept.
+#[test]
+fn nothing_of_an_editor_and_a_program_is_lost() {
+    let (hive, repo) = (Hive::new(), Repo::new());
+    let text: String = (0..40).map(|n| format!("line {n}\n\n\n")).collect();
+    repo.put("notes.md", &text);
+    bind(&hive, &repo);
+    let mut mine = 0;
+    for round in 0..8 {
+        // An editor that empties a file and then writes it is seen in between, as by anybody.
+        let line = format!(
+            "until cp notes.md $HOME/t && grep -q '^line {round}$' $HOME/t; do sleep 0.01; done; \
+             sed 's/^line {round}$/agent {round}/' $HOME/t > notes.md"
+        );
+        std::thread::scope(|scope| {
+            let agent = scope.spawn(|| exec(&hive, &repo, &line));
+            // It saves what it last read, with a line of its own: over what came meanwhile it does not ask.
+            for _ in 0..3 {
+                let old = format!("line {}\n", 39 - mine);
+                let now = repo.read("notes.md").replace(&old, &format!("editor {mine}\n"));
+                if mine % 2 == 0 {
+                    repo.put("notes.md", &now);
+                } else {
+                    repo.put(".notes.swp", &now);
+                    fs::rename(repo.at(".notes.swp"), repo.at("notes.md")).unwrap();
+                }
+                mine += 1;
+            }
+            agent.join().unwrap();
+        });
+    }
+    exec(&hive, &repo, "echo end >> notes.md");
+    // What is not in the file stands in its history, as a head or beside one.
+    let path = format!("{}/notes.md", repo.path());
+    let seen = retry("every line", || {
+        let history = hive.client().ok("history", json!({"path": path, "limit": 1000}));
+        let versions = history["versions"].as_array().cloned().unwrap_or_default();
+        let mut all = repo.read("notes.md");
+        for version in versions {
+            let Some(id) = version["version"].as_u64().or_else(|| version["id"].as_u64()) else { continue };
+            let read = hive.client().ok("read", json!({"path": path, "version": id}));
+            all.push_str(text_of(&read));
+        }
+        let agents = (0..8).all(|n| all.contains(&format!("agent {n}\n")));
+        let editors = (0..mine).all(|n| all.contains(&format!("editor {n}\n")));
+        (agents && editors).then_some(all)
+    });
+    assert!(seen.contains("agent 7\n"));
+}
+
+fn text_of(read: &Value) -> &str {
+    text(read, "text")
+}
+
+/// The daemon is killed while what commands made is put into the directory: all of an operation stands there in
+/// the end or none of it, and nothing lies beside it.
+#[test]
+fn a_daemon_that_is_killed_leaves_no_halves() {
+    let (mut hive, repo) = (Hive::new(), Repo::new());
+    for file in 0..60 {
+        repo.put(&format!("d/f{file}"), "old\n");
+    }
+    bind(&hive, &repo);
+    for round in 0..6 {
+        let before = repo.read("d/f0");
+        let line = format!("for n in $(seq 0 59); do echo {round} > d/f$n; done");
+        let mut client = hive.client();
+        client.post("exec", &json!({"text": line, "wall": "native", "dir": repo.path()})).unwrap();
+        // At another moment each time: once the first files have come to stand there.
+        if round % 2 == 0 {
+            retry("the first of them", || (repo.read(&format!("d/f{}", round * 7)) != before).then_some(()));
+        }
+        hive.kill();
+        hive.start();
+        exec(&hive, &repo, "true");
+        let all: Vec<String> = (0..60).map(|file| repo.read(&format!("d/f{file}"))).collect();
+        let same = retry("an end", || {
+            let all: Vec<String> = (0..60).map(|file| repo.read(&format!("d/f{file}"))).collect();
+            all.iter().all(|text| *text == all[0]).then_some(all[0].clone())
+        });
+        assert!(same == before || same == format!("{round}\n"), "{all:?}");
+        if round % 2 == 0 {
+            assert_eq!(same, format!("{round}\n"), "what was decided is put there");
+        }
+        let names: Vec<String> = fs::read_dir(repo.at("d"))
+            .unwrap()
+            .flatten()
+            .map(|e| e.file_name().into_string().unwrap())
+            .collect();
+        assert!(names.iter().all(|name| name.starts_with('f')), "{names:?}");
+    }
+    assert_eq!(hive.cli(&["cat", "/sys/conflicts"]).fine().out, "");
 }

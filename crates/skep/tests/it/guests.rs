@@ -48,7 +48,11 @@ impl Tty {
         let slave = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
         let mut command = Command::new("setsid");
         command.args(["--ctty", SKEP]).args(args).env_clear().env("SKEP_HOME", hive.home());
-        command.env("HOME", hive.around()).env("TERM", "xterm").env("PATH", "/usr/bin:/bin");
+        command
+            .current_dir(hive.around())
+            .env("HOME", hive.around())
+            .env("TERM", "xterm")
+            .env("PATH", "/usr/bin:/bin");
         let end = || slave.try_clone().unwrap();
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let tty = Self { master: File::from(master), _slave: slave, child, seen: String::new() };

@@ -157,6 +157,8 @@ impl Hive {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(SKEP);
         command.args(args).env_clear().env("SKEP_HOME", self.home()).env("HOME", self.dir.path());
+        // Where a program is run becomes part of a workspace: never where the tests are.
+        command.current_dir(self.dir.path());
         command
     }
 
