@@ -28,8 +28,8 @@ use std::{
 const NEW: &str = ".skep-new-";
 /// What is whole: it takes its place next, or came out of it.
 const PLACE: &str = ".skep-place-";
-/// So often, and with such pauses, is it looked whether somebody still writes into what came out: half a second,
-/// which is longer than editors hold a file that they save.
+/// So often, and with such pauses, is it looked whether somebody still writes into what came out: half a
+/// second, which is longer than editors hold a file that they save.
 const QUIET_TRIES: usize = 50;
 const QUIET_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// How often a place is tried that somebody else changes at the same time.

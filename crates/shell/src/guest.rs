@@ -163,7 +163,7 @@ fn params(
 fn place(session: &mut Session) -> Result<String, Fail> {
     let bound = session.read("/sys/bound")?;
     let dirs: Vec<&str> = bound.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
-    let here = std::env::current_dir().map_err(Fail::from).and_then(|here| commands::real(&here));
+    let here = commands::real(Path::new("."));
     let is_bound = |here: &str| {
         let inside =
             |dir: &&str| here.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

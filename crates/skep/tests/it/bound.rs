@@ -288,8 +288,8 @@ fn text_of(read: &Value) -> &str {
     text(read, "text")
 }
 
-/// The daemon is killed while what commands made is put into the directory: all of an operation stands there in
-/// the end or none of it, and nothing lies beside it.
+/// The daemon is killed while what commands made is put into the directory: all of an operation stands there
+/// in the end or none of it, and nothing lies beside it.
 #[test]
 fn a_daemon_that_is_killed_leaves_no_halves() {
     let (mut hive, repo) = (Hive::new(), Repo::new());
