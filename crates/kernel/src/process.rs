@@ -302,9 +302,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
     }
-    if let (true, Some(program)) = (birth.given, &program) {
-        bound::lend(step, pid, &program.dir);
-    }
+    program.iter().filter(|_| birth.given).for_each(|program| bound::lend(step, pid, &program.dir));
     means::start_clock(step, pid, wall_us);
     let (actor, as_pid) = (step.actor.clone(), step.pid);
     match &program {

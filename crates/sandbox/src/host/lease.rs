@@ -6,8 +6,8 @@ use std::{fs::File, os::fd::AsRawFd};
 /// Whether nobody has. Where the file system knows no leases, nobody can be seen, and so it is said.
 pub(super) fn nobody_writes(file: &File) -> bool {
     let set = |kind: libc::c_int| {
-        // SAFETY: `fcntl` with these commands reads its integer argument and no memory; the descriptor is open
-        // as long as `file` is borrowed. It is needed because rustix has no leases.
+        // SAFETY: with these commands `fcntl` reads its integer argument and no memory; the descriptor is
+        // open as long as `file` is borrowed. It is needed because rustix has no leases.
         unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) }
     };
     if set(libc::F_RDLCK) == 0 {
