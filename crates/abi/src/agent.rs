@@ -62,6 +62,17 @@ pub struct Program {
     pub guest: Guest,
 }
 
+/// What HOME a program has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Home {
+    /// One that goes with its sandbox.
+    #[default]
+    Sandbox,
+    /// One of its agent in this workspace, which is there again for the next run.
+    Kept,
+}
+
 /// What a program is given beside its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(default)]
@@ -78,6 +89,8 @@ pub struct Guest {
     /// Variables that tell it where the model endpoint is: `anthropic`, `openai`, `token`, each with its
     /// name.
     pub endpoint: Vec<(String, String)>,
+    /// What HOME it has.
+    pub home: Home,
     /// It is logged in at its own service: what it spends there nobody here can cap.
     pub own_login: bool,
 }

@@ -273,6 +273,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Pid>,
+        /// It has the HOME of its agent, which holds what its runs were told.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        home: bool,
     },
     /// A capability was derived.
     Granted {

@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel,
+    channel, home,
     progress::{self, Told},
     role, session, sink,
     state::{
@@ -232,6 +232,7 @@ fn process(state: &mut State, record: &Record) {
             } else if let Some(ended) = state.ended.get_mut(&record.pid) {
                 ended.label = *joined;
             }
+            home::told(state, record.pid, *joined);
             channel::notice(state, record.pid, *joined, record.seq);
         }
         Entry::Steered { pid, item, joined } => {
@@ -403,6 +404,7 @@ fn spawned(state: &mut State, record: &Record) {
         session: of_session.clone(),
     };
     state.processes.insert(*pid, process);
+    home::begun(state, record);
     session::begun(state, record);
     channel::notice(state, *pid, *label, record.seq);
 }
@@ -410,6 +412,7 @@ fn spawned(state: &mut State, record: &Record) {
 fn exited(state: &mut State, pid: Pid, record: &Record) {
     let Entry::Exited { exit, verdict, result, .. } = &record.body else { return };
     let Some(process) = state.processes.remove(&pid) else { return };
+    home::ended(state, (pid, &process.agent), exit);
     session::ended(state, (pid, &process), record);
     let account = state.accounts.remove(&process.account);
     // What still runs for it is settled at the agent's account, where it is reserved as well.

@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    bound, effect, exec, means, role, session, sink,
+    bound, effect, exec, home, means, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -14,7 +14,7 @@ use crate::{
 use abi::{
     CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, VersionId,
     WORKSPACE,
-    agent::{AgentDef, Postcondition, Restart, Verdict},
+    agent::{AgentDef, Home, Postcondition, Restart, Verdict},
     answer::Answer,
     call::{Call, ProcessKind, Signal, Text},
     cap::{Grant, Object, Rights},
@@ -242,8 +242,8 @@ fn told(kernel: &Kernel, birth: &Birth) -> Label {
 }
 
 /// Makes a process and starts its turn.
-fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error> {
-    let Birth { parent, def, .. } = &birth;
+fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Error> {
+    let (home, Birth { parent, def, .. }) = (home::lent(step.kernel, &mut birth.def), &birth);
     let (parent, at) = (*parent, step.at);
     room_for_one(step.state(), parent)?;
     let pid = step.state().next.pid.next();
@@ -252,7 +252,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     let lane = LaneName { agent: def.name.clone(), session: birth.session.clone() };
     session::is_above(step.kernel, &lane, birth.ceiling)?;
     let before = session::before(step, &lane, birth.task, birth.restarts);
-    if let Some(said) = &before.label {
+    for said in before.label.iter().chain(&home) {
         label = label.join(said);
     }
     if label.integrity < birth.ceiling && step.kernel.has(sink::rule::CEILING) {
@@ -268,8 +268,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
     withheld.extend(def.withheld.iter().cloned());
     let account = means::open_accounts(step, (parent, pid), def, birth.budget);
     let wall_us = means::wall(step.state(), &def.name, def.wall_us);
-    let label = step.intern(&label);
-    let program = def.run.clone();
+    let (label, program) = (step.intern(&label), def.run.clone());
     let kind = if program.is_some() { ProcessKind::Native } else { birth.kind };
     step.emit(Entry::Spawned {
         pid,
@@ -298,6 +297,7 @@ fn spawn(step: &mut Step<'_>, birth: Birth) -> Result<(Pid, Vec<String>), Error>
         session: lane.session,
         history: before.history,
         after: before.after,
+        home: program.as_ref().is_some_and(|program| program.guest.home == Home::Kept),
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);

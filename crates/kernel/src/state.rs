@@ -65,6 +65,9 @@ pub struct State {
     /// Money that moved, and on which UTC day, at mounts that are taken away: it counts when they come back.
     #[musli(default)]
     pub moved: BTreeMap<String, (Nano, u64)>,
+    /// HOMEs that last, by agent.
+    #[musli(default)]
+    pub homes: BTreeMap<String, HomeRow>,
     /// What `apply` made of the log when this was written; see `SHAPE`.
     #[musli(default)]
     pub shape: u32,
@@ -239,6 +242,15 @@ pub struct Process {
     /// The session that its turn goes on with.
     #[musli(default)]
     pub session: Option<SessionName>,
+}
+
+/// A HOME that lasts: what lies in it has no label of its own, so it bears what its runs were told.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct HomeRow {
+    /// Labels of what they were told, each.
+    pub labels: BTreeSet<LabelId>,
+    /// The process that has it now: one at a time, so that nothing goes through it between two.
+    pub held: Option<Pid>,
 }
 
 /// A conversation with an agent, as far as it is remembered.

@@ -9,6 +9,7 @@
 //!   endpoint: {anthropic: ANTHROPIC_BASE_URL, token: ANTHROPIC_AUTH_TOKEN}
 //!   environment: {NAME: value}
 //!   seed: {.config/it.json: {asked: true}}      # files of its HOME; $cwd is where it begins
+//!   home: kept                      # there again for the next run; else it goes with the sandbox
 //!   login: own                      # it pays at its own service
 //!   healthcheck: {test: [curl, -f, http://127.0.0.1:8080/], interval: 30s, timeout: 5s, retries: 3}
 //! ```
@@ -19,14 +20,24 @@ use super::{FILE, Front};
 use crate::policy::{self, tree::Node};
 use abi::{
     Code, Error,
-    agent::{Guest, Probe, Program, Test, quoted},
+    agent::{Guest, Home, Probe, Program, Test, quoted},
     call::Stdio,
     limits,
     path::TreePath,
 };
 
-const KEYS: [&str; 9] =
-    ["command", "dir", "tty", "healthcheck", "args_unattended", "endpoint", "environment", "seed", "login"];
+const KEYS: [&str; 10] = [
+    "command",
+    "dir",
+    "tty",
+    "healthcheck",
+    "args_unattended",
+    "endpoint",
+    "environment",
+    "seed",
+    "home",
+    "login",
+];
 /// What the endpoint can be told as.
 const ENDPOINT_KEYS: [&str; 3] = ["anthropic", "openai", "token"];
 /// Bytes of the files that a recipe puts into a HOME.
@@ -76,7 +87,16 @@ fn guest(keys: &Front<'_>) -> Result<Guest, Error> {
         Some(node) if node.text("login")? == "own" => true,
         Some(node) => return Err(node.mark.error("login is own, or is not said")),
     };
+    let home = match keys.get("home") {
+        None => Home::Sandbox,
+        Some(node) => match node.text("home")? {
+            "kept" => Home::Kept,
+            "sandbox" => Home::Sandbox,
+            other => return Err(node.mark.error(format!("home is kept or sandbox, not {other:?}"))),
+        },
+    };
     Ok(Guest {
+        home,
         stdio: stdio(keys.get("tty").copied())?,
         env: env.collect::<Result<_, Error>>()?,
         tools: Vec::new(),

@@ -265,6 +265,7 @@ fn what_is_wrong_with_a_recipe_is_named() {
         ("{command: [a], environment: {A-B: y}}", "no name of a variable"),
         ("{command: [a], endpoint: {antropic: A}}", "anthropic"),
         ("{command: [a], login: mine}", "login is own"),
+        ("{command: [a], home: mine}", "home is kept or sandbox"),
         ("{command: [a], tools: [/home]}", "tools"),
         ("{tty: true}", "run needs a command"),
     ] {

@@ -17,7 +17,7 @@ use crate::{
 };
 use abi::{
     Code, Error, ExecId, Pid, WORKSPACE,
-    agent::Guest,
+    agent::{self, Guest},
     call::Stdio,
     record::{Finish, Used},
 };
@@ -58,6 +58,7 @@ const PIPE_BYTES_MAX: usize = 1024 * 1024;
 const CATCH_UP_US: u64 = 10_000;
 /// Directories of a workspace: what is HOME inside, and where each sandbox's socket is.
 const HOMES: &str = "homes";
+const KEPT: &str = "kept";
 const SOCKETS: &str = "run";
 /// Sandboxes so far: each has a name of its own.
 static STANDS: AtomicU64 = AtomicU64::new(0);
@@ -81,20 +82,37 @@ pub(crate) struct Native {
 }
 
 /// What programs keep that is no part of the workspace. It has no label, so it lasts no longer than the
-/// sandbox whose programs it is of: nothing goes through it from one process to another.
-struct Home(PathBuf);
+/// sandbox whose programs it is of, and nothing goes through it from one process to another; or the kernel
+/// keeps a label for all of it, and lends it to one process at a time.
+struct Home {
+    dir: PathBuf,
+    /// Of one that lasts: nobody else has it as long as this is open.
+    held: Option<File>,
+}
 
 impl Home {
-    fn make(node: &Node, cell: &Cell, name: &str) -> io::Result<Self> {
-        let home = Self(node.dir(cell).join(HOMES).join(name));
-        std::fs::create_dir_all(&home.0)?;
+    fn make(node: &Node, cell: &Cell, (name, command): (&str, &abi::effect::Command)) -> io::Result<Self> {
+        let home = match command.guest.home {
+            agent::Home::Sandbox => Self { dir: node.dir(cell).join(HOMES).join(name), held: None },
+            agent::Home::Kept => {
+                let kept = node.dir(cell).join(KEPT).join(&command.agent);
+                std::fs::create_dir_all(&kept)?;
+                let held = File::create(kept.join("lock"))?;
+                // The sandbox before it may still be ending.
+                held.lock()?;
+                Self { dir: kept.join("home"), held: Some(held) }
+            }
+        };
+        std::fs::create_dir_all(&home.dir)?;
         Ok(home)
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        clear(&self.0);
+        if self.held.is_none() {
+            clear(&self.dir);
+        }
     }
 }
 
@@ -245,8 +263,8 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
     let mut spec = Spec::new(Root::View);
     // The one before may still be ending, and takes its own things along.
     let name = format!("{}.{}", job.command.pid, STANDS.fetch_add(1, Ordering::Relaxed));
-    let home = Home::make(node, cell, &name).map_err(|error| broken(&error))?;
-    spec.home = Some(home.0.clone());
+    let home = Home::make(node, cell, (&name, &job.command)).map_err(|error| broken(&error))?;
+    spec.home = Some(home.dir.clone());
     spec.hostname = cell.name.clone();
     spec.env.push(("SKEP_WORKSPACE".into(), cell.name.clone().into()));
     for dir in &job.command.guest.tools {
@@ -535,6 +553,10 @@ impl Watch<'_> {
             }
             if done {
                 let ended = running.wait();
+                if self.job.command.guest.home == agent::Home::Kept {
+                    // What it left running would read on and write there, when nobody counts it any more.
+                    let _ = self.jail.end_all();
+                }
                 return (finish(&ended), Some(ended));
             }
         }

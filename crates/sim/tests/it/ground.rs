@@ -137,6 +137,7 @@ fn spawned(label: u32) -> Entry {
         session: None,
         history: Vec::new(),
         after: None,
+        home: false,
         budget: None,
         standing: Default::default(),
     }

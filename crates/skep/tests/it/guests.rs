@@ -2,8 +2,10 @@
 //! the test, the program has one of its own inside the real wall.
 
 use crate::{
+    decisions::desk,
     exec::running,
     hive::{Hive, PATIENCE, SKEP, retry, run, run_on},
+    labels::label,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -413,4 +415,49 @@ fn claude_code_starts_behind_the_wall_and_finds_no_login() {
     assert!(ran.err.contains("agent: claude") && ran.err.contains("claude ended after"), "{}", ran.err);
     let ran = skep(&["run", "--task", "say hello", "--", "claude"]);
     assert!(ran.code == 1 && ran.out.contains("Not logged in"), "{ran:?}");
+}
+
+/// A HOME that lasts is there again, and who begins in it has seen what runs before it saw: what they read of
+/// a mail cannot come out of it under a better label. The control is the same without a HOME that lasts.
+#[test]
+fn a_home_lasts_and_bears_what_its_runs_were_told() {
+    let (mut hive, mut client, _) = desk();
+    for (name, home) in [("keeper", "kept"), ("other", "kept"), ("plain", "sandbox")] {
+        let agent = format!(
+            "---\nname: {name}\nrun: {{command: [sh], home: {home}}}\nneeds: [read /integrations/**, \
+             read /data/**, write /data/**, exec /data/**]\n---\n"
+        );
+        let path = format!("/agents/{name}/AGENT.md");
+        client.ok("write", json!({"path": path, "text": agent, "origin": "argument"}));
+    }
+    let skep =
+        |hive: &Hive, agent: &str, script: &str| hive.cli(&["run", "--as", agent, "--", "sh", "-c", script]);
+    let mail = "/integrations/mail/inbox/order.md";
+    for agent in ["keeper", "plain"] {
+        skep(&hive, agent, &format!("echo one > $HOME/mark; echo x > /data/{agent}-1.md")).fine();
+        assert!(!label(&mut client, "/data", &format!("{agent}-1.md")).starts_with("external"), "{agent}");
+        skep(&hive, agent, &format!("cat $HOME/mark; cat {mail} > $HOME/mail")).fine();
+    }
+    assert_eq!(skep(&hive, "keeper", "cat $HOME/mark; echo x > /data/keeper-2.md").fine().out, "one\n");
+    assert!(label(&mut client, "/data", "keeper-2.md").starts_with("external"));
+    assert_eq!(skep(&hive, "plain", "ls $HOME; echo x > /data/plain-2.md").fine().out, "");
+    assert!(!label(&mut client, "/data", "plain-2.md").starts_with("external"));
+    // One at a time: another gets one that goes with its sandbox, and is told so.
+    let script = "echo two > $HOME/mark; echo up > /data/up.md; exec sleep 7373.5";
+    let held = hive.cli(&["run", "-d", "--as", "other", "--", "sh", "-c", script]).fine().out;
+    retry("its start", || (running("sleep\x007373.5") == 1).then_some(()));
+    let second = skep(&hive, "other", "ls $HOME").fine();
+    assert_eq!(second.out, "");
+    let said = format!("withheld: the home of other that lasts: process {} has it", held.trim());
+    assert!(second.err.contains(&said), "{}", second.err);
+    // It survives the daemon; of who did not end by itself nobody knows what it read last, so all counts.
+    hive.kill();
+    retry("its end", || (running("sleep\x007373.5") == 0).then_some(()));
+    hive.start();
+    let mut client = hive.client();
+    assert_eq!(skep(&hive, "other", "cat $HOME/mark; echo x > /data/other.md").fine().out, "two\n");
+    assert!(label(&mut client, "/data", "other.md").starts_with("external"));
+    // What a program leaves running does not go on in it.
+    skep(&hive, "keeper", "(sleep 0.3; echo late > $HOME/mark) & exit 0").fine();
+    assert_eq!(skep(&hive, "keeper", "sleep 0.4; cat $HOME/mark").fine().out, "one\n");
 }

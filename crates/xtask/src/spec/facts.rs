@@ -87,6 +87,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         session: None,
         history: Vec::new(),
         after: None,
+        home: false,
         budget: None,
     }
 }
