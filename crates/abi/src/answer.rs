@@ -246,6 +246,13 @@ pub enum Answer {
         /// Charged.
         usage: Usage,
     },
+    /// A program may connect.
+    Connect {
+        /// Whether each request is to be looked into, since not all are allowed; else bytes go both ways.
+        inspect: bool,
+        /// Whether the name may lead to an address that is not public.
+        private: bool,
+    },
     /// A capability was given.
     Granted {
         /// Its id.

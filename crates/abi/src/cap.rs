@@ -1,6 +1,10 @@
 //! Capabilities: a resource pattern, rights, and an expiry. A child lies inside one parent, never a union.
 
-use crate::{CapId, Error, Micros, Pid, path::Pattern};
+use crate::{
+    CapId, Error, Micros, Pid,
+    net::{self, Hosts, Ports},
+    path::Pattern,
+};
 use alloc::{format, string::String};
 use core::fmt;
 use musli::{Decode, Encode};
@@ -95,7 +99,7 @@ impl fmt::Display for Rights {
     }
 }
 
-/// What a capability is about. `net`, `chan` and `secret` join with the calls that use them.
+/// What a capability is about. `chan` joins with the calls that use it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Object {
@@ -114,6 +118,14 @@ pub enum Object {
     },
     /// Control files whose path matches.
     Admin(Pattern),
+    /// Hosts that programs may speak to: `read` what only looks, `write` all else, both what nobody looks
+    /// into; with `apply`, an operator has said so of this very process, and is not asked again.
+    Net {
+        /// Which.
+        hosts: Hosts,
+        /// At which ports.
+        ports: Ports,
+    },
 }
 
 impl Object {
@@ -127,9 +139,11 @@ impl Object {
             (Self::Effect { mount: m, kind: k }, Self::Effect { mount, kind }) => {
                 m.includes(mount) && k.includes(kind)
             }
-            (Self::Fs(_) | Self::Model(_) | Self::Spawn(_) | Self::Effect { .. } | Self::Admin(_), _) => {
-                false
+            (Self::Net { hosts: h, ports: p }, Self::Net { hosts, ports }) => {
+                h.includes(hosts) && p.includes(*ports)
             }
+            (Self::Fs(_) | Self::Model(_) | Self::Spawn(_) | Self::Effect { .. }, _) => false,
+            (Self::Admin(_) | Self::Net { .. }, _) => false,
         }
     }
 }
@@ -142,6 +156,7 @@ impl fmt::Display for Object {
             Self::Spawn(pattern) => write!(out, "spawn {pattern}"),
             Self::Effect { mount, kind } => write!(out, "effect {mount} {kind}"),
             Self::Admin(pattern) => write!(out, "admin {pattern}"),
+            Self::Net { hosts, ports } => write!(out, "net {}", net::words(hosts, *ports)),
         }
     }
 }
@@ -196,6 +211,12 @@ impl Grant {
             (Object::Effect { .. }, Rights::ASK) => "ask",
             (Object::Effect { .. }, rights) if rights == Rights::APPLY.union(Rights::ASK) => "apply",
             (Object::Model(_) | Object::Spawn(_), Rights::USE) => "",
+            (Object::Net { .. }, rights) => match rights.without(Rights::APPLY) {
+                Rights::READ => " read",
+                Rights::WRITE => " write",
+                rights if rights == Rights::READ.union(Rights::WRITE) => "",
+                _ => return format!("{self}"),
+            },
             _ => return format!("{self}"),
         };
         let any = |word: &Pattern| String::from(if word.as_str() == "*" { "any" } else { word.as_str() });
@@ -206,15 +227,17 @@ impl Grant {
             Object::Model(name) => format!("model {}", any(name)),
             Object::Spawn(name) => format!("spawn {}", any(name)),
             Object::Admin(_) => format!("{self}"),
+            Object::Net { hosts, ports } => format!("net {}{verb}", net::words(hosts, *ports)),
         }
     }
 
     /// Parses the words of `needs` and of policy: `read /data/**`, `write /data/x`, `ask mail.send`,
-    /// `apply mail.send`, `model any`, `spawn triage`.
+    /// `apply mail.send`, `model any`, `spawn triage`, `net HOST`, `net npm read`.
     pub fn parse(words: &str) -> Result<Self, Error> {
         let bad = || {
-            Error::invalid("needs", format!("{words:?} is not a need"))
-                .hint("read PATH, write PATH, exec [PATH], apply KIND, ask KIND, model NAME, spawn AGENT")
+            Error::invalid("needs", format!("{words:?} is not a need")).hint(
+                "read PATH, write PATH, exec [PATH], apply KIND, ask KIND, model NAME, spawn AGENT, net HOST",
+            )
         };
         // Programs are run in a directory; without one, in any.
         let exec = |pattern| Self::new(Object::Fs(pattern), Rights::EXEC);
@@ -236,6 +259,16 @@ impl Grant {
             "apply" => effect(Rights::APPLY.union(Rights::ASK)),
             "ask" => effect(Rights::ASK),
             "model" => Ok(Self::new(Object::Model(any(rest)?), Rights::USE)),
+            "net" => {
+                let (hosts, rights) = match rest.split_once(' ').map(|(hosts, word)| (hosts, word.trim())) {
+                    None => (rest, Rights::READ.union(Rights::WRITE)),
+                    Some((hosts, "read")) => (hosts, Rights::READ),
+                    Some((hosts, "write")) => (hosts, Rights::WRITE),
+                    Some(_) => return Err(bad()),
+                };
+                let (hosts, ports) = net::parse(hosts)?;
+                Ok(Self::new(Object::Net { hosts, ports }, rights))
+            }
             "spawn" => Ok(Self::new(Object::Spawn(any(rest)?), Rights::USE)),
             _ => Err(bad()),
         }
@@ -286,6 +319,8 @@ mod tests {
     fn a_grant_is_its_words() {
         for words in
             ["read /a/**", "write /a", "apply mail.send", "ask outbox mail.send", "ask any", "model any"]
+                .into_iter()
+                .chain(["net a.example", "net npm read", "net * write", "net private", "net [::1]:80 read"])
         {
             let asked = words.replace("ask any", "ask *");
             assert_eq!(Grant::parse(&asked).unwrap().words(), words);

@@ -7,6 +7,7 @@ use crate::{
     manifest::Manifest,
     model::Models,
     money::{Nano, Price, Usage},
+    net::Asked,
     path::TreePath,
     record::{Finish, Used},
     tree::Merge,
@@ -325,6 +326,15 @@ pub enum Body {
         /// What.
         told: Told,
     },
+    /// A program in a process's sandbox wants to speak to somebody.
+    Connect {
+        /// Whose sandbox.
+        pid: Pid,
+        /// Who waits to connect.
+        reply: ReplyTo,
+        /// To whom.
+        asked: Asked,
+    },
     /// A service was tried, and it works again, or does not any more.
     ExecChecked {
         /// Its command.
@@ -399,6 +409,7 @@ impl Body {
             Self::ExecChecked { .. } => "exec-checked",
             Self::ExecWrote { .. } => "exec-wrote",
             Self::ExecTold { .. } => "exec-told",
+            Self::Connect { .. } => "connect",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",

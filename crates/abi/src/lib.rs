@@ -30,6 +30,7 @@ pub mod limits;
 pub mod manifest;
 pub mod model;
 pub mod money;
+pub mod net;
 pub mod page;
 pub mod path;
 pub mod query;

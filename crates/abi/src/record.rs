@@ -18,6 +18,7 @@ use crate::{
     manifest::{Manifest, Recovery},
     model::Models,
     money::{AccountName, Amounts, Limit, Nano, Price, Usage},
+    net::Asked as Connection,
     path::TreePath,
     request::Asked,
     session::{LaneName, SessionName},
@@ -27,11 +28,13 @@ use alloc::{string::String, vec::Vec};
 use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+mod bill;
 mod finish;
 mod freeze;
 mod rule;
 mod word;
 
+pub use bill::Bill;
 pub use finish::{Exit, Finish, Used};
 pub use freeze::Freeze;
 pub use rule::{RULES, Rule};
@@ -51,21 +54,6 @@ pub struct Record {
     pub cause: Seq,
     /// What was decided.
     pub body: Entry,
-}
-
-/// Whose a model call is, and at what price: with it, the record of its end is one row of the ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Bill {
-    /// The run it belongs to; 0: none.
-    pub run: Pid,
-    /// The agent, or the principal that called by itself.
-    pub agent: String,
-    /// Which model.
-    pub model: String,
-    /// The account it is charged to, and all above it.
-    pub account: AccountName,
-    /// What one token costs.
-    pub price: Price,
 }
 
 /// Who said what a limit is.
@@ -789,5 +777,10 @@ pub enum Entry {
         placed: Seq,
         /// What could not be done, and why; a blob each.
         failed: Vec<(TreePath, Content)>,
+    },
+    /// A program in the process's sandbox may speak to somebody, and does.
+    Connected {
+        /// To whom, and what it asks there.
+        asked: Connection,
     },
 }

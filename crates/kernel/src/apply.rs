@@ -98,9 +98,10 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
             effect(state, record);
         }
         Entry::TimerSet { .. } | Entry::TimerGone { .. } => timer(state, &record.body),
-        Entry::ExecBegun { .. } | Entry::ExecEnded { .. } | Entry::ExecChecked { .. } => {
-            execs::exec(state, record)
-        }
+        Entry::ExecBegun { .. }
+        | Entry::ExecEnded { .. }
+        | Entry::ExecChecked { .. }
+        | Entry::Connected { .. } => execs::exec(state, record),
     }
 }
 

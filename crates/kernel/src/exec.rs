@@ -412,7 +412,7 @@ pub fn left(step: &mut Step<'_>, reply: ReplyTo) {
 }
 
 /// The workspace was loaded: commands died with the load. A turn's is begun again, since nothing of it is
-/// left; those of clients, and of what stands still, are over.
+/// left, unless it had sent something to others; those of clients, and of what stands still, are over.
 pub fn woke(step: &mut Step<'_>) {
     let execs: Vec<ExecId> = step.state().execs.keys().copied().collect();
     for exec in execs {
@@ -423,6 +423,12 @@ pub fn woke(step: &mut Step<'_>) {
         let moves = process.is_some_and(|process| process.frozen.is_none());
         if row.main {
             died(step, exec, row.of);
+            continue;
+        }
+        if let Some(host) = &row.sent {
+            let why = format!("the daemon stopped while it ran, after it had sent something to {host}");
+            step.alarm(format!("command {exec} is in doubt: {why}; it is not begun again by itself"));
+            stopped(step, exec, &format!("{why}: it is in doubt whether that was acted upon"));
             continue;
         }
         if moves && step.state().stopped.is_none() && row.again < limits::EXEC_ATTEMPTS_MAX {

@@ -12,9 +12,9 @@
 //! Reading order, front to back: `state` (the tables), `apply` (how records change them), `step` (the
 //! street), `authority`, `role` and `twin` (who may), `label`, `home`, `name`, `sink` and `channel` (what
 //! flows where), `account` (how much), `means` (what a process is given), `model` (of whom), `policy` (as
-//! it is changed), `files`, `arrival`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`,
-//! `complete`, `session`, `effect`, `exec`, `commit`, `control`, `proposal`, `modify` (what), `progress`
-//! (whether it gets on), `stop`, `wake` (after a crash), `render` (what can be read of it).
+//! it is changed), `files`, `bound`, `arrival`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`,
+//! `complete`, `session`, `effect`, `exec`, `net`, `commit`, `control`, `proposal`, `modify` (what),
+//! `progress` (whether it gets on), `stop`, `wake` (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
 #![no_std]
@@ -43,6 +43,7 @@ mod means;
 mod model;
 mod modify;
 mod name;
+mod net;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod policy;

@@ -15,7 +15,7 @@
 use crate::{
     Kernel, account, exec,
     files::{self, Draft},
-    model, role,
+    model, net, role,
     state::{Account, ROOT_ACCOUNT},
     step::{Found, Step},
 };
@@ -24,6 +24,7 @@ use abi::{
     agent::Policy,
     answer::Answer,
     call::{Call, Undo, Write},
+    cap::Object,
     fact::{Fact, Facts, Lookup, Put},
     limits,
     model::Models,
@@ -196,6 +197,10 @@ fn restored(path: &TreePath, head: Option<&Version>, facts: &mut Found) -> Resul
 pub fn load(step: &mut Step<'_>, digest: Hash, policy: Policy) {
     let before = step.state().policy.as_ref().map(|loaded| loaded.policy.clone());
     let withheld = exec::withheld(step.kernel, step.at);
+    let grants = policy.rows.iter().flat_map(|row| row.allow.iter().chain(&row.ask));
+    if grants.into_iter().any(|grant| matches!(grant.object, Object::Net { .. })) {
+        net::root(step);
+    }
     step.emit(Entry::PolicyLoaded { digest, policy });
     exec::tightened(step, &withheld);
     limit(step, &before.unwrap_or_default());

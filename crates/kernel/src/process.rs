@@ -370,11 +370,11 @@ fn endow(kernel: &Kernel, (spawner, by): (Pid, &str), def: &AgentDef, at: Micros
     Ok((given, withheld))
 }
 
-/// Whether an operator can be asked each time: for effects and for changes of files. To ask for anything else
-/// is to withhold it.
+/// Whether an operator can be asked each time: for effects, for changes of files, for connections. To ask for
+/// anything else is to withhold it.
 fn can_be_asked(grant: &Grant) -> bool {
     match grant.object {
-        Object::Effect { .. } => true,
+        Object::Effect { .. } | Object::Net { .. } => true,
         Object::Fs(_) => Rights::WRITING.contains(grant.rights),
         Object::Model(_) | Object::Spawn(_) | Object::Admin(_) => false,
     }

@@ -206,6 +206,18 @@ pub fn hold_call(
     hold(step, held, rule)
 }
 
+/// Holds what a process shall be given.
+pub fn hold_grant(
+    step: &mut Step<'_>,
+    (effect, intent): (EffectId, Intent),
+    about: String,
+) -> Result<Answer, Error> {
+    let label = step.kernel.label_of(intent.pid, &step.actor);
+    let (paths, wait_us) = (vec![], limits::REVERSIBLE_WAIT_US);
+    let held = Held { effect, intent, label, about, paths, steering: vec![], wait_us, content: None };
+    hold(step, held, Rule::Net)
+}
+
 /// An effect in doubt: approving does it again.
 pub fn hold_doubt(step: &mut Step<'_>, effect: EffectId, intent: Intent) {
     let about = format!("effect {effect} may have happened; approve to do it again");

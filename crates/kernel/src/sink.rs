@@ -51,6 +51,7 @@ pub mod rule {
     pub const STEERING: u8 = 14;
     pub const CEILING: u8 = 15;
     pub const ANSWER: u8 = 16;
+    pub const NET: u8 = 17;
 }
 
 /// What the table says.

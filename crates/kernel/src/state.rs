@@ -458,6 +458,9 @@ pub struct ExecRow {
     /// Whether it works, as far as that was tried.
     #[musli(default)]
     pub works: Option<bool>,
+    /// The host that was first sent something which it may have acted upon.
+    #[musli(default)]
+    pub sent: Option<String>,
 }
 
 /// Something that waits for an operator.

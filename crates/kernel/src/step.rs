@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, bound, complete, control, effect, exec, files, label, process, proposal, render, role,
-    session, state::Client, state::State, turn, wake,
+    Kernel, arrival, bound, complete, control, effect, exec, files, label, net, process, proposal, render,
+    role, session, state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -46,6 +46,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::ExecEnded { exec, commit, keep, .. } => {
             Ok(exec::plan_ended(kernel, *exec, Some(commit).filter(|_| *keep)))
         }
+        Body::Connect { pid, .. } => subject(kernel, &Caller::Process(*pid), at).map(|_| vec![]),
         Body::Genesis { .. }
         | Body::Woke { .. }
         | Body::Restored
@@ -246,6 +247,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
         Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
         Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
+        Body::Connect { pid, reply, asked } => net::connect(step, (*pid, *reply), asked, facts),
         Body::ExecTold { pid, told } => exec::told(step, *pid, told),
         Body::ExecEnded { exec, ran, commit, keep } => exec::ended(step, *exec, ran, (commit, *keep), facts),
         Body::Quarantined { digest, what } => {

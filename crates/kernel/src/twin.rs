@@ -6,6 +6,7 @@ use crate::{Kernel, authority::Want, state::State};
 use abi::{
     CapId, Micros, Pid,
     cap::{Object, Rights},
+    net::{Asked, Hosts, Ports, Reach, reach},
     path::TreePath,
 };
 use alloc::vec::Vec;
@@ -17,21 +18,19 @@ pub enum Ask {
     Path(TreePath),
     /// An effect of a mount.
     Effect(alloc::string::String, alloc::string::String),
-}
-
-impl Ask {
-    fn want(&self) -> Want<'_> {
-        match self {
-            Self::Path(path) => Want::Path(path),
-            Self::Effect(mount, kind) => Want::Effect(mount, kind),
-        }
-    }
+    /// A connection.
+    Net(Asked),
 }
 
 impl Kernel {
     /// The fast answer, as every call gets it (policy's denials left out).
     pub fn fast_allows(&self, pid: Pid, ask: &Ask, right: Rights, at: Micros) -> bool {
-        self.index.rights(pid, &ask.want(), at).contains(right)
+        let want = match ask {
+            Ask::Path(path) => Want::Path(path),
+            Ask::Effect(mount, kind) => Want::Effect(mount, kind),
+            Ask::Net(asked) => return self.net_rights(pid, asked, at).contains(right),
+        };
+        self.index.rights(pid, &want, at).contains(right)
     }
 
     /// The slow answer: each single right comes from some capability that is alive up to its root.
@@ -76,7 +75,30 @@ fn object_has(object: &Object, ask: &Ask) -> bool {
             let same = |pattern: &str, word: &str| pattern == "*" || pattern == word;
             same(mount.as_str(), at) && same(kind.as_str(), of)
         }
+        (Object::Net { hosts, ports }, Ask::Net(asked)) => names(hosts, asked) && opens(*ports, asked.port),
         _ => false,
+    }
+}
+
+/// Whether the hosts hold this one.
+fn names(hosts: &Hosts, asked: &Asked) -> bool {
+    let host = asked.host.as_str();
+    let whose = asked.host.address().map_or(Reach::Public, reach);
+    match hosts {
+        Hosts::All => true,
+        Hosts::Any => whose == Reach::Public,
+        Hosts::Below(of) => host.len() > of.as_str().len() && host.ends_with(&alloc::format!(".{of}")),
+        Hosts::One(one) => one.as_str() == host,
+        Hosts::Preset(name) => whose == Reach::Public && asked.presets.iter().any(|preset| preset == name),
+        Hosts::Private => whose == Reach::Private,
+    }
+}
+
+fn opens(ports: Ports, port: u16) -> bool {
+    match ports {
+        Ports::Any => true,
+        Ports::Web => port == 80 || port == 443,
+        Ports::One(one) => one == port,
     }
 }
 

@@ -264,6 +264,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::Merged { .. } | Body::ExecEnded { .. } => false,
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } => false,
         Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
+        Body::Connect { .. } => false,
     }
 }
 

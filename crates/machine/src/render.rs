@@ -90,6 +90,7 @@ impl Page<'_, '_> {
             }
             Answer::Preview { .. } | Answer::Ran { .. } => None,
             Answer::TimedOut { .. } | Answer::Granted { .. } | Answer::Revoked { .. } => None,
+            Answer::Connect { .. } => None,
         };
         let mut value = plain(answer);
         if let (Some(content), Value::Object(map)) = (named, &mut value) {

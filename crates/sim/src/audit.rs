@@ -9,6 +9,7 @@ use abi::{
     Hash, Micros, Pid, Seq, VersionId, WORKSPACE,
     cap::{Grant, Object, Rights},
     fact::{Cost, View},
+    net::{Asked, Hosts},
     path::{Pattern, TreePath},
     tree::Node,
 };
@@ -189,7 +190,11 @@ fn instance(object: &Object, chance: &mut Chance) -> Option<Ask> {
             };
             Some(Ask::Effect(word(mount, "keyed"), word(kind, "mail.send")))
         }
-        Object::Model(_) | Object::Spawn(_) | Object::Admin(_) => None,
+        Object::Net { hosts: Hosts::One(host), .. } => {
+            let (host, method) = (host.clone(), Some("GET".to_owned()));
+            Some(Ask::Net(Asked { host, port: 443, method, presets: Vec::new() }))
+        }
+        Object::Model(_) | Object::Spawn(_) | Object::Admin(_) | Object::Net { .. } => None,
     }
 }
 

@@ -56,10 +56,12 @@ pub enum Rule {
     Question,
     /// The operator is asked to vouch for a version.
     Endorse,
+    /// Policy asks before a program speaks to that host.
+    Net,
 }
 
 /// The rules a workspace can be made without, for a demonstration or a test: number, word, what it says.
-pub const RULES: [(u8, &str, &str); 16] = [
+pub const RULES: [(u8, &str, &str); 17] = [
     (1, "1", "policy says ask, or the dial stands at manual"),
     (2, "2", "what can be undone and only the operator sees applies"),
     (3, "3", "account data only in the operator's own words"),
@@ -76,6 +78,7 @@ pub const RULES: [(u8, &str, &str); 16] = [
     (14, "steering", "steering places are not files like others"),
     (15, "ceiling", "what lies below a process's ceiling is invisible to it"),
     (16, "answer", "who hears what the other side answered has seen it"),
+    (17, "net", "who spoke to somebody outside has heard what is external"),
 ];
 
 impl Rule {
@@ -102,6 +105,7 @@ impl Rule {
             Self::Quoted | Self::Composed => "the GET rule",
             Self::Question => "question",
             Self::Endorse => "endorsement",
+            Self::Net => "rule 1",
         }
     }
 
@@ -134,6 +138,7 @@ impl Rule {
             Self::Composed => "external text had a part in it, and the URL was composed",
             Self::Question => "an answer is wanted",
             Self::Endorse => "the operator is asked to vouch for it",
+            Self::Net => "policy asks before a program speaks to that host",
         }
     }
 }

@@ -66,6 +66,7 @@ impl Entry {
             Self::Bound { .. } => "bound",
             Self::Unbound { .. } => "unbound",
             Self::Placed { .. } => "placed",
+            Self::Connected { .. } => "connected",
         }
     }
 }

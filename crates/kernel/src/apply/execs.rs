@@ -13,7 +13,7 @@ pub fn exec(state: &mut State, record: &Record) {
             let main = *main;
             state.execs.insert(
                 *exec,
-                ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None },
+                ExecRow { of, actor, text, dir, wall, timeout_us, again, seq, main, works: None, sent: None },
             );
         }
         Entry::ExecEnded { exec, .. } => {
@@ -23,6 +23,10 @@ pub fn exec(state: &mut State, record: &Record) {
             if let Some(row) = state.execs.get_mut(exec) {
                 row.works = Some(why.is_none());
             }
+        }
+        Entry::Connected { asked } if !asked.reads() => {
+            let ran = state.execs.values_mut().filter(|row| row.of == record.pid);
+            ran.for_each(|row| _ = row.sent.get_or_insert_with(|| asked.host.as_str().into()));
         }
         _ => {}
     }

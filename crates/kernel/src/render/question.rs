@@ -191,6 +191,14 @@ fn lines(name: &str, bytes: &[u8], care: Care, text: &mut String) {
 
 /// A held write: where, made from which version, and every byte it would put there.
 fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> Shown {
+    if let Ok(Call::Grant { pid, grant, .. }) = musli::wire::from_slice::<Call>(bytes) {
+        let Some(rows) = crate::net::shown(pid, &grant) else {
+            return Shown::unreadable("what would be given cannot be shown");
+        };
+        let mut text = String::new();
+        rows.iter().for_each(|(name, value)| lines(name, value.as_bytes(), Care::Steering, &mut text));
+        return Shown { text, whole: true };
+    }
     let Ok(Call::Write { path, write, base, .. }) = musli::wire::from_slice::<Call>(bytes) else {
         return Shown::unreadable("the held call cannot be read");
     };

@@ -6,6 +6,7 @@ use crate::{ledger::Ledger, script::Run};
 use abi::{
     Pid,
     cap::{Object, Rights},
+    net::{Asked, Host, Ports},
     path::TreePath,
 };
 use kernel::{Kernel, twin::Ask};
@@ -31,7 +32,12 @@ const PATHS: [&str; 12] = [
 const AGENTS: [&str; 4] = ["worker", "boss", "mailer", "nobody"];
 /// The first of the four to begin with holds all of these; the last two nobody else does, so that they go
 /// from hand to hand.
-const NEEDS: [&str; 11] = [
+const NEEDS: [&str; 16] = [
+    "net *",
+    "net *.example",
+    "net a.example read",
+    "net private",
+    "net npm",
     "read /data/**",
     "read /data/*",
     "write /data/d/**",
@@ -44,8 +50,10 @@ const NEEDS: [&str; 11] = [
     "read /home/**",
     "read /home/h",
 ];
-const BEGIN: [&str; 12] = [
+const BEGIN: [&str; 14] = [
     "genesis",
+    "allow * \"net *\"",
+    "ask * \"net b.example write\"",
     "allow * \"read /**\"",
     "allow * \"write /**\"",
     "allow * \"apply *\"",
@@ -60,9 +68,12 @@ const BEGIN: [&str; 12] = [
 ];
 const DEFS: [&str; 3] = [
     "agent worker needs=\"read /data/**; write /data/**; read /integrations/**\" restart=on-failure:2",
-    "agent boss needs=\"read /**; write /**; spawn any; apply *\" restart=always",
+    "agent boss needs=\"read /**; write /**; spawn any; apply *; net *\" restart=always",
     "agent mailer needs=\"apply mail.send; ask shout; apply draft; read /data/*\"",
 ];
+
+const HOSTS: [&str; 5] = ["a.example", "b.example", "example", "10.0.0.5", "1.1.1.1"];
+const METHODS: [&str; 3] = ["CONNECT", "GET", "POST"];
 
 fn pick<'a>(from: &[&'a str], die: u8) -> &'a str {
     from[usize::from(die) % from.len()]
@@ -107,7 +118,7 @@ fn call((kind, a, b, c): Dice) -> String {
 
 /// One line of a script.
 fn line((kind, a, b, c): Dice) -> String {
-    match kind % 28 {
+    match kind % 29 {
         0..=3 => format!("anna: {}", call((a, b, c, kind))),
         4 | 5 => format!("pid {}: {}", a % 6, call((b, c, kind, a))),
         6..=9 => {
@@ -129,6 +140,9 @@ fn line((kind, a, b, c): Dice) -> String {
         23 => format!("clock {}{}s", pick(&["+", "-"], a), u32::from(b) * 30),
         24 => format!("nonsense {a}"),
         25 => String::from("starve"),
+        27 => {
+            format!("connect {} {} {} {}", a % 9, pick(&HOSTS, b), pick(&["443", "22"], c), pick(&METHODS, c))
+        }
         26 => format!("{}: complete m bare{b}", pick(&["anna", "pid 1", "pid 2"], a)),
         _ => format!("anna: control /sys/ctl \"budget {} run 0.{b}\"", pick(&["workspace", "process:1"], a)),
     }
@@ -185,7 +199,15 @@ fn balance(run: &mut Run, ledger: &Ledger) {
 fn agrees(kernel: &Kernel, at: u64) {
     let paths = PATHS.map(|path| Ask::Path(TreePath::parse(path).unwrap()));
     let effects = ["mail.send", "draft"].map(|kind| Ask::Effect("box".into(), kind.into()));
-    let asks: Vec<Ask> = paths.into_iter().chain(effects).collect();
+    let net = |host: &&str| {
+        Ask::Net(Asked {
+            host: Host::parse(host).unwrap(),
+            port: 443,
+            method: None,
+            presets: vec!["npm".to_owned()],
+        })
+    };
+    let asks: Vec<Ask> = paths.into_iter().chain(effects).chain(HOSTS.iter().map(net)).collect();
     let chains = kernel.chains();
     let orphan = chains.iter().find(|(holder, parent, _)| parent.is_none() && *holder != abi::WORKSPACE);
     assert_eq!(orphan, None, "derived from nothing that lives");
@@ -201,6 +223,9 @@ fn agrees(kernel: &Kernel, at: u64) {
                     (Object::Fs(pattern), Ask::Path(path)) => pattern.matches(path.as_str()),
                     (Object::Effect { mount, kind }, Ask::Effect(m, k)) => {
                         mount.matches(m) && kind.matches(k)
+                    }
+                    (Object::Net { hosts, ports }, Ask::Net(asked)) => {
+                        ports.includes(Ports::One(asked.port)) && hosts.has(&asked.host, &asked.presets)
                     }
                     _ => false,
                 };

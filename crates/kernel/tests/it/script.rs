@@ -29,6 +29,7 @@ use abi::{
     manifest::{Audience, Brings, Class, Kind, Manifest, Recovery},
     model::{Models, PriceRow, Tier},
     money::{Nano, Price, Usage, Window},
+    net::{Asked, Host},
     path::{Pattern, TreePath},
     record::Record,
 };
@@ -40,7 +41,7 @@ pub const START: u64 = 20_000 * 86_400_000_000;
 
 /// A tool call as the scripted model made it.
 #[derive(Clone)]
-struct Asked {
+struct ToolAsked {
     name: String,
     args: Content,
     call: Result<Call, Error>,
@@ -62,7 +63,7 @@ pub struct Run {
     /// Tiers and prices, until `models` loads them.
     book: Models,
     models: Vec<ModelCall>,
-    answers: BTreeMap<Hash, Vec<Asked>>,
+    answers: BTreeMap<Hash, Vec<ToolAsked>>,
     dispatched: VecDeque<EffectId>,
     probing: VecDeque<EffectId>,
     timers: BTreeMap<TimerId, u64>,
@@ -251,6 +252,7 @@ impl Run {
             }
             "wrote" | "checked" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
+            "connect" => self.connect(words),
             "left" => self.step(Body::Left { reply: ReplyTo(words.at(1).parse().unwrap()) }),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
@@ -277,6 +279,16 @@ impl Run {
             "lend" => self.step(Body::Leased { lease: words.at(1).parse().unwrap() }),
             other => panic!("{other:?} is no event"),
         }
+    }
+
+    fn connect(&mut self, words: &Words) {
+        self.replies += 1;
+        let method = Some(words.at(4)).filter(|method| *method != "CONNECT").map(String::from);
+        let presets = words.key("presets").unwrap_or("").split_whitespace().map(String::from).collect();
+        let (host, port) = (Host::parse(words.at(2)).unwrap(), words.at(3).parse().unwrap());
+        let asked = Asked { host, port, method, presets };
+        let (pid, reply) = (Pid(words.at(1).parse().unwrap()), ReplyTo(self.replies));
+        self.step(Body::Connect { pid, reply, asked });
     }
 
     fn genesis(&mut self, words: &Words) {
@@ -548,7 +560,7 @@ impl Run {
         }
         let mut parts = rest.split(" ; ");
         let said = Words::of(&format!("model {}", parts.next().unwrap()));
-        let asked: Vec<Asked> = parts.map(|line| self.asked(line)).collect();
+        let asked: Vec<ToolAsked> = parts.map(|line| self.asked(line)).collect();
         let answer = self.world.put(format!("{} +{}", said.at(at + 1), asked.len()).as_bytes());
         let stop = match (said.key("stop"), asked.is_empty()) {
             (Some("cut"), _) => Stop::Cut,
@@ -571,15 +583,15 @@ impl Run {
         self.step(Body::ModelEnded { effect, attempt, outcome });
     }
 
-    fn asked(&mut self, line: &str) -> Asked {
+    fn asked(&mut self, line: &str) -> ToolAsked {
         let words = Words::of(line);
         let args = self.world.put(line.as_bytes());
         if words.at(0) == "nonsense" {
             let error = Error::invalid("method", "there is no call \"nonsense\"");
-            return Asked { name: "nonsense".into(), args, call: Err(error) };
+            return ToolAsked { name: "nonsense".into(), args, call: Err(error) };
         }
         let call = words.call(&mut self.world);
-        Asked { name: call.name().into(), args, call: Ok(call) }
+        ToolAsked { name: call.name().into(), args, call: Ok(call) }
     }
 
     fn advance(&mut self, by: u64) {
@@ -683,7 +695,7 @@ impl Run {
             Effect::Scrub { reply } => self.todo.push_back(Body::ControlEnded { reply, result: Ok(()) }),
             Effect::Model(call) => self.models.push(call),
             Effect::Tool { pid, step, index, answer } => {
-                let Asked { name, args, call } = self.answers[&answer][index as usize].clone();
+                let ToolAsked { name, args, call } = self.answers[&answer][index as usize].clone();
                 self.todo.push_back(Body::Tool { pid, step, index, name, args, call });
             }
             Effect::Arm { effect } => self.todo.push_back(Body::Armed { effect }),

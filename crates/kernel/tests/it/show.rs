@@ -283,6 +283,10 @@ impl Show<'_> {
                 let failed = failed.iter().map(|(path, why)| format!(" not {path}: {}", self.text(why)));
                 format!("{placed}{}", failed.collect::<String>())
             }
+            Entry::Connected { asked } => {
+                let method = asked.method.as_deref().unwrap_or("CONNECT");
+                format!("{method} {}:{}", asked.host, asked.port)
+            }
             Entry::ExecSaid { exec, output } => format!("{exec} {}", self.text(output)),
             Entry::ExecEnded { exec, how, kept, output, .. } => {
                 format!("{exec} {how:?} kept {kept} said {}", self.text(output))

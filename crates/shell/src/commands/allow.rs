@@ -8,17 +8,25 @@ use crate::{
     session::Session,
 };
 
-/// Vouch for a receiver in every run: effects of KIND may go to VALUE without asking you first
+/// Vouch for a receiver in every run, or let one process speak to a host
+///
+/// KIND VALUE: effects of KIND may go to VALUE without asking you first, in every run. PID net HOST [PORT]
+/// [read|write]: programs of this process may speak to HOST, at 80 and 443 if no PORT is given; `read` is
+/// GET, HEAD and OPTIONS only, and then what they send is looked into. HOST is also *.NAME, npm, pypi,
+/// crates, github, or private: addresses that are not public.
 ///
 /// Without words: the standing rules there are. A rule is one line under `standing` in /sys/policy.yaml; what
 /// it says holds at once, also for agents that run.
 #[derive(Debug, clap::Args)]
 pub struct Allow {
-    /// Of which kind, as mail.send
+    /// Of which kind, as mail.send; or a process
     #[arg(requires = "value")]
     kind: Option<String>,
-    /// To whom or where: the whole value, as an address
+    /// To whom or where: the whole value, as an address; or `net`
     value: Option<String>,
+    /// After `net`: HOST [PORT] [read|write]
+    #[arg(value_name = "HOST", num_args = 0..=3, conflicts_with_all = ["mount", "remove"])]
+    net: Vec<String>,
     /// Only at this mount
     #[arg(long, value_name = "NAME")]
     mount: Option<String>,
@@ -30,6 +38,9 @@ pub struct Allow {
 impl Allow {
     pub fn run(self, session: &mut Session) -> Outcome {
         let (Some(kind), Some(value)) = (&self.kind, &self.value) else { return show(session) };
+        if !self.net.is_empty() {
+            return net(session, (kind, value), &self.net);
+        }
         if !abi::scan::is_token(value) || value.len() > abi::limits::STANDING_BYTES_MAX {
             return Err(Fail::usage(format!("{} is not one whole word or address", escape::line(value)))
                 .hint("give it whole, as it stands in the argument: no space, quote, comma or * in it"));
@@ -68,6 +79,42 @@ impl Allow {
             }
         }
     }
+}
+
+/// Gives a process hosts, as an operator's own act.
+fn net(session: &mut Session, (pid, word): (&str, &str), words: &[String]) -> Outcome {
+    let usage = |what: &str| {
+        Fail::usage(format!("{} is no {what}", escape::line(&words.join(" "))))
+            .hint("skep allow PID net HOST [PORT] [read|write]")
+    };
+    let pid: u64 = pid.parse().map_err(|_| usage("host of a process"))?;
+    let (host, rest) = words.split_first().filter(|_| word == "net").ok_or_else(|| usage("host"))?;
+    let (port, rest) = match rest.split_first() {
+        Some((port, rest)) if port == "*" || abi::net::port_of(port).is_some() => (Some(port), rest),
+        _ => (None, rest),
+    };
+    let only = match rest {
+        [] => "",
+        // Who may change something there may look.
+        [word] if word == "write" => "",
+        [word] if word == "read" => " read",
+        _ => return Err(usage("host with a port")),
+    };
+    let address = abi::net::Host::parse(host).ok().filter(|host| host.address().is_some());
+    let host = address.map_or_else(|| host.clone(), |host| host.to_string());
+    let hosts = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+    let need = format!("net {hosts}{only}");
+    abi::cap::Grant::parse(&need)?;
+    let answer = session.call("grant", serde_json::json!({"pid": pid, "need": need}))?;
+    if session.is_json() {
+        session.object(&answer)?;
+    } else {
+        session.say(&format!("{pid} may {need}"))?;
+    }
+    if let Some(cap) = answer.get("cap") {
+        session.hint(&format!("it ends with the process; capability {cap} can be revoked before"));
+    }
+    Ok(Exit::Fine)
 }
 
 fn stands(session: &mut Session, rule: &str) -> Result<bool, Fail> {
