@@ -232,7 +232,7 @@ impl Grant {
     }
 
     /// Parses the words of `needs` and of policy: `read /data/**`, `write /data/x`, `ask mail.send`,
-    /// `apply mail.send`, `model any`, `spawn triage`, `net HOST`, `net npm read`.
+    /// `apply mail.send`, `model any`, `spawn triage`, `net HOST`, `net github read`.
     pub fn parse(words: &str) -> Result<Self, Error> {
         let bad = || {
             Error::invalid("needs", format!("{words:?} is not a need")).hint(
@@ -320,7 +320,13 @@ mod tests {
         for words in
             ["read /a/**", "write /a", "apply mail.send", "ask outbox mail.send", "ask any", "model any"]
                 .into_iter()
-                .chain(["net a.example", "net npm read", "net * write", "net private", "net [::1]:80 read"])
+                .chain([
+                    "net a.example",
+                    "net github read",
+                    "net * write",
+                    "net private",
+                    "net [::1]:80 read",
+                ])
         {
             let asked = words.replace("ask any", "ask *");
             assert_eq!(Grant::parse(&asked).unwrap().words(), words);

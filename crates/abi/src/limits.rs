@@ -340,6 +340,15 @@ pub const SKILLS_MAX: usize = 64;
 /// Rows of each kind in `/sys/halts`: more than a person reads; the rest is a count.
 pub const HALTS_MAX: usize = 64;
 
+/// Connections that programs of one sandbox have open to its proxy: those of a package manager, and room.
+pub const EGRESS_CONNECTIONS_MAX: usize = 64;
+/// Headers of a request that goes out, and bytes of its head: more than any server takes.
+pub const EGRESS_HEADERS_MAX: usize = 100;
+/// See `EGRESS_HEADERS_MAX`.
+pub const EGRESS_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that programs of one sandbox may send: a large repository, not a disk.
+pub const EGRESS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
 /// Bytes of written files that one view holds in memory; the rest lies in its spool.
 pub const VIEW_MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Addresses of a view's spool, used once each: what the smallest common limit of a file's size allows.

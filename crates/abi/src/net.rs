@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! api.example.com   10.0.0.5   2001:db8::1      a host, in the one spelling that is taken
-//! *   *.example.com   npm   private             what a capability may say beside one
+//! *   *.example.com   github   private             what a capability may say beside one
 //! :443   :*                                     a port of it, all of them; 80 and 443 if none is named
 //! ```
 //! A host has one spelling, so that what was decided about and what is connected to cannot differ: anything
@@ -25,7 +25,9 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Words that stand for the hosts of a service: the machine knows which these are.
-pub const PRESETS: [&str; 4] = ["crates", "github", "npm", "pypi"];
+pub const PRESETS: [&str; 1] = ["github"];
+/// Words that will: until then they are not taken for names of hosts.
+const RESERVED: [&str; 3] = ["crates", "npm", "pypi"];
 /// Bytes of a name (RFC 1035, section 2.3.4), and of one label of it.
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
@@ -249,7 +251,7 @@ fn is_below(host: &Host, of: &Host) -> bool {
     above.is_some_and(|rest| !rest.is_empty())
 }
 
-/// What words say of hosts and ports: `*`, `*.example.com`, `npm`, `private`, `HOST`, each with `:PORT` or
+/// What words say of hosts and ports: `*`, `*.example.com`, `github`, `private`, `HOST`, each with `:PORT` or
 /// `:*` after it.
 pub fn parse(text: &str) -> Result<(Hosts, Ports), Error> {
     let bad = |why: &str| {
@@ -270,6 +272,11 @@ pub fn parse(text: &str) -> Result<(Hosts, Ports), Error> {
     }
     if hosts == "private" {
         return Ok((Hosts::Private, wide));
+    }
+    if RESERVED.contains(&hosts) {
+        return Err(bad(
+            "which these are is not known: name the host of the registry that the client is set to",
+        ));
     }
     if PRESETS.contains(&hosts) {
         return Ok((Hosts::Preset(hosts.to_string()), wide));

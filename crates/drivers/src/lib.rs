@@ -8,7 +8,7 @@
 //!
 //! Never here: the store, the kernel, a decision. A driver does not know who asks or why; whether an effect
 //! may happen was decided before it arrives here. What a driver reads outside is data, and every byte of it
-//! is bounded. Only `provider` opens connections.
+//! is bounded. Only `provider` and `egress` open connections.
 #![forbid(unsafe_code)]
 
 use abi::event::{Probed, Stop};
@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+pub mod egress;
 mod forward;
 mod maildir;
 mod outbox;

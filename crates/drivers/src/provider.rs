@@ -36,6 +36,8 @@ mod wires;
 
 pub mod fuzz;
 
+pub(crate) use net::{system, trusting};
+
 /// The version of the Messages format that is spoken.
 const VERSION: &str = "2023-06-01";
 /// Bytes of a list of models. The longest real one is about a megabyte.

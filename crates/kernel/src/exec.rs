@@ -487,8 +487,9 @@ pub fn follow(step: &mut Step<'_>, body: &Entry) {
 
 /// Capabilities were taken back: what runs on the strength of one ends.
 pub fn revoked(step: &mut Step<'_>, caps: &[Cap]) {
-    let fs = caps.iter().filter(|cap| matches!(cap.grant.object, Object::Fs(_)));
-    lost(step, &fs.map(|cap| cap.holder).collect(), "a capability that it ran on was taken back");
+    // What is open to others is cut with the sandbox.
+    let held = caps.iter().filter(|cap| matches!(cap.grant.object, Object::Fs(_) | Object::Net { .. }));
+    lost(step, &held.map(|cap| cap.holder).collect(), "a capability that it ran on was taken back");
 }
 
 /// What policy keeps from each process that has a sandbox.

@@ -26,7 +26,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak, mpsc::SyncSender},
     time::Duration,
 };
 use store::Pins;
@@ -147,6 +147,8 @@ pub(crate) enum Ticket {
     },
     /// A program at the model endpoint.
     Program(Arc<Exchange>),
+    /// A program that wants to connect.
+    Connect(SyncSender<Result<Value, Error>>),
 }
 
 impl Ticket {
@@ -158,6 +160,8 @@ impl Ticket {
                 client.land(reply);
             }
             Self::Program(exchange) => exchange.end(answer.map(drop)),
+            // Who does not wait any more is not told.
+            Self::Connect(waits) => _ = waits.try_send(answer),
         }
     }
 
@@ -165,7 +169,7 @@ impl Ticket {
     pub fn exchange(&self) -> Option<Arc<Exchange>> {
         match self {
             Self::Program(exchange) => Some(exchange.clone()),
-            Self::Line { .. } => None,
+            Self::Line { .. } | Self::Connect(_) => None,
         }
     }
 
@@ -173,7 +177,7 @@ impl Ticket {
     pub fn client(&self) -> Option<&Arc<Connection>> {
         match self {
             Self::Line { client, .. } => Some(client),
-            Self::Program(_) => None,
+            Self::Program(_) | Self::Connect(_) => None,
         }
     }
 }

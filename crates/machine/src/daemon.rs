@@ -8,8 +8,7 @@ use crate::{
     ballast,
     clock::{Clock, Real},
     door::{self, Door},
-    endpoint::{self, Endpoint},
-    journal, leave,
+    endpoint, journal, leave,
     node::Node,
     operators,
     pool::Pool,
@@ -155,7 +154,6 @@ pub struct Daemon {
     door: Arc<Door>,
     listener: Arc<UnixListener>,
     socket: PathBuf,
-    endpoint: Arc<Endpoint>,
     programs: Arc<UnixListener>,
     /// Held until the end.
     lock: File,
@@ -179,8 +177,7 @@ impl Daemon {
         spawn::thread("door", move || gate.accept(&own, &taken, None));
         operators::open_door(&node);
         let programs = Arc::new(bind(&endpoint::beside(socket))?);
-        let endpoint = Arc::new(Endpoint::default());
-        let (own, taken, gate) = (node.clone(), programs.clone(), endpoint.clone());
+        let (own, taken, gate) = (node.clone(), programs.clone(), node.endpoint.clone());
         spawn::thread("endpoint", move || gate.accept(&own, &taken));
         Pool::run(&node);
         Timer::run(&node);
@@ -191,7 +188,7 @@ impl Daemon {
             own.recover();
         });
         let socket = socket.to_path_buf();
-        Ok(Self { node, door, listener, socket, endpoint, programs, lock })
+        Ok(Self { node, door, listener, socket, programs, lock })
     }
 
     /// Waits until an operator asks it to end.
@@ -212,7 +209,7 @@ impl Daemon {
         node.pool.stop();
         node.close();
         self.door.close(FAREWELL_US, &*node.clock);
-        self.endpoint.close(FAREWELL_US, &*node.clock);
+        node.endpoint.close(FAREWELL_US, &*node.clock);
         // Removed under the lock, so it is ours and not that of a daemon that came after.
         let _ = fs::remove_file(&self.socket);
         let _ = fs::remove_file(endpoint::beside(&self.socket));

@@ -1,5 +1,6 @@
 //! The model endpoint: a second door, for agent programs as they are. It speaks what their providers speak,
-//! over HTTP/1.1 on a Unix socket beside the first; the key is a process's token.
+//! over HTTP/1.1 on a Unix socket beside the first; the key is a process's token. Programs in a sandbox have
+//! it on a port of their own, where they are who they are without a key.
 //!
 //! ```text
 //! POST /v1/messages · /v1/messages/count_tokens · /v1/responses · /v1/chat/completions · GET /v1/models
@@ -39,16 +40,17 @@ use std::{
     convert::Infallible,
     ffi::OsStr,
     io,
-    net::Shutdown,
+    net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 
 mod enter;
 mod refuse;
@@ -81,16 +83,58 @@ pub(crate) fn beside(door: &Path) -> PathBuf {
 /// The programs that are connected.
 #[derive(Default)]
 pub(crate) struct Endpoint {
-    programs: Mutex<BTreeMap<u64, UnixStream>>,
+    programs: Mutex<BTreeMap<u64, Socket>>,
+    taken: AtomicU64,
     left: Condvar,
     /// Bytes of bodies in memory, of all of them.
     bodies: AtomicUsize,
 }
 
+/// A program's end of a connection.
+enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Socket {
+    fn again(&self) -> io::Result<Self> {
+        match self {
+            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+            Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
+        }
+    }
+
+    fn shut(&self, how: Shutdown) {
+        let _ = match self {
+            Self::Unix(stream) => stream.shutdown(how),
+            Self::Tcp(stream) => stream.shutdown(how),
+        };
+    }
+}
+
 impl Endpoint {
+    /// Takes programs of a sandbox until its listener is shut: they are the process whose it is.
+    pub fn accept_inside(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        listener: &TcpListener,
+        (workspace, pid): &(String, Pid),
+    ) {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let key = Key { workspace: workspace.clone(), pid: *pid };
+                    self.admit(node, Socket::Tcp(stream), Some(key));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Takes programs until the listener is shut down.
     pub fn accept(self: &Arc<Self>, node: &Arc<Node>, listener: &UnixListener) {
-        let mut number = 0;
         loop {
             let socket = match listener.accept() {
                 Ok((socket, _)) => socket,
@@ -105,13 +149,13 @@ impl Endpoint {
             if node.stopping.load(Ordering::Relaxed) {
                 return;
             }
-            number += 1;
-            self.admit(node, socket, number);
+            self.admit(node, Socket::Unix(socket), None);
         }
     }
 
-    fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream, number: u64) {
-        let Ok(held) = socket.try_clone() else { return };
+    fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: Socket, inside: Option<Key>) {
+        let Ok(held) = socket.again() else { return };
+        let number = self.taken.fetch_add(1, Ordering::Relaxed);
         {
             let mut programs = guard(&self.programs);
             // A connection too many is closed: whoever opened it tries again, as with any server.
@@ -122,7 +166,7 @@ impl Endpoint {
         }
         let (own, node) = (self.clone(), node.clone());
         let started = spawn::thread("program", move || {
-            if catch_unwind(AssertUnwindSafe(|| serve(&own, &node, socket))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| serve(&own, &node, socket, inside.as_ref()))).is_err() {
                 journal::say("endpoint", "a panic at a program's request");
             }
             own.forget(number);
@@ -142,34 +186,54 @@ impl Endpoint {
         let end = clock.mono().saturating_add(at_most_us);
         let mut programs = guard(&self.programs);
         for socket in programs.values() {
-            let _ = socket.shutdown(Shutdown::Read);
+            socket.shut(Shutdown::Read);
         }
         while !programs.is_empty() && clock.mono() < end {
             programs = wait(&self.left, programs, 10_000);
         }
         for socket in programs.values() {
-            let _ = socket.shutdown(Shutdown::Both);
+            socket.shut(Shutdown::Both);
         }
     }
 }
 
 /// Serves one connection, with a runtime on its own thread that ends with it.
 #[allow(clippy::disallowed_methods)] // seam: nothing of it outlives the connection
-fn serve(endpoint: &Arc<Endpoint>, node: &Arc<Node>, socket: UnixStream) {
+fn serve(endpoint: &Arc<Endpoint>, node: &Arc<Node>, socket: Socket, inside: Option<&Key>) {
     #[allow(clippy::disallowed_methods)] // seam: the runtime of one connection
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
-        let socket = socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket));
-        let Ok(socket) = socket else { return };
-        let service =
-            service_fn(|request| async move { Ok::<_, Infallible>(answer(endpoint, node, request).await) });
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME);
-        http.max_headers(HEADERS_MAX).max_buf_size(HEADER_BYTES_MAX);
-        // A program that breaks off is told nothing; what it asked for has been taken care of.
-        let _ = http.serve_connection(TokioIo::new(socket), service).await;
+        match socket {
+            Socket::Unix(stream) => {
+                let stream =
+                    stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(stream));
+                let Ok(stream) = stream else { return };
+                speak(endpoint, node, stream, inside).await;
+            }
+            Socket::Tcp(stream) => {
+                let stream =
+                    stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream));
+                let Ok(stream) = stream else { return };
+                speak(endpoint, node, stream, inside).await;
+            }
+        }
     });
+}
+
+async fn speak<S>(endpoint: &Arc<Endpoint>, node: &Arc<Node>, socket: S, inside: Option<&Key>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service =
+        service_fn(
+            |request| async move { Ok::<_, Infallible>(answer(endpoint, node, request, inside).await) },
+        );
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIME);
+    http.max_headers(HEADERS_MAX).max_buf_size(HEADER_BYTES_MAX);
+    // A program that breaks off is told nothing; what it asked for has been taken care of.
+    let _ = http.serve_connection(TokioIo::new(socket), service).await;
 }
 
 /// What a request is for.
@@ -194,7 +258,12 @@ fn route(method: &Method, path: &str) -> Option<Route> {
     }
 }
 
-async fn answer(endpoint: &Endpoint, node: &Arc<Node>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    endpoint: &Endpoint,
+    node: &Arc<Node>,
+    request: Request<Incoming>,
+    inside: Option<&Key>,
+) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let api = if path.contains("/messages") { Api::Messages } else { Api::Chat };
     let Some(route) = route(request.method(), &path) else {
@@ -206,7 +275,7 @@ async fn answer(endpoint: &Endpoint, node: &Arc<Node>, request: Request<Incoming
     if matches!(route, Route::Hello) {
         return reply::json(StatusCode::OK, "{}".into());
     }
-    let key = match key(node, request.headers()) {
+    let key = match inside.cloned().map_or_else(|| key(node, request.headers()), Ok) {
         Ok(key) => key,
         Err(error) => return refuse::response(api, &error),
     };
@@ -224,6 +293,7 @@ async fn answer(endpoint: &Endpoint, node: &Arc<Node>, request: Request<Incoming
 }
 
 /// Who asks: a process of a workspace.
+#[derive(Clone)]
 struct Key {
     workspace: String,
     pid: Pid,

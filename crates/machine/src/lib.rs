@@ -49,6 +49,7 @@ mod passed;
 pub mod policy;
 mod pool;
 mod post;
+mod presets;
 mod random;
 mod registry;
 pub mod render;

@@ -83,7 +83,7 @@ pub(crate) fn carry(
 ) -> Result<(), Error> {
     let waiting = match guard(&cell.desk).waiting.get_mut(&reply) {
         Some(Ticket::Line { client, secret, .. }) => Some((client.clone(), secret.take())),
-        Some(Ticket::Program(_)) | None => None,
+        Some(Ticket::Program(_) | Ticket::Connect(_)) | None => None,
     };
     let gone =
         || Error::new(Code::Unavailable, "the client that wrote the secret has gone").hint("write it again");

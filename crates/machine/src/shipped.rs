@@ -47,3 +47,6 @@ pub const GUESTS: [(&str, &[u8]); 6] = [
 pub fn guest(name: &str) -> Option<&'static [u8]> {
     GUESTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
+
+/// Hosts of services, by the words that stand for them.
+pub const HOSTS: &str = include_str!("../shipped/hosts.txt");

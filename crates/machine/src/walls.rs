@@ -29,6 +29,7 @@ use abi::{
     record::{Finish, Used},
     view::{Commit, Kind, Told},
 };
+use drivers::egress::Authority;
 use sandbox::view::View;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,6 +47,7 @@ mod run;
 mod said;
 mod screen;
 mod seal;
+mod ways;
 
 pub(crate) use base::{Readers, Tree};
 pub(crate) use screen::Screen;
@@ -58,6 +60,8 @@ pub(crate) use seal::Unsealed;
 pub(crate) struct Walls {
     swept: OnceLock<()>,
     boxes: Mutex<BTreeMap<Pid, Arc<Sandbox>>>,
+    /// Who the broker is to programs that it looks into.
+    authority: OnceLock<Result<Arc<Authority>, String>>,
 }
 
 /// One of them.
@@ -210,6 +214,12 @@ impl Sandbox {
 }
 
 impl Walls {
+    /// The authority of this workspace, made when its first sandbox stands.
+    fn authority(&self, workspace: &str) -> Result<Arc<Authority>, Error> {
+        let made = self.authority.get_or_init(|| Authority::make(workspace).map(Arc::new));
+        made.clone().map_err(|why| Error::new(Code::Unavailable, why))
+    }
+
     fn of(&self, pid: Pid) -> Arc<Sandbox> {
         guard(&self.boxes).entry(pid).or_insert_with(|| Sandbox::new(pid)).clone()
     }

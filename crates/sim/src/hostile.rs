@@ -23,11 +23,15 @@ use abi::{
     label::Integrity,
     limits,
     manifest::{Audience, Class, Kind, Manifest},
+    net,
     path::{Pattern, TreePath},
     record::Record,
     wire,
 };
-use drivers::Wire;
+use drivers::{
+    Wire,
+    egress::{Hello, hello, target},
+};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use std::{fs, io, path::Path, sync::OnceLock};
@@ -38,11 +42,12 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("log", log),
     ("database", database),
     ("wire", line),
     ("path", path),
+    ("egress", egress),
     ("frontmatter", frontmatter),
     ("manifest", manifest),
     ("shown", shown),
@@ -232,6 +237,27 @@ pub fn line(bytes: &[u8]) {
             assert!(kept <= bytes.len(), "{kept} bytes out of {}", bytes.len());
         }
         Err(error) => assert!(!error.message.is_empty() && error.message.len() < 4 * limits::PATH_BYTES_MAX),
+    }
+}
+
+/// First bytes of a tunnel, and hosts as requests name them. Whatever was cut off: no part of a hello says
+/// another name than all of it.
+pub fn egress(bytes: &[u8]) {
+    let whole = hello(bytes);
+    for at in [1, 5, 9, bytes.len() / 2, bytes.len().saturating_sub(1)] {
+        let part = hello(bytes.get(..at).unwrap_or(bytes));
+        if let (Hello::For(part), Hello::For(whole)) = (&part, &whole) {
+            assert_eq!(part, whole);
+        }
+    }
+    let text = String::from_utf8_lossy(bytes);
+    for line in text.split('\n').take(8) {
+        if let Ok((host, port)) = target(line, Some(80)) {
+            assert_eq!(target(&format!("{host}:{port}"), None), Ok((host, port)));
+        }
+        if let Ok((hosts, ports)) = net::parse(line) {
+            assert_eq!(net::parse(&net::words(&hosts, ports)), Ok((hosts, ports)));
+        }
     }
 }
 

@@ -146,7 +146,7 @@ fn words_are_hosts_and_back() {
         "example.com",
         "example.com:22",
         "example.com:*",
-        "npm",
+        "github",
         "private",
         "private:8080",
         "10.0.0.5",
@@ -157,9 +157,21 @@ fn words_are_hosts_and_back() {
         let (hosts, ports) = parse(text).unwrap();
         assert_eq!(words(&hosts, ports), text);
     }
-    for text in
-        ["", "**", "*x", "*.10.0.0.1", "a:", "a:0", "a:65536", "a:+1", "a:b", "a.*", "npm.*", "*.*.a", "*."]
-    {
+    for text in [
+        "",
+        "**",
+        "*x",
+        "*.10.0.0.1",
+        "a:",
+        "a:0",
+        "a:65536",
+        "a:+1",
+        "a:b",
+        "a.*",
+        "github.*",
+        "*.*.a",
+        "*.",
+    ] {
         assert!(parse(text).is_err(), "{text:?}");
     }
 }
@@ -175,7 +187,7 @@ fn what_is_included_is_matched() {
         "a.example.com",
         "b.a.example.com:443",
         "b.a.example.com:1",
-        "npm",
+        "github",
         "private",
         "10.0.0.5",
         "10.0.0.5:80",
@@ -184,7 +196,7 @@ fn what_is_included_is_matched() {
         "notexample.com",
     ];
     let all: Vec<_> = texts.iter().map(|text| parse(text).unwrap()).collect();
-    let presets = vec![String::from("npm")];
+    let presets = vec![String::from("github")];
     for (outer, outer_ports) in &all {
         assert!(Hosts::All.includes(outer));
         for (inner, inner_ports) in &all {
@@ -214,9 +226,8 @@ fn what_is_included_is_matched() {
         ("private", "1.1.1.1", false),
         ("*.example.com", "example.com", false),
         ("*.example.com", "notexample.com", false),
-        ("*", "npm", true),
-        ("npm", "*", false),
-        ("npm", "pypi", false),
+        ("*", "github", true),
+        ("github", "*", false),
     ] {
         assert_eq!(includes(outer, inner), has, "{outer} {inner}");
     }

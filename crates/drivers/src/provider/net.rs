@@ -58,7 +58,7 @@ pub(super) fn runtime() -> Result<&'static Runtime, ModelError> {
 }
 
 /// The system's certificates, read once.
-fn system() -> Result<Arc<ClientConfig>, ModelError> {
+pub(crate) fn system() -> Result<Arc<ClientConfig>, ModelError> {
     static SYSTEM: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
     let made = SYSTEM.get_or_init(|| {
         let mut roots = RootCertStore::empty();
@@ -75,7 +75,7 @@ fn system() -> Result<Arc<ClientConfig>, ModelError> {
 }
 
 /// TLS that trusts these roots and nobody else.
-pub(super) fn trusting(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
+pub(crate) fn trusting(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();

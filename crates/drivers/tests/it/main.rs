@@ -6,6 +6,7 @@
 #[path = "../aimock/start.rs"]
 mod aimock;
 
+mod egress;
 mod formats;
 mod hostile;
 mod passed;

@@ -37,7 +37,7 @@ const NEEDS: [&str; 16] = [
     "net *.example",
     "net a.example read",
     "net private",
-    "net npm",
+    "net github",
     "read /data/**",
     "read /data/*",
     "write /data/d/**",
@@ -204,7 +204,7 @@ fn agrees(kernel: &Kernel, at: u64) {
             host: Host::parse(host).unwrap(),
             port: 443,
             method: None,
-            presets: vec!["npm".to_owned()],
+            presets: vec!["github".to_owned()],
         })
     };
     let asks: Vec<Ask> = paths.into_iter().chain(effects).chain(HOSTS.iter().map(net)).collect();

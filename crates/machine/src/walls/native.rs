@@ -5,6 +5,7 @@ use super::{
     probe::Prober,
     run::Ended,
     said::{PIECE_BYTES, Said},
+    ways::{self, Ways},
 };
 use crate::{
     cell::Cell,
@@ -21,6 +22,7 @@ use abi::{
     call::Stdio,
     record::{Finish, Used},
 };
+use drivers::egress::Authority;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
@@ -78,6 +80,7 @@ pub(crate) struct Native {
     server: Mutex<Option<Server>>,
     runs: Mutex<Option<ExecId>>,
     _gate: Option<Gate>,
+    _ways: Option<Ways>,
     _home: Home,
 }
 
@@ -197,7 +200,12 @@ impl Native {
             let of = processes.iter().find(|process| Some(process.pid) == port.pid);
             of.map_or_else(|| "-".to_owned(), |process| process.name.clone())
         };
-        jail.ports().iter().map(|port| (port.address.to_string(), name(port))).collect()
+        let ours = |port: &&Port| port.pid.is_none() && ways::PORTS.contains(&port.address.port());
+        jail.ports()
+            .iter()
+            .filter(|port| !ours(port))
+            .map(|port| (port.address.to_string(), name(port)))
+            .collect()
     }
 
     /// The kernel's caches of the view forget this.
@@ -259,7 +267,7 @@ pub(crate) fn join(node: &Node, sandbox: &Sandbox, job: &ExecJob, said: &mut Sai
 }
 
 /// Builds it.
-fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Result<Native, Error> {
+fn stand(node: &Arc<Node>, cell: &Arc<Cell>, view: &Arc<View>, job: &ExecJob) -> Result<Native, Error> {
     let mut spec = Spec::new(Root::View);
     // The one before may still be ending, and takes its own things along.
     let name = format!("{}.{}", job.command.pid, STANDS.fetch_add(1, Ordering::Relaxed));
@@ -280,6 +288,7 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
         let (source, target) = (gate.path.clone(), PathBuf::from(SOCKET));
         spec.parts.push(Part { source, target, access: Access::ReadWrite });
     }
+    let trusts = gate.is_some().then(|| lead_out(node, cell, &name, &mut spec)).transpose()?;
     let begun = node.wall.start(&spec);
     // An ordinary user to whom no control group is delegated: memory is held for each process by itself.
     let alone = !rustix::process::geteuid().is_root() && matches!(begun, Err(jail::Error::Missing(_)));
@@ -287,12 +296,16 @@ fn stand(node: &Arc<Node>, cell: &Cell, view: &Arc<View>, job: &ExecJob) -> Resu
     let mut starting = begun.map_err(told)?;
     let fd = starting.take_fuse().ok_or_else(|| Error::new(Code::Unavailable, "the sandbox has no view"))?;
     let server = fuse::serve(fd, view.clone(), READERS).map_err(|error| broken(&error))?;
+    let listeners = starting.take_listeners();
+    let ways = trusts.map(|(authority, bundle)| Ways::open(node, cell, pid, (listeners, authority, bundle)));
+    let ways = ways.transpose().map_err(|error| broken(&error))?;
     let jail = starting.ready().map_err(told)?;
     Ok(Native {
         jail: Mutex::new(Some(Arc::new(jail))),
         server: Mutex::new(Some(server)),
         runs: Mutex::new(None),
         _gate: gate,
+        _ways: ways,
         _home: home,
     })
 }
@@ -322,6 +335,23 @@ fn furnish(native: &Native, job: &ExecJob) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Gives a sandbox its ways out, and the certificates by which it trusts them.
+fn lead_out(
+    node: &Node,
+    cell: &Cell,
+    name: &str,
+    spec: &mut Spec,
+) -> Result<(Arc<Authority>, PathBuf), Error> {
+    let authority = cell.walls.authority(&cell.name)?;
+    let bundle = node.dir(cell).join(SOCKETS).join(format!("{name}.pem"));
+    ways::bundle(&authority, &bundle).map_err(|error| broken(&error))?;
+    spec.listeners = ways::PORTS.to_vec();
+    spec.env.extend(ways::environment());
+    let (source, target) = (bundle.clone(), PathBuf::from(ways::BUNDLE));
+    spec.parts.push(Part { source, target, access: Access::ReadOnly });
+    Ok((authority, bundle))
 }
 
 fn told(error: jail::Error) -> Error {

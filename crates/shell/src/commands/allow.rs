@@ -12,8 +12,8 @@ use crate::{
 ///
 /// KIND VALUE: effects of KIND may go to VALUE without asking you first, in every run. PID net HOST [PORT]
 /// [read|write]: programs of this process may speak to HOST, at 80 and 443 if no PORT is given; `read` is
-/// GET, HEAD and OPTIONS only, and then what they send is looked into. HOST is also *.NAME, npm, pypi,
-/// crates, github, or private: addresses that are not public.
+/// GET, HEAD and OPTIONS only, and then what they send is looked into. HOST is also *.NAME, github, or
+/// private: addresses that are not public.
 ///
 /// Without words: the standing rules there are. A rule is one line under `standing` in /sys/policy.yaml; what
 /// it says holds at once, also for agents that run.

@@ -14,6 +14,7 @@ mod decisions;
 mod demo;
 mod disks;
 mod effects;
+mod egress;
 mod endpoint;
 mod exec;
 mod files;

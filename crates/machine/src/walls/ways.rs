@@ -1,0 +1,246 @@
+//! The two ways out of a sandbox, on its own loopback: the model endpoint, and the proxy of the broker.
+//!
+//! ```text
+//! 127.0.0.1:7537  the endpoint, as the process whose sandbox it is: who can connect has been let in
+//! 127.0.0.1:7538  HTTP proxy: each connection is an event `Connect`, answered when its record is durable
+//! ```
+//! A key that is shown at the endpoint is not looked at: one that were needed would lie where every program
+//! reads it (docs/decisions/0039).
+//! What a sandbox opened here ends with it. Never here: whether something may go, bytes that go.
+
+use crate::{
+    cell::{Cell, Ticket},
+    guard::guard,
+    journal,
+    node::{Node, claim},
+    spawn,
+    turn::Input,
+    walls::Walls,
+};
+use abi::{Error, Pid, ReplyTo, event::Body, limits, net::Asked};
+use drivers::egress::{self, Ask, Authority, Broker, Egress, PATIENCE, Ruling, System};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::Ordering,
+        mpsc::{SyncSender, sync_channel},
+    },
+    time::Duration,
+};
+
+/// Ports inside: SKEP on the keys of a telephone, and the one after it.
+pub(super) const PORTS: [u16; 2] = [7537, 7538];
+/// Where the certificates stand inside.
+pub(super) const BUNDLE: &str = "/run/skep-ca.pem";
+/// Where hosts keep the certificates that they trust.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// Variables by which programs find a proxy, each also in small letters, and the certificates they trust.
+const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+const TRUST: [&str; 7] = [
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+];
+/// A decision takes a commit; a workspace that cannot give one is not waited for.
+const DECISION_MAX: Duration = Duration::from_secs(30);
+
+/// What programs find in their environment.
+pub(super) fn environment() -> Vec<(OsString, OsString)> {
+    let [endpoint, proxy] = PORTS.map(|port| format!("http://127.0.0.1:{port}"));
+    let mut env: Vec<(String, &str)> = vec![("SKEP_ENDPOINT".to_owned(), &endpoint)];
+    let local = "127.0.0.1,localhost,::1";
+    for (name, value) in PROXIES.map(|name| (name, proxy.as_str())).into_iter().chain([("NO_PROXY", local)]) {
+        env.push((name.to_owned(), value));
+        env.push((name.to_ascii_lowercase(), value));
+    }
+    // Node asks its environment only when it is told to.
+    env.push(("NODE_USE_ENV_PROXY".to_owned(), "1"));
+    env.extend(TRUST.map(|name| (name.to_owned(), BUNDLE)));
+    env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// The certificates that programs of a workspace trust: the host's, and the broker's own.
+pub(super) fn bundle(authority: &Authority, path: &Path) -> io::Result<()> {
+    let system = SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+    std::fs::write(path, [authority.pem().as_bytes(), &system].concat())
+}
+
+/// The ways of one sandbox; dropped, they are closed.
+pub(super) struct Ways {
+    listeners: Vec<TcpListener>,
+    open: Arc<Mutex<BTreeMap<u64, TcpStream>>>,
+    bundle: PathBuf,
+}
+
+impl Ways {
+    /// Takes the listeners of a sandbox.
+    pub fn open(
+        node: &Arc<Node>,
+        cell: &Arc<Cell>,
+        pid: Pid,
+        (listeners, authority, bundle): (Vec<TcpListener>, Arc<Authority>, PathBuf),
+    ) -> io::Result<Self> {
+        let open = Arc::default();
+        let ways = Self { listeners, open, bundle };
+        let [endpoint, proxy] = ways.listeners.as_slice() else { return Err(io::ErrorKind::NotFound.into()) };
+        let (endpoint, proxy) = (endpoint.try_clone()?, proxy.try_clone()?);
+        let (asks, of) = (node.clone(), cell.clone());
+        spawn::thread("inside-model", move || {
+            asks.endpoint.clone().accept_inside(&asks, &endpoint, &(of.name.clone(), pid));
+        });
+        let broker = Arc::new(Inside { node: node.clone(), cell: cell.clone(), pid });
+        let egress = Egress { broker, authority, meter: Arc::default(), patience: PATIENCE };
+        let open = ways.open.clone();
+        spawn::thread("inside-proxy", move || accept(&proxy, &egress, &open));
+        Ok(ways)
+    }
+}
+
+impl Drop for Ways {
+    fn drop(&mut self) {
+        for listener in &self.listeners {
+            let _ = rustix::net::shutdown(listener.as_fd(), rustix::net::Shutdown::Both);
+        }
+        guard(&self.open).values().for_each(|stream| _ = stream.shutdown(Shutdown::Both));
+        let _ = std::fs::remove_file(&self.bundle);
+    }
+}
+
+/// Takes programs until the listener is shut, each in a thread of its own.
+fn accept(listener: &TcpListener, egress: &Egress, open: &Arc<Mutex<BTreeMap<u64, TcpStream>>>) {
+    for number in 0.. {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // A program that went before it was taken.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(_) => return,
+        };
+        let Ok(held) = stream.try_clone() else { continue };
+        {
+            let mut open = guard(open);
+            // One too many is closed: its program tries again, as with any proxy.
+            if open.len() >= limits::EGRESS_CONNECTIONS_MAX {
+                continue;
+            }
+            open.insert(number, held);
+        }
+        let (egress, own) = (egress.clone(), open.clone());
+        let begun = spawn::thread("egress", move || {
+            if catch_unwind(AssertUnwindSafe(|| egress::serve(&egress, stream))).is_err() {
+                journal::say("egress", "a panic at a program's connection");
+            }
+            if let Some(stream) = guard(&own).remove(&number) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
+        if !begun {
+            guard(open).remove(&number);
+        }
+    }
+}
+
+/// Asks the kernel, as a process.
+struct Inside {
+    node: Arc<Node>,
+    cell: Arc<Cell>,
+    pid: Pid,
+}
+
+impl Broker for Inside {
+    fn decide(&self, ask: &Ask) -> Ruling {
+        Walls::before_call(&self.node, &self.cell, self.pid);
+        let Ask { host, port, method } = ask.clone();
+        let presets = self.node.presets.of(&host, port);
+        let asked = Asked { host, port, method, presets };
+        let (answer, answered) = sync_channel(1);
+        let no = |status, message: &str| Ruling::No { status, message: message.to_owned() };
+        let reply = match self.node.connects(&self.cell, (self.pid, asked), answer) {
+            Ok(reply) => reply,
+            Err(error) => return no(503, &sentence(&error)),
+        };
+        match answered.recv_timeout(DECISION_MAX) {
+            Ok(answer) => ruling(answer),
+            Err(_) => {
+                guard(&self.cell.desk).waiting.remove(&reply);
+                no(503, "nothing was decided in time")
+            }
+        }
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        System::resolve(host, port)
+    }
+}
+
+fn sentence(error: &Error) -> String {
+    match error.hint.as_str() {
+        "" => error.message.clone(),
+        hint => format!("{} (hint: {hint})", error.message),
+    }
+}
+
+/// What the kernel's answer means to a proxy.
+fn ruling(answer: Result<Value, Error>) -> Ruling {
+    let no = |message: String| Ruling::No { status: 403, message };
+    match answer {
+        Err(error) => no(sentence(&error)),
+        Ok(told) => {
+            let flag = |name: &str| told.get(name).and_then(Value::as_bool);
+            match (flag("inspect"), flag("private"), told.get("proposal")) {
+                (Some(inspect), Some(private), None) => Ruling::Go { inspect, private },
+                (_, _, Some(proposal)) => {
+                    let message = told.get("message").and_then(Value::as_str).unwrap_or_default();
+                    no(format!("{message} (hint: skep approve {proposal}, then try again)"))
+                }
+                _ => no("nothing was decided".to_owned()),
+            }
+        }
+    }
+}
+
+impl Node {
+    /// A program wants to connect; the number under which it waits.
+    fn connects(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        (pid, asked): (Pid, Asked),
+        answer: SyncSender<Result<Value, Error>>,
+    ) -> Result<ReplyTo, Error> {
+        let reply = ReplyTo(self.replies.fetch_add(1, Ordering::Relaxed) + 1);
+        let body = Body::Connect { pid, reply, asked };
+        if self.ballast.is_short() {
+            return Err(self.ballast.refusal());
+        }
+        let input = Input::now(&*self.clock, body, Vec::new());
+        let run = {
+            let mut state = guard(&cell.state);
+            self.takes(cell, &state)?;
+            guard(&cell.desk).waiting.insert(reply, Ticket::Connect(answer));
+            state.used = input.event.mono;
+            state.inbox.push_back(input);
+            claim(&mut state)
+        };
+        if run {
+            self.batch(cell);
+        }
+        Ok(reply)
+    }
+}
