@@ -18,16 +18,17 @@ use crate::{
     stop, turn,
 };
 use abi::{
-    Code, Error, ExecId, Micros, Pid, ReplyTo, WORKSPACE,
+    Code, Error, ExecId, LabelId, Micros, Pid, ReplyTo, WORKSPACE,
     agent::{Guest, Probe, Program, Restart, Verdict},
     answer::Answer,
-    call::{Call, Stdio, Wall},
+    call::{Call, Origin, Stdio, Wall},
     cap::{Cap, Grant, Object, Rights},
     effect::{Command, Effect, SandboxAct},
     event::Ran,
     fact::{Facts, Lookup},
+    label::Integrity,
     limits,
-    path::Pattern,
+    path::{Pattern, TreePath},
     record::{Entry, Exit, Finish, WaitOn},
     view::{Commit, Kind, Plan, Quota, Told},
 };
@@ -87,6 +88,9 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
         return Outcome::Now(Err(Facts::mismatch()));
     };
     let of = of.unwrap_or(pid);
+    if let Err(error) = handed(step, (pid, of), text.origin) {
+        return Outcome::Now(Err(error));
+    }
     let may = step.kernel.allow(of, Want::Path(dir), Rights::EXEC, step.at).is_ok();
     let wall = if *wall == Wall::Auto && !may { Wall::Shell } else { *wall };
     let exec = step.state().next.exec.next();
@@ -102,6 +106,59 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
     });
     begin(step, exec, (None, Guest { stdio: *stdio, ..Guest::default() }));
     Outcome::Later(WaitOn::Exec(exec))
+}
+
+/// The words of a command count for the sandbox that it runs in: what one process has read does not come from
+/// another by being run there, and what an operator passed on does not become theirs.
+fn handed(step: &mut Step<'_>, (by, of): (Pid, Pid), origin: Origin) -> Result<(), Error> {
+    let label = step.label_for(by, origin);
+    if (by == of && by != WORKSPACE) || label.integrity >= Integrity::Operator {
+        return Ok(());
+    }
+    if step.kernel.hides_label(of, &label) {
+        let (is, ceiling) = (label.integrity.word(), step.kernel.ceiling(of).word());
+        let message = format!("the text is {is}, below the ceiling of process {of}, {ceiling}");
+        return Err(Error::new(Code::Denied, message).argument("text"));
+    }
+    if by != WORKSPACE && step.kernel.hides(by, label_of(step, of)) {
+        return Err(unheard(step, by, of).argument("pid"));
+    }
+    let id = step.intern(&label);
+    if of == WORKSPACE {
+        step.kernel.volatile.opened.insert(id);
+        return Ok(());
+    }
+    step.saw(of, &TreePath::parse(&format!("/proc/{by}/exec"))?, None, id);
+    Ok(())
+}
+
+/// What a process has seen, also when it has ended.
+fn label_of(step: &Step<'_>, pid: Pid) -> LabelId {
+    let living = step.state().processes.get(&pid).map(|process| process.label);
+    living.or_else(|| step.state().ended.get(&pid).map(|ended| ended.label)).unwrap_or_default()
+}
+
+fn unheard(step: &Step<'_>, by: Pid, of: Pid) -> Error {
+    let ceiling = step.kernel.ceiling(by).word();
+    let message = format!("process {of} has seen what lies below the ceiling of process {by}, {ceiling}");
+    Error::new(Code::Denied, message)
+}
+
+/// What a command said is told to who had it run: in the sandbox of another they have seen what that has.
+fn heard(
+    step: &mut Step<'_>,
+    (by, of): (Pid, Pid),
+    answer: &Result<Answer, Error>,
+) -> Result<Answer, Error> {
+    if by == of || by == WORKSPACE {
+        return answer.clone();
+    }
+    let label = label_of(step, of);
+    if step.kernel.hides(by, label) {
+        return Err(unheard(step, by, of));
+    }
+    step.saw(by, &TreePath::parse(&format!("/proc/{of}/exec"))?, None, label);
+    answer.clone()
 }
 
 /// The program that a process is.
@@ -133,8 +190,13 @@ fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Gues
     step.effect(Effect::Exec(Box::new(command)));
 }
 
-/// The client that hears of its command's output as it comes.
-pub fn heard_by(step: &mut Step<'_>, exec: ExecId, reply: ReplyTo) {
+/// The client that hears of its command's output as it comes. What comes of another's sandbox is heard when
+/// it has been seen, which is at the end.
+pub fn heard_by(step: &mut Step<'_>, (by, exec): (Pid, ExecId), reply: ReplyTo) {
+    let of = step.state().execs.get(&exec).map(|row| row.of);
+    if by != WORKSPACE && of != Some(by) {
+        return;
+    }
     for out in &mut step.out.effects {
         if let Effect::Exec(command) = out
             && command.exec == exec
@@ -321,14 +383,21 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
         Finish::Refused { message, hint } => Err(Error::new(Code::Unavailable, message).hint(hint)),
         _ => Ok(answer),
     };
-    let clients = step.kernel.volatile.clients.iter();
-    let told: Vec<ReplyTo> =
-        clients.filter(|(_, client)| **client == Client::Exec(exec)).map(|(reply, _)| *reply).collect();
-    for reply in told {
+    let of = row.as_ref().map_or(WORKSPACE, |row| row.of);
+    let asked = |(reply, client): (&ReplyTo, &Client)| match client {
+        Client::Exec { by, exec: on } if *on == exec => Some((*reply, *by)),
+        _ => None,
+    };
+    let told: Vec<(ReplyTo, Pid)> = step.kernel.volatile.clients.iter().filter_map(asked).collect();
+    for (reply, by) in told {
         step.forget_client(reply);
-        step.reply(reply, answer.clone());
+        let answer = heard(step, (by, of), &answer);
+        step.reply(reply, answer);
     }
-    turn::resolve(step, WaitOn::Exec(exec), &answer);
+    if let Some(by) = waits(step, exec) {
+        let answer = heard(step, (by, of), &answer);
+        turn::resolve(step, WaitOn::Exec(exec), &answer);
+    }
     if let Some(row) = row.filter(|row| row.main && !step.ending.contains(&row.of)) {
         over(step, row.of, how);
     }
@@ -402,7 +471,7 @@ fn stopped(step: &mut Step<'_>, exec: ExecId, why: &str) {
 
 /// Nobody waits for the answer any more: a client's command ends with it.
 pub fn left(step: &mut Step<'_>, reply: ReplyTo) {
-    let Some(Client::Exec(exec)) = step.kernel.volatile.clients.get(&reply).cloned() else { return };
+    let Some(Client::Exec { exec, .. }) = step.kernel.volatile.clients.get(&reply).cloned() else { return };
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     step.forget_client(reply);
     step.act_as(row.of, row.actor);

@@ -552,8 +552,8 @@ pub enum Client {
     Model(EffectId),
     /// An effect of its own.
     Effect(EffectId),
-    /// A command of its own.
-    Exec(ExecId),
+    /// A command that it had run; who asks hears what it said, so its label rises.
+    Exec { by: Pid, exec: ExecId },
     /// The same event, with the merges it asked for.
     Merge,
     /// A control word that the machine carries out.
@@ -569,7 +569,7 @@ impl Client {
             Self::On { by, .. } => Some(*by),
             Self::Model(_)
             | Self::Effect(_)
-            | Self::Exec(_)
+            | Self::Exec { .. }
             | Self::Control
             | Self::Merge
             | Self::Scrub(_) => None,

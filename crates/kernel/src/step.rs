@@ -416,8 +416,8 @@ impl Step<'_> {
                 match on {
                     WaitOn::Effect(effect) => Client::Effect(effect),
                     WaitOn::Exec(exec) => {
-                        exec::heard_by(self, exec, reply);
-                        Client::Exec(exec)
+                        exec::heard_by(self, (pid, exec), reply);
+                        Client::Exec { by: pid, exec }
                     }
                     WaitOn::Process(_) | WaitOn::Proposal(_) | WaitOn::Time => {
                         Client::On { by: pid, pid: process, proposal }
