@@ -150,8 +150,8 @@ pub enum Effect {
         pid: Pid,
         /// Whether it is kept.
         kept: bool,
-        /// The tree that came of it is the one after this record.
-        seq: Seq,
+        /// The tree that came of it and what is shown of that, where the program goes on.
+        plan: Option<Box<Plan>>,
     },
     /// What was noticed in bound directories is decided.
     NoticeDecided {

@@ -145,11 +145,7 @@ fn unheard(step: &Step<'_>, by: Pid, of: Pid) -> Error {
 }
 
 /// What a command said is told to who had it run: in the sandbox of another they have seen what that has.
-fn heard(
-    step: &mut Step<'_>,
-    (by, of): (Pid, Pid),
-    answer: &Result<Answer, Error>,
-) -> Result<Answer, Error> {
+fn heard(step: &mut Step<'_>, (by, of): (Pid, Pid), answer: &Result<Answer, Error>) -> Result<Answer, Error> {
     if by == of || by == WORKSPACE {
         return answer.clone();
     }
@@ -182,7 +178,7 @@ fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Gues
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
     let kind = if row.main { Kind::Live } else { Kind::Command };
-    let plan = compile(step.kernel, row.of, kind, step.at);
+    let plan = shown(step, row.of, kind);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
     let command =
@@ -239,6 +235,43 @@ pub fn compile(kernel: &Kernel, pid: Pid, kind: Kind, at: Micros) -> Plan {
     };
     let hidden = kernel.below(pid);
     Plan { kind, seq, generation: kernel.volatile.generation, rights, denied, hidden, quota, bound }
+}
+
+/// The same, of a process whose sandbox stands: what it sees on the strength of a capability it sees until
+/// that ends.
+fn shown(step: &mut Step<'_>, pid: Pid, kind: Kind) -> Plan {
+    let plan = compile(step.kernel, pid, kind, step.at);
+    let ends: Vec<Micros> = ends(step.kernel, pid).filter(|end| *end > step.at).collect();
+    for end in ends {
+        if step.kernel.volatile.ends.insert((end, pid)) {
+            step.sandbox_timer(end.saturating_sub(step.at));
+        }
+    }
+    plan
+}
+
+/// When capabilities of files end that a process holds.
+fn ends(kernel: &Kernel, pid: Pid) -> impl Iterator<Item = Micros> {
+    let held = kernel.caps_of(pid).filter(move |_| pid != WORKSPACE);
+    held.filter(|cap| matches!(cap.grant.object, Object::Fs(_))).filter_map(|cap| cap.grant.expires)
+}
+
+/// Time has gone on: what runs on the strength of a capability that has ended, ends.
+pub fn expired(step: &mut Step<'_>) {
+    let over = |(end, _): &&(Micros, Pid)| *end <= step.at;
+    let due: Vec<(Micros, Pid)> = step.kernel.volatile.ends.iter().take_while(over).copied().collect();
+    let mut pids = BTreeSet::new();
+    for (end, pid) in due {
+        step.kernel.volatile.ends.remove(&(end, pid));
+        // It may have been taken back long ago, and what ran on it has ended then.
+        if ends(step.kernel, pid).any(|held| held == end) {
+            pids.insert(pid);
+        }
+    }
+    if !pids.is_empty() {
+        lost(step, &pids, "a capability that it ran on has expired");
+        step.begin_anew();
+    }
 }
 
 /// Questions of a command's end.
@@ -322,8 +355,9 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
         let why = format!("what it wrote was refused: {}", error.message);
         return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
     }
-    let (pid, seq) = (row.of, step.state().seq);
-    step.effect(Effect::ExecDecided { exec, pid, kept, seq });
+    // What it may see has changed with the tree: labels below its ceiling may be new.
+    let plan = Some(Box::new(shown(step, row.of, Kind::Live)));
+    step.effect(Effect::ExecDecided { exec, pid: row.of, kept, plan });
 }
 
 /// Programs in a sandbox have been told this.
@@ -359,8 +393,7 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
     let said = step.blob(output.clone().into_bytes());
     let row = step.state().execs.get(&exec).cloned();
     if let Some(ExecRow { of: pid, .. }) = row {
-        let seq = step.state().seq;
-        step.effect(Effect::ExecDecided { exec, pid, kept, seq });
+        step.effect(Effect::ExecDecided { exec, pid, kept, plan: None });
     }
     step.emit(Entry::ExecEnded { exec, how: how.clone(), wall, kept, output: said, whole, used });
     let status = status(&how);

@@ -700,6 +700,14 @@ impl Step<'_> {
         self.effect(Effect::Timer { timer, after_us });
     }
 
+    /// A timer of what dies with the daemon: it is only looked what time it is.
+    pub fn sandbox_timer(&mut self, after_us: u64) {
+        let volatile = &mut self.kernel.volatile;
+        volatile.timers_made = volatile.timers_made.saturating_add(1);
+        let timer = TimerId((1 << 63) | volatile.timers_made);
+        self.effect(Effect::Timer { timer, after_us });
+    }
+
     /// The client has gone: nobody waits for this answer.
     pub fn forget_client(&mut self, reply: ReplyTo) {
         self.kernel.volatile.clients.remove(&reply);

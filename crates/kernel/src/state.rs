@@ -539,6 +539,8 @@ pub struct Volatile {
     pub opened: BTreeSet<LabelId>,
     /// Grows with each revocation.
     pub generation: u64,
+    /// When what a sandbox shows was given until, and whose it is.
+    pub ends: BTreeSet<(Micros, Pid)>,
     /// Wall and monotonic time of the last event, to notice a jump.
     pub clocks: Option<(Micros, Micros)>,
 }

@@ -165,6 +165,7 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
         round: 0,
     };
     step.notice_clocks(event);
+    exec::expired(&mut step);
     match &event.body {
         Body::Merged { of, merges, round } => {
             step.merges.clone_from(merges);
@@ -336,6 +337,12 @@ impl Step<'_> {
         self.out.records.push(record);
         self.first.get_or_insert(seq);
         seq
+    }
+
+    /// What comes now has another cause than what was written so far.
+    pub fn begin_anew(&mut self) {
+        self.act_as(WORKSPACE, String::from("system:kernel"));
+        (self.first, self.cause) = (None, None);
     }
 
     /// Something to do.

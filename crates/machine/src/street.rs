@@ -417,8 +417,8 @@ impl Street<'_, '_> {
                 sink.ordered(Out::EndExec { exec });
             }
             // A view that goes on reads the tree that came of it: that is seen when it is committed.
-            Effect::ExecDecided { exec, pid, kept, seq } => {
-                self.later.push(Later::Out(Out::ExecDecided { exec, pid, kept, seq }));
+            Effect::ExecDecided { exec, pid, kept, plan } => {
+                self.later.push(Later::Out(Out::ExecDecided { exec, pid, kept, plan }));
             }
             Effect::Sandbox { pid, act } => sink.ordered(Out::Sandbox { pid, act }),
             _ => {}

@@ -23,6 +23,7 @@ use abi::{
     limits,
     path::TreePath,
     record::{Entry, Record},
+    view::Plan,
 };
 use drivers::Prompt;
 use kernel::Kernel;
@@ -111,8 +112,8 @@ pub enum Out {
         pid: Pid,
         /// Whether.
         kept: bool,
-        /// The tree that came of it.
-        seq: Seq,
+        /// The tree that came of it and what is shown of that, where the program goes on.
+        plan: Option<Box<Plan>>,
     },
     /// What was noticed in bound directories is decided.
     NoticeDecided {

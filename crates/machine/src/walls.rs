@@ -22,12 +22,12 @@ use crate::{
     turn::{Input, Out},
 };
 use abi::{
-    Code, Error, ExecId, Pid, ReplyTo, Seq,
+    Code, Error, ExecId, Pid, ReplyTo,
     call::{Stdio, Wall},
     effect::{Command, SandboxAct},
     event::{Body, Ran},
     record::{Finish, Used},
-    view::{Commit, Kind, Told},
+    view::{Commit, Kind, Plan, Told},
 };
 use drivers::egress::Authority;
 use sandbox::view::View;
@@ -99,8 +99,10 @@ pub(crate) struct Control {
     pub live: bool,
     /// What was written there is to be kept now, not in a while.
     pub due: bool,
-    /// The tree that came of the last ones.
-    pub seq: Seq,
+    /// Commands that run beside it: what they write is no matter of theirs.
+    pub beside: BTreeSet<ExecId>,
+    /// The tree that came of the last ones, and what is shown of it.
+    pub plan: Option<Box<Plan>>,
     /// Of what is being decided: what has no versions, and what is known again once it is placed.
     pub outside: Outside,
     /// The last ones were not kept: nothing of the sandbox is to be used again.
@@ -160,6 +162,12 @@ impl Sandbox {
         !control.unwrap_or_else(std::sync::PoisonError::into_inner).ended
     }
 
+    /// Whether this command runs beside the program that the process is.
+    fn joins(&self, exec: ExecId) -> bool {
+        let mut control = guard(&self.control);
+        control.live && control.beside.insert(exec)
+    }
+
     /// Waits until it goes on; whether it does.
     fn wait_thawed(&self) -> bool {
         let control = guard(&self.control);
@@ -193,6 +201,7 @@ impl Sandbox {
         let mut control = guard(&self.control);
         control.begun.remove(&exec);
         let stopped = control.stopped.remove(&exec);
+        let waits = waits && !control.beside.remove(&exec);
         if waits && !stopped {
             control.undecided = Some(exec);
         }
@@ -251,8 +260,8 @@ impl Walls {
         match out {
             Out::Exec(job) => Self::begin(node, cell, generation, *job),
             Out::EndExec { exec } => cell.walls.stop(exec),
-            Out::ExecDecided { exec, pid, kept, seq } => {
-                let loose = cell.walls.decided(pid, exec, (kept, seq));
+            Out::ExecDecided { exec, pid, kept, plan } => {
+                let loose = cell.walls.decided(pid, exec, (kept, plan));
                 Bounds::place_loose(node, cell, generation, loose);
             }
             Out::Sandbox { pid, act } => cell.walls.act(pid, act),
@@ -272,6 +281,7 @@ impl Walls {
             let ended = catch_unwind(AssertUnwindSafe(|| run::run(&on, &of, (&sandbox, generation), &job)));
             let input = ended.unwrap_or_else(|_| {
                 journal::say(&of.name, "a command's thread panicked");
+                guard(&sandbox.control).spoilt = true;
                 refused(&on, exec, ("it failed on our side", ""))
             });
             sandbox.over(exec, matches!(&input.event.body, Body::ExecEnded { keep: true, .. }));
@@ -315,14 +325,15 @@ impl Walls {
     }
 
     /// What a command made is decided; what of it has no versions, and is to be put where it stands.
-    fn decided(&self, pid: Pid, exec: ExecId, (kept, seq): (bool, Seq)) -> Vec<Loose> {
+    fn decided(&self, pid: Pid, exec: ExecId, (kept, plan): (bool, Option<Box<Plan>>)) -> Vec<Loose> {
         let Some(sandbox) = self.known(pid) else { return Vec::new() };
         let mut control = guard(&sandbox.control);
+        // Of what never began, and of what ran beside a program, nothing was to be decided.
         if control.undecided == Some(exec) {
             control.undecided = None;
+            control.spoilt |= !kept;
         }
-        control.spoilt |= !kept;
-        control.seq = seq;
+        control.plan = plan.or(control.plan.take());
         sandbox.changed.notify_all();
         let loose = std::mem::take(&mut control.outside.loose);
         if kept { loose } else { Vec::new() }

@@ -13,6 +13,7 @@ use abi::{
     path::Pattern,
     record::{Entry, Record},
     session::SessionName,
+    view::Plan,
 };
 use kernel::Kernel;
 
@@ -357,21 +358,30 @@ impl Show<'_> {
             Effect::Scrub { reply } => format!("do scrub {reply}"),
             Effect::Exec(command) => {
                 let Command { exec, pid, dir, wall, plan, .. } = &**command;
-                let rows = |rows: &[(Pattern, Rights)]| {
-                    let rows = rows.iter().map(|(pattern, rights)| format!("{pattern} {{{rights}}}"));
-                    rows.collect::<Vec<_>>().join(", ")
-                };
-                let (rights, denied) = (rows(&plan.rights), rows(&plan.denied));
-                format!("do exec {exec} of {pid} in {dir} {wall:?} at {}: {rights} but {denied}", plan.seq)
+                format!("do exec {exec} of {pid} in {dir} {wall:?} {}", shown(plan))
             }
             Effect::EndExec { exec } => format!("do end exec {exec}"),
-            Effect::ExecDecided { exec, kept, .. } => format!("do exec {exec} kept {kept}"),
+            Effect::ExecDecided { exec, kept, plan: None, .. } => format!("do exec {exec} kept {kept}"),
+            Effect::ExecDecided { exec, kept, plan: Some(plan), .. } => {
+                format!("do exec {exec} kept {kept} {}", shown(plan))
+            }
             Effect::NoticeDecided { number, .. } => format!("do notice {number} decided"),
             Effect::Place { seq } => format!("do place {seq}"),
             Effect::Sandbox { pid, act } => format!("do sandbox {pid} {act:?}"),
             Effect::Control { reply, word } => format!("do control {reply} {word:?}"),
         })
     }
+}
+
+/// What a view shows.
+fn shown(plan: &Plan) -> String {
+    let rows = |rows: &[(Pattern, Rights)]| {
+        let rows = rows.iter().map(|(pattern, rights)| format!("{pattern} {{{rights}}}"));
+        rows.collect::<Vec<_>>().join(", ")
+    };
+    let hidden: Vec<String> = plan.hidden.iter().map(|label| format!(" -{label}")).collect();
+    let (rights, denied) = (rows(&plan.rights), rows(&plan.denied));
+    format!("at {}: {rights} but {denied}{}", plan.seq, hidden.concat())
 }
 
 /// Seconds since the script began.

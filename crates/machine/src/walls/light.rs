@@ -77,8 +77,10 @@ pub(crate) fn run(
         }
         Outcome::Over(what) if native == shell::Native::MayNot => Finish::Over(what.to_owned()),
         Outcome::TimedOut | Outcome::Over(_) | Outcome::NeedsNative { .. } => {
-            let left = view.discard();
-            left.map_err(|error| Error::new(Code::Unavailable, format!("its view failed: {error}")))?;
+            view.discard().map_err(|error| {
+                guard(&sandbox.control).spoilt = true;
+                Error::new(Code::Unavailable, format!("its view failed: {error}"))
+            })?;
             return Ok(None);
         }
     };

@@ -30,7 +30,7 @@ use abi::{
     effect::Command,
     event::{Body, Ran},
     record::{Finish, Used},
-    view::{Commit, Kind, Plan},
+    view::{Bound, Commit, Kind, Plan},
 };
 use sandbox::view::{Setup, View};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ use store::Blobs;
 /// Changed directories that a standing view is told of one by one; of more it is made anew.
 const CHANGED_MAX: usize = 2_000;
 
-/// What a program that goes on has written is kept so often.
+/// What a program that goes on has written is kept so often, and what others wrote is shown to it.
 const LIVE_US: u64 = 5_000_000;
 
 /// What stands between two commands.
@@ -60,7 +60,7 @@ pub(crate) fn run(
     job: &ExecJob,
 ) -> Input {
     let exec = job.command.exec;
-    if guard(&sandbox.control).live {
+    if sandbox.joins(exec) {
         return joined(node, cell, sandbox, job);
     }
     let mut inner = guard(&sandbox.inner);
@@ -94,10 +94,12 @@ pub(crate) fn run(
     let is_live = job.command.plan.kind == Kind::Live;
     guard(&sandbox.control).live = is_live;
     let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
-    let ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
+    let mut ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
         live.as_mut().is_none_or(|live| live.keep(said))
     });
-    drop(live);
+    if let (Ok(ran), Some(failed)) = (&mut ran, live.and_then(|live| live.failed)) {
+        ran.how = Finish::Stopped(failed);
+    }
     guard(&sandbox.control).live = false;
     sandbox.changed.notify_all();
     let heard = said.end();
@@ -202,13 +204,18 @@ struct Live<'a> {
     view: &'a Arc<View>,
     blobs: &'a Blobs,
     base: Option<Arc<Joined>>,
-    plan: Plan,
+    /// What is bound, as long as it runs: its places stay open.
+    bound: Vec<Bound>,
     below: Seq,
     exec: ExecId,
     stamp: u64,
     /// As it was when it was last looked at.
     seen: u64,
     last: Micros,
+    /// Whether anything was written since.
+    wrote: bool,
+    /// Why it cannot go on.
+    failed: Option<String>,
 }
 
 impl<'a> Live<'a> {
@@ -220,7 +227,6 @@ impl<'a> Live<'a> {
         inner: &Inner,
         job: &ExecJob,
     ) -> Self {
-        let plan = job.command.plan.clone();
         Self {
             node,
             cell,
@@ -229,31 +235,39 @@ impl<'a> Live<'a> {
             view,
             blobs,
             base: inner.base.clone(),
-            below: plan.seq,
-            plan,
+            bound: job.command.plan.bound.clone(),
+            below: job.command.plan.seq,
             exec: job.command.exec,
             stamp: view.stamp(),
             seen: view.stamp(),
             last: node.clock.mono(),
+            wrote: false,
+            failed: None,
         }
     }
 
-    /// Commits what was written, if it is time. Whether the program may go on.
+    /// Commits what was written, and shows what others have, if it is time. Whether the program may go on.
     fn keep(&mut self, said: &mut Said) -> bool {
         let now = self.node.clock.mono();
         let stamp = self.view.stamp();
         let idle = stamp == self.stamp && !said.is_fresh();
+        let (due, frozen) = {
+            let mut control = guard(&self.sandbox.control);
+            (std::mem::take(&mut control.due), control.frozen)
+        };
         // People look at bound directories too: what is written there stands there once it is quiet.
-        let quiet = std::mem::replace(&mut self.seen, stamp) == stamp && !self.plan.bound.is_empty();
-        let due = std::mem::take(&mut guard(&self.sandbox.control).due) || (quiet && stamp != self.stamp);
-        if idle || (!due && now.saturating_sub(self.last) < LIVE_US) {
+        let quiet = std::mem::replace(&mut self.seen, stamp) == stamp && !self.bound.is_empty();
+        let due = due || (quiet && stamp != self.stamp);
+        if (idle && (due || frozen)) || (!due && now.saturating_sub(self.last) < LIVE_US) {
             return true;
         }
+        self.wrote = stamp != self.stamp;
         (self.stamp, self.last) = (stamp, now);
         match self.commit(said.take_fresh()) {
             Ok(goes_on) => goes_on,
             Err(error) => {
                 journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
+                self.failed = Some(format!("what it wrote since was not kept: {error}"));
                 false
             }
         }
@@ -272,14 +286,20 @@ impl<'a> Live<'a> {
         if !self.node.brought(self.cell, self.generation, input) || !self.sandbox.settled() {
             return Ok(false);
         }
-        let (seq, spoilt) = {
-            let control = guard(&self.sandbox.control);
-            (control.seq, control.spoilt)
+        let (plan, spoilt) = {
+            let mut control = guard(&self.sandbox.control);
+            (control.plan.take(), control.spoilt)
         };
-        let Some(was) = self.base.clone().filter(|_| !spoilt) else { return Ok(false) };
+        let Some((was, plan)) = self.base.clone().zip(plan).filter(|_| !spoilt) else {
+            return Ok(false);
+        };
         settle(self.cell, self.sandbox)?;
+        let plan = Plan { bound: self.bound.clone(), ..*plan };
+        let seq = plan.seq;
+        if seq == self.below && !self.wrote {
+            return Ok(true);
+        }
         let changed = was.tree.readers.changed((self.below, seq), CHANGED_MAX)?;
-        let plan = Plan { seq, ..self.plan.clone() };
         let base = Arc::new(was.at(seq));
         self.base = Some(base.clone());
         let stale = match changed {

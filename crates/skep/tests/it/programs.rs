@@ -147,3 +147,39 @@ fn what_a_program_read_from_outside_is_with_what_it_writes_over_its_socket() {
     assert!(!label(&mut client, "/data", "before.md").starts_with("external"));
     assert!(label(&mut client, "/data", "after.md").starts_with("external"));
 }
+
+/// What others write it sees in a while, also if it writes nothing; what fails beside it is not its fault.
+#[test]
+fn a_program_sees_what_others_write_and_goes_on_when_a_command_beside_it_does_not() {
+    let hive = Hive::new();
+    let line = "while :; do cat /data/in.md > $HOME/now && mv $HOME/now $HOME/seen; [ -e $HOME/say ] && \
+                cp $HOME/say /data/said.md; sleep 0.05; done";
+    let agent = format!(
+        "---\nname: watch\nrun: {{command: '{line}'}}\n\
+         needs: [read /data/**, write /data/**, exec /data/**]\n---\n"
+    );
+    hive.cli(&["write", "/data/in.md", "first\n"]).fine();
+    hive.client().ok("write", json!({"path": "/agents/watch/AGENT.md", "text": agent, "origin": "argument"}));
+    let born = hive.client().ok("spawn", json!({"agent": "watch", "text": "go", "origin": "argument"}));
+    let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
+    let sees = |want: &str| {
+        let seen = || fs::read_to_string(home_of(&hive, pid)?.join("seen")).ok().filter(|seen| seen == want);
+        retry(want, seen);
+    };
+    sees("first\n");
+    let order = |dir: &str, text: &str| json!({"pid": pid, "dir": dir, "wall": "native", "text": text});
+    hive.client().refused("exec", order("/data/none", "true"));
+    let mut gone = hive.client();
+    gone.post("exec", &order("/data", "touch $HOME/beside; sleep 8888.25")).unwrap();
+    retry("a command beside it", || home_of(&hive, pid).filter(|home| home.join("beside").exists()));
+    drop(gone);
+    retry("its end", || (running("sleep\x008888.25") == 0).then_some(()));
+    hive.cli(&["write", "/data/in.md", "second\n"]).fine();
+    sees("second\n");
+    fs::write(home_of(&hive, pid).unwrap().join("say"), "still here\n").unwrap();
+    reads(&hive, "/data/said.md", "still here");
+    hive.cli(&["write", "/data/in.md", "third\n"]).fine();
+    sees("third\n");
+    assert!(!state(&hive, pid).contains("killed"), "{}", state(&hive, pid));
+    hive.cli(&["kill", &pid.to_string()]).fine();
+}
