@@ -329,13 +329,14 @@ impl Walls {
         let Some(sandbox) = self.known(pid) else { return Vec::new() };
         let mut control = guard(&sandbox.control);
         // Of what never began, and of what ran beside a program, nothing was to be decided.
-        if control.undecided == Some(exec) {
+        let waits = control.undecided == Some(exec);
+        if waits {
             control.undecided = None;
             control.spoilt |= !kept;
         }
         control.plan = plan.or(control.plan.take());
         sandbox.changed.notify_all();
-        let loose = std::mem::take(&mut control.outside.loose);
+        let loose = if waits { std::mem::take(&mut control.outside.loose) } else { Vec::new() };
         if kept { loose } else { Vec::new() }
     }
 

@@ -176,7 +176,7 @@ fn place(session: &mut Session) -> Result<String, Fail> {
         Ok(here)
     });
     tried.or_else(|fail| {
-        session.note(&format!("  not here: {}; it begins in {DIR}", fail.message));
+        session.note(&format!("  not bound  {}: it begins in {DIR}", fail.message));
         Ok(DIR.to_owned())
     })
 }
@@ -186,7 +186,7 @@ fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found), begins
     let status = session.card(&format!("/proc/{pid}/status"))?;
     let caps = session.read(&format!("/proc/{pid}/caps"))?;
     let budget = session.read(&format!("/proc/{pid}/budget"))?;
-    let row = |session: &mut Session, key: &str, text: &str| session.note(&format!("  {key:<8} {text}"));
+    let row = |session: &mut Session, key: &str, text: &str| session.note(&format!("  {key:<10} {text}"));
     let at = if found.path.as_os_str().is_empty() { Path::new(name) } else { &found.path };
     let at = escape::line(&at.display().to_string());
     row(session, "program", &format!("{at}   agent: {}", status.get("agent")));
@@ -198,7 +198,17 @@ fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found), begins
         let tools = found.tools.iter().map(|dir| escape::line(&dir.display().to_string()));
         let shown = listed(&std::iter::once("/usr".to_owned()).chain(tools).collect::<Vec<_>>());
         row(session, "reads", &format!("{} · of this machine, read-only: {shown}", held("read")));
-        row(session, "not", "anything else of this machine, its network, your keys");
+        row(session, "not", "anything else of this machine, your keys, other agents");
+        let hosts: Vec<String> = caps.lines().filter_map(host).collect();
+        let hosts = if hosts.is_empty() { String::new() } else { format!(" · {}", hosts.join(" ")) };
+        row(session, "network", &format!("the model endpoint{hosts} · more: skep allow {pid} net HOST"));
+        if begins != DIR {
+            row(
+                session,
+                "reads only",
+                ".git/hooks .git/config .github/workflows .mcp.json AGENTS.md CLAUDE.md …",
+            );
+        }
         let limits: Vec<String> = budget.lines().filter_map(limit).collect();
         let limits = if limits.is_empty() { "none of money".to_owned() } else { limits.join(" · ") };
         row(session, "limits", &limits);
@@ -214,6 +224,13 @@ fn files(line: &str, right: &str) -> Option<String> {
     let [_, _, "fs", pattern, rights, ..] = words.as_slice() else { return None };
     let has = rights.trim_matches(['{', '}']).split(',').any(|one| one == right);
     has.then(|| escape::line(pattern))
+}
+
+/// Of the same, a host.
+fn host(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [_, _, "net", host, ..] = words.as_slice() else { return None };
+    Some(escape::line(host))
 }
 
 /// A line of `/proc/PID/budget` about money, as people say it.

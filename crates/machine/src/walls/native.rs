@@ -71,6 +71,8 @@ const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 
 /// Stands for the directory in which a program begins.
 const CWD: &str = "$cwd";
+/// Stands for the model endpoint, as programs of that provider write it.
+const OPENAI: &str = "$openai";
 /// What writes a file that is not there.
 const FURNISH: &str = r#"[ -e "$1" ] || { mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"; }"#;
 
@@ -318,7 +320,8 @@ fn furnish(native: &Native, job: &ExecJob) -> Result<(), Error> {
         let null = || File::open("/dev/null").map(OwnedFd::from);
         let out = || File::options().write(true).open("/dev/null").map(OwnedFd::from);
         let stdio = null().and_then(|read| Ok([read, out()?, out()?])).map_err(|error| broken(&error))?;
-        let text = text.replace(CWD, job.command.dir.as_str());
+        let openai = ways::endpoint("openai").unwrap_or_default();
+        let text = text.replace(CWD, job.command.dir.as_str()).replace(OPENAI, &openai);
         let order = Command {
             argv: [SHELLS[1], "-c", FURNISH, "seed", path, &text].map(Into::into).to_vec(),
             env: Vec::new(),
@@ -416,7 +419,10 @@ fn command(
 
 /// What a command finds in its environment beside what its sandbox gives.
 fn environment(guest: &Guest) -> Vec<(OsString, OsString)> {
-    let given = guest.env.iter().map(|(name, value)| (name.into(), value.into()));
+    // One that is logged in at its own service is left alone.
+    let ways = guest.endpoint.iter().filter(|_| !guest.own_login);
+    let ways = ways.filter_map(|(kind, name)| Some((name.into(), ways::endpoint(kind)?.into())));
+    let given = guest.env.iter().map(|(name, value)| (name.into(), value.into())).chain(ways);
     let term = ("TERM".into(), "xterm-256color".into());
     let has_term = guest.env.iter().any(|(name, _)| name == "TERM");
     let term = (!has_term && matches!(guest.stdio, Stdio::Terminal { .. })).then_some(term);
