@@ -61,8 +61,8 @@ const TRUST: [&str; 7] = [
 /// A decision takes a commit; a workspace that cannot give one is not waited for.
 const DECISION_MAX: Duration = Duration::from_secs(30);
 
-/// What stands for the model endpoint in a variable of this kind, as a recipe names it. Whoever reaches it from
-/// inside is known by that, so the key is a word that says so.
+/// What stands for the model endpoint in a variable of this kind, as a recipe names it. Whoever reaches it
+/// from inside is known by that, so the key is a word that says so.
 pub(super) fn endpoint(kind: &str) -> Option<String> {
     let base = format!("http://127.0.0.1:{}", PORTS[0]);
     match kind {

@@ -146,10 +146,15 @@ fn a_program_has_a_terminal_of_its_own() {
     tty.keys("trap 'echo wi\"nc\"h' WINCH; echo arm\"ed\"\n");
     tty.shows("armed\r");
     tty.resize((41, 121));
-    tty.keys("\n");
-    tty.shows("winch\r");
-    tty.keys("stty size; echo no\"w\"\n");
-    assert!(tty.shows("now\r").contains("41 121\r"));
+    let mut said = String::new();
+    while !said.contains("41 121\r") {
+        tty.keys("stty size; echo no\"w\"\n");
+        said += &tty.shows("now\r");
+    }
+    // A shell minds its traps between two lines.
+    tty.keys("echo aft\"er\"\n");
+    said += &tty.shows("after\r");
+    assert!(said.contains("winch\r"), "{said}");
     // Ctrl-C is the program's, and jobs are controlled.
     tty.keys("sleep 7171.5\n");
     retry("a sleep", || (running("sleep\x007171.5") == 1).then_some(()));
@@ -450,7 +455,10 @@ fn claude_code_repairs_a_program_and_takes_nothing_along() {
         {"name": "Bash", "arguments": test},
     ]);
     let (first, then) = (json!({"toolCalls": calls}), json!({"content": "It is green."}));
-    let rule = |result: bool, response: &Value| json!({"match": {"userMessage": "repair add.sh", "hasToolResult": result}, "response": response});
+    let rule = |result: bool, response: &Value| {
+        let of = json!({"userMessage": "repair add.sh", "hasToolResult": result});
+        json!({"match": of, "response": response})
+    };
     let plan = json!({"fixtures": [rule(false, &first), rule(true, &then)]});
     let file = hive.around().join("plan.json");
     fs::write(&file, plan.to_string()).unwrap();
