@@ -357,3 +357,86 @@ fn what_many_write_through_their_views_is_all_there() {
     let log = hive.cli(&["log", "/data/shared.md"]).fine().out;
     assert!(log.matches("merge").count() > 0, "control: they met\n{log}");
 }
+
+/// A turn's own `bash`: real programs, one operation a command, taken back like any other.
+#[test]
+fn a_turn_runs_real_programs_and_what_they_made_is_one_operation() {
+    let hive = Hive::new();
+    let mut client = hive.client();
+    let agent = "---\nname: maker\nmodel: scripted/maker\ntools: [bash]\nneeds:\n  - read /data/**\n  - \
+                 write /data/**\n  - exec /data/**\n  - model any\n---\nYou make.\n";
+    client.ok("write", json!({"path": "/agents/maker/AGENT.md", "text": agent, "origin": "argument"}));
+    client.ok("write", json!({"path": "/data/sum.py", "text": "print(2 - 3)\n", "origin": "argument"}));
+    let line =
+        "cd /data && sed -i 's/-/+/' sum.py && python3 sum.py > sum.txt && id -u > who.txt && cat sum.txt";
+    let call = json!({"name": "bash", "arguments": {"text": line, "dir": "/data"}});
+    let rules = json!([
+        {"when": {"role": "tool"}, "then": {"say": "It is done."}},
+        {"then": {"say": "I do.", "tools": [call]}},
+    ]);
+    fs::create_dir_all(hive.home().join("scripted")).unwrap();
+    let text = json!({"about": "Makes.", "rules": rules}).to_string();
+    fs::write(hive.home().join("scripted/maker.json"), text).unwrap();
+    let ran = hive.cli(&["run", "maker", "mend the sum"]).fine();
+    assert!(ran.out.contains("It is done."), "{ran:?}");
+    // Python is a real program, walled: it is nobody's root.
+    assert_eq!(hive.cli(&["cat", "/data/sum.txt"]).fine().out, "5\n");
+    assert_eq!(hive.cli(&["cat", "/data/who.txt"]).fine().out, "1000\n");
+    let of = |path: &str| {
+        let history = hive.client().ok("history", json!({"path": path}));
+        history["versions"][0]["operation"].as_u64().unwrap_or_else(|| panic!("{history}"))
+    };
+    let operation = of("/data/sum.py");
+    assert_eq!((of("/data/sum.txt"), of("/data/who.txt")), (operation, operation));
+    hive.cli(&["undo", &format!("op:{operation}")]).fine();
+    assert_eq!(hive.cli(&["cat", "/data/sum.py"]).fine().out, "print(2 - 3)\n");
+    hive.cli(&["cat", "/data/sum.txt"]).failed(1);
+}
+
+/// Under load, a capability is taken back: the program that reads and writes by it ends, and nothing that it
+/// writes after the answer is kept. Another beside it, of which nothing is taken back, is the control.
+#[test]
+fn what_is_taken_back_ends_a_program_under_load() {
+    let hive = Hive::new();
+    let mut client = hive.client();
+    client.ok("write", json!({"path": "/data/in.txt", "text": "in\n", "origin": "argument"}));
+    let begin = |client: &mut crate::hive::Client, name: &str, mark: &str| {
+        let agent = format!(
+            "---\nname: {name}\nrun: {{command: [sh, -c, \"exec sh /data/{name}.sh {mark}\"]}}\nneeds: [read \
+             /data/**, write /data/**, exec /data/**]\n---\n"
+        );
+        let script = format!(
+            "n=0; while :; do n=$((n+1)); cat /data/in.txt > /data/{name}.out; \
+             echo $n >> /data/{name}.out; done"
+        );
+        for (path, text) in
+            [(format!("/data/{name}.sh"), script), (format!("/agents/{name}/AGENT.md"), agent)]
+        {
+            client.ok("write", json!({"path": path, "text": text, "origin": "argument"}));
+        }
+        let born = client.ok("spawn", json!({"agent": name, "text": "go", "origin": "argument"}));
+        born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"))
+    };
+    let (pid, other) = (begin(&mut client, "busy", "8181.25"), begin(&mut client, "calm", "8282.25"));
+    for name in ["busy", "calm"] {
+        retry("its work", || (hive.cli(&["cat", &format!("/data/{name}.out")]).code == 0).then_some(()));
+    }
+    let caps = client.text(&format!("/proc/{pid}/caps"));
+    let cap = caps.lines().find(|line| line.contains("fs /data/** {read")).unwrap();
+    let cap: u64 = cap.split(' ').next().unwrap().parse().unwrap();
+    client.ok("revoke", json!({"cap": cap}));
+    let seq = || client_versions(&hive, "/data/busy.out");
+    let after = seq();
+    retry("its end", || (running("8181.25") == 0).then_some(()));
+    assert_eq!(seq(), after, "it was kept after the answer");
+    // The control goes on, and is kept.
+    let before = client_versions(&hive, "/data/calm.out");
+    retry("the other to go on", || (client_versions(&hive, "/data/calm.out") != before).then_some(()));
+    assert_eq!(running("8282.25"), 1);
+    hive.cli(&["kill", &other.to_string()]).fine();
+}
+
+/// The head of a file.
+fn client_versions(hive: &Hive, path: &str) -> Value {
+    hive.client().ok("history", json!({"path": path, "limit": 1}))["versions"][0]["version"].clone()
+}
