@@ -49,8 +49,8 @@ pub use place::{PlaceJob, Row};
 
 /// So often is it looked whether who waits should go on.
 const LOOK_US: u64 = 100_000;
-/// Files of bound directories that have a number.
-const FILES_MAX: usize = 2_000_000;
+/// Files of bound directories that have a number; each takes some 200 bytes.
+const FILES_MAX: usize = 1_000_000;
 /// Files that are held open to be read.
 const OPEN_MAX: usize = 128;
 
@@ -69,6 +69,8 @@ pub(crate) struct Place {
     pub label: LabelId,
     pub host: HostDir,
     known: Mutex<BTreeMap<String, Known>>,
+    /// What of it has a number.
+    numbers: Mutex<BTreeMap<Arc<str>, (u64, tree::Node)>>,
     ignored: ignored::Ignored,
 }
 
@@ -104,8 +106,7 @@ impl Place {
 #[derive(Default)]
 struct Files {
     next: u64,
-    numbers: BTreeMap<(TreePath, String), (u64, tree::Node)>,
-    paths: BTreeMap<u64, (Arc<Place>, String)>,
+    paths: BTreeMap<u64, (Arc<Place>, Arc<str>)>,
     open: VecDeque<(Content, Arc<File>)>,
 }
 
@@ -150,8 +151,9 @@ impl Bounds {
                 let message = format!("{}, which is bound, cannot be opened: {error}", row.dir);
                 Error::new(Code::Unavailable, message).hint(format!("skep unbind {}", row.dir))
             })?;
-            let (known, ignored) = (Mutex::default(), ignored::Ignored::default());
-            let place = Arc::new(Place { dir: row.dir.clone(), label: row.label, host, known, ignored });
+            let (known, numbers, ignored) = (Mutex::default(), Mutex::default(), ignored::Ignored::default());
+            let (dir, label) = (row.dir.clone(), row.label);
+            let place = Arc::new(Place { dir, label, host, known, numbers, ignored });
             places.insert(row.dir.clone(), place.clone());
             Ok(place)
         };
@@ -160,40 +162,39 @@ impl Bounds {
 
     /// The number of a file.
     fn number(&self, place: &Arc<Place>, rest: &str, seen: &Seen) -> io::Result<FileId> {
-        let mut files = guard(&self.files);
-        let key = (place.dir.clone(), rest.to_owned());
-        if let Some((number, _)) = files.numbers.get(&key).filter(|(_, node)| *node == seen.node) {
+        let mut numbers = guard(&place.numbers);
+        if let Some((number, _)) = numbers.get(rest).filter(|(_, node)| *node == seen.node) {
             return Ok(FileId(*number));
         }
-        if files.numbers.len() >= FILES_MAX {
+        let mut files = guard(&self.files);
+        if files.paths.len() >= FILES_MAX {
             return Err(io::Error::other("too many files of bound directories were looked at"));
         }
         files.next += 1;
-        let number = OUTSIDE + files.next;
-        files.numbers.insert(key, (number, seen.node));
-        files.paths.insert(number, (place.clone(), rest.to_owned()));
+        let (number, rest): (u64, Arc<str>) = (OUTSIDE + files.next, Arc::from(rest));
+        numbers.insert(rest.clone(), (number, seen.node));
+        files.paths.insert(number, (place.clone(), rest));
         Ok(FileId(number))
     }
 
     /// A file moved, with all that is below it: they keep their numbers.
     fn moved(&self, place: &Arc<Place>, from: &str, to: &str) {
-        let mut files = guard(&self.files);
-        let inside = |path: &str| {
-            path.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/')).map(str::to_owned)
+        let mut numbers = guard(&place.numbers);
+        let inside = |path: &Arc<str>| {
+            let rest = path.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+            Some((path.clone(), Arc::from(format!("{to}{rest}"))))
         };
-        let of = |(dir, path): &(TreePath, String)| (*dir == place.dir).then(|| inside(path)).flatten();
-        let old: Vec<((TreePath, String), String)> =
-            files.numbers.keys().filter_map(|key| Some((key.clone(), of(key)?))).collect();
-        for (key, rest) in old {
-            let Some(value) = files.numbers.remove(&key) else { continue };
-            let path = format!("{to}{rest}");
-            files.paths.insert(value.0, (place.clone(), path.clone()));
-            files.numbers.insert((place.dir.clone(), path), value);
+        let old: Vec<(Arc<str>, Arc<str>)> = numbers.keys().filter_map(inside).collect();
+        let mut files = guard(&self.files);
+        for (was, is) in old {
+            let Some(value) = numbers.remove(&was) else { continue };
+            files.paths.insert(value.0, (place.clone(), is.clone()));
+            numbers.insert(is, value);
         }
     }
 
     /// Where the file of a number was last seen.
-    fn path(&self, file: FileId) -> Option<(Arc<Place>, String)> {
+    fn path(&self, file: FileId) -> Option<(Arc<Place>, Arc<str>)> {
         guard(&self.files).paths.get(&file.0).cloned()
     }
 

@@ -383,11 +383,11 @@ impl Beside {
 
     /// Waits a little until nobody who opened it before it came out writes into it any more.
     pub fn is_quiet(&self) -> io::Result<bool> {
-        let file = match self.file() {
-            // What is no file is not written into.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-            other => other?,
-        };
+        // What is no file is not written into.
+        if self.seen.is_none_or(|seen| seen.node != Node::File) {
+            return Ok(true);
+        }
+        let file = self.file()?;
         for _ in 0..QUIET_TRIES {
             if lease::nobody_writes(&file) {
                 return Ok(true);

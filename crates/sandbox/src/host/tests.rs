@@ -78,6 +78,7 @@ fn nothing_is_reached_outside() {
     // A link is replaced, not followed.
     let out = put(&host, "file", Name(3, 0), "n").unwrap().unwrap();
     assert_eq!(out.seen.unwrap().node, Node::Link);
+    assert!(out.is_quiet().unwrap());
     assert_eq!(read_to_string(outside.path().join("secret")).unwrap(), "s");
     assert_eq!(host.target("out").unwrap(), outside.path().as_os_str().as_bytes());
 }
