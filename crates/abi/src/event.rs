@@ -219,12 +219,11 @@ pub enum Body {
         /// What stands there, over the heads that were looked at; in order.
         commit: Commit,
     },
-    /// What a record says stands in bound directories.
+    /// What a record says stands in bound directories. What stood there instead of what was expected has been
+    /// noticed before.
     Placed {
         /// Which record.
         seq: Seq,
-        /// What somebody outside had put there meanwhile, over the version that was expected.
-        found: Commit,
         /// What could not be done, in words.
         failed: Vec<(TreePath, String)>,
     },

@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! Noticed ─▶ Wrote (system:outside)        what people and their tools did
-//! Wrote below one ─▶ Effect::Place … Body::Placed ─▶ (Wrote by outside, what was found instead) Placed
+//! Wrote below one ─▶ Effect::Place … Noticed (what was found instead) … Body::Placed ─▶ Placed
 //! ```
 //! What was found where something else was expected is a change by somebody outside over what was expected:
-//! merged, or kept beside, as any other.
+//! merged, or kept beside, as any other. Its only copy goes when that is durable, and not before.
 
 use crate::{
     Kernel, commit,
@@ -188,13 +188,8 @@ pub fn noticed(step: &mut Step<'_>, number: u64, commit: &Commit, facts: Facts) 
 }
 
 /// A record is placed, as far as it could be.
-pub fn placed(
-    step: &mut Step<'_>,
-    seq: Seq,
-    (commit, failed): (&Commit, &[(TreePath, String)]),
-    facts: Facts,
-) {
-    if !take(step, commit, facts) || !step.state().unplaced.contains(&seq) {
+pub fn placed(step: &mut Step<'_>, seq: Seq, failed: &[(TreePath, String)]) {
+    if !step.state().unplaced.contains(&seq) {
         return;
     }
     step.act_as(WORKSPACE, String::from("system:kernel"));

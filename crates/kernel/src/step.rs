@@ -41,7 +41,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::ModelEnded { effect, outcome, .. } => Ok(turn::plan_end(kernel, effect, outcome)),
         Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
-        Body::Noticed { commit, .. } | Body::Placed { found: commit, .. } => Ok(bound::plan(kernel, commit)),
+        Body::Noticed { commit, .. } => Ok(bound::plan(kernel, commit)),
         Body::ExecWrote { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, Some(commit))),
         Body::ExecEnded { exec, commit, keep, .. } => {
             Ok(exec::plan_ended(kernel, *exec, Some(commit).filter(|_| *keep)))
@@ -56,6 +56,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::Priced { .. }
         | Body::Mounted { .. }
         | Body::Bound { .. }
+        | Body::Placed { .. }
         | Body::ControlEnded { .. }
         | Body::Left { .. }
         | Body::ModelProgress { .. }
@@ -218,7 +219,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         }
         Body::Bound { dir, external } => bound::bound(step, dir, *external),
         Body::Noticed { number, commit } => bound::noticed(step, *number, commit, facts),
-        Body::Placed { seq, found, failed } => bound::placed(step, *seq, (found, failed), facts),
+        Body::Placed { seq, failed } => bound::placed(step, *seq, failed),
         Body::ControlEnded { reply, result } => {
             let answer = match step.kernel.volatile.clients.remove(reply) {
                 None => return,

@@ -293,7 +293,7 @@ impl Bounds {
                 Job::Loose(loose) => publish::put(bounds, &cell.name, loose),
                 Job::Record(job) => {
                     let seq = job.seq;
-                    match place::place(node, cell, job) {
+                    match place::place((node, cell, generation), job) {
                         Ok(input) => {
                             node.brought(cell, generation, input);
                         }

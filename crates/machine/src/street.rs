@@ -179,8 +179,7 @@ impl<'b> Street<'_, 'b> {
             Body::Merged { of, .. } => return self.fresh(of),
             Body::ExecEnded { commit: made, .. }
             | Body::ExecWrote { commit: made, .. }
-            | Body::Noticed { commit: made, .. }
-            | Body::Placed { found: made, .. } => {
+            | Body::Noticed { commit: made, .. } => {
                 let parts = made.changes.iter().filter(|change| change.content.bytes > 0);
                 return self.new_here(parts.map(|change| change.content).collect());
             }

@@ -10,6 +10,7 @@
 //! ```
 //!
 //! `day` and `runaway` have agents work in an `office`, where nothing fails: what grows, what goes round.
+//! `host` is a directory that people, agents and crashes change at once: nothing of it is lost.
 //! `planner` is apart: it plays a malicious model against a real daemon, over its socket.
 //!
 //! The same seed gives the same trace, byte for byte. Never here: a thread, the host's clock, chance of the
@@ -22,6 +23,7 @@ pub mod crowd;
 pub mod day;
 pub mod disk;
 pub mod gate;
+pub mod host;
 pub mod hostile;
 pub mod known;
 pub mod launder;

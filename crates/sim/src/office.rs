@@ -2,7 +2,7 @@
 //! a caller says it is. Nothing fails here but what the model does.
 
 use abi::{
-    Content, Micros, ReplyTo, TimerId,
+    Code, Content, Micros, ReplyTo, TimerId, VersionId,
     call::{Call, Origin, ProcessKind, Text, Write},
     event::{Body, Caller},
     label::Integrity,
@@ -75,6 +75,8 @@ pub struct Office {
     inbox: VecDeque<Input>,
     timers: BTreeSet<(Micros, TimerId)>,
     replies: u64,
+    /// What it asks of bound directories.
+    pub outside: Vec<Out>,
 }
 
 /// A failure as words.
@@ -104,7 +106,8 @@ impl Office {
         let mut tray = Tray::default();
         let room = Room::open(&setup, Begin::May, birth(), &mut tray).map_err(words)?;
         let (inbox, timers) = (VecDeque::new(), BTreeSet::new());
-        let mut office = Self { _home: home, setup, model, clock, room, inbox, timers, replies: 0 };
+        let (replies, outside) = (0, Vec::new());
+        let mut office = Self { _home: home, setup, model, clock, room, inbox, timers, replies, outside };
         office.take(tray)?;
         Ok(office)
     }
@@ -116,16 +119,22 @@ impl Office {
         self.push(body, vec![bytes]);
     }
 
-    fn push(&mut self, body: Body, blobs: Vec<Vec<u8>>) {
+    /// Something happens.
+    pub fn push(&mut self, body: Body, blobs: Vec<Vec<u8>>) {
         self.inbox.push_back(Input::now(&*self.clock, body, blobs));
     }
 
     /// The operator writes a file.
     pub fn write(&mut self, path: &str, text: String) {
+        self.write_over(path, text, None);
+    }
+
+    /// The same, made from this version.
+    pub fn write_over(&mut self, path: &str, text: String, base: Option<VersionId>) {
         let Ok(path) = TreePath::parse(path) else { return };
         let write = Write::Whole { content: Content::of(text.as_bytes()), mode: 0o644 };
         let origin = Origin::Argument;
-        self.call(Call::Write { path, write, base: None, message: None, origin }, text.into_bytes());
+        self.call(Call::Write { path, write, base, message: None, origin }, text.into_bytes());
     }
 
     /// The operator starts an agent on a task.
@@ -154,6 +163,7 @@ impl Office {
         let mut tray = Tray::default();
         self.room = Room::open(&self.setup, Begin::Never, birth(), &mut tray).map_err(words)?;
         self.timers.clear();
+        self.inbox.clear();
         self.take(tray)
     }
 
@@ -204,18 +214,22 @@ impl Office {
                 Out::Timer { timer, after_us } => {
                     self.timers.insert((self.clock.mono().saturating_add(after_us), timer));
                 }
+                // What diverged is kept; whoever wrote it is told.
+                Out::Reply { answer: Err(error), .. } if error.code == Code::Conflict => {}
                 Out::Reply { answer: Err(error), .. } => return Err(format!("refused: {error}")),
                 Out::Reply { .. } | Out::Extend { .. } | Out::Cut { .. } | Out::Alarm(_) => {}
                 Out::Follow { .. } | Out::Records(_) | Out::Providers(..) => {}
+                Out::Merge(job) => {
+                    let (body, blobs) = job::run_merge(&job);
+                    self.push(body, blobs);
+                }
+                Out::NoticeDecided { .. } | Out::Place(_) => self.outside.push(out),
                 Out::Dispatch(_)
                 | Out::Probe(_)
                 | Out::Control { .. }
-                | Out::Merge(_)
                 | Out::Exec(_)
                 | Out::EndExec { .. }
                 | Out::ExecDecided { .. }
-                | Out::NoticeDecided { .. }
-                | Out::Place(_)
                 | Out::Sandbox { .. }
                 | Out::Upload { .. } => {
                     return Err(format!("nobody asked for it: {out:.80?}"));

@@ -310,10 +310,9 @@ impl Run {
                 self.step(Body::Noticed { number: number(), commit });
             }
             _ => {
-                let found = words.changes(&mut self.world);
                 let failed = words.key("failed").map(|path| (TreePath::parse(path).unwrap(), "no".into()));
                 let failed = failed.into_iter().collect();
-                self.step(Body::Placed { seq: Seq(number()), found, failed });
+                self.step(Body::Placed { seq: Seq(number()), failed });
             }
         }
     }

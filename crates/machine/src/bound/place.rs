@@ -40,31 +40,36 @@ pub struct Row {
 /// Bytes of a version that are read at a time.
 const PART_BYTES: usize = 1 << 20;
 
-/// What was found instead.
+/// What was found instead, and where its only copy lies.
 #[derive(Default)]
 struct Found {
     notice: NoticeInput,
+    beside: Vec<Beside>,
     failed: Vec<(TreePath, String)>,
 }
 
-/// Places it; what the kernel is told of that.
-pub(super) fn place(node: &Arc<Node>, cell: &Arc<Cell>, job: PlaceJob) -> Result<Input, String> {
+/// Places it; what the kernel is told of that. What was found instead of what was expected is noticed first,
+/// and its copy goes when that is durable: after a crash before, it is found again.
+pub(super) fn place(
+    (node, cell, generation): (&Arc<Node>, &Arc<Cell>, u64),
+    job: PlaceJob,
+) -> Result<Input, String> {
     let places = cell.bounds.open(&job.bound).map_err(|error| error.message)?;
     let blobs = node.blobs(cell).map_err(|error| error.message)?;
     let readers = Readers::of(node.dir(cell));
-    let mut found = Found::default();
-    let mut work = Placing {
-        bounds: &cell.bounds,
-        blobs: &blobs,
-        readers: &readers,
-        found: &mut found,
-        moves: Vec::new(),
-    };
     let mut todo: Vec<(usize, &Row, Arc<Place>)> = Vec::new();
     for (ix, row) in job.rows.iter().enumerate() {
         let place = places.iter().find(|place| row.change.path.is_below(&place.dir));
         todo.extend(place.map(|place| (ix, row, place.clone())));
     }
+    let (bounds, found, moves) = (&cell.bounds, Found::default(), Vec::new());
+    let mut work = Placing { bounds, blobs: &blobs, readers: &readers, found, moves };
+    // What lies beside a place came out of it before a crash.
+    for (ix, row, place) in &todo {
+        let tried = work.again(place, Name(job.seq.0, *ix), row);
+        tried.map_err(|error| format!("{}: {error}", row.change.path))?;
+    }
+    tell((node, cell, generation), &mut work.found)?;
     // An undo says its changes in no order that could be carried out: what cannot be done yet waits for the
     // rest.
     let mut last = false;
@@ -81,17 +86,25 @@ pub(super) fn place(node: &Arc<Node>, cell: &Arc<Cell>, job: PlaceJob) -> Result
         last = left.len() == before;
         todo = left;
     }
-    let Found { notice, failed } = found;
-    let NoticeInput { commit, blobs, uploads } = notice;
-    let body = Body::Placed { seq: job.seq, found: commit, failed };
-    Ok(Input { uploads, ..Input::now(&*node.clock, body, blobs) })
+    tell((node, cell, generation), &mut work.found)?;
+    let body = Body::Placed { seq: job.seq, failed: work.found.failed };
+    Ok(Input::now(&*node.clock, body, Vec::new()))
+}
+
+/// Has noticed what was found; its only copy goes when that is durable.
+fn tell((node, cell, generation): (&Arc<Node>, &Arc<Cell>, u64), found: &mut Found) -> Result<(), String> {
+    let notice = std::mem::take(&mut found.notice);
+    if !notice.commit.changes.is_empty() && !cell.bounds.notice(node, cell, generation, notice) {
+        return Err("the workspace stopped".to_owned());
+    }
+    found.beside.drain(..).try_for_each(Beside::remove).map_err(|error| error.to_string())
 }
 
 struct Placing<'a> {
     bounds: &'a Bounds,
     blobs: &'a Blobs,
     readers: &'a Arc<Readers>,
-    found: &'a mut Found,
+    found: Found,
     /// What was moved so far.
     moves: Vec<(String, String)>,
 }
@@ -101,14 +114,16 @@ fn home(path: &str) -> &str {
 }
 
 impl Placing<'_> {
+    /// After a crash: what came out of its place then, or was about to go there.
+    fn again(&mut self, place: &Place, name: Name, row: &Row) -> io::Result<()> {
+        let rest = place.rest(row.change.path.as_str()).unwrap_or_default();
+        place.host.beside(rest, name)?.map_or(Ok(()), |beside| self.out(row, beside))
+    }
+
     /// One change; false if it has to wait, which the last time it does not.
     fn row(&mut self, place: &Arc<Place>, (name, last): (Name, bool), row: &Row) -> io::Result<bool> {
         let change = &row.change;
         let mut rest = place.rest(change.path.as_str()).unwrap_or_default().to_owned();
-        // After a crash: what came out of its place then, or was about to go there.
-        if let Some(beside) = place.host.beside(&rest, name)? {
-            self.out(row, beside)?;
-        }
         if change.node != tree::Node::Gone && place.host.look(home(&rest))?.is_none() {
             match self.moved(&rest) {
                 Some(now) if place.host.look(home(&now))?.is_some() => rest = now,
@@ -227,6 +242,8 @@ impl Placing<'_> {
             self.keep(&out, node)?;
             let change = self.change(&change.path, base, (node, content), (seen.mode, seen.mtime));
             self.found.notice.commit.changes.push(change);
+            self.found.beside.push(out);
+            return Ok(());
         }
         out.remove()
     }

@@ -2,6 +2,7 @@
 
 mod disk;
 mod ground;
+mod host;
 mod hostile;
 mod launder;
 #[cfg(feature = "plant")]
