@@ -60,6 +60,8 @@ pub(crate) use seal::Unsealed;
 pub(crate) struct Walls {
     swept: OnceLock<()>,
     boxes: Mutex<BTreeMap<Pid, Arc<Sandbox>>>,
+    /// What has no versions, of commands that are being decided: a sandbox may be gone by then.
+    loose: Mutex<BTreeMap<ExecId, Vec<Loose>>>,
     /// Who the broker is to programs that it looks into.
     authority: OnceLock<Result<Arc<Authority>, String>>,
 }
@@ -103,17 +105,10 @@ pub(crate) struct Control {
     pub beside: BTreeSet<ExecId>,
     /// The tree that came of the last ones, and what is shown of it.
     pub plan: Option<Box<Plan>>,
-    /// Of what is being decided: what has no versions, and what is known again once it is placed.
-    pub outside: Outside,
+    /// What is known again once it is placed.
+    pub placed: Vec<Placed>,
     /// The last ones were not kept: nothing of the sandbox is to be used again.
     pub spoilt: bool,
-}
-
-/// What a command changed in bound directories.
-#[derive(Default)]
-pub(crate) struct Outside {
-    pub loose: Vec<Loose>,
-    pub placed: Vec<Placed>,
 }
 
 impl Sandbox {
@@ -229,6 +224,13 @@ impl Walls {
         made.clone().map_err(|why| Error::new(Code::Unavailable, why))
     }
 
+    /// What of a command has no versions waits until it is decided.
+    pub fn hold(&self, exec: ExecId, loose: Vec<Loose>) {
+        if !loose.is_empty() {
+            guard(&self.loose).insert(exec, loose);
+        }
+    }
+
     fn of(&self, pid: Pid) -> Arc<Sandbox> {
         guard(&self.boxes).entry(pid).or_insert_with(|| Sandbox::new(pid)).clone()
     }
@@ -326,18 +328,17 @@ impl Walls {
 
     /// What a command made is decided; what of it has no versions, and is to be put where it stands.
     fn decided(&self, pid: Pid, exec: ExecId, (kept, plan): (bool, Option<Box<Plan>>)) -> Vec<Loose> {
-        let Some(sandbox) = self.known(pid) else { return Vec::new() };
+        let loose = guard(&self.loose).remove(&exec).filter(|_| kept).unwrap_or_default();
+        let Some(sandbox) = self.known(pid) else { return loose };
         let mut control = guard(&sandbox.control);
         // Of what never began, and of what ran beside a program, nothing was to be decided.
-        let waits = control.undecided == Some(exec);
-        if waits {
+        if control.undecided == Some(exec) {
             control.undecided = None;
             control.spoilt |= !kept;
         }
         control.plan = plan.or(control.plan.take());
         sandbox.changed.notify_all();
-        let loose = if waits { std::mem::take(&mut control.outside.loose) } else { Vec::new() };
-        if kept { loose } else { Vec::new() }
+        loose
     }
 
     /// A sandbox stands still, goes on or ends.
@@ -381,6 +382,7 @@ impl Walls {
 
     /// All of them end.
     pub fn end_all(&self) {
+        guard(&self.loose).clear();
         let boxes = std::mem::take(&mut *guard(&self.boxes));
         boxes.into_values().for_each(|sandbox| sandbox.end());
     }

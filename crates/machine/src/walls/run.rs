@@ -1,7 +1,7 @@
 //! One command, from its view to what it made.
 
 use super::{
-    Outside, Sandbox,
+    Sandbox,
     base::{Readers, Tree},
     light,
     native::{self, Native},
@@ -133,8 +133,11 @@ fn conclude(
         how = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
     }
     let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
-    let sealed =
-        if by_itself { drain(of, sandbox, (view, base.as_deref()), blobs).map(Some) } else { Ok(None) };
+    let sealed = if by_itself {
+        drain(of, (sandbox, exec), (view, base.as_deref()), blobs).map(Some)
+    } else {
+        Ok(None)
+    };
     let sealed = sealed.unwrap_or_else(|unsealed| {
         let why = match unsealed {
             Unsealed::Trouble(what) => format!("what it made could not be kept: {what}"),
@@ -162,7 +165,7 @@ fn conclude(
 /// All that a view has become, sealed; what of it stands in bound directories waits until it is decided.
 fn drain(
     of: (&Arc<Node>, &Arc<Cell>, u64),
-    sandbox: &Sandbox,
+    (sandbox, exec): (&Sandbox, ExecId),
     (view, base): (&View, Option<&Joined>),
     blobs: &Blobs,
 ) -> Result<Sealed, Unsealed> {
@@ -170,7 +173,8 @@ fn drain(
     let Some(base) = base else { return seal::seal(drained, blobs) };
     let Split { drained, loose, placed } = publish::split(of, base, drained, blobs)?;
     let sealed = seal::seal(drained, blobs)?;
-    guard(&sandbox.control).outside = Outside { loose, placed };
+    guard(&sandbox.control).placed = placed;
+    of.1.walls.hold(exec, loose);
     Ok(sealed)
 }
 
@@ -275,7 +279,7 @@ impl<'a> Live<'a> {
 
     fn commit(&mut self, said: String) -> std::io::Result<bool> {
         let of = (self.node, self.cell, self.generation);
-        let sealed = drain(of, self.sandbox, (self.view, self.base.as_deref()), self.blobs);
+        let sealed = drain(of, (self.sandbox, self.exec), (self.view, self.base.as_deref()), self.blobs);
         let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
             Unsealed::Trouble(what) => std::io::Error::other(what),
             Unsealed::TooLarge(error) => std::io::Error::other(error.message),
@@ -317,7 +321,7 @@ impl<'a> Live<'a> {
 /// Waits until what was decided stands in its directories, so that views know it again.
 fn settle(cell: &Cell, sandbox: &Sandbox) -> std::io::Result<()> {
     cell.bounds.settled();
-    let placed = std::mem::take(&mut guard(&sandbox.control).outside.placed);
+    let placed = std::mem::take(&mut guard(&sandbox.control).placed);
     placed.iter().try_for_each(|one| one.settle(&cell.bounds))
 }
 

@@ -208,13 +208,14 @@ fn a_program_that_is_run_in_a_directory_works_in_it() {
     repo.put(".git/hooks/pre-commit", "theirs\n");
     repo.put("AGENTS.md", "mine\n");
     repo.put(".env", "KEY=1\n");
+    repo.put(".gitignore", "*.log\n");
     let line = "pwd; cat a.txt; echo two > a.txt; echo n > new.txt; \
                 echo bad > .git/hooks/pre-commit; echo bad > AGENTS.md; mv .git g; cat .env; \
-                echo x > .git/index; exit 3";
+                echo x > .git/index; echo l > x.log; exit 3";
     let ran = run_in(&hive, &repo, line);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.out.starts_with(&format!("{}\none\n", repo.path())), "{ran:?}");
-    for (name, want) in [("a.txt", "two\n"), ("new.txt", "n\n"), (".git/index", "x\n")] {
+    for (name, want) in [("a.txt", "two\n"), ("new.txt", "n\n"), (".git/index", "x\n"), ("x.log", "l\n")] {
         stands(&repo, name, want);
     }
     // What tools outside run, and what steers agents, is as it was; what policy denies is not there.
