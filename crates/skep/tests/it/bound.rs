@@ -2,13 +2,13 @@
 
 use crate::{
     exec::text,
-    hive::{Hive, retry, run},
+    hive::{Hive, place_of_work, retry, run},
 };
 use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 use tempfile::TempDir;
 
@@ -17,13 +17,7 @@ struct Repo(TempDir);
 
 impl Repo {
     fn new() -> Self {
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        fs::create_dir_all(place).unwrap();
-        let dir =
-            tempfile::Builder::new().prefix("bound-").tempdir_in(place.canonicalize().unwrap()).unwrap();
-        // Other users go in and out, as in a home.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self(dir)
+        Self(place_of_work("bound-"))
     }
 
     fn path(&self) -> &str {

@@ -4,7 +4,7 @@
 use crate::{
     decisions::desk,
     exec::running,
-    hive::{Hive, PATIENCE, SKEP, retry, run, run_on},
+    hive::{Hive, PATIENCE, SKEP, place_of_work, retry, run, run_on},
     labels::label,
 };
 use rustix::{
@@ -431,9 +431,7 @@ fn claude_code_starts_behind_the_wall_and_finds_no_login() {
 /// leaves. The control stands beside it: without the wall the same line finds the key and gets out.
 #[test]
 fn claude_code_repairs_a_program_and_takes_nothing_along() {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).canonicalize().unwrap();
-    let repo = tempfile::Builder::new().prefix("repaired-").tempdir_in(place).unwrap();
-    fs::set_permissions(repo.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let repo = place_of_work("repaired-");
     fs::write(repo.path().join("add.sh"), "echo $(($1 - $2))\n").unwrap();
     fs::write(repo.path().join("test.sh"), "[ \"$(sh add.sh 2 3)\" = 5 ] && echo green\n").unwrap();
     let mut hive = Hive::new();

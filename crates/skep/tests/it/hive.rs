@@ -67,6 +67,22 @@ impl Ran {
     }
 }
 
+/// A directory of work that can be bound: not below what the wall lays something over, wherever the tests are.
+pub fn place_of_work(prefix: &str) -> TempDir {
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(own).unwrap();
+    let covered = ["/tmp", "/var", "/opt", "/run", "/usr"];
+    let places = [own, Path::new("/srv"), Path::new("/home"), Path::new("/root")];
+    let open = places.iter().filter_map(|place| place.canonicalize().ok());
+    let open = open.filter(|place| !covered.iter().any(|above| place.starts_with(above)));
+    let made = open.map(|place| tempfile::Builder::new().prefix(prefix).tempdir_in(place));
+    let dir = made.flatten().next().expect("a directory that can be bound: /srv or /home must be writable");
+    // Other users go in and out, as in a home.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(dir.path(), mode).unwrap();
+    dir
+}
+
 /// Runs a command to its end, without a terminal, within a minute.
 pub fn run(command: &mut Command) -> Ran {
     run_on(command, "")
