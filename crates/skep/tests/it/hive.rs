@@ -76,7 +76,7 @@ pub fn place_of_work(prefix: &str) -> TempDir {
     let open = places.iter().filter_map(|place| place.canonicalize().ok());
     let open = open.filter(|place| !covered.iter().any(|above| place.starts_with(above)));
     let made = open.map(|place| tempfile::Builder::new().prefix(prefix).tempdir_in(place));
-    let dir = made.flatten().next().expect("a directory that can be bound: /srv or /home must be writable");
+    let dir = made.flatten().next().expect("a directory that can be bound, as /srv or /home");
     // Other users go in and out, as in a home.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(dir.path(), mode).unwrap();
