@@ -67,7 +67,7 @@ impl Ran {
     }
 }
 
-/// A directory of work that can be bound: not below what the wall lays something over, wherever the tests are.
+/// A directory of work that can be bound: not below what a wall lays something over, wherever tests are.
 pub fn place_of_work(prefix: &str) -> TempDir {
     let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(own).unwrap();
