@@ -12,10 +12,9 @@ use std::{fs, path::PathBuf, process::Command};
 pub fn home_of(hive: &Hive, pid: u64) -> Option<PathBuf> {
     let homes = fs::read_dir(hive.home().join("workspaces/home/homes")).into_iter().flatten().flatten();
     let own = |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()) == Some(&pid.to_string());
-    homes
-        .map(|home| home.path())
-        .filter(own)
-        .max_by_key(|home| fs::metadata(home).unwrap().modified().unwrap())
+    // One that goes meanwhile is none.
+    let made = |home: PathBuf| Some((fs::metadata(&home).and_then(|meta| meta.modified()).ok()?, home));
+    homes.map(|home| home.path()).filter(own).filter_map(made).max().map(|(_, home)| home)
 }
 
 /// Waits for this file in its HOME.
