@@ -24,8 +24,20 @@ impl Node {
         blobs: Vec<Vec<u8>>,
         exchange: &Arc<Exchange>,
     ) -> Result<ReplyTo, Error> {
+        let asks = |reply| Body::Call { caller: Caller::Process(pid), reply, call };
+        self.enter(cell, asks, blobs, Ticket::Program(exchange.clone()))
+    }
+
+    /// Something that a program in a sandbox or at the endpoint asks; the number under which it waits.
+    pub fn enter(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        asks: impl FnOnce(ReplyTo) -> Body,
+        blobs: Vec<Vec<u8>>,
+        ticket: Ticket,
+    ) -> Result<ReplyTo, Error> {
         let reply = ReplyTo(self.replies.fetch_add(1, Ordering::Relaxed) + 1);
-        let body = Body::Call { caller: Caller::Process(pid), reply, call };
+        let body = asks(reply);
         if self.ballast.is_short() && !ballast::admits(&body) {
             return Err(self.ballast.refusal());
         }
@@ -33,7 +45,7 @@ impl Node {
         let run = {
             let mut state = guard(&cell.state);
             self.takes(cell, &state)?;
-            guard(&cell.desk).waiting.insert(reply, Ticket::Program(exchange.clone()));
+            guard(&cell.desk).waiting.insert(reply, ticket);
             state.used = input.event.mono;
             state.inbox.push_back(input);
             claim(&mut state)

@@ -12,12 +12,11 @@ use crate::{
     cell::{Cell, Ticket},
     guard::guard,
     journal,
-    node::{Node, claim},
+    node::Node,
     spawn,
-    turn::Input,
     walls::Walls,
 };
-use abi::{Error, Pid, ReplyTo, event::Body, limits, net::Asked};
+use abi::{Error, Pid, event::Body, limits, net::Asked};
 use drivers::egress::{self, Ask, Authority, Broker, Egress, PATIENCE, Ruling, System};
 use serde_json::Value;
 use std::{
@@ -28,11 +27,7 @@ use std::{
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::Ordering,
-        mpsc::{SyncSender, sync_channel},
-    },
+    sync::{Arc, Mutex, mpsc::sync_channel},
     time::Duration,
 };
 
@@ -184,7 +179,9 @@ impl Broker for Inside {
         let asked = Asked { host, port, method, presets };
         let (answer, answered) = sync_channel(1);
         let no = |status, message: &str| Ruling::No { status, message: message.to_owned() };
-        let reply = match self.node.connects(&self.cell, (self.pid, asked), answer) {
+        let pid = self.pid;
+        let asks = |reply| Body::Connect { pid, reply, asked };
+        let reply = match self.node.enter(&self.cell, asks, Vec::new(), Ticket::Connect(answer)) {
             Ok(reply) => reply,
             Err(error) => return no(503, &sentence(&error)),
         };
@@ -225,34 +222,5 @@ fn ruling(answer: Result<Value, Error>) -> Ruling {
                 _ => no("nothing was decided".to_owned()),
             }
         }
-    }
-}
-
-impl Node {
-    /// A program wants to connect; the number under which it waits.
-    fn connects(
-        self: &Arc<Self>,
-        cell: &Arc<Cell>,
-        (pid, asked): (Pid, Asked),
-        answer: SyncSender<Result<Value, Error>>,
-    ) -> Result<ReplyTo, Error> {
-        let reply = ReplyTo(self.replies.fetch_add(1, Ordering::Relaxed) + 1);
-        let body = Body::Connect { pid, reply, asked };
-        if self.ballast.is_short() {
-            return Err(self.ballast.refusal());
-        }
-        let input = Input::now(&*self.clock, body, Vec::new());
-        let run = {
-            let mut state = guard(&cell.state);
-            self.takes(cell, &state)?;
-            guard(&cell.desk).waiting.insert(reply, Ticket::Connect(answer));
-            state.used = input.event.mono;
-            state.inbox.push_back(input);
-            claim(&mut state)
-        };
-        if run {
-            self.batch(cell);
-        }
-        Ok(reply)
     }
 }
