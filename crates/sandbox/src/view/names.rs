@@ -259,9 +259,7 @@ impl View {
 
     /// Removes a name of something that is no directory.
     pub fn unlink(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
-        drop(self.find(dir, sought(name)?)?);
-        self.keep(dir, sought(name)?);
-        let (mut table, found) = self.find(dir, sought(name)?)?;
+        let (mut table, found) = self.find_to_go(dir, sought(name)?)?;
         table.tell_home(dir);
         let id = found.node.ok_or(Errno::NOENT)?;
         if table.node(id)?.sort() == Sort::Dir {

@@ -4,11 +4,12 @@
 use super::{
     BaseEntry, NodeId, Sort, View,
     data::Settle,
+    names::{Found, Locked},
     table::{Below, Body, Table},
 };
 use abi::{FileId, bound, cap::Rights, limits};
 use rustix::io::Errno;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Numbers of files in directories of the host begin here, far above all others.
 pub const OUTSIDE: u64 = 1 << 60;
@@ -25,9 +26,14 @@ impl View {
     /// Looks again at a name of a directory of the host.
     pub(super) fn meet(&self, dir: NodeId, name: &str) -> Result<(), Errno> {
         loop {
-            let table = self.lock();
+            let mut table = self.lock();
             let names = table.standing(dir)?;
             let below = names.below.clone().filter(|below| is_outside(below.entry.file));
+            if below.is_some() && !names.slots.contains_key(name) {
+                // Who finds it asks anyway, unless it was missed before.
+                table.names_mut(dir)?.missed = None;
+                return Ok(());
+            }
             let Some(below) = below.filter(|_| !table.is_ours(dir, name)) else { return Ok(()) };
             let base = table.base.clone();
             drop(table);
@@ -51,22 +57,22 @@ impl View {
         self.meet(dir, &name)
     }
 
-    /// Keeps what stands there, before it is taken away or replaced. What cannot be read is not known later.
-    pub(super) fn keep(&self, dir: NodeId, name: &str) {
-        let table = self.lock();
-        let node = table.names(dir).ok().and_then(|names| names.slots.get(name)).and_then(|slot| slot.node);
-        let below = node.and_then(|id| table.node(id).ok()).filter(|node| node.sort() == Sort::File);
-        let below = below.and_then(|node| node.below.clone()).filter(|below| is_outside(below.entry.file));
-        let Some(below) = below else { return };
+    /// The same as `find`, of a name that is about to be taken away or replaced: where that may change by
+    /// itself, its bytes are kept, if they are few and can be read.
+    pub(super) fn find_to_go(&self, dir: NodeId, name: &str) -> Result<(Locked<'_>, Found), Errno> {
+        let (table, found) = self.find(dir, name)?;
+        let node = found.node.and_then(|id| table.node(id).ok()).filter(|node| node.sort() == Sort::File);
+        let below = node.and_then(|node| node.below.clone()).filter(|below| is_outside(below.entry.file));
+        let few = |below: &Arc<Below>| below.entry.content.bytes <= KEPT_BYTES && below.stood.get().is_none();
+        let Some(below) = below.filter(few) else { return Ok((table, found)) };
         let base = table.base.clone();
         drop(table);
         let content = below.entry.content;
-        if content.bytes <= KEPT_BYTES && below.stood.get().is_none() {
-            let mut bytes = vec![0; content.bytes as usize];
-            if base.read(&content, 0, &mut bytes).is_ok_and(|count| count == bytes.len()) {
-                let _ = below.stood.set(bytes.into());
-            }
+        let mut bytes = vec![0; content.bytes as usize];
+        if base.read(&content, 0, &mut bytes).is_ok_and(|count| count == bytes.len()) {
+            let _ = below.stood.set(bytes.into());
         }
+        self.find(dir, name)
     }
 
     /// Whether a directory's names, or a file, may change without being asked.
@@ -143,9 +149,10 @@ impl Table {
         if !self.names(dir)?.below.as_ref().is_some_and(|below| is_outside(below.entry.file)) {
             return Ok(());
         }
+        let there: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         let slots = &self.names(dir)?.slots;
-        let gone = |name: &&Arc<str>| !entries.iter().any(|entry| *entry.name == ***name);
-        let gone: Vec<Arc<str>> = slots.keys().filter(gone).cloned().collect();
+        let gone = slots.keys().filter(|name| !there.contains(&***name));
+        let gone: Vec<Arc<str>> = gone.cloned().collect();
         for name in gone {
             if self.is_ours(dir, &name) {
                 continue;

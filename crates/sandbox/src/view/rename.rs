@@ -44,9 +44,7 @@ impl View {
             let (table, found) = self.find(from.dir, from.name)?;
             let id = found.node.ok_or(Errno::NOENT)?;
             drop(table);
-            drop(self.find(to.dir, to.name)?);
-            self.keep(to.dir, to.name);
-            let (table, target) = self.find(to.dir, to.name)?;
+            let (table, target) = self.find_to_go(to.dir, to.name)?;
             let replaces_dir = onto == Onto::Replace
                 && target.node.is_some_and(|target| target != id && table.names(target).is_ok())
                 && table.names(id).is_ok();
