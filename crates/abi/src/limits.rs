@@ -353,6 +353,11 @@ pub const EGRESS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub const VIEW_MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Addresses of a view's spool, used once each: what the smallest common limit of a file's size allows.
 pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024 * 1024;
+/// Programs that wait in one view until what they wrote is lasting, and rows that caches above it are still
+/// to forget: a thread waits in one `fsync`, and a sandbox has fewer; a tree that changes everywhere at once
+/// has more rows than fit in so many.
+pub const VIEW_WAITING_MAX: usize = 65_536;
+pub const VIEW_STALE_MAX: usize = 1_000_000;
 /// Bytes of the extended attributes of one file in a view.
 pub const XATTR_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all extended attributes of a view, which lie in memory.

@@ -127,6 +127,8 @@ struct Work {
     next: u64,
     /// Grows when the workspace's room goes: who waits for something of it, waits no more.
     epoch: u64,
+    /// Grows when something was not put where it belongs.
+    failures: u64,
 }
 
 /// Those of a workspace.
@@ -290,17 +292,21 @@ impl Bounds {
                 }
             };
             match job {
-                Job::Loose(loose) => publish::put(bounds, &cell.name, loose),
+                Job::Loose(loose) => bounds.failed(publish::put(bounds, &cell.name, loose)),
                 Job::Record(job) => {
                     let seq = job.seq;
                     match place::place((node, cell, generation), job) {
                         Ok(input) => {
+                            if let Body::Placed { failed, .. } = &input.event.body {
+                                bounds.failed(failed.len());
+                            }
                             node.brought(cell, generation, input);
                         }
-                        Err(error) => journal::say(
-                            &cell.name,
-                            &format!("what record {seq} says is not in its directory yet: {error}"),
-                        ),
+                        Err(error) => {
+                            bounds.failed(1);
+                            let what = format!("what record {seq} says is not in its directory yet");
+                            journal::say(&cell.name, &format!("{what}: {error}"));
+                        }
                     }
                     guard(&bounds.work).open.remove(&seq);
                 }
@@ -318,10 +324,21 @@ impl Bounds {
         }
     }
 
+    /// So often something was not put where it belongs.
+    pub fn failures(&self) -> u64 {
+        guard(&self.work).failures
+    }
+
+    fn failed(&self, count: usize) {
+        let mut work = guard(&self.work);
+        work.failures = work.failures.saturating_add(count as u64);
+    }
+
     /// The workspace's room goes, and with it what was asked of this one.
     pub fn end(&self) {
         let mut work = guard(&self.work);
         work.epoch += 1;
+        work.failures = work.failures.saturating_add(work.todo.len() as u64);
         work.todo.clear();
         work.open.clear();
         self.changed.notify_all();

@@ -95,6 +95,9 @@ pub(crate) struct Control {
     /// It ends.
     pub ended: bool,
     pub frozen: bool,
+    /// A thread makes it so, since a program that waits for the loop cannot stand still before it is
+    /// answered.
+    freezes: bool,
     /// The command whose changes are being decided.
     pub undecided: Option<ExecId>,
     /// The process itself runs in it, and its view is kept as it goes: other commands join it.
@@ -203,6 +206,40 @@ impl Sandbox {
         control.spoilt |= waits && stopped;
     }
 
+    /// Everything in it stands still, or goes on.
+    fn freeze(self: &Arc<Self>, frozen: bool) {
+        let (native, apart) = {
+            let mut control = guard(&self.control);
+            control.frozen = frozen;
+            let Some(native) = control.native.clone().filter(|_| !control.freezes) else { return };
+            control.freezes = control.view.as_ref().is_some_and(|view| view.is_awaited());
+            (native, control.freezes)
+        };
+        if !apart {
+            return native.freeze(frozen);
+        }
+        let (sandbox, again) = (self.clone(), native.clone());
+        let begun = spawn::thread("freezer", move || {
+            let mut done = None;
+            loop {
+                let wanted = {
+                    let mut control = guard(&sandbox.control);
+                    control.freezes = done != Some(control.frozen);
+                    if !control.freezes {
+                        return;
+                    }
+                    control.frozen
+                };
+                native.freeze(wanted);
+                done = Some(wanted);
+            }
+        });
+        if !begun {
+            guard(&self.control).freezes = false;
+            again.freeze(frozen);
+        }
+    }
+
     /// Everything in it ends; nothing of it is left.
     fn end(&self) {
         let native = {
@@ -263,8 +300,10 @@ impl Walls {
             Out::Exec(job) => Self::begin(node, cell, generation, *job),
             Out::EndExec { exec } => cell.walls.stop(exec),
             Out::ExecDecided { exec, pid, kept, plan } => {
-                let loose = cell.walls.decided(pid, exec, (kept, plan));
+                // Who waits until all is placed finds it among what is to be.
+                let loose = cell.walls.loose(exec, kept);
                 Bounds::place_loose(node, cell, generation, loose);
+                cell.walls.decided(pid, exec, (kept, plan));
             }
             Out::Sandbox { pid, act } => cell.walls.act(pid, act),
             _ => {}
@@ -326,10 +365,14 @@ impl Walls {
         }
     }
 
-    /// What a command made is decided; what of it has no versions, and is to be put where it stands.
-    fn decided(&self, pid: Pid, exec: ExecId, (kept, plan): (bool, Option<Box<Plan>>)) -> Vec<Loose> {
-        let loose = guard(&self.loose).remove(&exec).filter(|_| kept).unwrap_or_default();
-        let Some(sandbox) = self.known(pid) else { return loose };
+    /// What of a command has no versions, and is to be put where it stands.
+    fn loose(&self, exec: ExecId, kept: bool) -> Vec<Loose> {
+        guard(&self.loose).remove(&exec).filter(|_| kept).unwrap_or_default()
+    }
+
+    /// What a command made is decided.
+    fn decided(&self, pid: Pid, exec: ExecId, (kept, plan): (bool, Option<Box<Plan>>)) {
+        let Some(sandbox) = self.known(pid) else { return };
         let mut control = guard(&sandbox.control);
         // Of what never began, and of what ran beside a program, nothing was to be decided.
         if control.undecided == Some(exec) {
@@ -338,7 +381,6 @@ impl Walls {
         }
         control.plan = plan.or(control.plan.take());
         sandbox.changed.notify_all();
-        loose
     }
 
     /// A sandbox stands still, goes on or ends.
@@ -356,12 +398,7 @@ impl Walls {
             }
             SandboxAct::Freeze | SandboxAct::Thaw => {
                 let Some(sandbox) = self.known(pid) else { return };
-                let frozen = act == SandboxAct::Freeze;
-                let mut control = guard(&sandbox.control);
-                control.frozen = frozen;
-                if let Some(native) = &control.native {
-                    native.freeze(frozen);
-                }
+                sandbox.freeze(act == SandboxAct::Freeze);
                 sandbox.changed.notify_all();
             }
         }

@@ -4,21 +4,26 @@
 //!   a program ── VFS ── /dev/fuse ── reader ── View        one reader per core, each with its own queue
 //! ```
 //!
-//! A request is answered on the thread that read it. A reader that finds none polls for a moment before it
-//! sleeps, since most programs ask again at once. What was answered is remembered by the kernel for ever:
-//! nothing changes but through it, or by a rebase, which says what is stale.
+//! A request is answered on the thread that read it, but for one that waits until what was written is
+//! lasting: that is answered by whoever commits the view, into the queue it came from. A reader that finds
+//! none polls for a moment before it sleeps, since most programs ask again at once. What was answered is
+//! remembered by the kernel for ever: nothing changes but through it, or by a rebase, which says what is
+//! stale.
 //!
 //! Writes go through (no writeback cache): when a program has closed or unmapped a file, or ended, all that
 //! it wrote is in the view. Locks are the kernel's own.
 
 mod answer;
 mod device;
+mod late;
 mod reply;
 pub mod wire;
 
 pub use device::{mount_at, mount_options};
 
 use crate::view::{Stale, View};
+use answer::Answer;
+use late::Late;
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     fs::OFlags,
@@ -26,7 +31,7 @@ use rustix::{
 };
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,7 +49,9 @@ const POLL: Duration = Duration::from_micros(20);
 
 /// Readers of one mount. When it is dropped they end, and what is asked then fails.
 pub struct Server {
-    device: Option<OwnedFd>,
+    device: Option<Arc<OwnedFd>>,
+    view: Arc<View>,
+    late: Option<Late>,
     stop: Arc<Stop>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -59,15 +66,17 @@ struct Stop {
 pub fn serve(device: OwnedFd, view: Arc<View>, readers: usize) -> io::Result<Server> {
     let wakes = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let stop = Arc::new(Stop { told: AtomicBool::new(false), wakes });
-    let mut server = Server { device: None, stop: stop.clone(), readers: Vec::new() };
+    let mut server =
+        Server { device: None, view: view.clone(), late: None, stop: stop.clone(), readers: Vec::new() };
     for number in 0..readers.max(1) {
         let queue = device::clone(device.as_fd())?;
         rustix::fs::fcntl_setfl(&queue, OFlags::NONBLOCK)?;
+        let queue = Arc::new(queue);
         let (view, stop) = (view.clone(), stop.clone());
         let thread = Builder::new().name(format!("view-{number}"));
         server.readers.push(thread.spawn(move || Reader { queue, stop, view }.run())?);
     }
-    server.device = Some(device);
+    server.device = Some(Arc::new(device));
     Ok(server)
 }
 
@@ -75,14 +84,17 @@ impl Server {
     /// Tells the kernel what a rebase made stale. Not to be called by a reader: the kernel may wait for one.
     pub fn forget(&self, stale: &[Stale]) -> io::Result<()> {
         let Some(device) = &self.device else { return Ok(()) };
-        for one in stale {
-            match rustix::io::write(device, &reply::notice(one)) {
-                // It knew nothing of it.
-                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        stale.iter().try_for_each(|one| tell(device.as_fd(), one))
+    }
+
+    /// The same, soon, by a thread of its own: for whoever commits a live view. The kernel holds a directory
+    /// while a program waits for that to be lasting, so who answers it cannot wait for the directory.
+    pub fn forget_soon(&mut self, stale: Vec<Stale>) -> io::Result<()> {
+        let Some(device) = self.device.clone().filter(|_| !stale.is_empty()) else { return Ok(()) };
+        if self.late.is_none() {
+            self.late = Some(Late::begin(device)?);
         }
-        Ok(())
+        self.late.as_ref().map_or(Ok(()), |late| late.forget(stale))
     }
 
     /// Whether the mount is gone, so that nobody can ask any more.
@@ -91,6 +103,9 @@ impl Server {
     }
 
     fn end(&mut self) {
+        // Whoever is waited for is served until nobody waits.
+        self.view.give_up();
+        drop(self.late.take());
         self.stop.told.store(true, Ordering::Relaxed);
         let _ = rustix::io::write(&self.stop.wakes, &1_u64.to_ne_bytes());
         for reader in self.readers.drain(..) {
@@ -110,8 +125,17 @@ impl Drop for Server {
     }
 }
 
+/// One notice.
+fn tell(device: BorrowedFd<'_>, stale: &Stale) -> io::Result<()> {
+    match rustix::io::write(device, &reply::notice(stale)) {
+        // It knew nothing of it.
+        Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 struct Reader {
-    queue: OwnedFd,
+    queue: Arc<OwnedFd>,
     stop: Arc<Stop>,
     view: Arc<View>,
 }
@@ -122,11 +146,21 @@ impl Reader {
         let mut answer = Vec::with_capacity(REQUEST_BYTES);
         while let Some(count) = self.next(&mut request) {
             let asked = request.get(..count).unwrap_or_default();
-            if let Some(bytes) = answer::answer(&self.view, asked, &mut answer) {
+            match answer::answer(&self.view, asked, &mut answer) {
                 // The program that asked may be gone: then nobody waits for it.
-                let _ = rustix::io::write(&self.queue, bytes);
+                Answer::Now(bytes) => _ = rustix::io::write(&self.queue, bytes),
+                Answer::Lasting(unique) => self.wait(unique),
+                Answer::Nothing => {}
             }
         }
+    }
+
+    /// It is answered later, where it was asked: other queues do not know it.
+    fn wait(&self, unique: u64) {
+        let queue = self.queue.clone();
+        self.view.wait(Box::new(move |result| {
+            let _ = rustix::io::write(&queue, &reply::ended(unique, result));
+        }));
     }
 
     /// The next request; none when there will be no more.

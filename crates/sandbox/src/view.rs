@@ -20,6 +20,7 @@ mod data;
 mod drain;
 mod extents;
 mod file;
+mod lasting;
 mod list;
 pub mod memory;
 mod names;
@@ -34,6 +35,7 @@ mod walk;
 pub use data::{Grow, Whence};
 pub use drain::{Bytes, Drained, Mark, Step};
 pub use file::{Access, Set, SetX, When};
+pub use lasting::{Tell, Waiting};
 pub use list::{Detail, Listed};
 pub use outside::{OUTSIDE, is_outside};
 pub use rename::Onto;
@@ -42,8 +44,9 @@ pub use walk::Last;
 use abi::{
     Content, FileId, LabelId, Micros, VersionId,
     tree::Node,
-    view::{Opened, Plan},
+    view::{Kind, Opened, Plan},
 };
+use lasting::Lasting;
 use list::Handles;
 use spool::Spool;
 use std::{
@@ -166,7 +169,7 @@ pub struct Told {
 }
 
 /// Something that a cache above the view must forget.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stale {
     /// What stands at this name in that directory.
     Entry {
@@ -183,6 +186,8 @@ pub enum Stale {
 pub struct View {
     table: Mutex<Table>,
     handles: Mutex<Handles>,
+    /// Of a live one.
+    lasting: Option<Lasting>,
     owner: (u32, u32),
     now: fn() -> Micros,
 }
@@ -192,9 +197,10 @@ impl View {
     pub fn new(setup: Setup) -> io::Result<Self> {
         let Setup { plan, base, spool, mount_points, owner, now } = setup;
         let root = base.root()?;
+        let lasting = (plan.kind == Kind::Live).then(Lasting::new).transpose()?;
         let spool = Arc::new(Spool::new(spool, plan.quota.bytes));
         let table = Mutex::new(Table::new(plan, base, root, spool));
-        let view = Self { table, handles: Mutex::default(), owner, now };
+        let view = Self { table, handles: Mutex::default(), lasting, owner, now };
         view.place_points(&mount_points)?;
         Ok(view)
     }

@@ -320,14 +320,17 @@ pub(super) fn take(file: &mut dyn Read, blobs: &Blobs, notice: &mut NoticeInput)
     Ok(content)
 }
 
-/// Puts what has no versions where it stands.
-pub(super) fn put(bounds: &Bounds, name: &str, loose: Vec<Loose>) {
+/// Puts what has no versions where it stands; how much of it could not be.
+pub(super) fn put(bounds: &Bounds, name: &str, loose: Vec<Loose>) -> usize {
+    let mut failed = 0;
     for one in loose {
         if let Err(error) = put_one(bounds, &one) {
+            failed += 1;
             let path = format!("{}/{}", one.place.dir, one.rest);
             journal::say(name, &format!("{path} is not as a program left it: {error}"));
         }
     }
+    failed
 }
 
 fn put_one(bounds: &Bounds, loose: &Loose) -> io::Result<()> {

@@ -80,6 +80,7 @@ const FURNISH: &str = r#"[ -e "$1" ] || { mkdir -p "$(dirname "$1")" && printf %
 pub(crate) struct Native {
     jail: Mutex<Option<Arc<Jail>>>,
     server: Mutex<Option<Server>>,
+    view: Arc<View>,
     runs: Mutex<Option<ExecId>>,
     _gate: Option<Gate>,
     _ways: Option<Ways>,
@@ -173,6 +174,8 @@ impl Native {
 
     /// Everything in it ends, and nothing of it is left.
     pub fn end(&self) {
+        // Who waits for what it wrote cannot die before it is answered.
+        self.view.give_up();
         let jail = guard(&self.jail).take();
         if let Some(jail) = jail {
             // Frozen processes take no order but this one.
@@ -210,6 +213,11 @@ impl Native {
             .collect()
     }
 
+    /// The same, soon: for whoever is waited for.
+    pub fn forget_soon(&self, stale: Vec<Stale>) -> io::Result<()> {
+        guard(&self.server).as_mut().map_or(Ok(()), |server| server.forget_soon(stale))
+    }
+
     /// The kernel's caches of the view forget this.
     pub fn forget(&self, stale: &[Stale]) {
         if let Some(server) = &*guard(&self.server)
@@ -223,7 +231,7 @@ impl Native {
     }
 }
 
-/// What is done from time to time while a command runs; whether it may go on.
+/// What is done from time to time while a command runs, and when somebody waits for it; whether it may go on.
 pub(crate) type Look<'a> = dyn FnMut(&mut Said) -> bool + 'a;
 
 /// Runs a command.
@@ -256,7 +264,7 @@ pub(crate) fn run(
         spawn::thread("prober", move || prober.run());
     }
     *guard(&native.runs) = Some(exec);
-    let ran = command(node, sandbox, (&native, job, Reach::All), said, look);
+    let ran = command(node, sandbox, (&native, job, Reach::All(view)), said, look);
     *guard(&native.runs) = None;
     ran
 }
@@ -305,6 +313,7 @@ fn stand(node: &Arc<Node>, cell: &Arc<Cell>, view: &Arc<View>, job: &ExecJob) ->
     Ok(Native {
         jail: Mutex::new(Some(Arc::new(jail))),
         server: Mutex::new(Some(server)),
+        view: view.clone(),
         runs: Mutex::new(None),
         _gate: gate,
         _ways: ways,
@@ -368,7 +377,7 @@ fn broken(error: &io::Error) -> Error {
 fn command(
     node: &Node,
     sandbox: &Sandbox,
-    (native, job, reach): (&Native, &ExecJob, Reach),
+    (native, job, reach): (&Native, &ExecJob, Reach<'_>),
     said: &mut Said,
     look: &mut Look<'_>,
 ) -> Result<Ended, Error> {
@@ -530,15 +539,15 @@ struct Watch<'a> {
     sandbox: &'a Sandbox,
     jail: &'a Jail,
     job: &'a ExecJob,
-    reach: Reach,
+    reach: Reach<'a>,
     screen: Option<&'a Screen>,
 }
 
 /// What ends with a command that is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// Everything in the sandbox: it is all of this command's making.
-    All,
+#[derive(Clone, Copy)]
+enum Reach<'a> {
+    /// Everything in the sandbox, which sees this: it is all of this command's making.
+    All(&'a View),
     /// Its own processes.
     Own,
 }
@@ -565,7 +574,10 @@ impl Watch<'_> {
             let goes_on = look(said);
             if !goes_on || self.sandbox.is_stopped(self.job.command.exec) || left_us == 0 {
                 let _ = match self.reach {
-                    Reach::All => self.jail.end_all(),
+                    Reach::All(view) => {
+                        view.give_up();
+                        self.jail.end_all()
+                    }
                     Reach::Own => self.jail.signal(-running.pid(), KILL),
                 };
                 let ended = running.wait();
@@ -579,6 +591,11 @@ impl Watch<'_> {
             if open && !held {
                 watched.push(PollFd::new(&output.0, PollFlags::IN));
             }
+            if let Reach::All(view) = self.reach
+                && let Some(wakes) = view.wakes()
+            {
+                watched.push(PollFd::from_borrowed_fd(wakes, PollFlags::IN));
+            }
             match poll(&mut watched, Some(&wait)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => journal::say("walls", &format!("a command cannot be watched: {error}")),
@@ -589,7 +606,10 @@ impl Watch<'_> {
             }
             if done {
                 let ended = running.wait();
-                if self.job.command.guest.home == agent::Home::Kept {
+                if let Reach::All(view) = self.reach
+                    && self.job.command.guest.home == agent::Home::Kept
+                {
+                    view.give_up();
                     // What it left running would read on and write there, when nobody counts it any more.
                     let _ = self.jail.end_all();
                 }

@@ -32,7 +32,8 @@ use abi::{
     record::{Finish, Used},
     view::{Bound, Commit, Kind, Plan},
 };
-use sandbox::view::{Setup, View};
+use rustix::io::Errno;
+use sandbox::view::{Setup, View, Waiting};
 use std::sync::Arc;
 use store::Blobs;
 
@@ -50,6 +51,8 @@ pub(crate) struct Inner {
     base: Option<Arc<Joined>>,
     /// The tree below the view, and what the view allows.
     below: Option<(Seq, u64)>,
+    /// When what is written there is kept.
+    kind: Kind,
 }
 
 /// Runs it, and says what came of it.
@@ -97,9 +100,10 @@ pub(crate) fn run(
     let mut ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
         live.as_mut().is_none_or(|live| live.keep(said))
     });
-    if let (Ok(ran), Some(failed)) = (&mut ran, live.and_then(|live| live.failed)) {
+    if let (Ok(ran), Some(failed)) = (&mut ran, live.as_mut().and_then(|live| live.failed.take())) {
         ran.how = Finish::Stopped(failed);
     }
+    drop(live);
     guard(&sandbox.control).live = false;
     sandbox.changed.notify_all();
     let heard = said.end();
@@ -250,10 +254,16 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Commits what was written, and shows what others have, if it is time. Whether the program may go on.
+    /// Commits what was written, and shows what others have, if it is time or somebody waits for it. Whether
+    /// the program may go on.
     fn keep(&mut self, said: &mut Said) -> bool {
         let now = self.node.clock.mono();
+        let mut waiting = self.view.waiting();
         let stamp = self.view.stamp();
+        if stamp == self.stamp {
+            // All of it is kept already.
+            std::mem::take(&mut waiting).settle(Ok(()));
+        }
         let idle = stamp == self.stamp && !said.is_fresh();
         let (due, frozen) = {
             let mut control = guard(&self.sandbox.control);
@@ -261,13 +271,13 @@ impl<'a> Live<'a> {
         };
         // People look at bound directories too: what is written there stands there once it is quiet.
         let quiet = std::mem::replace(&mut self.seen, stamp) == stamp && !self.bound.is_empty();
-        let due = due || (quiet && stamp != self.stamp);
+        let due = due || !waiting.is_empty() || (quiet && stamp != self.stamp);
         if (idle && (due || frozen)) || (!due && now.saturating_sub(self.last) < LIVE_US) {
             return true;
         }
         self.wrote = stamp != self.stamp;
         (self.stamp, self.last) = (stamp, now);
-        match self.commit(said.take_fresh()) {
+        match self.commit(said.take_fresh(), waiting) {
             Ok(goes_on) => goes_on,
             Err(error) => {
                 journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
@@ -277,7 +287,8 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn commit(&mut self, said: String) -> std::io::Result<bool> {
+    fn commit(&mut self, said: String, waiting: Waiting) -> std::io::Result<bool> {
+        let failures = self.cell.bounds.failures();
         let of = (self.node, self.cell, self.generation);
         let sealed = drain(of, (self.sandbox, self.exec), (self.view, self.base.as_deref()), self.blobs);
         let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
@@ -298,6 +309,9 @@ impl<'a> Live<'a> {
             return Ok(false);
         };
         settle(self.cell, self.sandbox)?;
+        // Before caches are told anything: the kernel holds a directory while somebody waits for it.
+        let placed = self.cell.bounds.failures() == failures;
+        waiting.settle(if placed { Ok(()) } else { Err(Errno::IO) });
         let plan = Plan { bound: self.bound.clone(), ..*plan };
         let seq = plan.seq;
         if seq == self.below && !self.wrote {
@@ -311,10 +325,16 @@ impl<'a> Live<'a> {
             None => self.view.rebase_whole(base, plan)?,
         };
         self.below = seq;
-        if let Some(native) = guard(&self.sandbox.control).native.clone() {
-            native.forget(&stale);
-        }
+        let native = guard(&self.sandbox.control).native.clone();
+        native.map_or(Ok(()), |native| native.forget_soon(stale))?;
         Ok(true)
+    }
+}
+
+impl Drop for Live<'_> {
+    /// Nobody commits it any more.
+    fn drop(&mut self) {
+        self.view.give_up();
     }
 }
 
@@ -365,6 +385,7 @@ impl Inner {
         let plan = command.plan.clone();
         let spoilt = std::mem::take(&mut guard(&sandbox.control).spoilt);
         let same = self.below.is_some_and(|(_, generation)| generation == plan.generation);
+        let same = same && std::mem::replace(&mut self.kind, plan.kind) == plan.kind;
         if spoilt || !same {
             self.forget(sandbox);
         }

@@ -30,26 +30,43 @@ const WANTED: u64 = 1 // ASYNC_READ
     | 1 << 28 // HANDLE_KILLPRIV_V2
     | 1 << 30; // INIT_EXT
 
-/// The answer to these bytes; none where none is wanted.
-pub(super) fn answer<'a>(view: &View, asked: &[u8], bytes: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+/// What becomes of a request.
+pub(super) enum Answer<'a> {
+    /// It is answered by these bytes.
+    Now(&'a [u8]),
+    /// It is answered when what was written is lasting, under this name.
+    Lasting(u64),
+    /// No answer is wanted.
+    Nothing,
+}
+
+/// The answer to these bytes.
+pub(super) fn answer<'a>(view: &View, asked: &[u8], bytes: &'a mut Vec<u8>) -> Answer<'a> {
     let mut reply = Reply::new(bytes, view.owner());
     let request = match wire::parse(asked) {
         Ok(request) => request,
-        Err(error) => return wire::unique_of(asked).map(|unique| reply.sealed(unique, Err(error))),
+        Err(error) => {
+            return match wire::unique_of(asked) {
+                Some(unique) => Answer::Now(reply.sealed(unique, Err(error))),
+                None => Answer::Nothing,
+            };
+        }
     };
     match request.op {
         Op::Forget { count } => {
             view.forget(request.node, count);
-            None
+            Answer::Nothing
         }
         Op::BatchForget { pairs } => {
             wire::forgets(pairs).for_each(|(node, count)| view.forget(node, count));
-            None
+            Answer::Nothing
         }
-        Op::Interrupt => None,
+        // Nothing here takes long but what waits, and that is answered soon.
+        Op::Interrupt => Answer::Nothing,
+        Op::Fsync | Op::Fsyncdir | Op::Syncfs if view.is_live() => Answer::Lasting(request.unique),
         _ => {
             let result = carry_out(view, &request, &mut reply);
-            Some(reply.sealed(request.unique, result))
+            Answer::Now(reply.sealed(request.unique, result))
         }
     }
 }
@@ -98,12 +115,13 @@ fn carry_out(view: &View, request: &Request<'_>, reply: &mut Reply<'_>) -> Resul
             statfs(view, reply);
             Ok(())
         }
-        // Locks and descriptors are the kernel's; what is lasting is decided when the view is committed.
+        // Locks and descriptors are the kernel's.
         Op::Release | Op::Destroy => Ok(()),
         Op::Link => Err(Errno::PERM),
         Op::Ioctl => Err(Errno::NOTTY),
-        // The kernel goes on without asking again, as if it had been done.
-        Op::Fsync | Op::Fsyncdir | Op::Flush | Op::Other(_) => Err(Errno::NOSYS),
+        // The kernel goes on without asking again, as if it had been done. What is lasting of a command is
+        // decided when it has ended.
+        Op::Fsync | Op::Fsyncdir | Op::Syncfs | Op::Flush | Op::Other(_) => Err(Errno::NOSYS),
         _ => of_bytes(view, request, reply),
     }
 }
@@ -319,7 +337,7 @@ mod tests {
             let mut bytes = Vec::new();
             for (opcode, node, body) in all {
                 let asked = asked(opcode, node, &body);
-                if let Some(said) = answer(&view, &asked, &mut bytes) {
+                if let Answer::Now(said) = answer(&view, &asked, &mut bytes) {
                     prop_assert_eq!(said.len(), u32::from_ne_bytes(said[..4].try_into().unwrap()) as usize);
                     prop_assert_eq!(&said[8..16], 7_u64.to_ne_bytes());
                 }

@@ -143,6 +143,13 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// An answer that says only how it ended.
+pub(super) fn ended(unique: u64, result: Result<(), Errno>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Reply::new(&mut bytes, (0, 0)).sealed(unique, result);
+    bytes
+}
+
 /// Bytes of `struct fuse_entry_out`.
 const ENTRY: usize = 128;
 

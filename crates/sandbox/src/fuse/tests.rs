@@ -1,8 +1,12 @@
 //! A view, mounted. As root, who alone mounts without a namespace of their own.
 
 use super::*;
-use crate::view::{Setup, memory::Memory};
-use abi::{LabelId, tree::Node, view::Plan};
+use crate::view::{Setup, Waiting, memory::Memory};
+use abi::{
+    LabelId,
+    tree::Node,
+    view::{Kind, Plan},
+};
 use std::{
     fs,
     os::unix::fs::{FileExt, MetadataExt, symlink},
@@ -30,12 +34,16 @@ fn plan() -> Plan {
 
 impl Mounted {
     pub(super) fn new(tree: Memory) -> Self {
+        Self::of(tree, plan())
+    }
+
+    fn of(tree: Memory, plan: Plan) -> Self {
         let place = tempfile::tempdir().unwrap();
         let spool = place.path().to_owned();
         let base = Arc::new(tree.clone());
         let mount_points = vec!["proc".to_owned()];
         let owner = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let setup = Setup { plan: plan(), base, spool, mount_points, owner, now: clock };
+        let setup = Setup { plan, base, spool, mount_points, owner, now: clock };
         let view = Arc::new(View::new(setup).unwrap());
         fs::create_dir(place.path().join("m")).unwrap();
         let device = mount_at(&place.path().join("m"), owner)
@@ -112,7 +120,8 @@ fn a_reader_ends_whatever_is_asked() {
     let wakes = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
     let stop = Arc::new(Stop { told: AtomicBool::new(false), wakes });
     let view = Arc::new(crate::view::tests::view(&Memory::default(), plan()));
-    let reader = Reader { queue: fs::File::open("/dev/zero").unwrap().into(), stop: stop.clone(), view };
+    let queue = Arc::new(fs::File::open("/dev/zero").unwrap().into());
+    let reader = Reader { queue, stop: stop.clone(), view };
     assert_eq!(reader.next(&mut [0; 8]), Some(8));
     stop.told.store(true, Ordering::Relaxed);
     assert_eq!(reader.next(&mut [0; 8]), None);
@@ -206,4 +215,95 @@ fn who_asks_after_the_end_is_told() {
     m.server.take().unwrap().stop();
     assert_eq!(errno(fs::metadata(m.at("/none"))), Errno::NOTCONN.raw_os_error());
     assert_ne!(errno(open.metadata()), 1);
+}
+
+/// A live view, which somebody else commits.
+fn live() -> Mounted {
+    let mut tree = Memory::default();
+    tree.put("/d", Node::Dir, b"", LabelId(0)).unwrap();
+    Mounted::of(tree, Plan { kind: Kind::Live, ..plan() })
+}
+
+/// Until somebody waits.
+fn awaited(view: &View) {
+    let mut fds = [PollFd::from_borrowed_fd(view.wakes().unwrap(), PollFlags::IN)];
+    let ten = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    assert_eq!(poll(&mut fds, Some(&ten)), Ok(1), "nobody waits");
+}
+
+/// Who waits for a file holds no reader up, and goes on when it is settled: not before, and with what came of
+/// it.
+#[test]
+fn who_waits_until_it_is_lasting_is_answered_by_whoever_commits() {
+    let m = live();
+    for result in [Ok(()), Err(Errno::IO)] {
+        let open: Vec<fs::File> = (0..8).map(|n| fs::File::create(m.at(&format!("/{n}"))).unwrap()).collect();
+        let told = AtomicBool::new(false);
+        let ended = std::thread::scope(|scope| {
+            let waits = open.iter().map(|file| {
+                let told = &told;
+                scope.spawn(move || (file.sync_all(), told.load(Ordering::Relaxed)))
+            });
+            let waits: Vec<_> = waits.collect();
+            let mut all = Vec::new();
+            while all.len() < open.len() {
+                awaited(&m.view);
+                // More wait than there are readers, and all else is still answered.
+                fs::write(m.at("/d/beside"), b"x").unwrap();
+                assert_eq!(fs::read(m.at("/d/beside")).unwrap(), b"x");
+                all.push(m.view.waiting());
+                let count = waits.iter().filter(|wait| wait.is_finished()).count();
+                assert_eq!(count, 0, "answered before it was settled");
+                if all.iter().map(Waiting::count).sum::<usize>() == open.len() {
+                    break;
+                }
+            }
+            told.store(true, Ordering::Relaxed);
+            all.into_iter().for_each(|waiting| waiting.settle(result));
+            waits.into_iter().map(|wait| wait.join().unwrap()).collect::<Vec<_>>()
+        });
+        for (synced, after) in ended {
+            let want = result.err().map_or(0, Errno::raw_os_error);
+            assert_eq!((errno(synced), after), (want, true));
+        }
+    }
+    assert!(!m.view.is_awaited());
+}
+
+/// The kernel holds a directory while a program waits for it: forgetting a name in it waits too, but not
+/// whoever answers the program.
+#[test]
+fn a_directory_that_is_waited_for_is_told_what_is_stale_by_another() {
+    let mut m = live();
+    fs::write(m.at("/d/x"), b"x").unwrap();
+    let dir = fs::File::open(m.at("/d")).unwrap();
+    std::thread::scope(|scope| {
+        let wait = scope.spawn(|| dir.sync_all());
+        awaited(&m.view);
+        let waiting = m.view.waiting();
+        let (node, name) = (m.view.walk("/d", crate::view::Last::Follow).unwrap(), "x");
+        let stale = vec![Stale::Entry { dir: node.node, name: name.to_owned() }];
+        m.server.as_mut().unwrap().forget_soon(stale).unwrap();
+        waiting.settle(Ok(()));
+        assert!(wait.join().unwrap().is_ok());
+    });
+    assert_eq!(fs::read(m.at("/d/x")).unwrap(), b"x");
+}
+
+/// Whoever ends a sandbox answers those that wait first; later ones hear it at once. Where a command decides
+/// when it ends, nobody waits.
+#[test]
+fn who_waits_hears_the_end() {
+    let m = live();
+    let (file, late) = (fs::File::create(m.at("/x")).unwrap(), fs::File::create(m.at("/y")).unwrap());
+    std::thread::scope(|scope| {
+        let wait = scope.spawn(|| file.sync_all());
+        awaited(&m.view);
+        m.view.give_up();
+        assert_eq!(errno(wait.join().unwrap()), Errno::IO.raw_os_error());
+    });
+    assert_eq!(errno(late.sync_all()), Errno::IO.raw_os_error());
+    let command = Mounted::new(Memory::default());
+    let file = fs::File::create(command.at("/x")).unwrap();
+    assert!(file.sync_all().is_ok() && command.view.wakes().is_none());
 }

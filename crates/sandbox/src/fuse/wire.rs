@@ -65,6 +65,7 @@ pub enum Op<'a> {
     Ioctl,
     Fallocate { offset: u64, length: u64, mode: u32 },
     Lseek { offset: u64, whence: u32 },
+    Syncfs,
     Other(u32),
 }
 
@@ -201,6 +202,7 @@ fn op(opcode: u32, mut input: Input<'_>) -> Result<Op<'_>, Errno> {
             Op::Fallocate { offset, length, mode: input.u32()? }
         }
         46 => Op::Lseek { offset: input.skip(8)?.u64()?, whence: input.u32()? },
+        50 => Op::Syncfs,
         51 => Op::Tmpfile { mode: input.skip(4)?.u32()? },
         other => Op::Other(other),
     })

@@ -76,12 +76,23 @@ impl View {
         self.lock().data(node)
     }
 
-    /// The same, to be written.
-    fn written(&self, node: NodeId) -> Result<(Arc<Data>, Arc<dyn Base>), Errno> {
+    /// The same, written by `write`. It counts when it is there: whoever drained meanwhile has not seen it
+    /// whole.
+    fn written<T>(
+        &self,
+        node: NodeId,
+        write: impl FnOnce(&Data, &dyn Base) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let (data, base) = {
+            let mut table = self.lock();
+            table.soil(node);
+            table.data(node)?
+        };
+        let done = write(&data, &*base);
         let mut table = self.lock();
         table.stamp += 1;
         table.soil(node);
-        table.data(node)
+        done
     }
 
     /// Asks for a file to be read or written; what is read of it later was told.
@@ -98,8 +109,7 @@ impl View {
         }
         drop(table);
         if access.truncate {
-            let (data, base) = self.written(node)?;
-            data.resize(&*base, 0, self.now())?;
+            self.written(node, |data, base| data.resize(base, 0, self.now()))?;
         }
         Ok(())
     }
@@ -112,20 +122,17 @@ impl View {
 
     /// Writes at `offset`.
     pub fn write(&self, node: NodeId, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let (data, base) = self.written(node)?;
-        data.write(&*base, Some(offset), bytes, self.now()).map(|_| ())
+        self.written(node, |data, base| data.write(base, Some(offset), bytes, self.now())).map(|_| ())
     }
 
     /// Writes at the end, wherever it is then; where that was.
     pub fn append(&self, node: NodeId, bytes: &[u8]) -> Result<u64, Errno> {
-        let (data, base) = self.written(node)?;
-        data.write(&*base, None, bytes, self.now())
+        self.written(node, |data, base| data.write(base, None, bytes, self.now()))
     }
 
     /// Zeros from `offset` up to `end`.
     pub fn zero(&self, node: NodeId, offset: u64, end: u64, grow: Grow) -> Result<(), Errno> {
-        let (data, base) = self.written(node)?;
-        data.zero(&*base, (offset, end), grow, self.now())
+        self.written(node, |data, base| data.zero(base, (offset, end), grow, self.now()))
     }
 
     /// Lets a file be as large as this, if it is not; there must be room for so much.
@@ -139,8 +146,7 @@ impl View {
             return Err(Errno::DQUOT);
         }
         if grow == Grow::Yes && end > data.shape().size {
-            let (data, base) = self.written(node)?;
-            data.resize(&*base, end, self.now())?;
+            self.written(node, |data, base| data.resize(base, end, self.now()))?;
         }
         Ok(())
     }
@@ -182,8 +188,7 @@ impl View {
         drop(table);
         let now = self.now();
         if let Some(size) = set.size {
-            let (data, base) = self.written(node)?;
-            data.resize(&*base, size, now)?;
+            self.written(node, |data, base| data.resize(base, size, now))?;
         }
         let when = |when| if let When::At(time) = when { time } else { now };
         let mut table = self.lock();

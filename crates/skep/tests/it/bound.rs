@@ -1,7 +1,7 @@
 //! Directories of this host as part of a workspace: through the real daemon, the real wall and a real disk.
 
 use crate::{
-    exec::text,
+    exec::{home_of, text},
     hive::{Hive, place_of_work, retry, run},
 };
 use serde_json::{Value, json};
@@ -54,6 +54,31 @@ fn exec(hive: &Hive, repo: &Repo, line: &str) -> Value {
     let ran = hive.client().ok("exec", json!({"text": line, "wall": "native", "dir": repo.path()}));
     assert_eq!(ran["kept"], json!(true), "{line}: {ran}");
     ran
+}
+
+/// A program that waits for what it wrote goes on when it stands in the directory, on the host.
+#[test]
+fn what_a_program_waits_for_stands_on_the_host() {
+    let hive = Hive::new();
+    let repo = Repo::new();
+    repo.put(".gitignore", "out/\n");
+    repo.put("a.txt", "one\n");
+    bind(&hive, &repo);
+    let text = "for n in 1 2 3; do echo $n > a.txt; mkdir -p out; echo $n > out/b.txt; sync a.txt out/b.txt; \
+                echo $n > $HOME/said; while [ -e $HOME/said ]; do sleep 0.02; done; done; sleep 1000";
+    let given = json!({"command": ["bash", "-c", text], "dir": repo.path()});
+    let born = hive
+        .client()
+        .ok("spawn", json!({"agent": "guest", "text": "go", "origin": "argument", "program": given}));
+    let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
+    for n in 1..=3 {
+        let said = retry("it to say so", || {
+            home_of(&hive, pid).map(|home| home.join("said")).filter(|file| file.exists())
+        });
+        assert_eq!((repo.read("a.txt"), repo.read("out/b.txt")), (format!("{n}\n"), format!("{n}\n")));
+        fs::remove_file(said).unwrap();
+    }
+    hive.cli(&["kill", &pid.to_string()]).fine();
 }
 
 /// Waits until the file is this on the host.

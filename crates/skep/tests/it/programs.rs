@@ -148,6 +148,108 @@ fn what_a_program_read_from_outside_is_with_what_it_writes_over_its_socket() {
     assert!(label(&mut client, "/data", "after.md").starts_with("external"));
 }
 
+/// What it waited for is in the log and in the tree when it hears so, whatever happens then; what it only
+/// wrote is not. Many that wait, and one that asks for it again and again, make no more commits than it
+/// takes.
+#[test]
+fn what_a_program_waits_for_is_lasting_when_it_goes_on() {
+    let mut hive = Hive::new();
+    let main = r#"
+import os, threading, time
+def put(name, text, wait):
+    with open("/data/" + name, "w") as file:
+        file.write(text)
+        file.flush()
+        if wait: os.fsync(file.fileno())
+def often(name):
+    for n in range(20): put(name, str(n), True)
+threads = [threading.Thread(target=often, args=(f"{n}.txt",)) for n in range(4)]
+for one in threads: one.start()
+for one in threads: one.join()
+put("first.txt", "kept", False)
+os.rename("/data/first.txt", "/data/kept.txt")
+os.fsync(os.open("/data", os.O_RDONLY))
+put("lost.txt", "lost", False)
+os.rename("/data/kept.txt", "/data/moved.txt")
+open(os.environ["HOME"] + "/said", "w").close()
+time.sleep(1000)
+"#;
+    let agent = "---\nname: keeper\nrun: {command: [python3, /agents/keeper/main.py]}\nneeds: [read /agents/**, \
+                 read /data/**, write /data/**, exec /data/**]\n---\n";
+    for (name, text) in [("AGENT.md", agent), ("main.py", main)] {
+        let path = format!("/agents/keeper/{name}");
+        hive.client().ok("write", json!({"path": path, "text": text, "origin": "argument"}));
+    }
+    let born = hive.client().ok("spawn", json!({"agent": "keeper", "text": "go", "origin": "argument"}));
+    let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
+    retry("it to say so", || home_of(&hive, pid).filter(|home| home.join("said").exists()));
+    hive.kill();
+    hive.start();
+    assert_eq!(hive.cli(&["cat", "/data/kept.txt"]).fine().out, "kept");
+    for n in 0..4 {
+        assert_eq!(hive.cli(&["cat", &format!("/data/{n}.txt")]).fine().out, "19");
+    }
+    hive.cli(&["cat", "/data/lost.txt"]).failed(1);
+    hive.cli(&["cat", "/data/moved.txt"]).failed(1);
+}
+
+/// A program that waits all the time stands still, goes on, sees what others wrote and ends like any other.
+#[test]
+fn a_program_that_always_waits_is_frozen_and_ended() {
+    let hive = Hive::new();
+    let main = r#"
+import os, threading
+home = os.environ["HOME"]
+dir = os.open("/data", os.O_RDONLY)
+def names():
+    while True:
+        open("/data/name", "w").close()
+        os.fsync(dir)
+        os.remove("/data/name")
+        os.fsync(dir)
+threading.Thread(target=names, daemon=True).start()
+n = 0
+while True:
+    n += 1
+    with open("/data/count", "w") as file:
+        file.write(str(n))
+        file.flush()
+        os.fsync(file.fileno())
+    try: seen = len([name for name in os.listdir("/data") if name.startswith("other")])
+    except OSError: seen = 0
+    with open(home + "/new", "w") as file: file.write(f"{n} {seen}")
+    os.rename(home + "/new", home + "/beat")
+"#;
+    let agent = "---\nname: waits\nrun: {command: [python3, /agents/waits/main.py]}\nneeds: [read /agents/**, \
+                 read /data/**, write /data/**, exec /data/**]\n---\n";
+    for (name, text) in [("AGENT.md", agent), ("main.py", main)] {
+        let path = format!("/agents/waits/{name}");
+        hive.client().ok("write", json!({"path": path, "text": text, "origin": "argument"}));
+    }
+    let born = hive.client().ok("spawn", json!({"agent": "waits", "text": "go", "origin": "argument"}));
+    let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
+    let beat = || {
+        let text = fs::read_to_string(home_of(&hive, pid)?.join("beat")).ok()?;
+        let (n, seen) = text.split_once(' ')?;
+        Some((n.parse::<u64>().ok()?, seen.parse::<u64>().ok()?))
+    };
+    retry("it to wait", || beat().filter(|(n, _)| *n > 3));
+    for n in 0..5 {
+        hive.cli(&["write", &format!("/data/other-{n}"), "x"]).fine();
+    }
+    retry("it to see what others wrote", || beat().filter(|(_, seen)| *seen == 5));
+    hive.cli(&["freeze", &pid.to_string()]).fine();
+    let still = retry("it to stand still", || {
+        let before = beat()?;
+        hive.cli(&["exec", "--", "sleep 0.1"]).fine();
+        beat().filter(|after| *after == before)
+    });
+    hive.cli(&["thaw", &pid.to_string()]).fine();
+    retry("it to go on", || beat().filter(|(n, _)| *n > still.0 + 3));
+    hive.cli(&["kill", &pid.to_string()]).fine();
+    retry("its end", || (running("/agents/waits/main.py") == 0).then_some(()));
+}
+
 /// What others write it sees in a while, also if it writes nothing; what fails beside it is not its fault.
 #[test]
 fn a_program_sees_what_others_write_and_goes_on_when_a_command_beside_it_does_not() {
