@@ -280,6 +280,41 @@ impl Data {
         Ok(())
     }
 
+    /// Keeps all of its bytes itself, whatever becomes of what is below. It is not changed by that.
+    pub(super) fn hold(&self, base: &dyn Base) -> Result<(), Errno> {
+        let mut inner = self.write_lock();
+        let size = inner.size;
+        self.prepare(&mut inner, base, size)?;
+        match std::mem::take(&mut inner.held) {
+            Held::Large(mut large) => {
+                let held = self.hold_large(&inner, base, &mut large);
+                inner.held = Held::Large(large);
+                held
+            }
+            all => {
+                inner.held = all;
+                Ok(())
+            }
+        }
+    }
+
+    fn hold_large(&self, inner: &Inner, base: &dyn Base, large: &mut Large) -> Result<(), Errno> {
+        let below =
+            large.extents.parts(0, inner.size).into_iter().filter(|part| part.source == Source::Below);
+        let mut piece = vec![0; PIECE_BYTES as usize];
+        for Part { from, to, .. } in below.collect::<Vec<_>>() {
+            let mut at = from;
+            while at < to {
+                let count = (to - at).min(PIECE_BYTES) as usize;
+                let here = piece.get_mut(..count).unwrap_or_default();
+                inner.read_below(base, at, here).map_err(|_| Errno::IO)?;
+                self.spill(large, at, here)?;
+                at += count as u64;
+            }
+        }
+        Ok(())
+    }
+
     /// The next byte or hole from `offset` on.
     pub(super) fn seek(&self, offset: u64, whence: Whence) -> Result<u64, Errno> {
         let inner = self.read_lock();

@@ -61,7 +61,7 @@ pub enum SetX {
 const OURS: &str = "user.skep.";
 
 impl Table {
-    fn data(&self, node: NodeId) -> Result<(Arc<Data>, Arc<dyn Base>), Errno> {
+    pub(super) fn data(&self, node: NodeId) -> Result<(Arc<Data>, Arc<dyn Base>), Errno> {
         match &self.node(node)?.body {
             Body::File(data) => Ok((data.clone(), self.base.clone())),
             Body::Dir(_) => Err(Errno::ISDIR),

@@ -43,7 +43,13 @@ impl View {
         loop {
             let (table, found) = self.find(from.dir, from.name)?;
             let id = found.node.ok_or(Errno::NOENT)?;
+            let beside = table.is_beside(id) && table.node(id)?.outside;
+            let data = beside.then(|| table.data(id)).transpose().unwrap_or_default();
             drop(table);
+            if let Some((data, base)) = data {
+                // What it stands over goes from the host before the view has its bytes again.
+                data.hold(&*base)?;
+            }
             let (table, target) = self.find_to_go(to.dir, to.name)?;
             let replaces_dir = onto == Onto::Replace
                 && target.node.is_some_and(|target| target != id && table.names(target).is_ok())
@@ -88,6 +94,9 @@ impl View {
                 Onto::Exchange => fits(table, target, from)?,
                 Onto::Replace | Onto::Free => replaceable(table, id, target)?,
             }
+        }
+        if target.is_some() && onto == Onto::Replace && table.is_beside(id) {
+            table.renew(id)?;
         }
         let now = self.now();
         if let (Onto::Exchange, Some(target)) = (onto, target) {
@@ -160,7 +169,7 @@ impl Table {
 fn replaceable(table: &mut Table, id: NodeId, target: NodeId) -> Result<(), Errno> {
     let (new, ours, theirs) = {
         let (node, other) = (table.node(id)?, table.node(target)?);
-        (node.below.is_none(), node.sort(), other.sort())
+        (node.below.is_none() || table.is_beside(id), node.sort(), other.sort())
     };
     match (ours, theirs) {
         (Sort::Dir, Sort::Dir) if table.holds_mount(target) => Err(Errno::BUSY),

@@ -104,6 +104,8 @@ pub(super) struct Node {
     pub outside: bool,
     /// What a file there was when it was last opened.
     pub opened: Option<Content>,
+    /// Made in this view, also if it was committed since.
+    pub own: bool,
 }
 
 impl Node {
@@ -233,6 +235,7 @@ impl Table {
             xattrs: BTreeMap::new(),
             outside: is_outside(entry.file),
             opened: None,
+            own: false,
             below: Some(below),
         }
     }
@@ -249,7 +252,8 @@ impl Table {
         let (number, stamp) = (NUMBERS + self.next, self.stamp);
         let outside = place.as_ref().and_then(|(dir, _)| self.nodes.get(dir)).is_some_and(|dir| dir.outside);
         let (below, opened, references, xattrs) = (None, None, 0, BTreeMap::new());
-        Node { place, number, below, body, mode, times, stamp, references, xattrs, outside, opened }
+        let own = true;
+        Node { place, number, below, body, mode, times, stamp, references, xattrs, outside, opened, own }
     }
 
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
@@ -463,6 +467,23 @@ impl Table {
     pub(super) fn has_room(&self) -> Result<(), Errno> {
         let room = self.made + self.loose < self.plan.quota.files;
         if room { Ok(()) } else { Err(Errno::DQUOT) }
+    }
+
+    /// A file or link that was made in this view and is to take the place of another: what was written beside
+    /// is a new content of what stood there, also if it has been committed in between.
+    pub(super) fn is_beside(&self, id: NodeId) -> bool {
+        self.node(id).is_ok_and(|node| node.own && node.below.is_some() && node.sort() != Sort::Dir)
+    }
+
+    /// It is new again, and what was committed of it goes.
+    pub(super) fn renew(&mut self, id: NodeId) -> Result<(), Errno> {
+        self.stamp += 1;
+        let stamp = self.stamp;
+        if let Some(below) = self.node_mut(id)?.below.take() {
+            self.removed.insert(below.entry.file, (below, stamp));
+            self.made += 1;
+        }
+        Ok(())
     }
 
     /// Takes a node out of its directory; it lives on while somebody refers to it.

@@ -172,6 +172,48 @@ fn a_file_written_beside_and_moved_over_is_a_new_version() {
     assert_eq!(view.says(), [format!("file* /d/x @{}", version(&tree, "/d/x"))]);
 }
 
+/// Editors write beside, wait until that is lasting, and move it over: committed in between or not, it is a
+/// new version of what stood there, and nothing else.
+#[test]
+fn what_was_committed_beside_and_moved_over_is_a_new_version_too() {
+    for large in [false, true] {
+        let mut tree = ground();
+        let view = view(&tree, all());
+        let bytes = vec![b'n'; if large { 200_000 } else { 3 }];
+        view.w("/d/x.new", &bytes).unwrap();
+        let open = view.walk("/d/x.new", Last::Follow).unwrap().node;
+        view.commit(&mut tree);
+        let (was, beside) = (version(&tree, "/d/x"), version(&tree, "/d/x.new"));
+        view.mv("/d/x.new", "/d/x", Onto::Replace).unwrap();
+        assert_eq!(view.says(), [format!("file* /d/x @{was}"), format!("gone /d/x.new @{beside}")]);
+        let file = tree.at(&abi::path::TreePath::parse("/d/x").unwrap()).unwrap().file;
+        view.commit(&mut tree);
+        assert_eq!(tree.at(&abi::path::TreePath::parse("/d/x").unwrap()).unwrap().file, file);
+        assert_eq!((view.r("/d/x").unwrap(), view.ls("/d").unwrap()), (bytes, vec!["x".into(), "y".into()]));
+        // Who has it open goes on writing into the same file.
+        view.write(open, 0, b"N").unwrap();
+        view.commit(&mut tree);
+        assert_eq!(view.r("/d/x").unwrap()[0], b'N');
+        assert_eq!(view.says(), [""; 0]);
+        view.forget(open, 1);
+    }
+}
+
+/// Control: what others made is moved, and keeps what it was; so is what takes nobody's place.
+#[test]
+fn what_was_there_before_is_moved() {
+    let mut tree = ground();
+    let view = view(&tree, all());
+    let (x, y) = (version(&tree, "/d/x"), version(&tree, "/d/y"));
+    view.mv("/d/x", "/d/y", Onto::Replace).unwrap();
+    assert_eq!(view.says(), [format!("gone /d/y @{y}"), format!("file /d/x /d/y @{x}")]);
+    view.w("/new", b"new").unwrap();
+    view.commit(&mut tree);
+    let new = version(&tree, "/new");
+    view.mv("/new", "/free", Onto::Replace).unwrap();
+    assert_eq!(view.says(), [format!("file /new /free @{new}")]);
+}
+
 #[test]
 fn the_same_bytes_again_are_nothing() {
     let tree = ground();

@@ -81,6 +81,36 @@ fn what_a_program_waits_for_stands_on_the_host() {
     hive.cli(&["kill", &pid.to_string()]).fine();
 }
 
+/// Editors and agents write beside a file, wait until that is lasting, and move it over: that is a new
+/// version of the file, which is there all the time, also while it is taken back. Small and large, it is read
+/// whole at any moment.
+#[test]
+fn what_is_written_beside_and_moved_over_is_a_version_of_the_file() {
+    let hive = Hive::new();
+    let repo = Repo::new();
+    repo.put("a.txt", "old\n");
+    repo.put("big.txt", "old\n");
+    bind(&hive, &repo);
+    let main = "import os\nfor name, text in [('a.txt', 'new\\n'), ('big.txt', 'y' * 300000)]:\n  \
+                with open(name + '.new', 'w') as file:\n    file.write(text); file.flush(); os.fsync(file.fileno())\n  \
+                os.rename(name + '.new', name)\n  os.fsync(os.open('.', os.O_RDONLY))\n  \
+                assert open(name).read() == text\n";
+    let given = json!({"command": ["python3", "-c", main], "stdio": "pipe", "dir": repo.path()});
+    let params = json!({"agent": "guest", "text": "go", "origin": "argument", "program": given});
+    let pid = hive.client().ok("spawn", params)["pid"].as_u64().unwrap();
+    let ended = hive.client().ok("wait", json!({"pid": pid}));
+    assert_eq!(ended["exit"], json!({"exited": 0}), "{ended}");
+    stands(&repo, "a.txt", "new\n");
+    stands(&repo, "big.txt", &"y".repeat(300_000));
+    assert_eq!(repo.names(), ["a.txt", "big.txt"]);
+    let path = format!("{}/a.txt", repo.path());
+    let history = hive.client().ok("history", json!({"path": path}));
+    assert_eq!(history["versions"].as_array().map(Vec::len), Some(2), "{history}");
+    hive.cli(&["undo", &pid.to_string()]).fine();
+    retry("what stood before", || (fs::read_to_string(repo.at("a.txt")).unwrap() == "old\n").then_some(()));
+    stands(&repo, "big.txt", "old\n");
+}
+
 /// Waits until the file is this on the host.
 fn stands(repo: &Repo, name: &str, want: &str) {
     retry(&format!("{name} to be {want:?}"), || (repo.read(name) == want).then_some(()));
