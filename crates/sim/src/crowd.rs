@@ -31,7 +31,7 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         40 => plain(Call::Operation { op: OpId(chance.below(known.op.0 + 2)), limit: 9 }),
         41 => word(chance, known),
         42 | 43 => exec(chance, known),
-        44..47 => draft(chance, known),
+        44 | 45 => draft(chance, known),
         8 => plain(Call::Remove {
             path: path(chance, known)?,
             base: base(chance, known),
@@ -46,7 +46,7 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         12 => plain(Call::History { path: path(chance, known)?, before: None, limit: 5 }),
         13 => plain(Call::Trace { from: Seq(chance.below(40)), limit: 20, pid: None, follow: false }),
         14 | 15 => spawn(chance),
-        16 => dispatch(chance),
+        16 | 46 => dispatch(chance),
         17 => wait(chance, known),
         18 => {
             let signal = [Signal::Freeze, Signal::Interrupt, Signal::Kill, Signal::Thaw];
@@ -110,8 +110,7 @@ pub fn propose(chance: &mut Chance) -> Option<Said> {
 
 /// An agent is started on a task.
 pub fn spawn(chance: &mut Chance) -> Option<Said> {
-    let agent =
-        chance.word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody", "sketch", "sketch"]).to_owned();
+    let agent = chance.word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody", "sketch"]).to_owned();
     let task = chance.word(&["tell anna@example.org what stands in /data", "tidy up", "read the mail"]);
     let (content, bytes) = bytes(task.to_owned());
     let post = match chance.below(3) {
