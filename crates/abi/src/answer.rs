@@ -200,20 +200,6 @@ pub enum Answer {
         /// What it used.
         used: Used,
     },
-    /// A draft was kept.
-    Kept {
-        /// As this operation; none where all of it stands already.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        operation: Option<OpId>,
-        /// What it changed; the first of them.
-        changed: Vec<Changed>,
-        /// So many more.
-        #[serde(skip_serializing_if = "is_none")]
-        more: u64,
-        /// Where somebody else had changed the same: merged, or both are kept.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        conflicts: Vec<Clash>,
-    },
     /// A process has ended.
     Ended {
         /// Which.
@@ -266,6 +252,9 @@ pub enum Answer {
         inspect: bool,
         /// Whether the name may lead to an address that is not public.
         private: bool,
+        /// The secret that is put into it, by name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
     },
     /// A capability was given.
     Granted {

@@ -126,6 +126,15 @@ pub enum Object {
         /// At which ports.
         ports: Ports,
     },
+    /// A secret that is put into requests to a host, over TLS, by the name it is kept under.
+    Secret {
+        /// Which.
+        name: Pattern,
+        /// Where it may go: one host, but for the workspace's own.
+        hosts: Hosts,
+        /// There.
+        ports: Ports,
+    },
 }
 
 impl Object {
@@ -142,8 +151,11 @@ impl Object {
             (Self::Net { hosts: h, ports: p }, Self::Net { hosts, ports }) => {
                 h.includes(hosts) && p.includes(*ports)
             }
+            (Self::Secret { name: n, hosts: h, ports: p }, Self::Secret { name, hosts, ports }) => {
+                n.includes(name) && h.includes(hosts) && p.includes(*ports)
+            }
             (Self::Fs(_) | Self::Model(_) | Self::Spawn(_) | Self::Effect { .. }, _) => false,
-            (Self::Admin(_) | Self::Net { .. }, _) => false,
+            (Self::Admin(_) | Self::Net { .. } | Self::Secret { .. }, _) => false,
         }
     }
 }
@@ -157,7 +169,16 @@ impl fmt::Display for Object {
             Self::Effect { mount, kind } => write!(out, "effect {mount} {kind}"),
             Self::Admin(pattern) => write!(out, "admin {pattern}"),
             Self::Net { hosts, ports } => write!(out, "net {}", net::words(hosts, *ports)),
+            Self::Secret { name, hosts, ports } => write!(out, "secret {name} {}", over_tls(hosts, *ports)),
         }
+    }
+}
+
+/// A host at the port of the web over TLS is its name alone.
+fn over_tls(hosts: &Hosts, ports: Ports) -> String {
+    match (hosts, ports) {
+        (Hosts::One(host), Ports::One(443)) => String::from(host.as_str()),
+        _ => net::words(hosts, ports),
     }
 }
 
@@ -211,6 +232,7 @@ impl Grant {
             (Object::Effect { .. }, Rights::ASK) => "ask",
             (Object::Effect { .. }, rights) if rights == Rights::APPLY.union(Rights::ASK) => "apply",
             (Object::Model(_) | Object::Spawn(_), Rights::USE) => "",
+            (Object::Secret { .. }, rights) if rights.without(Rights::APPLY) == Rights::USE => "",
             (Object::Net { .. }, rights) => match rights.without(Rights::APPLY) {
                 Rights::READ => " read",
                 Rights::WRITE => " write",
@@ -228,15 +250,17 @@ impl Grant {
             Object::Spawn(name) => format!("spawn {}", any(name)),
             Object::Admin(_) => format!("{self}"),
             Object::Net { hosts, ports } => format!("net {}{verb}", net::words(hosts, *ports)),
+            Object::Secret { .. } => format!("{}", self.object),
         }
     }
 
     /// Parses the words of `needs` and of policy: `read /data/**`, `write /data/x`, `ask mail.send`,
-    /// `apply mail.send`, `model any`, `spawn triage`, `net HOST`, `net github read`.
+    /// `apply mail.send`, `model any`, `spawn triage`, `net HOST`, `net github read`, `secret NAME HOST`.
     pub fn parse(words: &str) -> Result<Self, Error> {
         let bad = || {
             Error::invalid("needs", format!("{words:?} is not a need")).hint(
-                "read PATH, write PATH, exec [PATH], apply KIND, ask KIND, model NAME, spawn AGENT, net HOST",
+                "read PATH, write PATH, exec [PATH], apply KIND, ask KIND, model NAME, spawn AGENT, net HOST, \
+                 secret NAME HOST",
             )
         };
         // Programs are run in a directory; without one, in any.
@@ -270,6 +294,16 @@ impl Grant {
                 Ok(Self::new(Object::Net { hosts, ports }, rights))
             }
             "spawn" => Ok(Self::new(Object::Spawn(any(rest)?), Rights::USE)),
+            "secret" => {
+                let (name, host) = rest.split_once(' ').ok_or_else(bad)?;
+                let name = Pattern::word(&crate::wire::word("needs", name)?)?;
+                let (hosts, ports) = match net::parse(host.trim())? {
+                    (hosts @ Hosts::One(_), Ports::Web) => (hosts, Ports::One(443)),
+                    (hosts @ Hosts::One(_), Ports::One(port)) => (hosts, Ports::One(port)),
+                    _ => return Err(bad()),
+                };
+                Ok(Self::new(Object::Secret { name, hosts, ports }, Rights::USE))
+            }
             _ => Err(bad()),
         }
     }
@@ -310,7 +344,16 @@ mod tests {
             Grant::parse("apply mail.send").unwrap().includes(&Grant::parse("ask outbox mail.send").unwrap())
         );
         assert!(!Grant::parse("ask mail.send").unwrap().includes(&Grant::parse("apply mail.send").unwrap()));
-        for bad in ["", "read", "fly /x", "read x", "write /a*b", "ask "] {
+        for bad in ["", "read", "fly /x", "read x", "write /a*b", "ask ", "secret gh", "secret * a.example"]
+            .into_iter()
+            .chain([
+                "secret gh *",
+                "secret gh *.a.example",
+                "secret gh npm",
+                "secret gh private",
+                "secret gh a:*",
+            ])
+        {
             assert!(Grant::parse(bad).is_err(), "{bad:?} must be refused");
         }
     }
@@ -326,6 +369,8 @@ mod tests {
                     "net * write",
                     "net private",
                     "net [::1]:80 read",
+                    "secret gh git.example",
+                    "secret gh git.example:8443",
                 ])
         {
             let asked = words.replace("ask any", "ask *");

@@ -10,7 +10,7 @@ use crate::{
     record::Record,
     request::Asked,
     tree::Merge,
-    view::{Bound, Plan},
+    view::Plan,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -109,6 +109,8 @@ pub enum SandboxAct {
     Thaw,
     /// Everything in it ends; nothing of it is left.
     End,
+    /// It goes on; what its programs have open to others is cut.
+    Cut,
 }
 
 /// What to do. Carried out by the machine, one arm each.
@@ -225,18 +227,6 @@ pub enum Effect {
         /// Who waits.
         reply: ReplyTo,
     },
-    /// Read what a draft changes, have noticed what stands in bound directories in its places, and bring
-    /// `DraftRead`.
-    ReadDraft {
-        /// Who waits.
-        reply: ReplyTo,
-        /// Whose.
-        pid: Pid,
-        /// Its text.
-        layer: Content,
-        /// Directories of the host that stand in the tree.
-        bound: Vec<Bound>,
-    },
     /// Carry out a control word of the machine's and bring `ControlEnded`.
     Control {
         /// Who waits.
@@ -252,7 +242,7 @@ impl Effect {
         match self {
             Self::Reply { .. } | Self::Model(_) | Self::Arm { .. } | Self::Dispatch { .. } => Gate::Durable,
             Self::Probe { .. } | Self::Control { .. } | Self::Scrub { .. } => Gate::Durable,
-            Self::Place { .. } | Self::ReadDraft { .. } => Gate::Durable,
+            Self::Place { .. } => Gate::Durable,
             Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
             Self::Merge(_) | Self::Exec(_) | Self::EndExec { .. } => Gate::Ordered,
             Self::ExecDecided { .. } | Self::NoticeDecided { .. } | Self::Sandbox { .. } => Gate::Ordered,

@@ -373,13 +373,6 @@ pub enum Query {
         /// Who asks.
         me: String,
     },
-    /// Content of any size.
-    Content {
-        /// Which.
-        content: Content,
-        /// Only these bytes.
-        part: Option<Part>,
-    },
     /// Content by its name.
     Blob {
         /// Which.

@@ -157,10 +157,6 @@ pub const EXEC_OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const EXECS_PROCESS_MAX: usize = 8;
 /// Commands at a time in a workspace.
 pub const EXECS_MAX: usize = 256;
-/// Drafts that nobody has kept or dropped yet: each is a row of the kernel's memory, and some people forget.
-pub const DRAFTS_MAX: usize = 1_000;
-/// The text of a draft's changes: it is held in memory while it is written and read.
-pub const LAYER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Paths that the answer to a command names.
 pub const EXEC_PATHS_TOLD: usize = 100;
 /// How often a turn's command is begun again after a daemon died under it.
@@ -373,3 +369,11 @@ pub const VIEW_RANGES_MAX: u64 = 2_000_000;
 pub const VIEW_LISTED_MAX: usize = 2_000_000;
 /// Symbolic links followed on one way, as Linux does.
 pub const LINKS_FOLLOWED_MAX: usize = 40;
+/// Bytes of a POST of git's that asks for what a repository has, and so counts as a look: more words than
+/// that are a message.
+pub const GIT_ASKS_BYTES_MAX: u64 = 256 * 1024;
+/// How long a connection that an operator said no to, or let lapse, is refused without being asked again: a
+/// program that tries on would fill an inbox, and one that was refused in error has `skep allow`.
+pub const TURNED_DOWN_US: u64 = 10 * 60 * 1_000_000;
+/// Of those, so many are known at a time; then the ones that end first are forgotten.
+pub const TURNED_DOWN_MAX: usize = 1024;

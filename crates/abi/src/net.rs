@@ -25,9 +25,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Words that stand for the hosts of a service: the machine knows which these are.
-pub const PRESETS: [&str; 1] = ["github"];
-/// Words that will: until then they are not taken for names of hosts.
-const RESERVED: [&str; 3] = ["crates", "npm", "pypi"];
+pub const PRESETS: [&str; 4] = ["crates", "github", "npm", "pypi"];
 /// Bytes of a name (RFC 1035, section 2.3.4), and of one label of it.
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
@@ -251,7 +249,7 @@ fn is_below(host: &Host, of: &Host) -> bool {
     above.is_some_and(|rest| !rest.is_empty())
 }
 
-/// What words say of hosts and ports: `*`, `*.example.com`, `github`, `private`, `HOST`, each with `:PORT` or
+/// What words say of hosts and ports: `*`, `*.example.com`, `npm`, `private`, `HOST`, each with `:PORT` or
 /// `:*` after it.
 pub fn parse(text: &str) -> Result<(Hosts, Ports), Error> {
     let bad = |why: &str| {
@@ -272,11 +270,6 @@ pub fn parse(text: &str) -> Result<(Hosts, Ports), Error> {
     }
     if hosts == "private" {
         return Ok((Hosts::Private, wide));
-    }
-    if RESERVED.contains(&hosts) {
-        return Err(bad(
-            "which these are is not known: name the host of the registry that the client is set to",
-        ));
     }
     if PRESETS.contains(&hosts) {
         return Ok((Hosts::Preset(hosts.to_string()), wide));
@@ -333,12 +326,25 @@ pub struct Asked {
     pub method: Option<String>,
     /// Services that the host belongs to, as the machine knows them.
     pub presets: Vec<String>,
+    /// Whether it goes over TLS that we speak to the host: only there a secret is put in.
+    #[musli(default)]
+    #[serde(default)]
+    pub secure: bool,
+    /// A POST that only looks: git asks so for what a repository has.
+    #[musli(default)]
+    #[serde(default)]
+    pub fetches: bool,
 }
 
 impl Asked {
     /// Whether it only looks (RFC 9110, section 9.2.1).
     pub fn reads(&self) -> bool {
-        self.method.as_ref().is_some_and(|method| ["GET", "HEAD", "OPTIONS"].contains(&method.as_str()))
+        let fetches = self.fetches && self.method.as_deref() == Some("POST");
+        fetches
+            || self
+                .method
+                .as_ref()
+                .is_some_and(|method| ["GET", "HEAD", "OPTIONS"].contains(&method.as_str()))
     }
 }
 

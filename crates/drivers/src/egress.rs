@@ -7,13 +7,17 @@
 //! GET http://host/ ─▶ decide ─▶ resolve, check, pin ─▶ the request, anew
 //! ```
 //! A name is looked up once for a connection, and only an address that was checked is connected to: who
-//! answers for the name cannot change it in between. A redirect is the program's next request. Every wait
-//! has an end, every count a most (`limits`). Reading order: `request` (what is asked, strictly), `place`
-//! (where it goes), `hello` (whom a tunnel is for), `authority` (who we are to a program that is looked
-//! into), `talk` (one request), `tunnel`. Never here: whether something may go; a name of a host.
+//! answers for the name cannot change it in between. A redirect is the program's next request. A secret is
+//! put in when the host's certificate has been checked, into one request, over what the program sent in its
+//! place. Every wait has an end, every count a most (`limits`). Reading order: `request` (what is asked,
+//! strictly), `place` (where it goes), `hello` (whom a tunnel is for), `authority` (who we are to a program
+//! that is looked into), `talk` (one request), `tunnel`. Never here: whether something may
+//! go; a name of a host.
 
+use crate::secret::Secret;
 use abi::net::Host;
-use std::{io, net::SocketAddr, sync::Arc, sync::atomic::AtomicU64, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, sync::atomic::AtomicU64, time::Duration};
+use tokio::sync::watch;
 
 mod authority;
 mod hello;
@@ -39,6 +43,10 @@ pub struct Ask {
     pub port: u16,
     /// What is asked there; none: bytes that nobody looks into.
     pub method: Option<String>,
+    /// Whether it goes over TLS that ends here.
+    pub secure: bool,
+    /// A POST that only looks: git asks so for what a repository has.
+    pub fetches: bool,
 }
 
 /// What is decided.
@@ -50,6 +58,8 @@ pub enum Ruling {
         inspect: bool,
         /// The name may lead to an address that is not public.
         private: bool,
+        /// This secret is put into it, by name.
+        secret: Option<String>,
     },
     /// It does not, or not yet: status, and what the program is told.
     No {
@@ -66,6 +76,11 @@ pub trait Broker: Send + Sync {
     fn decide(&self, ask: &Ask) -> Ruling;
     /// Addresses of a name, at this port.
     fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+    /// Lends a secret to one request, when the host has shown who it is; or says why not.
+    fn lend(&self, name: &str, ask: &Ask, to: &mut dyn FnMut(&Secret<'_>)) -> Result<(), String> {
+        let (_, _) = (ask, to);
+        Err(format!("no secret {name} is kept here"))
+    }
     /// Where an address that was checked is dialled: itself, but for tests.
     fn dial(&self, pinned: SocketAddr) -> SocketAddr {
         pinned
@@ -105,6 +120,33 @@ pub const PATIENCE: Patience = Patience {
     whole: Duration::from_secs(6 * 3600),
 };
 
+/// Ends what is open through one sandbox's way out.
+#[derive(Clone, Debug)]
+pub struct Cuts(watch::Sender<u64>);
+
+impl Default for Cuts {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Cuts {
+    /// Every connection that is open ends now, whatever is under way on it; later ones are not concerned.
+    pub fn cut(&self) {
+        self.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Comes back when that is done after this was called.
+    fn next(&self) -> impl Future<Output = ()> + use<> {
+        let mut seen = self.0.subscribe();
+        async move {
+            if seen.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+}
+
 /// One sandbox's way out.
 #[derive(Clone)]
 pub struct Egress {
@@ -114,6 +156,8 @@ pub struct Egress {
     pub authority: Arc<Authority>,
     /// What they sent.
     pub meter: Arc<Meter>,
+    /// What ends it all.
+    pub cuts: Cuts,
     /// How long is waited.
     pub patience: Patience,
 }

@@ -72,6 +72,7 @@ fn slot(object: &Object) -> u8 {
         Object::Effect { .. } => 3,
         Object::Admin(_) => 4,
         Object::Net { .. } => 5,
+        Object::Secret { .. } => 6,
     }
 }
 
@@ -364,8 +365,8 @@ impl Step<'_> {
         if let Some(lasts) = expires_us {
             grant.expires = Some(self.at.saturating_add(lasts));
         }
-        if from == WORKSPACE && matches!(grant.object, Object::Net { .. }) {
-            crate::net::root(self);
+        if from == WORKSPACE && crate::net::is_way(&grant.object) {
+            crate::net::root(self, [&grant]);
             // An operator says so of this very process.
             grant.rights = grant.rights.union(Rights::APPLY);
         }

@@ -12,7 +12,7 @@ use crate::{
     authority::Want,
     bound,
     commit::{self, Made},
-    draft, label, process,
+    label, net, process,
     state::{Client, ExecRow, Phase},
     step::{Found, Outcome, Step},
     stop, turn,
@@ -177,11 +177,7 @@ fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Gues
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
-    let kind = match row.main {
-        true if of_draft(step.kernel, &row) => Kind::Draft,
-        true => Kind::Live,
-        false => Kind::Command,
-    };
+    let kind = if row.main { Kind::Live } else { Kind::Command };
     let plan = shown(step, row.of, kind);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
@@ -210,7 +206,7 @@ pub fn heard_by(step: &mut Step<'_>, (by, exec): (Pid, ExecId), reply: ReplyTo) 
 pub fn main_heard_by(step: &mut Step<'_>, reply: ReplyTo) {
     for out in &mut step.out.effects {
         if let Effect::Exec(command) = out
-            && command.plan.kind != Kind::Command
+            && command.plan.kind == Kind::Live
         {
             command.reply = Some(reply);
         }
@@ -260,18 +256,34 @@ fn ends(kernel: &Kernel, pid: Pid) -> impl Iterator<Item = Micros> {
     held.filter(|cap| matches!(cap.grant.object, Object::Fs(_))).filter_map(|cap| cap.grant.expires)
 }
 
+/// What a process has open to others it has until a capability ends.
+pub fn speaks(step: &mut Step<'_>, pid: Pid) {
+    let held = step.kernel.caps_of(pid).filter(|cap| net::is_way(&cap.grant.object));
+    let ends: Vec<Micros> = held.filter_map(|cap| cap.grant.expires).filter(|end| *end > step.at).collect();
+    for end in ends {
+        if step.kernel.volatile.ends.insert((end, pid)) {
+            step.sandbox_timer(end.saturating_sub(step.at));
+        }
+    }
+}
+
 /// Time has gone on: what runs on the strength of a capability that has ended, ends.
 pub fn expired(step: &mut Step<'_>) {
     let over = |(end, _): &&(Micros, Pid)| *end <= step.at;
     let due: Vec<(Micros, Pid)> = step.kernel.volatile.ends.iter().take_while(over).copied().collect();
-    let mut pids = BTreeSet::new();
+    let (mut pids, mut ways) = (BTreeSet::new(), BTreeSet::new());
     for (end, pid) in due {
         step.kernel.volatile.ends.remove(&(end, pid));
         // It may have been taken back long ago, and what ran on it has ended then.
         if ends(step.kernel, pid).any(|held| held == end) {
             pids.insert(pid);
         }
+        let way = |cap: &Cap| cap.grant.expires == Some(end) && net::is_way(&cap.grant.object);
+        if step.kernel.caps_of(pid).any(way) {
+            ways.insert(pid);
+        }
     }
+    cut(step, &ways);
     if !pids.is_empty() {
         lost(step, &pids, "a capability that it ran on has expired");
         step.begin_anew();
@@ -281,16 +293,9 @@ pub fn expired(step: &mut Step<'_>) {
 /// Questions of a command's end.
 pub fn plan_ended(kernel: &Kernel, exec: ExecId, made: Option<&Commit>) -> Vec<Lookup> {
     match (kernel.state.execs.get(&exec), made) {
-        (Some(row), Some(made)) if lives(kernel, row.of) && !of_draft(kernel, row) => {
-            commit::plan(kernel, row.of, made)
-        }
+        (Some(row), Some(made)) if lives(kernel, row.of) => commit::plan(kernel, row.of, made),
         _ => vec![],
     }
-}
-
-/// Whether what a program writes is a draft.
-fn of_draft(kernel: &Kernel, row: &ExecRow) -> bool {
-    row.main && kernel.state.processes.get(&row.of).is_some_and(|process| process.draft)
 }
 
 fn lives(kernel: &Kernel, pid: Pid) -> bool {
@@ -307,9 +312,6 @@ pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, (made, keep): (&Commi
             // What it was told may stand in its output, and in files that are no part of the tree.
             commit::saw(step, (row.of, false), &made.told);
             None
-        }
-        (true, Facts::Found(_)) if of_draft(step.kernel, &row) => {
-            Some(draft::save(step, row.of, made).map(|()| Made::default()))
         }
         (true, Facts::Found(facts)) if lives(step.kernel, row.of) => {
             // What another ran in its sandbox it does not know: its next write is still made of what it saw.
@@ -348,10 +350,8 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     step.act_as(row.of, row.actor.clone());
     step.cause = Some(row.seq);
-    let is_draft = of_draft(step.kernel, &row);
     let decided = match facts {
-        Facts::Found(_) if is_draft => draft::save(step, row.of, made),
-        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)).map(drop),
+        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)),
         Facts::Refused(error) => Err(error),
     };
     if !step.wants.is_empty() {
@@ -371,9 +371,8 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
         let why = format!("what it wrote was refused: {}", error.message);
         return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
     }
-    // What it may see has changed with the tree: labels below its ceiling may be new. A draft shows the tree
-    // that it began with.
-    let plan = if is_draft { None } else { Some(Box::new(shown(step, row.of, Kind::Live))) };
+    // What it may see has changed with the tree: labels below its ceiling may be new.
+    let plan = Some(Box::new(shown(step, row.of, Kind::Live)));
     step.effect(Effect::ExecDecided { exec, pid: row.of, kept, plan });
 }
 
@@ -604,27 +603,53 @@ pub fn follow(step: &mut Step<'_>, body: &Entry) {
     }
 }
 
-/// Capabilities were taken back: what runs on the strength of one ends.
+/// Capabilities were taken back: what runs on the strength of one ends, what is open to others is cut.
 pub fn revoked(step: &mut Step<'_>, caps: &[Cap]) {
-    // What is open to others is cut with the sandbox.
-    let held = caps.iter().filter(|cap| matches!(cap.grant.object, Object::Fs(_) | Object::Net { .. }));
+    let ways = caps.iter().filter(|cap| net::is_way(&cap.grant.object)).map(|cap| cap.holder).collect();
+    cut(step, &ways);
+    let held = caps.iter().filter(|cap| matches!(cap.grant.object, Object::Fs(_)));
     lost(step, &held.map(|cap| cap.holder).collect(), "a capability that it ran on was taken back");
 }
 
-/// What policy keeps from each process that has a sandbox.
-pub fn withheld(kernel: &Kernel, at: Micros) -> BTreeMap<Pid, Vec<(Pattern, Rights)>> {
-    let boxed = kernel.volatile.boxed.iter();
-    boxed.map(|pid| (*pid, compile(kernel, *pid, Kind::Command, at).denied)).collect()
+/// What policy keeps from each process that has a sandbox: of files, and of speaking to others.
+type Withheld = BTreeMap<Pid, (Vec<(Pattern, Rights)>, Vec<Grant>)>;
+
+/// The same, as it is now.
+pub fn withheld(kernel: &Kernel, at: Micros) -> Withheld {
+    let of = |pid: Pid| {
+        let agent = kernel.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
+        let kept = kernel.policy_rows(agent).flat_map(|row| row.deny.iter().chain(&row.ask));
+        let kept = kept.filter(|grant| net::is_way(&grant.object)).cloned().collect();
+        (compile(kernel, pid, Kind::Command, at).denied, kept)
+    };
+    kernel.volatile.boxed.iter().map(|pid| (*pid, of(*pid))).collect()
 }
 
-/// Policy was loaded: what runs where it now keeps more back than it did ends.
-pub fn tightened(step: &mut Step<'_>, before: &BTreeMap<Pid, Vec<(Pattern, Rights)>>) {
+/// Policy was loaded: what runs where it now keeps more back than it did ends, and what is open where it
+/// keeps more back is cut.
+pub fn tightened(step: &mut Step<'_>, before: &Withheld) {
     let now = withheld(step.kernel, step.at);
-    let more = |(pid, rows): &(Pid, Vec<_>)| {
-        before.get(pid).is_some_and(|old| rows.iter().any(|row| !old.contains(row)))
-    };
-    let pids = now.into_iter().filter(more).map(|(pid, _)| pid).collect();
-    lost(step, &pids, "policy keeps back what it ran on");
+    let (mut files, mut ways) = (BTreeSet::new(), BTreeSet::new());
+    for (pid, (rows, kept)) in &now {
+        let Some((old, had)) = before.get(pid) else { continue };
+        if rows.iter().any(|row| !old.contains(row)) {
+            files.insert(*pid);
+        }
+        if kept.iter().any(|row| !had.contains(row)) {
+            ways.insert(*pid);
+        }
+    }
+    cut(step, &ways);
+    lost(step, &files, "policy keeps back what it ran on");
+}
+
+/// These may speak to fewer than they did: all that they have open is cut, and decided anew when they try.
+fn cut(step: &mut Step<'_>, pids: &BTreeSet<Pid>) {
+    for pid in pids.iter().copied() {
+        if step.kernel.volatile.boxed.contains(&pid) {
+            step.effect(Effect::Sandbox { pid, act: SandboxAct::Cut });
+        }
+    }
 }
 
 /// These have lost something that they may hold open: their commands end, and the sandboxes with them.

@@ -34,7 +34,6 @@ mod commit;
 mod complete;
 mod conflict;
 mod control;
-mod draft;
 mod effect;
 mod exec;
 mod files;

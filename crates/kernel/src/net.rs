@@ -6,14 +6,17 @@
 //!         ├▶ policy asks: Proposed, a `grant` that is carried out when an operator approves
 //!         └▶ Connected: the process has heard what is external, from `net:HOST`
 //! ```
-//! Bytes that nobody looks into need all that can be asked there. Where only a part is allowed the machine is
-//! told to look into them, and each request is decided by itself. What an operator allowed this very process
-//! (the right `apply`) is not asked again. Never here: addresses of names, bytes.
+//! Bytes that nobody looks into need all that can be asked there. Where only a part is allowed, or a secret
+//! is held for the host, the machine is told to look into them, and each request is decided by itself; the
+//! secret is named in the answer and in the record, and the machine puts it in. What an operator allowed this
+//! very process (the right `apply`) is not asked again; what they said no to is refused for ten minutes
+//! without asking. Never here: addresses of names, bytes.
 
 use crate::{
     Kernel,
     effect::{self, Intent},
-    proposal, sink,
+    exec, proposal, sink,
+    state::Proposal,
     step::Step,
 };
 use abi::{
@@ -23,9 +26,10 @@ use abi::{
     cap::{Grant, Object, Rights},
     fact::Facts,
     label::{Integrity, Label},
+    limits,
     manifest::{Class, Kind, Recovery},
     net::{Asked, Hosts, Ports, Reach, reach},
-    path::TreePath,
+    path::{Pattern, TreePath},
     record::{Entry, Rule},
 };
 use alloc::{format, string::String, string::ToString};
@@ -128,6 +132,28 @@ impl Kernel {
         let denied = self.policy_rows(agent).flat_map(|row| &row.deny).any(gives);
         !denied && self.caps_of(pid).any(|cap| lives(&cap.grant) && gives(&cap.grant))
     }
+
+    /// The secret that is put into what this process asks there: of one host and port, over TLS that ends
+    /// with us, and kept back by what policy denies, or asks of whom no operator has given it.
+    fn secret_for(&self, pid: Pid, asked: &Asked, at: Micros) -> Option<String> {
+        let is_there = asked.secure || asked.method.is_none();
+        let agent = self.state.processes.get(&pid).map_or("", |process| process.agent.as_str());
+        let keeps = |rows: &[Grant], grant: &Grant| rows.iter().any(|row| row.object.includes(&grant.object));
+        let may = |grant: &Grant| {
+            let asks = !grant.rights.contains(Rights::APPLY);
+            let mut rows = self.policy_rows(agent);
+            let lives = grant.expires.is_none_or(|end| at < end) && grant.rights.contains(Rights::USE);
+            lives && !rows.any(|row| keeps(&row.deny, grant) || (asks && keeps(&row.ask, grant)))
+        };
+        let named = |grant: &Grant| match &grant.object {
+            Object::Secret { name, hosts: Hosts::One(host), ports } => {
+                let here = *host == asked.host && ports.includes(Ports::One(asked.port));
+                (here && may(grant)).then(|| name.as_str().to_string())
+            }
+            _ => None,
+        };
+        self.caps_of(pid).filter(|_| is_there).find_map(|cap| named(&cap.grant))
+    }
 }
 
 /// A program wants to speak to somebody.
@@ -158,14 +184,18 @@ fn decide(step: &mut Step<'_>, pid: Pid, asked: &Asked) -> Result<Answer, Error>
         return Err(refused(format!("policy denies {}", about(asked))).hint("see /sys/policy.yaml"));
     }
     let private = step.kernel.may_go_private(pid, asked, step.at);
+    let secret = step.kernel.secret_for(pid, asked, step.at);
     if may.now().contains(needed) {
-        heard(step, pid, asked)?;
-        return Ok(Answer::Connect { inspect: false, private });
+        if asked.method.is_none() && secret.is_some() {
+            return Ok(Answer::Connect { inspect: true, private, secret: None });
+        }
+        heard(step, pid, asked, secret.clone())?;
+        return Ok(Answer::Connect { inspect: false, private, secret });
     }
     // A part of what can be asked there is allowed: each request is decided when it is known.
     let part = if may.at_most().contains(needed) { may.now() } else { may.at_most() };
     if asked.method.is_none() && !part.is_empty() {
-        return Ok(Answer::Connect { inspect: true, private });
+        return Ok(Answer::Connect { inspect: true, private, secret: None });
     }
     if step.kernel.hides_label(pid, &external(asked)) {
         return Err(below(step.kernel, pid));
@@ -183,6 +213,11 @@ fn allow(pid: Pid, asked: &Asked) -> String {
     format!("skep allow {pid} net {}{port}{read}", asked.host.as_str())
 }
 
+/// Whether something is a capability to speak to others.
+pub fn is_way(object: &Object) -> bool {
+    matches!(object, Object::Net { .. } | Object::Secret { .. })
+}
+
 /// Whatever comes of it is external, and from there.
 fn external(asked: &Asked) -> Label {
     Label::new(Integrity::External, format!("net:{}", asked.host.as_str()))
@@ -195,12 +230,13 @@ fn below(kernel: &Kernel, pid: Pid) -> Error {
 }
 
 /// It goes out: from now on the process has heard what is external.
-fn heard(step: &mut Step<'_>, pid: Pid, asked: &Asked) -> Result<(), Error> {
+fn heard(step: &mut Step<'_>, pid: Pid, asked: &Asked, secret: Option<String>) -> Result<(), Error> {
     let label = external(asked);
     if step.kernel.hides_label(pid, &label) {
         return Err(below(step.kernel, pid));
     }
-    step.emit(Entry::Connected { asked: asked.clone() });
+    step.emit(Entry::Connected { asked: asked.clone(), secret });
+    exec::speaks(step, pid);
     if let (true, Ok(path)) = (step.kernel.has(sink::rule::NET), TreePath::parse(&format!("/proc/{pid}/net")))
     {
         let label = step.intern(&label);
@@ -216,10 +252,20 @@ fn ask(step: &mut Step<'_>, pid: Pid, asked: &Asked, rights: Rights) -> Result<A
     let call = Call::Grant { pid, grant: Grant::new(object, rights), expires_us: None };
     let args = step.blob(musli::wire::to_vec(&call).unwrap_or_default());
     let rows = step.state().proposals.iter();
-    let same = |row: &crate::state::Proposal| row.pid == pid && row.mount.is_empty() && row.args == args;
+    let same = |row: &Proposal| row.pid == pid && row.mount.is_empty() && row.args == args;
     if let Some(waiting) = rows.filter(|(_, row)| same(row)).map(|(id, _)| *id).next() {
         step.out.blobs.pop();
         return Ok(Answer::held(waiting, Rule::Net));
+    }
+    let until = step.kernel.volatile.turned_down.get(&(pid, args.hash)).copied();
+    if let Some(until) = until.filter(|until| step.at < *until) {
+        step.out.blobs.pop();
+        let minutes = until.saturating_sub(step.at).div_ceil(60_000_000);
+        let why = format!(
+            "an operator was asked for {}: no; nobody is asked again for {minutes} min",
+            about(asked)
+        );
+        return Err(Error::new(Code::Denied, why).argument("host").hint(allow(pid, asked)));
     }
     let kind = Kind::new(call.name(), Class::Reversible, Recovery::Repeat);
     let intent = Intent { pid, mount: String::new(), kind, args, moves: Default::default() };
@@ -227,12 +273,35 @@ fn ask(step: &mut Step<'_>, pid: Pid, asked: &Asked, rights: Rights) -> Result<A
     proposal::hold_grant(step, (effect, intent), about(asked))
 }
 
-/// The workspace may all that there is; those made before there was anything to give have it now.
-pub fn root(step: &mut Step<'_>) {
-    let is_net = |grant: &Grant| matches!(grant.object, Object::Net { .. });
-    if !step.kernel.caps_of(WORKSPACE).any(|cap| is_net(&cap.grant)) {
-        let object = Object::Net { hosts: Hosts::All, ports: Ports::Any };
-        step.give(WORKSPACE, None, Grant::new(object, Rights::ALL));
+/// An operator said no to a connection, or nothing in time: it stays refused for a while.
+pub fn turned_down(step: &mut Step<'_>, row: &Proposal) {
+    let at = step.at;
+    let known = &mut step.kernel.volatile.turned_down;
+    known.retain(|_, until| at < *until);
+    if known.len() >= limits::TURNED_DOWN_MAX
+        && let Some(first) = known.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key)
+    {
+        known.remove(&first);
+    }
+    known.insert((row.pid, row.args.hash), at.saturating_add(limits::TURNED_DOWN_US));
+}
+
+/// The workspace may all that there is of what is given here; those made before there was anything to give
+/// have it now.
+pub fn root<'a>(step: &mut Step<'_>, given: impl IntoIterator<Item = &'a Grant>) {
+    let (hosts, ports) = (Hosts::All, Ports::Any);
+    for grant in given {
+        let object = match &grant.object {
+            Object::Net { .. } => Object::Net { hosts: hosts.clone(), ports },
+            Object::Secret { .. } => match Pattern::word("*") {
+                Ok(name) => Object::Secret { name, hosts: hosts.clone(), ports },
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        if !step.kernel.caps_of(WORKSPACE).any(|cap| cap.grant.object == object) {
+            step.give(WORKSPACE, None, Grant::new(object, Rights::ALL));
+        }
     }
 }
 

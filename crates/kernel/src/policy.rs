@@ -14,7 +14,7 @@
 
 use crate::{
     Kernel, account, exec,
-    files::{self, Wanted},
+    files::{self, Draft},
     model, net, role,
     state::{Account, ROOT_ACCOUNT},
     step::{Found, Step},
@@ -24,7 +24,6 @@ use abi::{
     agent::Policy,
     answer::Answer,
     call::{Call, Undo, Write},
-    cap::Object,
     fact::{Fact, Facts, Lookup, Put},
     limits,
     model::Models,
@@ -50,12 +49,8 @@ pub fn is_edited(kernel: &Kernel, pid: Pid, path: &TreePath) -> bool {
     pid == WORKSPACE && kernel.has_policy() && FILES.contains(&path.as_str())
 }
 
-/// What nobody writes: rendered trees; and what stands below `/sys` changes in no other way than by an edit.
-pub fn may_stand(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
-    if crate::render::is_rendered(path) || path.as_str() == "/" {
-        return Err(Error::new(Code::Denied, format!("{path} is rendered from the kernel's state"))
-            .hint("control files are /sys/ctl and /proc/PID/ctl"));
-    }
+/// What stands below `/sys` changes in no other way than by an edit.
+pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
     if !path.as_str().starts_with("/sys/") || (pid == WORKSPACE && !kernel.has_policy()) {
         return Ok(());
     }
@@ -133,8 +128,8 @@ pub fn write(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answ
         .hint("look at it again: skep policy check FILE"));
     }
     let label = step.intern(&label);
-    let wanted = Wanted { pid: WORKSPACE, path, node: Node::File, content, mode, label, message: *message };
-    let answer = files::put(step, &wanted, place, (None, None))?;
+    let draft = Draft { pid: WORKSPACE, path, node: Node::File, content, mode, label, message: *message };
+    let answer = files::put(step, &draft, place, (None, None))?;
     said.load(step);
     Ok(answer)
 }
@@ -201,10 +196,7 @@ fn restored(path: &TreePath, head: Option<&Version>, facts: &mut Found) -> Resul
 pub fn load(step: &mut Step<'_>, digest: Hash, policy: Policy) {
     let before = step.state().policy.as_ref().map(|loaded| loaded.policy.clone());
     let withheld = exec::withheld(step.kernel, step.at);
-    let grants = policy.rows.iter().flat_map(|row| row.allow.iter().chain(&row.ask));
-    if grants.into_iter().any(|grant| matches!(grant.object, Object::Net { .. })) {
-        net::root(step);
-    }
+    net::root(step, policy.rows.iter().flat_map(|row| row.allow.iter().chain(&row.ask)));
     step.emit(Entry::PolicyLoaded { digest, policy });
     exec::tightened(step, &withheld);
     limit(step, &before.unwrap_or_default());

@@ -14,7 +14,7 @@ use crate::{
     Kernel, account,
     authority::Want,
     effect::{self, Intent, declared},
-    files, modify, process, render, sink,
+    files, modify, net, process, render, sink,
     state::{Client, Phase, Proposal},
     step::{Found, Outcome, Step},
     turn,
@@ -576,7 +576,7 @@ pub fn approve_call(
         }
         Outcome::Now(Err(error)) => step.alarm(format!("proposal {id} was approved, but: {error}")),
         Outcome::Now(Ok(_)) | Outcome::Later(_) => {}
-        Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) | Outcome::Draft { .. } => {}
+        Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) => {}
     }
     Ok(())
 }
@@ -596,7 +596,12 @@ pub fn forked(step: &mut Step<'_>) {
 impl Step<'_> {
     /// A proposal is decided or lapses, as the entry says: its timer goes, and whoever waits for it hears it.
     pub fn close_proposal(&mut self, proposal: ProposalId, entry: Entry, answer: Option<String>) {
-        let Some(pid) = self.state().proposals.get(&proposal).map(|row| row.pid) else { return };
+        let Some(row) = self.state().proposals.get(&proposal).cloned() else { return };
+        let pid = row.pid;
+        let is_no = matches!(&entry, Entry::Decided { ruling: Ruling::Reject, .. } | Entry::Lapsed { .. });
+        if is_no && row.rule == Rule::Net {
+            net::turned_down(self, &row);
+        }
         self.emit(entry);
         let timers = self.state().timers.iter();
         let of_it = |purpose: &TimerFor| *purpose == TimerFor::Proposal(proposal);

@@ -54,10 +54,19 @@ const SOCKET_BYTES_MAX: usize = 107;
 const LOG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How the daemon runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Workspaces may be made that lack rules.
     pub demo: bool,
+    /// Looks up a variable of its environment: what the operator's own clients are set to.
+    pub variable: fn(&str) -> Option<String>,
+}
+
+impl Default for Options {
+    /// Nothing of it is known.
+    fn default() -> Self {
+        Self { demo: false, variable: |_| None }
+    }
 }
 
 /// Why there is no daemon.

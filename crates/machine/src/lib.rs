@@ -30,7 +30,6 @@ pub mod clock;
 mod connection;
 pub mod daemon;
 mod door;
-pub mod draft;
 mod endpoint;
 mod exchange;
 mod failure;

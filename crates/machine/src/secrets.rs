@@ -162,8 +162,8 @@ impl Key {
     }
 }
 
-/// One that was kept before any provider named it belongs to the first that asks for it.
-fn kept(node: &Node, name: &str, origin: &str) -> Result<Option<Value>, Error> {
+/// One that was kept before any provider named it, or any capability, belongs to the first that asks for it.
+pub(crate) fn kept(node: &Node, name: &str, origin: &str) -> Result<Option<Value>, Error> {
     let told = |trouble: Trouble| trouble.to_error();
     let Some(sealed) = node.registry.sealed_secret(name).map_err(told)? else { return Ok(None) };
     if sealed.origin == origin {
@@ -182,7 +182,7 @@ fn kept(node: &Node, name: &str, origin: &str) -> Result<Option<Value>, Error> {
 fn elsewhere(name: &str, origin: &str) -> Error {
     let to = if origin.is_empty() { "no provider" } else { origin };
     Error::new(Code::Denied, format!("the secret {name} is kept for {to}, and goes nowhere else"))
-        .hint(format!("skep secret add {name} keeps it for where the provider is now"))
+        .hint(format!("skep secret add {name} keeps it for where it is needed now"))
 }
 
 /// Whoever began a run lends to it what the connection lends.

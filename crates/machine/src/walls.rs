@@ -123,7 +123,7 @@ impl Sandbox {
     fn begins(&self, cell: &Cell, command: &Command) {
         let mut control = guard(&self.control);
         control.begun.insert(command.exec);
-        if command.plan.kind != Kind::Command {
+        if command.plan.kind == Kind::Live {
             control.main = Some(command.exec);
         }
         if command.guest.stdio == Stdio::Null {
@@ -394,6 +394,12 @@ impl Walls {
                     if !spawn::thread("reaper", move || sandbox.end()) {
                         again.end();
                     }
+                }
+            }
+            SandboxAct::Cut => {
+                let native = self.known(pid).and_then(|sandbox| guard(&sandbox.control).native.clone());
+                if let Some(native) = native {
+                    native.cut();
                 }
             }
             SandboxAct::Freeze | SandboxAct::Thaw => {

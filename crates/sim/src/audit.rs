@@ -192,9 +192,11 @@ fn instance(object: &Object, chance: &mut Chance) -> Option<Ask> {
         }
         Object::Net { hosts: Hosts::One(host), .. } => {
             let (host, method) = (host.clone(), Some("GET".to_owned()));
-            Some(Ask::Net(Asked { host, port: 443, method, presets: Vec::new() }))
+            let (secure, fetches) = (false, false);
+            Some(Ask::Net(Asked { host, port: 443, method, presets: Vec::new(), secure, fetches }))
         }
-        Object::Model(_) | Object::Spawn(_) | Object::Admin(_) | Object::Net { .. } => None,
+        Object::Model(_) | Object::Spawn(_) | Object::Admin(_) => None,
+        Object::Net { .. } | Object::Secret { .. } => None,
     }
 }
 

@@ -21,11 +21,11 @@ fn main() -> ExitCode {
     };
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
     match words.as_slice() {
-        ["up"] => daemon(&place, Options { demo: false }),
-        ["up", "--demo"] => daemon(&place, Options { demo: true }),
+        ["up"] => daemon(&place, Options { demo: false, variable }),
+        ["up", "--demo"] => daemon(&place, Options { demo: true, variable }),
         // What `start` below runs: a place that need not be the environment's.
-        ["up", "--at", home, socket] => daemon(&at(home, socket), Options { demo: false }),
-        ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true }),
+        ["up", "--at", home, socket] => daemon(&at(home, socket), Options { demo: false, variable }),
+        ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true, variable }),
         _ => {
             let code = shell::main(
                 args,
@@ -71,7 +71,7 @@ fn daemon(place: &Place, options: Options) -> ExitCode {
 fn start(place: &Place, how: Start) -> io::Result<()> {
     let options: &[&str] = match how {
         Start::Foreground => {
-            let ended = machine::up(&place.home, &place.socket, Options { demo: false });
+            let ended = machine::up(&place.home, &place.socket, Options { demo: false, variable });
             return ended.map_err(|error| io::Error::other(format!("{error} ({})", error.hint())));
         }
         Start::Background => &["up", "--at"],

@@ -14,7 +14,6 @@ mod boot;
 mod call;
 mod client;
 mod decide;
-mod draft;
 mod facts;
 mod ground;
 mod idle;
@@ -158,7 +157,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 28] = [
+const PROMISES: [(&str, Measure); 27] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -183,7 +182,6 @@ const PROMISES: [(&str, Measure); 28] = [
     ("shell", shell::shell),
     ("wall", walls::wall),
     ("view", view::view),
-    ("draft", draft::draft),
     ("revoke", walls::revoke),
     ("neighbour", walls::neighbour),
     ("why", why::why),

@@ -66,8 +66,6 @@ impl Entry {
             Self::Bound { .. } => "bound",
             Self::Unbound { .. } => "unbound",
             Self::Placed { .. } => "placed",
-            Self::Drafted { .. } => "drafted",
-            Self::DraftEnded { .. } => "draft-ended",
             Self::Connected { .. } => "connected",
         }
     }

@@ -1,7 +1,10 @@
 //! What a program asks a proxy for, read strictly: whatever two readers could take for two hosts is refused.
 
 use super::Ask;
-use abi::net::{Host, port_of};
+use abi::{
+    limits,
+    net::{Host, port_of},
+};
 use hyper::{HeaderMap, Method, Uri, header, http::uri::Authority};
 
 /// Letters of a method: the longest there are have sixteen.
@@ -31,11 +34,11 @@ pub fn authority(text: &str, port: Option<u16>) -> Result<(Host, u16), String> {
 pub(super) fn connect(uri: &Uri) -> Result<Ask, String> {
     let whole = uri.authority().map(Authority::as_str).filter(|_| uri.scheme().is_none());
     let (host, port) = authority(whole.ok_or("CONNECT takes HOST:PORT")?, None)?;
-    Ok(Ask { host, port, method: None })
+    Ok(Ask { host, port, method: None, secure: false, fetches: false })
 }
 
 /// What a request to a proxy is for: the whole URL, of plain HTTP.
-pub(super) fn absolute(method: &Method, uri: &Uri) -> Result<Ask, String> {
+pub(super) fn absolute(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Ask, String> {
     match uri.scheme_str() {
         Some("http") => {}
         Some("https") => return Err("https goes through CONNECT".to_owned()),
@@ -44,7 +47,8 @@ pub(super) fn absolute(method: &Method, uri: &Uri) -> Result<Ask, String> {
     }
     let whole = uri.authority().map(Authority::as_str).unwrap_or_default();
     let (host, port) = authority(whole, Some(80))?;
-    Ok(Ask { host, port, method: Some(word(method)?) })
+    let fetches = fetches(method, uri, headers);
+    Ok(Ask { host, port, method: Some(word(method)?), secure: false, fetches })
 }
 
 /// What a request inside is for: of the host whose connection it is, and of no other.
@@ -59,7 +63,26 @@ pub(super) fn inside(method: &Method, uri: &Uri, headers: &HeaderMap, of: &Ask) 
             return Err(format!("this connection is to {}:{}, and the request is not", of.host, of.port));
         }
     }
-    Ok(Ask { method: Some(word(method)?), ..of.clone() })
+    let fetches = fetches(method, uri, headers);
+    Ok(Ask { method: Some(word(method)?), secure: true, fetches, ..of.clone() })
+}
+
+/// Whether git asks for what a repository has (gitprotocol-http(5)): a POST of few words, which changes
+/// nothing there.
+fn fetches(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    let is = |name: header::HeaderName, value: &str| {
+        let mut all = headers.get_all(name).iter();
+        all.next().is_some_and(|one| one == value) && all.next().is_none()
+    };
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let is_short = length.is_some_and(|length: u64| length <= limits::GIT_ASKS_BYTES_MAX);
+    method == Method::POST
+        && uri.path().ends_with("/git-upload-pack")
+        && uri.query().is_none()
+        && is(header::CONTENT_TYPE, "application/x-git-upload-pack-request")
+        && is_short
+        && !headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 fn word(method: &Method) -> Result<String, String> {

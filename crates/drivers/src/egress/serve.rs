@@ -25,15 +25,20 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// Serves it, on this thread; comes back at its end.
+/// Serves it, on this thread; comes back at its end, or when it is cut.
 pub fn serve(egress: &Egress, stream: TcpStream) {
+    // Before anything is decided: what is taken back meanwhile ends this one too.
+    let cut = egress.cuts.next();
     #[allow(clippy::disallowed_methods)] // seam: the runtime of one connection, which ends with it
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
         let stream = stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream));
         let Ok(stream) = stream else { return };
-        let _ = timeout(egress.patience.whole, outside(egress, stream)).await;
+        tokio::select! {
+            () = cut => {}
+            _ = timeout(egress.patience.whole, outside(egress, stream)) => {}
+        }
     });
     // A look-up that hangs holds nobody up.
     runtime.shutdown_background();
@@ -97,12 +102,12 @@ fn fits(request: &Request<Incoming>) -> Result<(), (u16, String)> {
 }
 
 /// Whether it goes; no more goes out of a sandbox that has sent what it may.
-fn decide(egress: &Egress, ask: &Ask) -> Result<(bool, bool), (u16, String)> {
+fn decide(egress: &Egress, ask: &Ask) -> Result<(bool, bool, Option<String>), (u16, String)> {
     if egress.meter.is_full() {
         return Err((403, "this sandbox has sent all that it may".to_owned()));
     }
     match egress.broker.decide(ask) {
-        Ruling::Go { inspect, private } => Ok((inspect, private)),
+        Ruling::Go { inspect, private, secret } => Ok((inspect, private, secret)),
         Ruling::No { status, message } => Err((status, message)),
     }
 }
@@ -110,7 +115,10 @@ fn decide(egress: &Egress, ask: &Ask) -> Result<(bool, bool), (u16, String)> {
 async fn connect(egress: &Egress, request: &Request<Incoming>) -> Result<After, (u16, String)> {
     fits(request)?;
     let ask = request::connect(request.uri()).map_err(|why| (400, why))?;
-    let (inspect, private) = decide(egress, &ask)?;
+    let (inspect, private, secret) = decide(egress, &ask)?;
+    if secret.is_some() {
+        return Err((403, "a secret is put into what is looked into, and nothing else".to_owned()));
+    }
     if inspect {
         return Ok(After::Inspect(ask));
     }
@@ -119,7 +127,7 @@ async fn connect(egress: &Egress, request: &Request<Incoming>) -> Result<After, 
 }
 
 async fn plain(egress: &Egress, request: Request<Incoming>) -> Response<Any> {
-    let ask = request::absolute(request.method(), request.uri());
+    let ask = request::absolute(request.method(), request.uri(), request.headers());
     let answer = match ask {
         Ok(ask) => one(egress, ask, request, Way::Plain).await,
         Err(why) => Err((400, why)),
@@ -137,8 +145,11 @@ async fn one(
     if request::smuggles(&ask, asked.headers()) {
         return Err((400, "what only looks brings nothing along".to_owned()));
     }
-    let (_, private) = decide(egress, &ask)?;
-    talk(egress, (&ask, private, way), asked).await
+    let (_, private, secret) = decide(egress, &ask)?;
+    if secret.is_some() && way != Way::Secure {
+        return Err((403, "a secret goes over TLS and in no other way".to_owned()));
+    }
+    talk(egress, (&ask, private, way), secret.as_deref(), asked).await
 }
 
 /// Ends the program's TLS here, and decides on each request.

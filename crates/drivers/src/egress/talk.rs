@@ -5,12 +5,13 @@ use super::{
     metered::{Any, Metered},
     place, request,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
 use hyper::{
     Request, Response, Uri, Version,
     body::Incoming,
     client::conn::http1::{Builder, SendRequest},
-    header::{HOST, HeaderValue},
+    header::{AUTHORIZATION, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{RootCertStore, pki_types::ServerName};
@@ -39,6 +40,7 @@ type Failed = (u16, String);
 pub(super) async fn talk(
     egress: &Egress,
     (ask, private, way): (&Ask, bool, Way),
+    secret: Option<&str>,
     asked: Request<Incoming>,
 ) -> Result<Response<Any>, Failed> {
     let stream = place::connect(egress, ask, private).await?;
@@ -55,7 +57,11 @@ pub(super) async fn talk(
             shake(secured.map_err(|error| broken(error.to_string()))?).await.map_err(broken)?
         }
     };
-    let request = anew(egress, ask, asked, way).map_err(|why| (400, why))?;
+    let mut request = anew(egress, ask, asked, way).map_err(|why| (400, why))?;
+    if let Some(name) = secret {
+        let value = lent(egress, ask, name).map_err(|why| (403, why))?;
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
     let answer = timeout(egress.patience.answer, sender.send_request(request)).await;
     let answer = answer.map_err(|_| (504, format!("{} did not answer in time", ask.host)))?;
     let (mut head, body) = answer.map_err(|error| broken(error.to_string()))?.into_parts();
@@ -82,6 +88,22 @@ fn anew(egress: &Egress, ask: &Ask, asked: Request<Incoming>, way: Way) -> Resul
     }
     let body = Metered::new(body, Some(egress.meter.clone()), egress.patience.idle);
     Ok(Request::from_parts(head, body.boxed()))
+}
+
+/// A secret as the one header that carries it: `NAME:PASSWORD` as Basic (RFC 7617), anything else as Bearer
+/// (RFC 6750).
+fn lent(egress: &Egress, ask: &Ask, name: &str) -> Result<HeaderValue, String> {
+    let mut value = None;
+    egress.broker.lend(name, ask, &mut |secret| {
+        let text = match secret.expose() {
+            pair if pair.contains(':') => format!("Basic {}", STANDARD.encode(pair)),
+            token => format!("Bearer {token}"),
+        };
+        value = HeaderValue::try_from(text).ok();
+    })?;
+    let mut value = value.ok_or_else(|| format!("the secret {name} is nothing that a header can carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn trusted(egress: &Egress) -> Result<std::sync::Arc<rustls::ClientConfig>, String> {

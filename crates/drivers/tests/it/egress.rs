@@ -1,7 +1,10 @@
 //! The broker's proxy with real clients, real TLS and names of its own: each attack with a control that
 //! succeeds where the check is not, and no byte to anybody who was not decided on.
 
-use drivers::egress::{Ask, Authority, Broker, Egress, Patience, Ruling, serve};
+use drivers::{
+    Secret,
+    egress::{Ask, Authority, Broker, Cuts, Egress, Patience, Ruling, serve},
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
 use std::{
@@ -98,6 +101,8 @@ struct Rules {
     /// Whether all is looked into.
     inspect: bool,
     private: bool,
+    /// What is put into requests.
+    secret: Option<&'static str>,
     /// Answers of the resolver, one after the other; the last stays.
     leads: Mutex<Vec<IpAddr>>,
     asked: Mutex<Vec<String>>,
@@ -111,7 +116,8 @@ impl Broker for Rules {
         if ask.host.as_str() == "denied.example" || method == "POST" {
             return Ruling::No { status: 403, message: "held (hint: skep approve 7)".to_owned() };
         }
-        Ruling::Go { inspect: self.inspect && ask.method.is_none(), private: self.private }
+        let secret = self.secret.filter(|_| ask.method.is_some()).map(str::to_owned);
+        Ruling::Go { inspect: self.inspect && ask.method.is_none(), private: self.private, secret }
     }
 
     fn resolve(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -119,6 +125,12 @@ impl Broker for Rules {
         let mut leads = self.leads.lock().unwrap();
         let next = if leads.len() > 1 { leads.remove(0) } else { leads[0] };
         Ok(vec![SocketAddr::new(next, port)])
+    }
+
+    fn lend(&self, name: &str, ask: &Ask, to: &mut dyn FnMut(&Secret<'_>)) -> Result<(), String> {
+        assert_eq!(ask.host.as_str(), "a.example");
+        to(&Secret::lend(name));
+        Ok(())
     }
 
     fn dial(&self, _: SocketAddr) -> SocketAddr {
@@ -134,6 +146,7 @@ impl Broker for Rules {
 struct Proxy {
     at: SocketAddr,
     rules: Arc<Rules>,
+    cuts: Cuts,
     dir: TempDir,
 }
 
@@ -150,7 +163,8 @@ impl Proxy {
         let leads = Mutex::new(vec![PUBLIC.parse().unwrap()]);
         let (asked, looked) = (Mutex::default(), AtomicUsize::new(0));
         let (at, root) = (outside.at, outside.root.clone());
-        let mut rules = Rules { at, root, inspect: false, private: false, leads, asked, looked };
+        let mut rules =
+            Rules { at, root, inspect: false, private: false, secret: None, leads, asked, looked };
         change(&mut rules);
         let (rules, authority) = (Arc::new(rules), Arc::new(Authority::make("test").unwrap()));
         let dir = TempDir::with_prefix("skep-egress-").unwrap();
@@ -158,14 +172,16 @@ impl Proxy {
         fs::write(dir.path().join("theirs.pem"), pem(&outside.root)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        let egress = Egress { broker: rules.clone(), authority, meter: Arc::default(), patience: QUICK };
+        let cuts = Cuts::default();
+        let broker = rules.clone();
+        let egress = Egress { broker, authority, meter: Arc::default(), cuts: cuts.clone(), patience: QUICK };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let egress = egress.clone();
                 thread::spawn(move || serve(&egress, stream));
             }
         });
-        Self { at, rules, dir }
+        Self { at, rules, cuts, dir }
     }
 
     /// curl by way of it: what it got, with the status at the end.
@@ -375,4 +391,56 @@ fn what_is_no_request_to_a_proxy_is_refused_before_anybody_is_asked() {
     assert!(said.ends_with(WORD), "the control: {said}");
     // The host is that of the URL, whatever the header says.
     assert!(outside.heard.lock().unwrap()[0].contains("host: a.example\r\n"));
+}
+
+#[test]
+fn what_is_cut_ends_and_what_comes_after_does_not() {
+    let outside = Outside::new();
+    for inspect in [false, true] {
+        let proxy = Proxy::new(&outside, |rules| rules.inspect = inspect);
+        let mut open = TcpStream::connect(proxy.at).unwrap();
+        open.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        open.write_all(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n").unwrap();
+        let mut said = [0; 12];
+        open.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"HTTP/1.1 200");
+        // Of a record of TLS that has only begun: it is waited for.
+        open.write_all(&[22, 3, 1]).unwrap();
+        proxy.cuts.cut();
+        let mut rest = Vec::new();
+        let ended = open.read_to_end(&mut rest);
+        assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+        let trust = if inspect { "own.pem" } else { "theirs.pem" };
+        assert_eq!(proxy.curl(trust, &["https://a.example/"]), "the word 200 200");
+    }
+}
+
+#[test]
+fn a_secret_goes_over_tls_in_place_of_what_the_program_sent() {
+    let outside = Outside::new();
+    let heard = || std::mem::take(&mut *outside.heard.lock().unwrap()).join("");
+    for (value, is) in
+        [("me:word", "authorization: Basic bWU6d29yZA=="), ("token", "authorization: Bearer token")]
+    {
+        let proxy = Proxy::new(&outside, |rules| (rules.inspect, rules.secret) = (true, Some(value)));
+        let own = ["-H", "Authorization: Bearer mine", "https://a.example/"];
+        assert_eq!(proxy.curl("own.pem", &own), "the word 200 200");
+        let head = heard();
+        assert!(head.contains(is) && head.to_lowercase().matches("authorization").count() == 1, "{head}");
+    }
+    // In the clear it does not go, and neither does the request that it is for.
+    let proxy = Proxy::new(&outside, |rules| rules.secret = Some("token"));
+    let said = proxy.curl("own.pem", &["http://a.example/"]);
+    assert!(said.contains("over TLS") && said.ends_with(" 403 000"), "{said}");
+    // Nor to a host that cannot show who it is.
+    let stranger = Proxy::new(&outside, |rules| {
+        (rules.inspect, rules.secret, rules.root) = (true, Some("token"), Outside::new().root);
+    });
+    assert!(stranger.curl("own.pem", &["https://a.example/"]).ends_with(" 502 200"));
+    // What no header can carry is said, not sent.
+    let odd = Proxy::new(&outside, |rules| (rules.inspect, rules.secret) = (true, Some("a\nb")));
+    assert!(odd.curl("own.pem", &["https://a.example/"]).ends_with(" 403 200"));
+    assert_eq!(heard(), "");
+    let none = Proxy::new(&outside, |_| {});
+    assert_eq!(none.curl("own.pem", &["http://a.example/"]), "the word 200 000", "the control");
 }

@@ -24,7 +24,7 @@ pub fn exec(state: &mut State, record: &Record) {
                 row.works = Some(why.is_none());
             }
         }
-        Entry::Connected { asked } if !asked.reads() => {
+        Entry::Connected { asked, .. } if !asked.reads() => {
             let ran = state.execs.values_mut().filter(|row| row.of == record.pid);
             ran.for_each(|row| _ = row.sent.get_or_insert_with(|| asked.host.as_str().into()));
         }

@@ -205,6 +205,8 @@ fn agrees(kernel: &Kernel, at: u64) {
             port: 443,
             method: None,
             presets: vec!["github".to_owned()],
+            secure: false,
+            fetches: false,
         })
     };
     let asks: Vec<Ask> = paths.into_iter().chain(effects).chain(HOSTS.iter().map(net)).collect();

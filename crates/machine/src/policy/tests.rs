@@ -11,7 +11,7 @@ use abi::{
 fn the_shipped_files_parse() {
     let policy = parse(shipped::POLICY, shipped::BUDGET).unwrap();
     let row = &policy.rows[0];
-    assert_eq!((row.agent.as_str(), row.deny.len(), row.ask.len(), row.allow.len()), ("*", 2, 0, 12));
+    assert_eq!((row.agent.as_str(), row.deny.len(), row.ask.len(), row.allow.len()), ("*", 2, 1, 16));
     let money = |window, max| vec![Limit { resource: Resource::Money, window, max }];
     assert_eq!(policy.workspace, money(Window::Day, 5_000_000_000));
     assert_eq!(policy.agent, money(Window::Day, 2_000_000_000));

@@ -14,6 +14,7 @@ use crate::{
     job::ExecJob,
     journal,
     node::Node,
+    presets::MARK,
     spawn,
 };
 use abi::{
@@ -73,8 +74,9 @@ const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 const CWD: &str = "$cwd";
 /// Stands for the model endpoint, as programs of that provider write it.
 const OPENAI: &str = "$openai";
-/// What writes a file that is not there.
-const FURNISH: &str = r#"[ -e "$1" ] || { mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"; }"#;
+/// What writes a file that is not there, or that begins with a line of ours.
+const FURNISH: &str = r#"if [ -e "$1" ]; then read -r first < "$1"; [ "$first" = "$3" ] || exit 0; fi
+mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1""#;
 
 /// A wall that stands.
 pub(crate) struct Native {
@@ -83,7 +85,7 @@ pub(crate) struct Native {
     view: Arc<View>,
     runs: Mutex<Option<ExecId>>,
     _gate: Option<Gate>,
-    _ways: Option<Ways>,
+    ways: Option<Ways>,
     _home: Home,
 }
 
@@ -172,6 +174,18 @@ impl Native {
         guard(&self.jail).clone()
     }
 
+    /// What its programs have open to others is cut.
+    pub fn cut(&self) {
+        if let Some(ways) = &self.ways {
+            ways.cut();
+        }
+    }
+
+    /// Whether its programs may speak to somebody at all.
+    fn leads_out(&self) -> bool {
+        self.ways.is_some()
+    }
+
     /// Everything in it ends, and nothing of it is left.
     pub fn end(&self) {
         // Who waits for what it wrote cannot die before it is answered.
@@ -248,7 +262,7 @@ pub(crate) fn run(
         Some(native) => native,
         None => {
             let native = Arc::new(stand(node, cell, view, job)?);
-            furnish(&native, job)?;
+            furnish(node, &native, job)?;
             let mut control = guard(&sandbox.control);
             if control.frozen {
                 native.freeze(true);
@@ -316,23 +330,28 @@ fn stand(node: &Arc<Node>, cell: &Arc<Cell>, view: &Arc<View>, job: &ExecJob) ->
         view: view.clone(),
         runs: Mutex::new(None),
         _gate: gate,
-        _ways: ways,
+        ways,
         _home: home,
     })
 }
 
 /// Writes what a recipe puts into a HOME and is not there yet: from within, since what stands in it is
 /// whatever programs left there.
-fn furnish(native: &Native, job: &ExecJob) -> Result<(), Error> {
+fn furnish(node: &Node, native: &Native, job: &ExecJob) -> Result<(), Error> {
     let Some(jail) = native.jail() else { return Ok(()) };
-    for (path, text) in &job.command.guest.seed {
+    let lasts = job.command.guest.home == agent::Home::Kept;
+    // One that says nothing only takes the place of an earlier one, in a HOME that lasts.
+    let says = |(_, text): &(String, String)| lasts || text.lines().count() > 1;
+    let presets = node.presets.seeds(node.options.variable).into_iter().filter(says);
+    let presets = presets.filter(|_| native.leads_out());
+    for (path, text) in presets.chain(job.command.guest.seed.iter().cloned()) {
         let null = || File::open("/dev/null").map(OwnedFd::from);
         let out = || File::options().write(true).open("/dev/null").map(OwnedFd::from);
         let stdio = null().and_then(|read| Ok([read, out()?, out()?])).map_err(|error| broken(&error))?;
         let openai = ways::endpoint("openai").unwrap_or_default();
         let text = text.replace(CWD, job.command.dir.as_str()).replace(OPENAI, &openai);
         let order = Command {
-            argv: [SHELLS[1], "-c", FURNISH, "seed", path, &text].map(Into::into).to_vec(),
+            argv: [SHELLS[1], "-c", FURNISH, "seed", &path, &text, MARK].map(Into::into).to_vec(),
             env: Vec::new(),
             cwd: jail::HOME.into(),
             stdio,
@@ -358,9 +377,11 @@ fn lead_out(
 ) -> Result<(Arc<Authority>, PathBuf), Error> {
     let authority = cell.walls.authority(&cell.name)?;
     let bundle = node.dir(cell).join(SOCKETS).join(format!("{name}.pem"));
-    ways::bundle(&authority, &bundle).map_err(|error| broken(&error))?;
+    let named = (node.options.variable)("SSL_CERT_FILE");
+    ways::bundle(&authority, named.as_deref(), &bundle).map_err(|error| broken(&error))?;
     spec.listeners = ways::PORTS.to_vec();
     spec.env.extend(ways::environment());
+    spec.env.extend(node.presets.environment(node.options.variable));
     let (source, target) = (bundle.clone(), PathBuf::from(ways::BUNDLE));
     spec.parts.push(Part { source, target, access: Access::ReadOnly });
     Ok((authority, bundle))

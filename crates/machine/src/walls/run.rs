@@ -42,8 +42,6 @@ const CHANGED_MAX: usize = 2_000;
 
 /// What a program that goes on has written is kept so often, and what others wrote is shown to it.
 const LIVE_US: u64 = 5_000_000;
-/// And a draft so seldom that this share of the time goes into it at most: one in so many.
-const DRAFT_SHARE: u64 = 20;
 
 /// What stands between two commands.
 #[derive(Default)]
@@ -96,7 +94,7 @@ pub(crate) fn run(
         }
         Err(error) => return refused(node, exec, (&error.message, &error.hint)),
     }
-    let is_live = job.command.plan.kind != Kind::Command;
+    let is_live = job.command.plan.kind == Kind::Live;
     guard(&sandbox.control).live = is_live;
     let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
     let mut ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
@@ -140,7 +138,7 @@ fn conclude(
     }
     let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
     let sealed = if by_itself {
-        drain(of, (sandbox, exec), (view, base.as_deref(), job.command.plan.kind), blobs).map(Some)
+        drain(of, (sandbox, exec), (view, base.as_deref()), blobs).map(Some)
     } else {
         Ok(None)
     };
@@ -172,16 +170,12 @@ fn conclude(
 fn drain(
     of: (&Arc<Node>, &Arc<Cell>, u64),
     (sandbox, exec): (&Sandbox, ExecId),
-    (view, base, kind): (&View, Option<&Joined>, Kind),
+    (view, base): (&View, Option<&Joined>),
     blobs: &Blobs,
 ) -> Result<Sealed, Unsealed> {
     let drained = view.drain()?;
     let Some(base) = base else { return seal::seal(drained, blobs) };
     let Split { drained, loose, placed } = publish::split(of, base, drained, blobs)?;
-    if kind == Kind::Draft {
-        // What has no versions goes with the draft.
-        return seal::layered(drained, blobs);
-    }
     let sealed = seal::seal(drained, blobs)?;
     guard(&sandbox.control).placed = placed;
     of.1.walls.hold(exec, loose);
@@ -222,9 +216,6 @@ struct Live<'a> {
     bound: Vec<Bound>,
     below: Seq,
     exec: ExecId,
-    kind: Kind,
-    /// Not sooner after the last time than this.
-    share_us: u64,
     stamp: u64,
     /// As it was when it was last looked at.
     seen: u64,
@@ -255,8 +246,6 @@ impl<'a> Live<'a> {
             bound: job.command.plan.bound.clone(),
             below: job.command.plan.seq,
             exec: job.command.exec,
-            kind: job.command.plan.kind,
-            share_us: 0,
             stamp: view.stamp(),
             seen: view.stamp(),
             last: node.clock.mono(),
@@ -269,8 +258,7 @@ impl<'a> Live<'a> {
     /// the program may go on.
     fn keep(&mut self, said: &mut Said) -> bool {
         let now = self.node.clock.mono();
-        let rested = now.saturating_sub(self.last);
-        let mut waiting = if rested < self.share_us { Waiting::default() } else { self.view.waiting() };
+        let mut waiting = self.view.waiting();
         let stamp = self.view.stamp();
         if stamp == self.stamp {
             // All of it is kept already.
@@ -282,20 +270,14 @@ impl<'a> Live<'a> {
             (std::mem::take(&mut control.due), control.frozen)
         };
         // People look at bound directories too: what is written there stands there once it is quiet.
-        let seen = std::mem::replace(&mut self.seen, stamp) == stamp;
-        let quiet = seen && !self.bound.is_empty() && self.kind == Kind::Live;
+        let quiet = std::mem::replace(&mut self.seen, stamp) == stamp && !self.bound.is_empty();
         let due = due || !waiting.is_empty() || (quiet && stamp != self.stamp);
-        if (idle && (due || frozen)) || (!due && rested < self.share_us.max(LIVE_US)) {
+        if (idle && (due || frozen)) || (!due && now.saturating_sub(self.last) < LIVE_US) {
             return true;
         }
         self.wrote = stamp != self.stamp;
         (self.stamp, self.last) = (stamp, now);
-        let done = self.commit(said.take_fresh(), waiting);
-        if self.kind == Kind::Draft {
-            // All of it is looked at each time: of much, not as often.
-            self.share_us = self.node.clock.mono().saturating_sub(now).saturating_mul(DRAFT_SHARE);
-        }
-        match done {
+        match self.commit(said.take_fresh(), waiting) {
             Ok(goes_on) => goes_on,
             Err(error) => {
                 journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
@@ -308,8 +290,7 @@ impl<'a> Live<'a> {
     fn commit(&mut self, said: String, waiting: Waiting) -> std::io::Result<bool> {
         let failures = self.cell.bounds.failures();
         let of = (self.node, self.cell, self.generation);
-        let below = (&**self.view, self.base.as_deref(), self.kind);
-        let sealed = drain(of, (self.sandbox, self.exec), below, self.blobs);
+        let sealed = drain(of, (self.sandbox, self.exec), (self.view, self.base.as_deref()), self.blobs);
         let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
             Unsealed::Trouble(what) => std::io::Error::other(what),
             Unsealed::TooLarge(error) => std::io::Error::other(error.message),
@@ -324,10 +305,6 @@ impl<'a> Live<'a> {
             let mut control = guard(&self.sandbox.control);
             (control.plan.take(), control.spoilt)
         };
-        if self.kind == Kind::Draft {
-            waiting.settle(if spoilt { Err(Errno::IO) } else { Ok(()) });
-            return Ok(!spoilt);
-        }
         let Some((was, plan)) = self.base.clone().zip(plan).filter(|_| !spoilt) else {
             return Ok(false);
         };

@@ -13,11 +13,13 @@ use crate::{
     guard::guard,
     journal,
     node::Node,
-    spawn,
+    presets::Belongs,
+    secrets, spawn,
     walls::Walls,
 };
 use abi::{Error, Pid, event::Body, limits, net::Asked};
-use drivers::egress::{self, Ask, Authority, Broker, Egress, PATIENCE, Ruling, System};
+use drivers::Secret;
+use drivers::egress::{self, Ask, Authority, Broker, Cuts, Egress, PATIENCE, Ruling, System};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -44,7 +46,7 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 ];
 /// Variables by which programs find a proxy, each also in small letters, and the certificates they trust.
 const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-const TRUST: [&str; 7] = [
+const TRUST: [&str; 8] = [
     "SSL_CERT_FILE",
     "NODE_EXTRA_CA_CERTS",
     "REQUESTS_CA_BUNDLE",
@@ -52,6 +54,8 @@ const TRUST: [&str; 7] = [
     "CURL_CA_BUNDLE",
     "PIP_CERT",
     "CARGO_HTTP_CAINFO",
+    // A npmrc of the host may name a file of its own, which counts above the variable of Node.
+    "npm_config_cafile",
 ];
 /// A decision takes a commit; a workspace that cannot give one is not waited for.
 const DECISION_MAX: Duration = Duration::from_secs(30);
@@ -83,9 +87,11 @@ pub(super) fn environment() -> Vec<(OsString, OsString)> {
     env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// The certificates that programs of a workspace trust: the host's, and the broker's own.
-pub(super) fn bundle(authority: &Authority, path: &Path) -> io::Result<()> {
-    let system = SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+/// The certificates that programs of a workspace trust: those that the daemon does, of the host or where its
+/// environment says, and the broker's own.
+pub(super) fn bundle(authority: &Authority, named: Option<&str>, path: &Path) -> io::Result<()> {
+    let places = named.into_iter().chain(SYSTEM_BUNDLES);
+    let system = places.into_iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
     std::fs::write(path, [authority.pem().as_bytes(), &system].concat())
 }
 
@@ -93,6 +99,7 @@ pub(super) fn bundle(authority: &Authority, path: &Path) -> io::Result<()> {
 pub(super) struct Ways {
     listeners: Vec<TcpListener>,
     open: Arc<Mutex<BTreeMap<u64, TcpStream>>>,
+    cuts: Cuts,
     bundle: PathBuf,
 }
 
@@ -104,8 +111,7 @@ impl Ways {
         pid: Pid,
         (listeners, authority, bundle): (Vec<TcpListener>, Arc<Authority>, PathBuf),
     ) -> io::Result<Self> {
-        let open = Arc::default();
-        let ways = Self { listeners, open, bundle };
+        let ways = Self { listeners, open: Arc::default(), cuts: Cuts::default(), bundle };
         let [endpoint, proxy] = ways.listeners.as_slice() else { return Err(io::ErrorKind::NotFound.into()) };
         let (endpoint, proxy) = (endpoint.try_clone()?, proxy.try_clone()?);
         let (asks, of) = (node.clone(), cell.clone());
@@ -113,10 +119,16 @@ impl Ways {
             asks.endpoint.clone().accept_inside(&asks, &endpoint, &(of.name.clone(), pid));
         });
         let broker = Arc::new(Inside { node: node.clone(), cell: cell.clone(), pid });
-        let egress = Egress { broker, authority, meter: Arc::default(), patience: PATIENCE };
+        let cuts = ways.cuts.clone();
+        let egress = Egress { broker, authority, meter: Arc::default(), cuts, patience: PATIENCE };
         let open = ways.open.clone();
         spawn::thread("inside-proxy", move || accept(&proxy, &egress, &open));
         Ok(ways)
+    }
+
+    /// What is open through the proxy ends; what is tried from now on is decided anew.
+    pub fn cut(&self) {
+        self.cuts.cut();
     }
 }
 
@@ -174,9 +186,9 @@ struct Inside {
 impl Broker for Inside {
     fn decide(&self, ask: &Ask) -> Ruling {
         Walls::before_call(&self.node, &self.cell, self.pid);
-        let Ask { host, port, method } = ask.clone();
-        let presets = self.node.presets.of(&host, port);
-        let asked = Asked { host, port, method, presets };
+        let Ask { host, port, method, secure, fetches } = ask.clone();
+        let Belongs { to: presets, lacks } = self.node.presets.of(&self.node, &host, port);
+        let asked = Asked { host, port, method, presets, secure, fetches };
         let (answer, answered) = sync_channel(1);
         let no = |status, message: &str| Ruling::No { status, message: message.to_owned() };
         let pid = self.pid;
@@ -186,12 +198,24 @@ impl Broker for Inside {
             Err(error) => return no(503, &sentence(&error)),
         };
         match answered.recv_timeout(DECISION_MAX) {
-            Ok(answer) => ruling(answer),
+            Ok(answer) => ruling(answer, &lacks),
             Err(_) => {
                 guard(&self.cell.desk).waiting.remove(&reply);
                 no(503, "nothing was decided in time")
             }
         }
+    }
+
+    fn lend(&self, name: &str, ask: &Ask, to: &mut dyn FnMut(&Secret<'_>)) -> Result<(), String> {
+        let origin = match ask.port {
+            443 => format!("https://{}", ask.host),
+            port => format!("https://{}:{port}", ask.host),
+        };
+        let value = secrets::kept(&self.node, name, &origin).map_err(|error| sentence(&error))?;
+        let value =
+            value.ok_or_else(|| format!("there is no secret {name} (hint: skep secret add {name})"))?;
+        to(&value.lend());
+        Ok(())
     }
 
     fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -206,15 +230,17 @@ fn sentence(error: &Error) -> String {
     }
 }
 
-/// What the kernel's answer means to a proxy.
-fn ruling(answer: Result<Value, Error>) -> Ruling {
+/// What the kernel's answer means to a proxy; and what is not known of presets, which may be why.
+fn ruling(answer: Result<Value, Error>, lacks: &str) -> Ruling {
     let no = |message: String| Ruling::No { status: 403, message };
     match answer {
-        Err(error) => no(sentence(&error)),
+        Err(error) if lacks.is_empty() => no(sentence(&error)),
+        Err(error) => no(format!("{}; {lacks}", sentence(&error))),
         Ok(told) => {
             let flag = |name: &str| told.get(name).and_then(Value::as_bool);
+            let secret = told.get("secret").and_then(Value::as_str).map(str::to_owned);
             match (flag("inspect"), flag("private"), told.get("proposal")) {
-                (Some(inspect), Some(private), None) => Ruling::Go { inspect, private },
+                (Some(inspect), Some(private), None) => Ruling::Go { inspect, private, secret },
                 (_, _, Some(proposal)) => {
                     let message = told.get("message").and_then(Value::as_str).unwrap_or_default();
                     no(format!("{message} (hint: skep approve {proposal}, then try again)"))

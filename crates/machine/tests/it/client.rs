@@ -24,7 +24,8 @@ impl Rig {
     }
 
     pub fn start(&mut self) {
-        let started = Daemon::start(self.home.path(), &self.socket(), Options { demo: true });
+        let started =
+            Daemon::start(self.home.path(), &self.socket(), Options { demo: true, ..Options::default() });
         self.daemon = Some(started.unwrap());
     }
 

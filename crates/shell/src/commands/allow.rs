@@ -12,8 +12,9 @@ use crate::{
 ///
 /// KIND VALUE: effects of KIND may go to VALUE without asking you first, in every run. PID net HOST [PORT]
 /// [read|write]: programs of this process may speak to HOST, at 80 and 443 if no PORT is given; `read` is
-/// GET, HEAD and OPTIONS only, and then what they send is looked into. HOST is also *.NAME, github, or
-/// private: addresses that are not public.
+/// GET, HEAD and OPTIONS only, and then what they send is looked into. HOST is also *.NAME, github, npm,
+/// pypi, crates, or private: addresses that are not public. PID secret NAME HOST [PORT]: the secret NAME is
+/// put into what they ask HOST over TLS, and they never see it.
 ///
 /// Without words: the standing rules there are. A rule is one line under `standing` in /sys/policy.yaml; what
 /// it says holds at once, also for agents that run.
@@ -22,9 +23,9 @@ pub struct Allow {
     /// Of which kind, as mail.send; or a process
     #[arg(requires = "value")]
     kind: Option<String>,
-    /// To whom or where: the whole value, as an address; or `net`
+    /// To whom or where: the whole value, as an address; or `net`, `secret`
     value: Option<String>,
-    /// After `net`: HOST [PORT] [read|write]
+    /// After `net`: HOST [PORT] [read|write]; after `secret`: NAME HOST [PORT]
     #[arg(value_name = "HOST", num_args = 0..=3, conflicts_with_all = ["mount", "remove"])]
     net: Vec<String>,
     /// Only at this mount
@@ -81,13 +82,21 @@ impl Allow {
     }
 }
 
-/// Gives a process hosts, as an operator's own act.
+/// Gives a process hosts, or a secret for one, as an operator's own act.
 fn net(session: &mut Session, (pid, word): (&str, &str), words: &[String]) -> Outcome {
     let usage = |what: &str| {
         Fail::usage(format!("{} is no {what}", escape::line(&words.join(" "))))
-            .hint("skep allow PID net HOST [PORT] [read|write]")
+            .hint("skep allow PID net HOST [PORT] [read|write], skep allow PID secret NAME HOST [PORT]")
     };
     let pid: u64 = pid.parse().map_err(|_| usage("host of a process"))?;
+    if word == "secret" {
+        let need = match words {
+            [name, host] => format!("secret {name} {}", bracketed(host)),
+            [name, host, port] => format!("secret {name} {}:{port}", bracketed(host)),
+            _ => return Err(usage("secret and host")),
+        };
+        return give(session, pid, &need);
+    }
     let (host, rest) = words.split_first().filter(|_| word == "net").ok_or_else(|| usage("host"))?;
     let (port, rest) = match rest.split_first() {
         Some((port, rest)) if port == "*" || abi::net::port_of(port).is_some() => (Some(port), rest),
@@ -100,11 +109,19 @@ fn net(session: &mut Session, (pid, word): (&str, &str), words: &[String]) -> Ou
         [word] if word == "read" => " read",
         _ => return Err(usage("host with a port")),
     };
-    let address = abi::net::Host::parse(host).ok().filter(|host| host.address().is_some());
-    let host = address.map_or_else(|| host.clone(), |host| host.to_string());
+    let host = bracketed(host);
     let hosts = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-    let need = format!("net {hosts}{only}");
-    abi::cap::Grant::parse(&need)?;
+    give(session, pid, &format!("net {hosts}{only}"))
+}
+
+/// An address as it stands before a port.
+fn bracketed(host: &str) -> String {
+    let address = abi::net::Host::parse(host).ok().filter(|host| host.address().is_some());
+    address.map_or_else(|| host.to_owned(), |host| host.to_string())
+}
+
+fn give(session: &mut Session, pid: u64, need: &str) -> Outcome {
+    abi::cap::Grant::parse(need)?;
     let answer = session.call("grant", serde_json::json!({"pid": pid, "need": need}))?;
     if session.is_json() {
         session.object(&answer)?;

@@ -138,7 +138,6 @@ fn spawned(label: u32) -> Entry {
         history: Vec::new(),
         after: None,
         home: false,
-        draft: false,
         budget: None,
         standing: Default::default(),
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::Command,
     sync::{
         Arc,
@@ -61,20 +62,29 @@ impl Outside {
 
 /// A process whose sandbox stands, and which may what these needs say.
 fn process(hive: &Hive, needs: &str) -> u64 {
+    process_with(hive, needs, &[])
+}
+
+/// The same, which also sees these directories of the host.
+pub fn process_with(hive: &Hive, needs: &str, tools: &[PathBuf]) -> u64 {
     let run = "run:\n  command: [sh, -c, \"touch $HOME/up; exec sleep 1000\"]\n";
     let file = format!(
         "---\nname: net\ndescription: Stands.\n{run}needs: [read /data/**, exec /data/**{needs}]\n---\n"
     );
     let path = "/agents/net/AGENT.md";
     hive.client().ok("write", json!({"path": path, "text": file, "origin": "argument"}));
-    let born = hive.client().ok("spawn", json!({"agent": "net", "text": "go", "origin": "argument"}));
+    let born = hive.client().ok(
+        "spawn",
+        json!({"agent": "net", "text": "go", "origin": "argument",
+        "program": {"tools": tools}}),
+    );
     let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
     retry("its program", || home_of(hive, pid).filter(|home| home.join("up").exists()));
     pid
 }
 
 /// What a command in its sandbox says.
-fn inside(hive: &Hive, pid: u64, line: &str) -> String {
+pub fn inside(hive: &Hive, pid: u64, line: &str) -> String {
     let order = json!({"pid": pid, "dir": "/data", "wall": "native", "timeout_ms": 60_000, "text": line});
     let ran: Value = hive.client().ok("exec", order);
     text(&ran, "output").to_owned()

@@ -88,7 +88,6 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         history: Vec::new(),
         after: None,
         home: false,
-        draft: false,
         budget: None,
     }
 }

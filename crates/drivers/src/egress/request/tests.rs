@@ -47,7 +47,9 @@ fn connect_takes_a_host_and_a_port() {
 
 #[test]
 fn a_proxy_is_asked_for_the_whole_url_of_plain_http() {
-    let ask = |text: &str| uri(text).ok_or(String::new()).and_then(|uri| absolute(&Method::POST, &uri));
+    let none = HeaderMap::new();
+    let ask =
+        |text: &str| uri(text).ok_or(String::new()).and_then(|uri| absolute(&Method::POST, &uri, &none));
     let good = ask("http://A.example/x?y").unwrap();
     assert_eq!((good.host.as_str(), good.port, good.method.as_deref()), ("a.example", 80, Some("POST")));
     assert_eq!(ask("http://a.example:8080/").unwrap().port, 8080);
@@ -69,7 +71,7 @@ fn a_proxy_is_asked_for_the_whole_url_of_plain_http() {
     }
     for word in ["CONNECT", "TRACE", "get", "M-SEARCH", "AVERYLONGMETHODINDEEDX"] {
         let method: Method = word.parse().unwrap();
-        assert!(absolute(&method, &uri("http://a.example/").unwrap()).is_err(), "{word}");
+        assert!(absolute(&method, &uri("http://a.example/").unwrap(), &none).is_err(), "{word}");
     }
 }
 
@@ -96,6 +98,37 @@ fn a_request_inside_is_for_the_host_of_its_connection() {
         ("/x", &["a.example, b.example"]),
     ] {
         assert!(!ask(path, hosts), "{path} {hosts:?}");
+    }
+}
+
+#[test]
+fn git_that_asks_for_what_there_is_only_looks() {
+    const ASKS: (&str, &str) = ("content-type", "application/x-git-upload-pack-request");
+    let short = ("content-length", "182");
+    let of = connect(&uri("a.example:443").unwrap()).unwrap();
+    let fetches = |method: Method, path: &str, lines: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        inside(&method, &uri(path).unwrap(), &headers, &of).unwrap().fetches
+    };
+    assert!(fetches(Method::POST, "/x/own.git/git-upload-pack", &[ASKS, short]));
+    let path = "/own.git/git-upload-pack";
+    for (method, path, lines) in [
+        (Method::PUT, path, &[ASKS, short][..]),
+        (Method::POST, "/own.git/git-receive-pack", &[ASKS, short]),
+        (Method::POST, "/own.git/git-upload-pack/x", &[ASKS, short]),
+        (Method::POST, "/own.git/git-upload-pack?x", &[ASKS, short]),
+        (Method::POST, path, &[short]),
+        (Method::POST, path, &[ASKS]),
+        (Method::POST, path, &[ASKS, ("content-length", "262145")]),
+        (Method::POST, path, &[ASKS, ("content-length", "x")]),
+        (Method::POST, path, &[ASKS, short, ("transfer-encoding", "chunked")]),
+        (Method::POST, path, &[ASKS, ("content-type", "text/plain"), short]),
+        (Method::POST, path, &[("content-type", "application/x-git-receive-pack-request"), short]),
+    ] {
+        assert!(!fetches(method.clone(), path, lines), "{method} {path} {lines:?}");
     }
 }
 
