@@ -328,6 +328,28 @@ export interface Ran {
   used: unknown;
 }
 
+/** One row. */
+export interface KeptRow {
+  /** Where. */
+  path: string;
+  /** New, changed, moved or removed. */
+  change: string;
+  /** Its version. */
+  version: number;
+}
+
+/** Keep, of a draft: what came of it. */
+export interface Kept {
+  /** The operation that undo takes back; none if all of it stood. */
+  operation?: number;
+  /** What it changed; the first of it. */
+  changed: KeptRow[];
+  /** So many more. */
+  more?: number;
+  /** Where others had changed the same: merged, or both are kept. */
+  conflicts?: KeptRow[];
+}
+
 /** The time is over. */
 export interface TimedOut {
   /** True. */
@@ -464,7 +486,7 @@ export interface WriteParams {
   origin?: string;
 }
 
-export type WriteResult = Merged | Diverged | Wrote | Same | Upload | Undone | Purged | Checked | Spawned | Queued | Held | Effected | Done;
+export type WriteResult = Merged | Diverged | Wrote | Same | Upload | Undone | Purged | Checked | Spawned | Kept | Queued | Held | Effected | Done;
 
 /** What move takes. */
 export interface MoveParams {

@@ -93,6 +93,9 @@ pub struct Guest {
     pub home: Home,
     /// It is logged in at its own service: what it spends there nobody here can cap.
     pub own_login: bool,
+    /// What it writes waits beside the tree until an operator keeps or drops it.
+    #[musli(default)]
+    pub draft: bool,
 }
 
 /// What an operator says of the program of one run: this wins over its agent's file.
@@ -106,10 +109,12 @@ pub struct Given {
     pub dir: Option<TreePath>,
     /// What it is given.
     pub guest: Guest,
+    /// Whether what it writes is a draft; none: as its agent's file says.
+    pub draft: Option<bool>,
 }
 
 impl Given {
-    /// From `{command: [...], path, dir, stdio, tools: [...], env: [NAME=VALUE, ...]}`.
+    /// From `{command: [...], path, dir, stdio, tools: [...], env: [NAME=VALUE, ...], view: draft|live}`.
     pub fn of(fields: Fields) -> Result<Self, Error> {
         let mut given = Self::default();
         for (key, values) in fields {
@@ -120,6 +125,13 @@ impl Given {
                 "path" => given.path = Some(one()?.clone()),
                 "dir" => given.dir = Some(TreePath::parse(one()?)?),
                 "stdio" => given.guest.stdio = Stdio::parse(one()?)?,
+                "view" => {
+                    given.draft = match one()?.as_str() {
+                        "draft" => Some(true),
+                        "live" => Some(false),
+                        _ => return Err(bad(&key, "is draft or live")),
+                    };
+                }
                 "tools" => {
                     let is_path =
                         |dir: &&String| !dir.starts_with('/') || dir.split('/').any(|name| name == "..");
@@ -137,7 +149,7 @@ impl Given {
                     given.guest.env = pairs.ok_or_else(|| bad(&key, "is a list of NAME=VALUE"))?;
                 }
                 other => {
-                    let known = ["command", "path", "dir", "stdio", "tools", "env"];
+                    let known = ["command", "path", "dir", "stdio", "tools", "env", "view"];
                     return Err(
                         bad(other, "is nothing a program has").hint(crate::wire::nearest_hint(other, &known))
                     );
@@ -170,6 +182,7 @@ impl Given {
             program.dir = dir.clone();
         }
         program.guest.stdio = self.guest.stdio;
+        program.guest.draft = self.draft.unwrap_or(program.guest.draft);
         program.guest.tools.clone_from(&self.guest.tools);
         let theirs = |name: &str| self.guest.env.iter().any(|(own, _)| own == name);
         program.guest.env.retain(|(name, _)| !theirs(name));
@@ -237,7 +250,7 @@ pub enum Restart {
 }
 
 /// What one row of policy says about agents of a name.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct PolicyRow {
     /// Agent name, or `*`.
     pub agent: String,
@@ -247,6 +260,10 @@ pub struct PolicyRow {
     pub ask: Vec<Grant>,
     /// Yes.
     pub allow: Vec<Grant>,
+    /// What their programs write are drafts, whoever begins them.
+    #[musli(default)]
+    #[serde(default)]
+    pub draft: bool,
 }
 
 /// `/sys/policy.yaml` and `/sys/budget.yaml`, parsed.

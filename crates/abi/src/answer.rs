@@ -200,6 +200,20 @@ pub enum Answer {
         /// What it used.
         used: Used,
     },
+    /// A draft was kept.
+    Kept {
+        /// As this operation; none where all of it stands already.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operation: Option<OpId>,
+        /// What it changed; the first of them.
+        changed: Vec<Changed>,
+        /// So many more.
+        #[serde(skip_serializing_if = "is_none")]
+        more: u64,
+        /// Where somebody else had changed the same: merged, or both are kept.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        conflicts: Vec<Clash>,
+    },
     /// A process has ended.
     Ended {
         /// Which.

@@ -12,7 +12,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 22] = [
+pub const WORDS: [(&str, &str, &str); 24] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -63,6 +63,8 @@ pub const WORDS: [(&str, &str, &str); 22] = [
     ("/proc/PID/ctl", "interrupt", "end the turn with what there is"),
     ("/proc/PID/ctl", "kill", "end now"),
     ("/proc/PID/ctl", "attach", "an operator's connection looks at its terminal, and types into it"),
+    ("/proc/PID/ctl", "keep", "what it left as a draft becomes one operation; others' changes are merged"),
+    ("/proc/PID/ctl", "drop", "what it left as a draft does not"),
 ];
 
 /// A parsed word.
@@ -173,6 +175,13 @@ pub enum Control {
         /// Which.
         pid: Pid,
     },
+    /// The draft of a process becomes one operation, or does not.
+    Draft {
+        /// Whose.
+        pid: Pid,
+        /// Which of the two.
+        keep: bool,
+    },
     /// Nothing starts.
     Stop,
     /// It goes on.
@@ -209,10 +218,13 @@ pub fn parse(path: &TreePath, text: &str) -> Result<Control, Error> {
             let pid = rest.strip_suffix("/ctl").and_then(|pid| pid.parse().ok());
             let pid =
                 pid.ok_or_else(|| Error::new(Code::NotFound, format!("{path} is not a control file")))?;
-            if words == ["attach"] {
-                return Ok(Control::Attach { pid: Pid(pid) });
+            let pid = Pid(pid);
+            match words.as_slice() {
+                ["attach"] => Ok(Control::Attach { pid }),
+                ["keep"] => Ok(Control::Draft { pid, keep: true }),
+                ["drop"] => Ok(Control::Draft { pid, keep: false }),
+                _ => Ok(Control::Signal { pid, signal: signal(words.first().copied().unwrap_or(""))? }),
             }
-            Ok(Control::Signal { pid: Pid(pid), signal: signal(words.first().copied().unwrap_or(""))? })
         }
         None => match quoted(text)? {
             Some((path, reason)) if !reason.is_empty() => Ok(Control::Purge { path, reason }),

@@ -10,7 +10,7 @@ use crate::{
     record::Record,
     request::Asked,
     tree::Merge,
-    view::Plan,
+    view::{Bound, Plan},
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use musli::{Decode, Encode};
@@ -227,6 +227,18 @@ pub enum Effect {
         /// Who waits.
         reply: ReplyTo,
     },
+    /// Read what a draft changes, have noticed what stands in bound directories in its places, and bring
+    /// `DraftRead`.
+    ReadDraft {
+        /// Who waits.
+        reply: ReplyTo,
+        /// Whose.
+        pid: Pid,
+        /// Its text.
+        layer: Content,
+        /// Directories of the host that stand in the tree.
+        bound: Vec<Bound>,
+    },
     /// Carry out a control word of the machine's and bring `ControlEnded`.
     Control {
         /// Who waits.
@@ -242,7 +254,7 @@ impl Effect {
         match self {
             Self::Reply { .. } | Self::Model(_) | Self::Arm { .. } | Self::Dispatch { .. } => Gate::Durable,
             Self::Probe { .. } | Self::Control { .. } | Self::Scrub { .. } => Gate::Durable,
-            Self::Place { .. } => Gate::Durable,
+            Self::Place { .. } | Self::ReadDraft { .. } => Gate::Durable,
             Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
             Self::Merge(_) | Self::Exec(_) | Self::EndExec { .. } => Gate::Ordered,
             Self::ExecDecided { .. } | Self::NoticeDecided { .. } | Self::Sandbox { .. } => Gate::Ordered,

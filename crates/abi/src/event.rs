@@ -11,7 +11,7 @@ use crate::{
     path::TreePath,
     record::{Finish, Used},
     tree::Merge,
-    view::{Commit, Told},
+    view::{Change, Commit, Told},
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -227,6 +227,17 @@ pub enum Body {
         /// What could not be done, in words.
         failed: Vec<(TreePath, String)>,
     },
+    /// A draft that is to be kept was read.
+    DraftRead {
+        /// Who waits.
+        reply: ReplyTo,
+        /// Whose.
+        pid: Pid,
+        /// Its text.
+        layer: Content,
+        /// What it changes, or why that cannot be read.
+        read: Result<Vec<Change>, Error>,
+    },
     /// A control word that the machine carries out has been carried out, or not.
     ControlEnded {
         /// Who waits.
@@ -394,6 +405,7 @@ impl Body {
             Self::Bound { .. } => "bound",
             Self::Noticed { .. } => "noticed",
             Self::Placed { .. } => "placed",
+            Self::DraftRead { .. } => "draft-read",
             Self::ControlEnded { .. } => "control-ended",
             Self::Call { call, .. } => call.name(),
             Self::Left { .. } => "left",

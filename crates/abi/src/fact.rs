@@ -373,6 +373,13 @@ pub enum Query {
         /// Who asks.
         me: String,
     },
+    /// Content of any size.
+    Content {
+        /// Which.
+        content: Content,
+        /// Only these bytes.
+        part: Option<Part>,
+    },
     /// Content by its name.
     Blob {
         /// Which.

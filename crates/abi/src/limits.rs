@@ -157,6 +157,10 @@ pub const EXEC_OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const EXECS_PROCESS_MAX: usize = 8;
 /// Commands at a time in a workspace.
 pub const EXECS_MAX: usize = 256;
+/// Drafts that nobody has kept or dropped yet: each is a row of the kernel's memory, and some people forget.
+pub const DRAFTS_MAX: usize = 1_000;
+/// The text of a draft's changes: it is held in memory while it is written and read.
+pub const LAYER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Paths that the answer to a command names.
 pub const EXEC_PATHS_TOLD: usize = 100;
 /// How often a turn's command is begun again after a daemon died under it.

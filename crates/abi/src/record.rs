@@ -21,7 +21,7 @@ use crate::{
     net::Asked as Connection,
     path::TreePath,
     request::Asked,
-    session::{LaneName, SessionName},
+    session::SessionName,
     tree::{Change, Retain},
 };
 use alloc::{string::String, vec::Vec};
@@ -32,12 +32,14 @@ mod bill;
 mod finish;
 mod freeze;
 mod rule;
+mod wait;
 mod word;
 
 pub use bill::Bill;
 pub use finish::{Exit, Finish, Used};
 pub use freeze::Freeze;
 pub use rule::{RULES, Rule};
+pub use wait::{TimerFor, WaitOn};
 
 /// One entry of the log. The store adds the hash of the one before and of the bytes themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
@@ -65,44 +67,6 @@ pub enum SetBy {
     Word,
     /// `/sys/budget.yaml` and the agent's own file.
     File,
-}
-
-/// What a turn waits for before its tool call has an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitOn {
-    /// A process ends.
-    Process(Pid),
-    /// A proposal is decided.
-    Proposal(ProposalId),
-    /// An effect ends.
-    Effect(EffectId),
-    /// Time passes.
-    Time,
-    /// A command ends.
-    Exec(ExecId),
-}
-
-/// What a timer is for.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimerFor {
-    /// A proposal expires.
-    Proposal(ProposalId),
-    /// A turn's `wait` ends.
-    Wait(Pid),
-    /// A turn goes on after a pause.
-    Pause(Pid),
-    /// An ended agent is started again with the task it had.
-    Restart(Pid),
-    /// The next dispatch of an agent's lane begins.
-    Lane(String),
-    /// Versions that no rule keeps any more are thinned.
-    Thin,
-    /// The time a process may take is over.
-    Wall(Pid),
-    /// The next dispatch of a session begins.
-    Session(LaneName),
 }
 
 /// A version of a path that a turn has seen, or that there is none.
@@ -265,6 +229,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         home: bool,
+        /// What its program writes is a draft.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        draft: bool,
     },
     /// A capability was derived.
     Granted {
@@ -777,6 +745,22 @@ pub enum Entry {
         placed: Seq,
         /// What could not be done, and why; a blob each.
         failed: Vec<(TreePath, Content)>,
+    },
+    /// What the process's program has written so far waits beside the tree: all of it, not what is new of it.
+    Drafted {
+        /// Its changes as text ([`crate::view::layer`]), a blob.
+        layer: Content,
+        /// How many.
+        changes: u64,
+        /// The label of what it wrote.
+        label: LabelId,
+    },
+    /// An operator has kept or dropped a draft. What was kept is in a record `wrote` after this one.
+    DraftEnded {
+        /// Whose.
+        of: Pid,
+        /// Whether it was kept.
+        kept: bool,
     },
     /// A program in the process's sandbox may speak to somebody, and does.
     Connected {

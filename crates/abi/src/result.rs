@@ -351,6 +351,21 @@ pub const FORMS: &[Form] = &[
             has("used", Holds::Logged, "wall_us, cpu_us, memory_bytes"),
         ],
     ),
+    form(
+        "kept",
+        &["write"],
+        "keep, of a draft: what came of it",
+        &[
+            some("operation", Holds::Number, "the operation that undo takes back; none if all of it stood"),
+            has("changed", Holds::Rows(CHANGED), "what it changed; the first of it"),
+            some("more", Holds::Number, "so many more"),
+            some(
+                "conflicts",
+                Holds::Rows(CLASH),
+                "where others had changed the same: merged, or both are kept",
+            ),
+        ],
+    ),
     form("timed_out", &["wait"], "the time is over", &[has("timed_out", TRUE, "true")]),
     form(
         "queued",

@@ -4,12 +4,14 @@
 //! again. What the program changed comes back as one list, against the versions that it saw.
 
 use crate::{
-    Content, FileId, LabelId, Micros, Seq, VersionId,
+    Code, Content, Error, FileId, LabelId, Micros, Seq, VersionId,
     cap::Rights,
+    limits,
     path::{Pattern, TreePath},
     tree::{Home, Node, Version},
 };
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
 
 /// How long what is written in a view stays in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,13 +78,16 @@ impl Plan {
 }
 
 /// One change of a view, in the order in which they can be carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// Where it stands now, or stood.
     pub path: TreePath,
     /// Where it stood, if this moves it; what is below a directory goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<TreePath>,
     /// The version of it that the view showed; none where it showed nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<VersionId>,
     /// What it is now; `Gone` removes it.
     pub node: Node,
@@ -112,6 +117,34 @@ pub struct Commit {
     pub changes: Vec<Change>,
     /// What its programs were told.
     pub told: Told,
+    /// Of a draft: the text of `changes` ([`layer`]), which is all that the log knows of them.
+    pub layer: Option<Box<Content>>,
+}
+
+/// The changes of a draft as text: a line of JSON each.
+pub fn layer(changes: &[Change]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for change in changes {
+        // Changes have text keys only, so encoding them cannot fail.
+        text.extend(serde_json::to_vec(change).unwrap_or_default());
+        text.push(b'\n');
+    }
+    text
+}
+
+/// Reads them again.
+pub fn parse_layer(text: &[u8]) -> Result<Vec<Change>, Error> {
+    let bad = |ix: usize, why: String| {
+        Error::new(Code::Unavailable, format!("line {} of what the draft changed {why}", ix + 1))
+    };
+    let mut changes = Vec::new();
+    for (ix, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+        if changes.len() >= limits::COMMIT_CHANGES_MAX {
+            return Err(bad(ix, format!("is more than {} of them", limits::COMMIT_CHANGES_MAX)));
+        }
+        changes.push(serde_json::from_slice(line).map_err(|error| bad(ix, format!("is damaged: {error}")))?);
+    }
+    Ok(changes)
 }
 
 /// What programs of a view were told, whatever became of what they made.

@@ -70,6 +70,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::LabelDefined { .. } | Entry::Granted { .. } | Entry::Revoked { .. } => {
             indexed(kernel, &record.body);
         }
+        Entry::Drafted { .. } | Entry::DraftEnded { .. } => files::tree(state, record),
         Entry::Wrote { .. } | Entry::Bound { .. } | Entry::Unbound { .. } | Entry::Placed { .. } => {
             files::tree(state, record);
         }
@@ -366,14 +367,14 @@ fn spawned(state: &mut State, record: &Record) {
         wall_us,
         session: of_session,
         history,
+        draft,
         ..
     } = &record.body
     else {
         return;
     };
     state.next.pid = state.next.pid.max(*pid);
-    let first = || first_turn(context((prompt, *standing), history, task));
-    let turn = of_kind(*kind, first);
+    let turn = of_kind(*kind, || first_turn(context((prompt, *standing), history, task)));
     if run == pid {
         let (task, own_words, sends) = (*task, *own_words, *sends);
         let approved = BTreeSet::new();
@@ -403,6 +404,7 @@ fn spawned(state: &mut State, record: &Record) {
         by: by.clone(),
         wall_us: *wall_us,
         session: of_session.clone(),
+        draft: *draft,
     };
     state.processes.insert(*pid, process);
     home::begun(state, record);

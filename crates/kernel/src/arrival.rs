@@ -3,7 +3,7 @@
 
 use crate::{
     Kernel,
-    files::{self, Draft},
+    files::{self, Wanted},
     step::{Found, Step},
 };
 use abi::{
@@ -36,7 +36,7 @@ pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Conte
     step.act_as(WORKSPACE, format!("mount:{mount}"));
     let label = delivered_label(step, mount, inside);
     let label = step.intern(&label);
-    let draft = Draft {
+    let wanted = Wanted {
         pid: WORKSPACE,
         path: &path,
         node: Node::File,
@@ -46,7 +46,7 @@ pub fn arrived(step: &mut Step<'_>, mount: &str, path: &TreePath, content: Conte
         message: None,
     };
     if let Err(error) =
-        files::fits(&content).and_then(|()| files::put(step, &draft, place, (None, None)).map(|_| ()))
+        files::fits(&content).and_then(|()| files::put(step, &wanted, place, (None, None)).map(|_| ()))
     {
         step.alarm(format!("{mount} delivered {path}, which could not be kept: {error}"));
     }

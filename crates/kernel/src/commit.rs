@@ -9,7 +9,7 @@ use crate::{
     authority::Want,
     bound,
     conflict::{self, Merged},
-    files,
+    draft, files, policy,
     step::{Found, Step},
 };
 use abi::{
@@ -125,6 +125,7 @@ pub fn decide(
         return Ok(Made::default());
     }
     fits(made)?;
+    draft::may_change(step.kernel, pid)?;
     for (change, spot) in made.changes.iter().zip(&spots) {
         may(step, pid, change)?;
         if let Some(here) = &spot.here {
@@ -136,9 +137,7 @@ pub fn decide(
     }
     let carried = moved(step, pid, made, facts)?;
     let label = label(step, pid, made);
-    let paths = made.changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
-    let paths: Vec<&TreePath> = paths.flatten().collect();
-    files::not_steering(step, pid, &label.join(&carried), paths.iter().copied())?;
+    not_steering(step, pid, (made, &label.join(&carried)))?;
     let mut layer = Layer::new(step, (pid, own), label);
     for ((change, base), spot) in made.changes.iter().zip(bases).zip(&spots) {
         layer.take(step, (change, base), spot)?;
@@ -148,6 +147,19 @@ pub fn decide(
     }
     let homes: Vec<&Home> = spots.iter().filter_map(|spot| spot.home.as_deref()).collect();
     Ok(layer.write(step, homes))
+}
+
+fn not_steering(step: &Step<'_>, pid: Pid, (made, label): (&Commit, &Label)) -> Result<(), Error> {
+    let paths = made.changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+    let paths: Vec<&TreePath> = paths.flatten().collect();
+    files::not_steering(step, pid, label, paths.iter().copied())
+}
+
+/// Whether the process may change all this, as far as that can be said without looking at what stands there.
+pub fn permits(step: &Step<'_>, pid: Pid, (made, label): (&Commit, &Label)) -> Result<(), Error> {
+    fits(made)?;
+    made.changes.iter().try_for_each(|change| may(step, pid, change))?;
+    not_steering(step, pid, (made, label))
 }
 
 /// What programs of its sandbox were told, the process has seen; whether it knows of it itself.
@@ -177,7 +189,7 @@ fn label(step: &Step<'_>, pid: Pid, made: &Commit) -> Label {
         return bound::label(step, made);
     }
     let own = step.label_for(pid, Origin::File);
-    if pid != WORKSPACE {
+    if pid != WORKSPACE || step.approved.is_some() {
         return own;
     }
     let opened = step.kernel.volatile.opened.iter();
@@ -201,9 +213,10 @@ fn fits(made: &Commit) -> Result<(), Error> {
 
 /// Whether the process may do this still; its view let it when the command ran.
 fn may(step: &Step<'_>, pid: Pid, change: &Change) -> Result<(), Error> {
-    files::may_change(step.kernel, pid, &change.path)?;
+    policy::may_stand(step.kernel, pid, &change.path)?;
     let touched = [Some(&change.path), change.from.as_ref()].into_iter().flatten();
-    if pid != WORKSPACE && touched.into_iter().any(|path| bound::is_kept(step.state(), path)) {
+    let of_program = pid != WORKSPACE || step.keeps;
+    if of_program && touched.into_iter().any(|path| bound::is_kept(step.state(), path)) {
         let message = format!("{} steers agents or is run by tools outside", change.path);
         return Err(Error::new(Code::Denied, message).hint("an operator can do it"));
     }
@@ -214,7 +227,7 @@ fn may(step: &Step<'_>, pid: Pid, change: &Change) -> Result<(), Error> {
     };
     step.kernel.allow(pid, Want::Path(&change.path), right, step.at)?;
     let Some(from) = &change.from else { return Ok(()) };
-    files::may_change(step.kernel, pid, from)?;
+    policy::may_stand(step.kernel, pid, from)?;
     step.kernel.allow(pid, Want::Path(from), Rights::READ.union(Rights::REMOVE), step.at)
 }
 

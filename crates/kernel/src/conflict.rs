@@ -8,7 +8,7 @@
 use crate::{
     Kernel,
     authority::Want,
-    files::{self, Draft},
+    files::{self, Wanted},
     step::{Found, Step},
 };
 use abi::{
@@ -41,7 +41,8 @@ pub fn merged(step: &mut Step<'_>, merge: &Merge) -> Merged {
     let name = merge.path.name();
     let small = |content: &Content| content.bytes <= limits::MERGE_BYTES_MAX;
     let texts = [&merge.base, &merge.ours, &merge.theirs].into_iter().all(small);
-    if !texts || !MERGED.iter().any(|end| name.ends_with(end)) || step.approved.is_some() {
+    let named = MERGED.iter().any(|end| name.ends_with(end)) && step.approved.is_none();
+    if !texts || !(named || step.keeps) {
         return Merged::No;
     }
     match step.merges.iter().find(|(known, _)| known == merge) {
@@ -60,44 +61,45 @@ pub fn merged(step: &mut Step<'_>, merge: &Merge) -> Merged {
 /// A write whose base is not the head any more.
 pub fn stale(
     step: &mut Step<'_>,
-    draft: &Draft<'_>,
+    wanted: &Wanted<'_>,
     (head, dir): (&Version, FileId),
     (base, from): (VersionId, Option<&Version>),
 ) -> Result<Answer, Error> {
     // A base that the writer may not read tells nothing, not even whether it goes together with the head.
     let reads = |from: &Version| {
-        let may = step.kernel.allow(draft.pid, Want::Path(&from.path), Rights::READ, step.at);
-        may.is_ok() && !step.kernel.hides(draft.pid, from.label)
+        let may = step.kernel.allow(wanted.pid, Want::Path(&from.path), Rights::READ, step.at);
+        may.is_ok() && !step.kernel.hides(wanted.pid, from.label)
     };
     let of_this = |from: &&Version| from.file == head.file && from.node == Node::File && reads(from);
-    if let Some(from) = from.filter(of_this).filter(|_| (draft.node, head.node) == (Node::File, Node::File)) {
-        let path = draft.path.clone();
-        let merge = Merge { path, base: from.content, ours: draft.content, theirs: head.content };
+    if let Some(from) = from.filter(of_this).filter(|_| (wanted.node, head.node) == (Node::File, Node::File))
+    {
+        let path = wanted.path.clone();
+        let merge = Merge { path, base: from.content, ours: wanted.content, theirs: head.content };
         match merged(step, &merge) {
             Merged::Asked => return Ok(Answer::DONE),
             Merged::Clean(content) => {
-                let answer = together(step, draft, (head, dir), (base, content));
-                step.told_all_of(draft.pid, draft.path, head);
+                let answer = together(step, wanted, (head, dir), (base, content));
+                step.told_all_of(wanted.pid, wanted.path, head);
                 return Ok(answer);
             }
             Merged::No => {}
         }
     }
-    let Draft { path, message, .. } = *draft;
-    let ours = beside(step, draft, (head, dir), base);
+    let Wanted { path, message, .. } = *wanted;
+    let ours = beside(step, wanted, (head, dir), base);
     let version = ours.version;
     let operation = files::wrote(step, vec![ours], message, None);
     // That it has moved on, and whether both go together, tells of what stands there now; but only once it is
     // told, since the text was written before.
-    step.told_all_of(draft.pid, draft.path, head);
+    step.told_all_of(wanted.pid, wanted.path, head);
     let message =
         format!("{path} changed since version {base}; your text is kept beside it as version {version}");
     let (code, theirs) = (Code::Conflict.word(), head.id);
     Ok(Answer::Diverged { code, message, operation, base, ours: version, theirs })
 }
 
-fn beside(step: &Step<'_>, draft: &Draft<'_>, (head, dir): (&Version, FileId), base: VersionId) -> Change {
-    let mut ours = files::change(step, draft, head.file, dir);
+fn beside(step: &Step<'_>, wanted: &Wanted<'_>, (head, dir): (&Version, FileId), base: VersionId) -> Change {
+    let mut ours = files::change(step, wanted, head.file, dir);
     ours.parents = vec![base];
     ours.diverged = true;
     ours
@@ -107,12 +109,12 @@ fn beside(step: &Step<'_>, draft: &Draft<'_>, (head, dir): (&Version, FileId), b
 /// it has not seen the other one's text.
 fn together(
     step: &mut Step<'_>,
-    draft: &Draft<'_>,
+    wanted: &Wanted<'_>,
     (head, dir): (&Version, FileId),
     (base, content): (VersionId, Content),
 ) -> Answer {
-    let Draft { pid, path, mode, message, .. } = *draft;
-    let label = step.kernel.meaning(draft.label).join(&step.kernel.meaning(head.label));
+    let Wanted { pid, path, mode, message, .. } = *wanted;
+    let label = step.kernel.meaning(wanted.label).join(&step.kernel.meaning(head.label));
     #[cfg(feature = "plant")]
     let label = if crate::plant::is(crate::plant::MERGE_KEEPS_LABEL) {
         step.kernel.meaning(head.label)
@@ -120,8 +122,8 @@ fn together(
         label
     };
     let label = step.intern(&label);
-    let ours = beside(step, draft, (head, dir), base);
-    let both = Draft { pid, path, node: Node::File, content, mode, label, message };
+    let ours = beside(step, wanted, (head, dir), base);
+    let both = Wanted { pid, path, node: Node::File, content, mode, label, message };
     let mut merge = files::change(step, &both, head.file, dir);
     merge.version = ours.version.next();
     merge.parents = vec![head.id, ours.version];
@@ -224,8 +226,8 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
     let label = named.iter().filter(|_| gone).fold(label, |all, name| all.join(&step.kernel.meaning(*name)));
     files::not_steering(step, pid, &label, core::iter::once(&stands))?;
     let label = step.intern(&label);
-    let draft = Draft { pid, path: &stands, node, content, mode, label, message: *message };
-    let mut change = files::change(step, &draft, head.file, dir);
+    let wanted = Wanted { pid, path: &stands, node, content, mode, label, message: *message };
+    let mut change = files::change(step, &wanted, head.file, dir);
     change.parents = vec![head.id, ours.id];
     let version = change.version;
     let mut changes = vec![change];

@@ -46,6 +46,7 @@ pub fn plan(
         | Control::Operator { .. }
         | Control::Provider { .. }
         | Control::Attach { .. }
+        | Control::Draft { .. }
             if pid != WORKSPACE =>
         {
             Err(Error::new(Code::Denied, "only an operator says this word"))
@@ -65,6 +66,7 @@ pub fn plan(
         | Control::Secret { .. }
         | Control::Operator { .. }
         | Control::Provider { .. } => Ok(vec![]),
+        Control::Draft { pid: of, .. } => crate::draft::plan(kernel, *of),
         Control::Attach { pid: of } if kernel.state.processes.contains_key(of) => Ok(vec![]),
         Control::Attach { pid: of } => Err(Error::new(Code::Dead, format!("process {of} is not alive"))),
     }
@@ -93,6 +95,7 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
         Control::Stop => Outcome::Now(Ok(stop::stop(step))),
         Control::Lift => stop::lift(step).into(),
         Control::Retain(rule) => crate::retain::rule(step, rule).into(),
+        Control::Draft { .. } => crate::draft::end(step, word),
         Control::Unbind { dir } => crate::bound::unbind(step, dir).into(),
         Control::Workspace { .. }
         | Control::Down

@@ -12,7 +12,7 @@ use crate::{
     authority::Want,
     bound,
     commit::{self, Made},
-    label, net, process,
+    draft, label, net, process,
     state::{Client, ExecRow, Phase},
     step::{Found, Outcome, Step},
     stop, turn,
@@ -177,7 +177,11 @@ fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Gues
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
-    let kind = if row.main { Kind::Live } else { Kind::Command };
+    let kind = match row.main {
+        true if of_draft(step.kernel, &row) => Kind::Draft,
+        true => Kind::Live,
+        false => Kind::Command,
+    };
     let plan = shown(step, row.of, kind);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
@@ -206,7 +210,7 @@ pub fn heard_by(step: &mut Step<'_>, (by, exec): (Pid, ExecId), reply: ReplyTo) 
 pub fn main_heard_by(step: &mut Step<'_>, reply: ReplyTo) {
     for out in &mut step.out.effects {
         if let Effect::Exec(command) = out
-            && command.plan.kind == Kind::Live
+            && command.plan.kind != Kind::Command
         {
             command.reply = Some(reply);
         }
@@ -293,9 +297,16 @@ pub fn expired(step: &mut Step<'_>) {
 /// Questions of a command's end.
 pub fn plan_ended(kernel: &Kernel, exec: ExecId, made: Option<&Commit>) -> Vec<Lookup> {
     match (kernel.state.execs.get(&exec), made) {
-        (Some(row), Some(made)) if lives(kernel, row.of) => commit::plan(kernel, row.of, made),
+        (Some(row), Some(made)) if lives(kernel, row.of) && !of_draft(kernel, row) => {
+            commit::plan(kernel, row.of, made)
+        }
         _ => vec![],
     }
+}
+
+/// Whether what a program writes is a draft.
+fn of_draft(kernel: &Kernel, row: &ExecRow) -> bool {
+    row.main && kernel.state.processes.get(&row.of).is_some_and(|process| process.draft)
 }
 
 fn lives(kernel: &Kernel, pid: Pid) -> bool {
@@ -312,6 +323,9 @@ pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, (made, keep): (&Commi
             // What it was told may stand in its output, and in files that are no part of the tree.
             commit::saw(step, (row.of, false), &made.told);
             None
+        }
+        (true, Facts::Found(_)) if of_draft(step.kernel, &row) => {
+            Some(draft::save(step, row.of, made).map(|()| Made::default()))
         }
         (true, Facts::Found(facts)) if lives(step.kernel, row.of) => {
             // What another ran in its sandbox it does not know: its next write is still made of what it saw.
@@ -350,8 +364,10 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     step.act_as(row.of, row.actor.clone());
     step.cause = Some(row.seq);
+    let is_draft = of_draft(step.kernel, &row);
     let decided = match facts {
-        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)),
+        Facts::Found(_) if is_draft => draft::save(step, row.of, made),
+        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)).map(drop),
         Facts::Refused(error) => Err(error),
     };
     if !step.wants.is_empty() {
@@ -371,8 +387,9 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
         let why = format!("what it wrote was refused: {}", error.message);
         return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
     }
-    // What it may see has changed with the tree: labels below its ceiling may be new.
-    let plan = Some(Box::new(shown(step, row.of, Kind::Live)));
+    // What it may see has changed with the tree: labels below its ceiling may be new. A draft shows the tree
+    // that it began with.
+    let plan = if is_draft { None } else { Some(Box::new(shown(step, row.of, Kind::Live))) };
     step.effect(Effect::ExecDecided { exec, pid: row.of, kept, plan });
 }
 

@@ -7,7 +7,7 @@
 use crate::{
     Kernel,
     authority::Want,
-    conflict, policy, proposal, session,
+    conflict, draft, policy, proposal, session,
     sink::Verdict,
     step::{Found, Step},
     undo,
@@ -159,13 +159,9 @@ pub fn fits(content: &Content) -> Result<(), Error> {
     Ok(())
 }
 
-/// What nobody writes: rendered trees, and policy once it is loaded.
+/// What nobody writes, and what a process whose work is a draft does not.
 pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
-    if crate::render::is_rendered(path) || path.as_str() == "/" {
-        return Err(Error::new(Code::Denied, format!("{path} is rendered from the kernel's state"))
-            .hint("control files are /sys/ctl and /proc/PID/ctl"));
-    }
-    policy::may_change(kernel, pid, path)
+    policy::may_stand(kernel, pid, path).and_then(|()| draft::may_change(kernel, pid))
 }
 
 /// Questions of `move`.
@@ -343,7 +339,7 @@ pub fn not_steering<'a>(
 }
 
 /// One file's change while it is made.
-pub struct Draft<'a> {
+pub struct Wanted<'a> {
     pub pid: Pid,
     pub path: &'a TreePath,
     pub node: Node,
@@ -407,9 +403,9 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
         return proposal::hold_call(step, pid, &held, (rule, label), (path, bytes));
     }
     let label = step.intern(&label);
-    let draft = Draft { pid, path, node, content, mode, label, message: *message };
+    let wanted = Wanted { pid, path, node, content, mode, label, message: *message };
     let from = from.filter(|from| Some(from.id) == base);
-    put(step, &draft, place, (base, from))
+    put(step, &wanted, place, (base, from))
 }
 
 /// The same for what is not there and for what its caller must not see.
@@ -481,22 +477,22 @@ pub fn relabel(step: &mut Step<'_>, path: &TreePath, place: &Place, label: &Labe
         return Ok(Answer::Same { version: head.id, unchanged: true });
     }
     let Version { node, content, mode, .. } = *head;
-    let draft = Draft { pid: WORKSPACE, path, node, content, mode, label, message: None };
-    let mut row = change(step, &draft, head.file, dir);
+    let wanted = Wanted { pid: WORKSPACE, path, node, content, mode, label, message: None };
+    let mut row = change(step, &wanted, head.file, dir);
     row.parents = vec![head.id];
     let version = row.version;
     let operation = wrote(step, vec![row], None, None);
     Ok(Answer::Wrote { operation, version, path: path.clone() })
 }
 
-/// Puts the draft in place: a new head, the same one, or a diverged version.
+/// Puts it in place: a new head, the same one, or a diverged version.
 pub fn put(
     step: &mut Step<'_>,
-    draft: &Draft<'_>,
+    wanted: &Wanted<'_>,
     place: Place,
     (base, from): (Option<VersionId>, Option<Version>),
 ) -> Result<Answer, Error> {
-    let Draft { pid, path, .. } = *draft;
+    let Wanted { pid, path, .. } = *wanted;
     if place.blocked {
         return Err(Error::invalid("path", format!("something above {path} is not a directory")));
     }
@@ -512,16 +508,16 @@ pub fn put(
             .hint("read its history, or write it anew without a base"));
         }
         step.kernel.allow(pid, Want::Path(path), Rights::CREATE, step.at)?;
-        return create(step, draft, (&place.dirs, place.home.as_ref()));
+        return create(step, wanted, (&place.dirs, place.home.as_ref()));
     };
-    if (head.node == Node::Dir) != (draft.node == Node::Dir) {
+    if (head.node == Node::Dir) != (wanted.node == Node::Dir) {
         step.told_all_of(pid, path, &head);
         return Err(Error::new(Code::Exists, format!("{path} is a {} already", head.node.word())));
     }
-    let same = head.node == draft.node && head.content == draft.content && head.mode == draft.mode;
+    let same = head.node == wanted.node && head.content == wanted.content && head.mode == wanted.mode;
     // Bytes that fewer may read from now on are another version: that they were the same is told to nobody.
     let readers = |label| step.kernel.meaning(label).readers;
-    let narrower = same && readers(head.label).meet(&readers(draft.label)) != readers(head.label);
+    let narrower = same && readers(head.label).meet(&readers(wanted.label)) != readers(head.label);
     if same && !narrower {
         step.told_all_of(pid, path, &head);
         step.remember(pid, path, head.id);
@@ -534,12 +530,12 @@ pub fn put(
     let stale = stale && !crate::plant::is(crate::plant::STALE_OVERWRITES);
     let dir = place.dirs.last().copied().unwrap_or(abi::ROOT);
     if stale {
-        return conflict::stale(step, draft, (&head, dir), (base, from.as_ref()));
+        return conflict::stale(step, wanted, (&head, dir), (base, from.as_ref()));
     }
-    let mut change = change(step, draft, head.file, dir);
+    let mut change = change(step, wanted, head.file, dir);
     change.parents = vec![base];
     let version = change.version;
-    let operation = wrote(step, vec![change], draft.message, None);
+    let operation = wrote(step, vec![change], wanted.message, None);
     step.remember(pid, path, version);
     Ok(Answer::Wrote { operation, version, path: path.clone() })
 }
@@ -547,16 +543,16 @@ pub fn put(
 /// A new file, with the directories that are missing above it.
 fn create(
     step: &mut Step<'_>,
-    draft: &Draft<'_>,
+    wanted: &Wanted<'_>,
     (dirs, home): (&[FileId], Option<&Home>),
 ) -> Result<Answer, Error> {
     let mut changes = Vec::new();
     let mut dir = dirs.last().copied().unwrap_or(abi::ROOT);
     let mut file = step.state().next.file;
     let mut version = step.state().next.version;
-    let depth = draft.path.names().count();
+    let depth = wanted.path.names().count();
     let mut above = TreePath::root();
-    for (ix, name) in draft.path.names().enumerate().take(depth.saturating_sub(1)) {
+    for (ix, name) in wanted.path.names().enumerate().take(depth.saturating_sub(1)) {
         above = above.join(name)?;
         // `dirs` begins with the root, so the directory at depth ix + 1 exists if it is in there.
         if ix + 1 < dirs.len() {
@@ -564,39 +560,39 @@ fn create(
         }
         file = file.next();
         version = version.next();
-        let (node, label) = (Node::Dir, crate::arrival::dir_label(step, &above, draft.label));
+        let (node, label) = (Node::Dir, crate::arrival::dir_label(step, &above, wanted.label));
         let missing =
-            Draft { path: &above, node, content: Content::default(), mode: DIR_MODE, label, ..*draft };
+            Wanted { path: &above, node, content: Content::default(), mode: DIR_MODE, label, ..*wanted };
         let mut row = change(step, &missing, file, dir);
         row.version = version;
         changes.push(row);
         dir = file;
     }
-    let mut row = change(step, draft, file.next(), dir);
+    let mut row = change(step, wanted, file.next(), dir);
     row.version = version.next();
     let version = row.version;
     changes.push(row);
-    step.mark(draft.pid, &mut changes, home);
-    let operation = wrote(step, changes, draft.message, None);
-    step.remember(draft.pid, draft.path, version);
-    Ok(Answer::Wrote { operation, version, path: draft.path.clone() })
+    step.mark(wanted.pid, &mut changes, home);
+    let operation = wrote(step, changes, wanted.message, None);
+    step.remember(wanted.pid, wanted.path, version);
+    Ok(Answer::Wrote { operation, version, path: wanted.path.clone() })
 }
 
-pub fn change(step: &Step<'_>, draft: &Draft<'_>, file: FileId, dir: FileId) -> Change {
+pub fn change(step: &Step<'_>, wanted: &Wanted<'_>, file: FileId, dir: FileId) -> Change {
     Change {
         file,
         dir,
-        path: draft.path.clone(),
+        path: wanted.path.clone(),
         moved_from: None,
         version: step.state().next.version.next(),
-        node: draft.node,
-        content: draft.content,
-        mode: draft.mode,
+        node: wanted.node,
+        content: wanted.content,
+        mode: wanted.mode,
         mtime: step.at,
-        label: draft.label,
+        label: wanted.label,
         parents: vec![],
         diverged: false,
-        scratch: path::is_scratch(draft.path),
+        scratch: path::is_scratch(wanted.path),
     }
 }
 
@@ -662,8 +658,8 @@ pub fn rename(
     not_steering(step, pid, &carried, touched.iter())?;
     let label = step.intern(&label);
     let Version { node, content, mode, .. } = head;
-    let draft = Draft { pid, path: to, node, content, mode, label, message: None };
-    let mut row = change(step, &draft, head.file, there.dirs.last().copied().unwrap_or(abi::ROOT));
+    let wanted = Wanted { pid, path: to, node, content, mode, label, message: None };
+    let mut row = change(step, &wanted, head.file, there.dirs.last().copied().unwrap_or(abi::ROOT));
     row.moved_from = Some(from.clone());
     row.parents = vec![head.id];
     let version = row.version;
@@ -748,7 +744,7 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
         // Its name goes on standing in the log, and who removed it need not have known it.
         let label = label.join(&step.kernel.meaning(old.label));
         let label = step.intern(&label);
-        let draft = Draft {
+        let wanted = Wanted {
             pid,
             path: at,
             node: Node::Gone,
@@ -758,7 +754,7 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
             message: None,
         };
         version = version.next();
-        let mut row = change(step, &draft, old.file, *dir);
+        let mut row = change(step, &wanted, old.file, *dir);
         row.version = version;
         row.parents = vec![old.id];
         changes.push(row);
@@ -781,7 +777,7 @@ pub fn first_dirs(step: &mut Step<'_>) {
     for (ix, path) in FIRST_DIRS.iter().enumerate() {
         let Ok(path) = TreePath::parse(path) else { continue };
         file = file.next();
-        let draft = Draft {
+        let wanted = Wanted {
             pid: WORKSPACE,
             path: &path,
             node: Node::Dir,
@@ -790,7 +786,7 @@ pub fn first_dirs(step: &mut Step<'_>) {
             label,
             message: None,
         };
-        let mut row = change(step, &draft, file, abi::ROOT);
+        let mut row = change(step, &wanted, file, abi::ROOT);
         row.version = VersionId(ix as u64 + 1);
         changes.push(row);
     }

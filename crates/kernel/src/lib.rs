@@ -34,6 +34,7 @@ mod commit;
 mod complete;
 mod conflict;
 mod control;
+mod draft;
 mod effect;
 mod exec;
 mod files;

@@ -14,7 +14,7 @@
 
 use crate::{
     Kernel, account, exec,
-    files::{self, Draft},
+    files::{self, Wanted},
     model, net, role,
     state::{Account, ROOT_ACCOUNT},
     step::{Found, Step},
@@ -49,8 +49,12 @@ pub fn is_edited(kernel: &Kernel, pid: Pid, path: &TreePath) -> bool {
     pid == WORKSPACE && kernel.has_policy() && FILES.contains(&path.as_str())
 }
 
-/// What stands below `/sys` changes in no other way than by an edit.
-pub fn may_change(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
+/// What nobody writes: rendered trees; and what stands below `/sys` changes in no other way than by an edit.
+pub fn may_stand(kernel: &Kernel, pid: Pid, path: &TreePath) -> Result<(), Error> {
+    if crate::render::is_rendered(path) || path.as_str() == "/" {
+        return Err(Error::new(Code::Denied, format!("{path} is rendered from the kernel's state"))
+            .hint("control files are /sys/ctl and /proc/PID/ctl"));
+    }
     if !path.as_str().starts_with("/sys/") || (pid == WORKSPACE && !kernel.has_policy()) {
         return Ok(());
     }
@@ -128,8 +132,8 @@ pub fn write(step: &mut Step<'_>, call: &Call, facts: &mut Found) -> Result<Answ
         .hint("look at it again: skep policy check FILE"));
     }
     let label = step.intern(&label);
-    let draft = Draft { pid: WORKSPACE, path, node: Node::File, content, mode, label, message: *message };
-    let answer = files::put(step, &draft, place, (None, None))?;
+    let wanted = Wanted { pid: WORKSPACE, path, node: Node::File, content, mode, label, message: *message };
+    let answer = files::put(step, &wanted, place, (None, None))?;
     said.load(step);
     Ok(answer)
 }

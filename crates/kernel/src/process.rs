@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    bound, effect, exec, home, means, role, session, sink,
+    bound, draft, effect, exec, home, means, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -241,11 +241,27 @@ fn told(kernel: &Kernel, birth: &Birth) -> Label {
     standing.chain(skills).fold(first, |all, label| all.join(&kernel.meaning(label)))
 }
 
+/// What a process is born with lies above its ceiling.
+fn above_ceiling(kernel: &Kernel, label: &Label, ceiling: Integrity) -> Result<(), Error> {
+    if label.integrity < ceiling && kernel.has(sink::rule::CEILING) {
+        let (is, ceiling) = (label.integrity.word(), ceiling.word());
+        return Err(Error::new(
+            Code::Denied,
+            format!("its task or its files are {is}, below its ceiling {ceiling}"),
+        )
+        .argument("ceiling")
+        .hint("a task that was made under an external label cannot run above it"));
+    }
+    Ok(())
+}
+
 /// Makes a process and starts its turn.
 fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Error> {
-    let (home, Birth { parent, def, .. }) = (home::lent(step.kernel, &mut birth.def), &birth);
-    let (parent, at) = (*parent, step.at);
+    let home = home::lent(step.kernel, &mut birth.def);
+    let (parent, at) = (birth.parent, step.at);
     room_for_one(step.state(), parent)?;
+    let draft = draft::begins(step.kernel, &mut birth.def)?;
+    let def = &birth.def;
     let pid = step.state().next.pid.next();
     let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
     let mut label = told(step.kernel, &birth);
@@ -255,15 +271,7 @@ fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Er
     for said in before.label.iter().chain(&home) {
         label = label.join(said);
     }
-    if label.integrity < birth.ceiling && step.kernel.has(sink::rule::CEILING) {
-        let (is, ceiling) = (label.integrity.word(), birth.ceiling.word());
-        return Err(Error::new(
-            Code::Denied,
-            format!("its task or its files are {is}, below its ceiling {ceiling}"),
-        )
-        .argument("ceiling")
-        .hint("a task that was made under an external label cannot run above it"));
-    }
+    above_ceiling(step.kernel, &label, birth.ceiling)?;
     let (grants, mut withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
     withheld.extend(def.withheld.iter().cloned());
     let account = means::open_accounts(step, (parent, pid), def, birth.budget);
@@ -298,6 +306,7 @@ fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Er
         history: before.history,
         after: before.after,
         home: program.as_ref().is_some_and(|program| program.guest.home == Home::Kept),
+        draft,
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
@@ -578,7 +587,8 @@ pub fn restart_later(step: &mut Step<'_>, pid: Pid, process: &crate::state::Proc
         Restart::OnFailure(times) => failed && before < times,
         Restart::Always => before < RESTARTS_ALWAYS,
     };
-    if !again || process.parent != WORKSPACE {
+    // Of a draft there is one process: another would begin without what it wrote.
+    if !again || process.parent != WORKSPACE || process.draft {
         return;
     }
     let wait = RESTART_US.saturating_mul(1 << before.min(16)).min(RESTART_US_MAX);

@@ -576,7 +576,7 @@ pub fn approve_call(
         }
         Outcome::Now(Err(error)) => step.alarm(format!("proposal {id} was approved, but: {error}")),
         Outcome::Now(Ok(_)) | Outcome::Later(_) => {}
-        Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) => {}
+        Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) | Outcome::Draft { .. } => {}
     }
     Ok(())
 }

@@ -37,14 +37,17 @@ pub use question::{arguments, effect, escaped, shown};
 
 /// Files of a process.
 const OF_PROCESS: [&str; 6] = ["budget", "caps", "ctl", "label", "status", "token"];
+/// The file of a process that has a draft: what that changes, a line of JSON each.
+const DRAFT: &str = "draft";
 /// Files of a proposal.
 const OF_PROPOSAL: [&str; 3] = ["args", "shown", "status"];
 /// Rendered files of `/sys`.
-const OF_SYS: [&str; 19] = [
+const OF_SYS: [&str; 20] = [
     "bound",
     "budget",
     "conflicts",
     "ctl",
+    "drafts",
     "halts",
     "health",
     "key",
@@ -125,8 +128,11 @@ fn thing<'a>(kernel: &Kernel, by: Pid, path: &'a TreePath) -> Result<Thing<'a>, 
             if kernel.hides(by, label) {
                 return Err(missing());
             }
+            let has_draft = state.drafts.contains_key(&pid);
             match rest {
+                [] if has_draft => Ok(Thing::Dir(files(&OF_PROCESS, &[DRAFT]), 0)),
                 [] => Ok(Thing::Dir(files(&OF_PROCESS, &[]), 0)),
+                [DRAFT] if has_draft => Ok(Thing::Process(pid, DRAFT)),
                 [file] if OF_PROCESS.contains(file) => Ok(Thing::Process(pid, file)),
                 _ => Err(missing()),
             }
@@ -151,7 +157,9 @@ fn thing<'a>(kernel: &Kernel, by: Pid, path: &'a TreePath) -> Result<Thing<'a>, 
 /// The label of a process, living or not.
 fn label_of(kernel: &Kernel, pid: Pid) -> Option<LabelId> {
     let living = kernel.state.processes.get(&pid).map(|row| row.label);
-    living.or_else(|| kernel.state.ended.get(&pid).map(|row| row.label))
+    let ended = || kernel.state.ended.get(&pid).map(|row| row.label);
+    // Of one that ended long ago only its draft is known.
+    living.or_else(ended).or_else(|| kernel.state.drafts.get(&pid).map(|row| row.label))
 }
 
 fn dirs<'a, T: core::fmt::Display>(
@@ -218,6 +226,10 @@ pub fn plan(
 pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Query> {
     let names: Vec<&str> = path.names().collect();
     match names.as_slice() {
+        ["proc", pid, DRAFT] => {
+            let row = pid.parse().ok().and_then(|pid| kernel.state.drafts.get(&Pid(pid)));
+            row.map(|row| Query::Content { content: row.layer, part: None })
+        }
         ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
         ["sys", "health"] => Some(Query::Health),
         ["sys", "workspaces"] => Some(Query::Workspaces),
@@ -252,6 +264,15 @@ pub fn answer(
             return Err(Error::new(Code::NotFound, what)
                 .argument("path")
                 .hint("it was destroyed, or is large: that is read by its path and version"));
+        }
+        Some(Query::Content { content, .. }) if !lists => {
+            let Call::Read { part, .. } = call else { return Err(Facts::mismatch()) };
+            // What is in it is made of what its process saw.
+            if let Thing::Process(of, _) = thing(step.kernel, pid, path)? {
+                let label = label_of(step.kernel, of);
+                label.into_iter().for_each(|label| step.saw(pid, path, None, label));
+            }
+            return Ok(Answer::Query(Query::Content { content, part: *part }));
         }
         Some(Query::Operators { .. }) if !lists => {
             let me = step.actor.strip_prefix("operator:").unwrap_or_default().to_string();
@@ -542,6 +563,12 @@ fn of_sys(kernel: &Kernel, by: Pid, file: &str, at: Micros) -> String {
         "bound" => {
             for (dir, label) in &state.bound {
                 let _ = writeln!(text, "{dir} {}", kernel.meaning(*label).integrity.word());
+            }
+        }
+        "drafts" => {
+            for (pid, row) in &state.drafts {
+                let works = if state.processes.contains_key(pid) { "works" } else { "waits" };
+                let _ = writeln!(text, "{pid} {} {works} {} {}", row.actor, row.changes, row.at);
             }
         }
         "retain" => state.retain.iter().for_each(|rule| {

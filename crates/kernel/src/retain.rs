@@ -3,7 +3,7 @@
 
 use crate::{
     Kernel,
-    files::{self, Draft},
+    files::{self, Wanted},
     step::{Found, Outcome, Step},
 };
 use abi::{
@@ -37,7 +37,7 @@ fn destroy(step: &mut Step<'_>, path: &TreePath, reason: &str, facts: &mut Found
     let label = step.label_for(WORKSPACE, Origin::Argument);
     let label = step.intern(&label);
     let operation = standing.map(|(dir, head)| {
-        let draft = Draft {
+        let wanted = Wanted {
             pid: WORKSPACE,
             path,
             node: Node::Gone,
@@ -46,7 +46,7 @@ fn destroy(step: &mut Step<'_>, path: &TreePath, reason: &str, facts: &mut Found
             label,
             message: Some(reason),
         };
-        let mut change = files::change(step, &draft, head.file, dir);
+        let mut change = files::change(step, &wanted, head.file, dir);
         change.parents = vec![head.id];
         files::wrote(step, vec![change], Some(reason), None)
     });

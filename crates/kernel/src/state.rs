@@ -92,11 +92,30 @@ pub struct State {
     /// Records of which not everything stands in bound directories yet.
     #[musli(default)]
     pub unplaced: BTreeSet<Seq>,
+    /// What programs wrote and nobody has kept or dropped yet, by the process that did.
+    #[musli(default)]
+    pub drafts: BTreeMap<Pid, DraftRow>,
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
 /// shape is not taken: the log is replayed, and everything derived is there.
 pub const SHAPE: u32 = 4;
+
+/// A draft.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct DraftRow {
+    /// Who wrote it; a principal.
+    pub actor: String,
+    /// Its changes, as text.
+    pub layer: Content,
+    /// How many.
+    pub changes: u64,
+    /// The label of what was written.
+    pub label: LabelId,
+    /// The last record of it, and when that was.
+    pub seq: Seq,
+    pub at: Micros,
+}
 
 /// An emergency stop that holds.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -242,6 +261,9 @@ pub struct Process {
     /// The session that its turn goes on with.
     #[musli(default)]
     pub session: Option<SessionName>,
+    /// What its program writes is a draft.
+    #[musli(default)]
+    pub draft: bool,
 }
 
 /// A HOME that lasts: what lies in it has no label of its own, so it bears what its runs were told.
@@ -563,6 +585,8 @@ pub enum Client {
     Merge,
     /// A control word that the machine carries out.
     Control,
+    /// A draft that this operator keeps.
+    Keep(String),
     /// A purge; what it answers when the bytes are out of every file.
     Scrub(Box<Answer>),
 }
@@ -576,6 +600,7 @@ impl Client {
             | Self::Effect(_)
             | Self::Exec { .. }
             | Self::Control
+            | Self::Keep(_)
             | Self::Merge
             | Self::Scrub(_) => None,
         }

@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, bound, complete, control, effect, exec, files, label, net, process, proposal, render,
-    role, session, state::Client, state::State, turn, wake,
+    Kernel, arrival, bound, complete, control, draft, effect, exec, files, label, net, process, proposal,
+    render, role, session, state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -42,6 +42,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         Body::Arrived { mount, path, .. } => arrival::plan_arrival(kernel, mount, path),
         Body::TimerFired { timer } => Ok(process::plan_timer(kernel, *timer, at)),
         Body::Noticed { commit, .. } => Ok(bound::plan(kernel, commit)),
+        Body::DraftRead { read, .. } => Ok(draft::plan_read(kernel, read)),
         Body::ExecWrote { exec, commit, .. } => Ok(exec::plan_ended(kernel, *exec, Some(commit))),
         Body::ExecEnded { exec, commit, keep, .. } => {
             Ok(exec::plan_ended(kernel, *exec, Some(commit).filter(|_| *keep)))
@@ -158,6 +159,7 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
         first: None,
         cause: None,
         approved: None,
+        keeps: false,
         ending: vec![],
         turn: None,
         seen: vec![],
@@ -192,6 +194,7 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
 fn asker(body: &Body) -> Option<ReplyTo> {
     match body {
         Body::Call { reply, .. } => Some(*reply),
+        // Who keeps a draft is known until it is kept.
         Body::Merged { of, .. } => asker(of),
         _ => None,
     }
@@ -220,6 +223,9 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::Bound { dir, external } => bound::bound(step, dir, *external),
         Body::Noticed { number, commit } => bound::noticed(step, *number, commit, facts),
         Body::Placed { seq, failed } => bound::placed(step, *seq, failed),
+        Body::DraftRead { reply, pid, layer, read } => {
+            draft::read(step, (*reply, *pid, *layer), read, facts);
+        }
         Body::ControlEnded { reply, result } => {
             let answer = match step.kernel.volatile.clients.remove(reply) {
                 None => return,
@@ -274,6 +280,8 @@ pub struct Step<'a> {
     /// Set while an approved call is carried out: the label it was proposed under; the sink table has been
     /// asked.
     pub approved: Option<abi::LabelId>,
+    /// Set while an operator keeps a draft: they look at what comes of it, so that any text is merged.
+    pub keeps: bool,
     /// Processes that end in this step: what they waited for is told, but they do not go on.
     pub ending: Vec<Pid>,
     /// The process whose turn's tool call is carried out.
@@ -300,6 +308,8 @@ pub enum Outcome {
     Control(Control),
     /// A client waits until what was purged is out of every file.
     Scrub(Answer),
+    /// A client waits until the draft of this process is read and kept.
+    Draft { pid: Pid, layer: Content },
 }
 
 impl From<Result<Answer, Error>> for Outcome {
@@ -439,6 +449,11 @@ impl Step<'_> {
             Outcome::Control(word) => {
                 self.effect(Effect::Control { reply, word });
                 Client::Control
+            }
+            Outcome::Draft { pid, layer } => {
+                let bound = bound::rows(self.state(), WORKSPACE);
+                self.effect(Effect::ReadDraft { reply, pid, layer, bound });
+                Client::Keep(self.actor.clone())
             }
             Outcome::Scrub(answer) => {
                 self.effect(Effect::Scrub { reply });

@@ -469,7 +469,7 @@ pub fn tool(
                     step.emit(Entry::ToolWaits { step: number, index, name, args, on, about });
                     return;
                 }
-                Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) => {
+                Outcome::Model(_) | Outcome::Control(_) | Outcome::Scrub(_) | Outcome::Draft { .. } => {
                     Err(Error::new(Code::Unavailable, "only an operator's connection may do this"))
                 }
             }

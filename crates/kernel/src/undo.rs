@@ -6,7 +6,7 @@ use crate::{
     Kernel,
     authority::Want,
     conflict::{self, Merged},
-    files::{self, Draft},
+    files::{self, Wanted},
     step::{Found, Step},
 };
 use abi::{
@@ -194,8 +194,8 @@ impl Back {
         files::not_steering(step, pid, &label, core::iter::once(&row.path))?;
         let label = step.intern(&label);
         let (content, mode) = clean.map_or((before.content, before.mode), |content| (content, mode));
-        let draft = Draft { pid, path: &row.path, node: Node::File, content, mode, label, message: None };
-        let mut change = files::change(step, &draft, row.file, row.dir);
+        let wanted = Wanted { pid, path: &row.path, node: Node::File, content, mode, label, message: None };
+        let mut change = files::change(step, &wanted, row.file, row.dir);
         change.diverged = clean.is_none();
         change.parents = if clean.is_some() { vec![row.head, before.id] } else { vec![row.made] };
         let told = if clean.is_some() { &mut self.merged } else { &mut self.diverged };
@@ -262,8 +262,8 @@ fn restoring(step: &Step<'_>, pid: Pid, row: &UndoRow, label: LabelId) -> Change
         Some((path, dir)) => (path, *dir),
         None => (&row.path, row.dir),
     };
-    let draft = Draft { pid, path, node, content, mode, label, message: None };
-    let mut change = files::change(step, &draft, row.file, dir);
+    let wanted = Wanted { pid, path, node, content, mode, label, message: None };
+    let mut change = files::change(step, &wanted, row.file, dir);
     change.moved_from = row.moved_from.is_some().then(|| row.path.clone());
     change.parents = vec![row.head];
     change

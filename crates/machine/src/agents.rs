@@ -42,6 +42,8 @@ mod foreign;
 mod input;
 mod program;
 
+pub(crate) use program::is_draft;
+
 /// Bytes of front matter: it is read at every start of the agent.
 const FRONT_BYTES_MAX: usize = 16 * 1024;
 const KEYS: [&str; 11] = [

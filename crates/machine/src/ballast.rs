@@ -262,7 +262,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::EffectEnded { .. } | Body::EffectProbed { .. } | Body::Armed { .. } => false,
         Body::Arrived { .. } | Body::Mounted { .. } | Body::Tool { .. } | Body::TimerFired { .. } => false,
         Body::Merged { .. } | Body::ExecEnded { .. } => false,
-        Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } => false,
+        Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
         Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
         Body::Connect { .. } => false,
     }
@@ -287,6 +287,7 @@ pub(crate) fn frees_or_stops(call: &Call) -> bool {
             Control::Signal { signal, .. } => stops(*signal),
             Control::Secret { .. } | Control::Provider { .. } | Control::Attach { .. } => false,
             Control::Operator { uid, .. } => uid.is_none(),
+            Control::Draft { keep, .. } => !keep,
             Control::Mount { .. } | Control::Bind { .. } => false,
             Control::Workspace { .. } | Control::Budget { .. } => false,
         },

@@ -366,7 +366,7 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::ExecEnded { .. } | Body::ExecWrote { .. } => false,
         Body::ExecChecked { .. } | Body::ExecTold { .. } | Body::Connect { .. } => false,
         // Who waked it does it again.
-        Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } => false,
+        Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
     }
 }
 
@@ -377,9 +377,10 @@ pub(crate) fn reply_of(input: &Input) -> Option<ReplyTo> {
 
 fn reply_in(body: &Body) -> Option<ReplyTo> {
     match body {
-        Body::Call { reply, .. } | Body::Connect { reply, .. } | Body::ControlEnded { reply, .. } => {
-            Some(*reply)
-        }
+        Body::Call { reply, .. }
+        | Body::Connect { reply, .. }
+        | Body::ControlEnded { reply, .. }
+        | Body::DraftRead { reply, .. } => Some(*reply),
         Body::Merged { of, .. } => reply_in(of),
         _ => None,
     }

@@ -30,6 +30,7 @@ pub mod clock;
 mod connection;
 pub mod daemon;
 mod door;
+pub mod draft;
 mod endpoint;
 mod exchange;
 mod failure;

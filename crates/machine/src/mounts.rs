@@ -77,6 +77,7 @@ pub(crate) fn control(
         | Control::Budget { .. }
         | Control::Signal { .. }
         | Control::Unbind { .. }
+        | Control::Draft { .. }
         | Control::Purge { .. }
         | Control::Retain(_) => Err(Error::new(Code::Unavailable, "this word is the kernel's")),
     }

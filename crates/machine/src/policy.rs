@@ -124,8 +124,12 @@ fn agents(node: &Node) -> Result<Vec<PolicyRow>, Error> {
         }
         let agent = if name == "*" { Ok(name.to_owned()) } else { wire::word(POLICY, name) };
         let agent = agent.map_err(|error| key.mark.wrap(&error))?;
-        let mut row = PolicyRow { agent, deny: Vec::new(), ask: Vec::new(), allow: Vec::new() };
-        for (verb, needs) in lists.section(&format!("agents: {name}"), &["deny", "ask", "allow"])? {
+        let mut row = PolicyRow { agent, deny: Vec::new(), ask: Vec::new(), allow: Vec::new(), draft: false };
+        for (verb, needs) in lists.section(&format!("agents: {name}"), &["deny", "ask", "allow", "view"])? {
+            if verb == "view" {
+                row.draft = crate::agents::is_draft(needs)?;
+                continue;
+            }
             let list = match verb {
                 "deny" => &mut row.deny,
                 "ask" => &mut row.ask,

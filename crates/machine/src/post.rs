@@ -107,6 +107,7 @@ impl Post<'_> {
                 let fire = Due::Fire { cell: self.cell.clone(), generation: self.generation, timer };
                 self.node.timer.at(self.node.clock.mono().saturating_add(after_us), fire);
             }
+            Out::ReadDraft(job) => self.work(Work::Draft(job)),
             Out::Control { reply, word } => self.work(Work::Control(reply, word)),
             Out::Alarm(message) => journal::say(&self.cell.name, &message),
         }

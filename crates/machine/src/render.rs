@@ -6,7 +6,7 @@
 
 use crate::{chat, clock::Clock, search::Kept};
 use abi::{
-    Code, Error, Hash, LabelId, VersionId,
+    Code, Content, Error, Hash, LabelId, VersionId,
     answer::{Answer, Name},
     calendar,
     call::{At, Call, Fields, Part, Subject},
@@ -88,7 +88,7 @@ impl Page<'_, '_> {
             Answer::Spawned { .. } | Answer::Queued { .. } | Answer::Held { .. } | Answer::Ruled { .. } => {
                 None
             }
-            Answer::Preview { .. } | Answer::Ran { .. } => None,
+            Answer::Preview { .. } | Answer::Ran { .. } | Answer::Kept { .. } => None,
             Answer::TimedOut { .. } | Answer::Granted { .. } | Answer::Revoked { .. } => None,
             Answer::Connect { .. } => None,
         };
@@ -124,6 +124,7 @@ impl Page<'_, '_> {
             }
             Query::Why { subject } => self.why(*subject),
             Query::Costs { from, to } => self.costs((*from, *to)),
+            Query::Content { content, part } => self.content(content, *part),
             query => self.rows(query).map(Ok),
         }
     }
@@ -212,9 +213,11 @@ impl Page<'_, '_> {
             }
             Query::Search { sought, view } => self.hits(sought, view),
             // Answered above: what they ask for may be gone.
-            Query::Read { .. } | Query::Why { .. } | Query::Costs { .. } | Query::Session { .. } => {
-                Ok(Value::Null)
-            }
+            Query::Read { .. }
+            | Query::Why { .. }
+            | Query::Costs { .. }
+            | Query::Session { .. }
+            | Query::Content { .. } => Ok(Value::Null),
             Query::Trace { from, limit, pids, follow: _ } => {
                 let rows = self.batch.records(*from, *limit, pids.as_ref())?;
                 let next = rows.last().map_or(*from, |(record, _)| record.seq);
@@ -349,6 +352,17 @@ impl Page<'_, '_> {
             "version": row.id, "node": row.node, "bytes": row.content.bytes, "mode": row.mode,
             "mtime": row.mtime, "label": label(self.kernel, row.label), "actor": row.actor,
         });
+        put_bytes(&mut value, bytes);
+        Ok(Ok(value))
+    }
+
+    fn content(&mut self, content: &Content, part: Option<Part>) -> Result<Told, Trouble> {
+        let part = part.unwrap_or(Part { offset: 0, length: limits::VALUE_BYTES_MAX as u64 });
+        let Some(bytes) = self.batch.part(content, part)? else {
+            let error = Error::new(Code::NotFound, format!("{} is not kept any more", content.hash));
+            return Ok(Err(error));
+        };
+        let mut value = json!({ "bytes": content.bytes });
         put_bytes(&mut value, bytes);
         Ok(Ok(value))
     }

@@ -4,6 +4,7 @@
 use crate::{
     agents,
     clock::Clock,
+    draft::DraftJob,
     job::{EffectJob, ExecJob, MergeJob},
     models, policy,
     render::{Around, Page},
@@ -392,6 +393,10 @@ impl<'b> Street<'_, 'b> {
             }
             Effect::Place { seq } => self.later.push(Later::Place(seq)),
             Effect::Scrub { reply } => self.later.push(Later::Scrub(reply)),
+            Effect::ReadDraft { reply, pid, layer, bound } => {
+                let job = Box::new(DraftJob { reply, pid, layer, bound });
+                self.later.push(Later::Out(Out::ReadDraft(job)));
+            }
             Effect::Control { reply, word } => self.later.push(Later::Out(Out::Control { reply, word })),
         }
         Ok(())
@@ -467,9 +472,11 @@ fn is_policy(path: &TreePath) -> bool {
     [shipped::POLICY_PATH, shipped::BUDGET_PATH].contains(&path.as_str())
 }
 
-/// Whether a decision may have a use for all bytes that came with its event: they are being merged.
+/// Whether a decision may have a use for all bytes that came with its event: they are being merged, or the
+/// text of a draft names them.
 fn takes_all(decision: &Decision) -> bool {
     decision.effects.iter().any(|effect| matches!(effect, Effect::Merge(_)))
+        || decision.records.iter().any(|record| matches!(record.body, Entry::Drafted { .. }))
 }
 
 /// Contents that a decision has a use for: those of versions, and of what is held or said.

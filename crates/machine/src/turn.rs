@@ -9,6 +9,7 @@
 use crate::{
     bound::{PlaceJob, Row},
     clock::Clock,
+    draft::DraftJob,
     job::{EffectJob, ExecJob, MergeJob, ModelJob},
     models::{self, Book, Provider},
     render::{self, Around},
@@ -157,6 +158,8 @@ pub enum Out {
         /// From now.
         after_us: u64,
     },
+    /// Read a draft that is to be kept.
+    ReadDraft(Box<DraftJob>),
     /// Carry out a control word.
     Control {
         /// Who waits.

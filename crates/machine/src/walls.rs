@@ -123,7 +123,7 @@ impl Sandbox {
     fn begins(&self, cell: &Cell, command: &Command) {
         let mut control = guard(&self.control);
         control.begun.insert(command.exec);
-        if command.plan.kind == Kind::Live {
+        if command.plan.kind != Kind::Command {
             control.main = Some(command.exec);
         }
         if command.guest.stdio == Stdio::Null {

@@ -5,6 +5,7 @@ use crate::{
     away::Errand,
     cell::{Cell, Gauge, Ticket},
     checkpoint::{self, Point},
+    draft::{self, DraftJob},
     guard::{guard, wait},
     job::{self, EffectJob, MergeJob, ModelJob},
     journal,
@@ -47,6 +48,8 @@ pub(crate) enum Work {
     Probe(EffectJob),
     /// Merge texts.
     Merge(Box<MergeJob>),
+    /// Read a draft.
+    Draft(Box<DraftJob>),
     /// Carry out a control word.
     Control(ReplyTo, Control),
     /// Ask the mounts what has come.
@@ -162,6 +165,10 @@ impl Instead {
                 let error = Error::new(Code::Unavailable, "this failed while it was carried out");
                 Self::Event(Box::new((Body::ControlEnded { reply: *reply, result: Err(error) }, Vec::new())))
             }
+            Work::Draft(job) => {
+                let error = Error::new(Code::Unavailable, "this failed while it was read");
+                Self::Event(Box::new((job.found(Err(error)), Vec::new())))
+            }
             Work::Merge(job) => Self::Event(Box::new(job.without())),
             Work::Poll | Work::Sign(_) | Work::Carry => Self::Nothing,
         }
@@ -187,6 +194,7 @@ fn carry(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, work: Work) {
             let result = mounts::control(node, cell, generation, (reply, word));
             (Body::ControlEnded { reply, result }, Vec::new())
         }
+        Work::Draft(job) => draft::run(node, cell, generation, &job),
         Work::Merge(job) => job::run_merge(&job),
         Work::Poll => return mounts::poll(node, cell),
         Work::Sign(point) => return checkpoint::keep(node, cell, point),

@@ -11,6 +11,7 @@ use crate::{
     fail::{Exit, Fail, Outcome},
     figures,
     journal::{self, Bill, Family},
+    past,
     session::{Session, Tone},
     strace,
     terminal::{self, Door, Left, Seat, Signals},
@@ -43,6 +44,8 @@ pub struct Wish {
     pub tools: Vec<PathBuf>,
     pub budget: Option<String>,
     pub ceiling: Option<String>,
+    /// What it writes waits to be kept or dropped.
+    pub draft: bool,
 }
 
 /// What becomes of who began it.
@@ -76,11 +79,13 @@ pub fn run(session: &mut Session, wish: Wish, stay: Stay) -> Outcome {
     if stay == Stay::Leaves {
         if !session.is_json() {
             session.say(&pid.to_string())?;
-            session.hint(&format!("skep attach {pid}, skep logs {pid}, skep kill {pid}"));
+            let draft =
+                if wish.draft { format!(", then skep diff {pid}, skep keep {pid}") } else { String::new() };
+            session.hint(&format!("skep attach {pid}, skep logs {pid}, skep kill {pid}{draft}"));
         }
         return Ok(Exit::Fine);
     }
-    header(session, pid, (&name, &found), &place)?;
+    header(session, pid, (&name, &found), (&place, wish.draft))?;
     self::stay(session, pid)
 }
 
@@ -145,6 +150,7 @@ fn params(
     program.insert("stdio".into(), json!(stdio));
     program.insert("env".into(), json!(env));
     program.insert("tools".into(), json!(tools));
+    program.insert("view".into(), json!(if wish.draft { "draft" } else { "live" }));
     let mut params = Map::new();
     let text = wish.task.clone().unwrap_or_else(|| wish.command.join(" "));
     params.insert("text".into(), json!(text));
@@ -182,7 +188,12 @@ fn place(session: &mut Session) -> Result<String, Fail> {
 }
 
 /// What holds for this process, as the kernel has it.
-fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found), begins: &str) -> Result<(), Fail> {
+fn header(
+    session: &mut Session,
+    pid: Pid,
+    (name, found): (&str, &Found),
+    (begins, draft): (&str, bool),
+) -> Result<(), Fail> {
     let status = session.card(&format!("/proc/{pid}/status"))?;
     let caps = session.read(&format!("/proc/{pid}/caps"))?;
     let budget = session.read(&format!("/proc/{pid}/budget"))?;
@@ -194,7 +205,8 @@ fn header(session: &mut Session, pid: Pid, (name, found): (&str, &Found), begins
     if status.get("exit").is_empty() {
         let held =
             |right: &str| listed(&caps.lines().filter_map(|line| files(line, right)).collect::<Vec<_>>());
-        row(session, "writes", &format!("{}, every change undoable; begins in {begins}", held("write")));
+        let how = if draft { "as a draft, which you keep or drop" } else { "every change undoable" };
+        row(session, "writes", &format!("{}, {how}; begins in {begins}", held("write")));
         let tools = found.tools.iter().map(|dir| escape::line(&dir.display().to_string()));
         let shown = listed(&std::iter::once("/usr".to_owned()).chain(tools).collect::<Vec<_>>());
         row(session, "reads", &format!("{} · of this machine, read-only: {shown}", held("read")));
@@ -324,9 +336,16 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
         parts.push(figures::plural(bill.calls, "model call"));
         parts.push(figures::money(bill.money));
     }
-    parts.push(format!("{} changed", figures::plural(bill.paths.len() as u64, "file")));
+    let draft = past::draft(session, pid)?;
+    let count = draft.as_ref().map_or(bill.paths.len(), Vec::len) as u64;
+    let how = if draft.is_some() { "changed in its draft" } else { "changed" };
+    parts.push(format!("{} {how}", figures::plural(count, "file")));
     session.note(&parts.join(" · "));
-    let undo = if bill.paths.is_empty() { String::new() } else { format!("skep undo {pid} · ") };
-    session.note(&format!("  {undo}skep trace --pid {pid} · skep logs {pid}"));
+    let next = match (&draft, bill.paths.is_empty()) {
+        (Some(_), _) => format!("skep diff {pid} · skep keep {pid} · skep drop {pid} · "),
+        (None, false) => format!("skep diff {pid} · skep undo {pid} · "),
+        (None, true) => String::new(),
+    };
+    session.note(&format!("  {next}skep trace --pid {pid} · skep logs {pid}"));
     Ok(status)
 }

@@ -5,6 +5,7 @@ use crate::{
     fail::{Exit, Fail},
     session::Session,
 };
+use abi::{Pid, view::Change};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
@@ -160,6 +161,40 @@ pub enum Body {
     Nothing,
     /// Its bytes are not kept any more, with the daemon's words.
     Lost(String),
+}
+
+/// What a process left as a draft; none if it left none.
+pub fn draft(session: &mut Session, pid: Pid) -> Result<Option<Vec<Change>>, Fail> {
+    let (path, mut text, mut all) = (format!("/proc/{pid}/draft"), Vec::new(), 1);
+    while (text.len() as u64) < all {
+        let params = json!({"path": path, "offset": text.len(), "length": TEXT_BYTES_MAX});
+        let answer = match session.call("read", params) {
+            Err(fail) if text.is_empty() && fail.is(abi::Code::NotFound) => return Ok(None),
+            answer => answer?,
+        };
+        all = answer.get("bytes").and_then(Value::as_u64).unwrap_or_default();
+        let part = bytes(&answer)?;
+        if part.is_empty() && !text.is_empty() {
+            return Err(Fail::new("the daemon gave less of the draft than there is").hint("skep doctor"));
+        }
+        text.extend(part);
+    }
+    Ok(Some(abi::view::parse_layer(&text)?))
+}
+
+/// What a content is, by its name.
+pub fn blob(session: &mut Session, content: &abi::Content) -> Result<Body, Fail> {
+    if content.bytes > abi::limits::BLOB_INLINE_BYTES_MAX {
+        return Ok(Body::Large(content.bytes));
+    }
+    let answer = match session.call("read", json!({"path": format!("/sys/blobs/{}", content.hash)})) {
+        Err(fail) if fail.is(abi::Code::NotFound) => return Ok(Body::Lost(fail.message)),
+        answer => answer?,
+    };
+    Ok(match String::from_utf8(bytes(&answer)?) {
+        Ok(text) if !text.contains('\0') => Body::Text(text),
+        _ => Body::Binary(content.bytes),
+    })
 }
 
 /// What is read.

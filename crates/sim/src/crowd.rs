@@ -10,7 +10,7 @@ use abi::{
         Write,
     },
     cap::Grant,
-    control,
+    control::{self, Control},
     label::Integrity,
     money::Nano,
     path::TreePath,
@@ -23,7 +23,7 @@ pub type Said = (Call, Vec<Vec<u8>>);
 /// A random call; none when what was drawn would not pass the door's decoder.
 pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
     let plain = |call| Some((call, Vec::new()));
-    match chance.below(44) {
+    match chance.below(47) {
         0..8 => write(chance, known),
         36 | 37 => text(chance, known),
         38 => resolve(chance, known),
@@ -31,6 +31,7 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         40 => plain(Call::Operation { op: OpId(chance.below(known.op.0 + 2)), limit: 9 }),
         41 => word(chance, known),
         42 | 43 => exec(chance, known),
+        44 | 45 => draft(chance, known),
         8 => plain(Call::Remove {
             path: path(chance, known)?,
             base: base(chance, known),
@@ -45,7 +46,7 @@ pub fn call(chance: &mut Chance, known: &Known) -> Option<Said> {
         12 => plain(Call::History { path: path(chance, known)?, before: None, limit: 5 }),
         13 => plain(Call::Trace { from: Seq(chance.below(40)), limit: 20, pid: None, follow: false }),
         14 | 15 => spawn(chance),
-        16 => dispatch(chance),
+        16 | 46 => dispatch(chance),
         17 => wait(chance, known),
         18 => {
             let signal = [Signal::Freeze, Signal::Interrupt, Signal::Kill, Signal::Thaw];
@@ -109,7 +110,7 @@ pub fn propose(chance: &mut Chance) -> Option<Said> {
 
 /// An agent is started on a task.
 pub fn spawn(chance: &mut Chance) -> Option<Said> {
-    let agent = chance.word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody"]).to_owned();
+    let agent = chance.word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody", "sketch"]).to_owned();
     let task = chance.word(&["tell anna@example.org what stands in /data", "tidy up", "read the mail"]);
     let (content, bytes) = bytes(task.to_owned());
     let post = match chance.below(3) {
@@ -267,6 +268,13 @@ fn word(chance: &mut Chance, known: &Known) -> Option<Said> {
     };
     let word = control::parse(&ctl, &text).ok()?;
     Some((Call::Control { path: ctl, word }, Vec::new()))
+}
+
+/// Somebody's draft is kept or dropped.
+fn draft(chance: &mut Chance, known: &Known) -> Option<Said> {
+    let pid = known.pid(chance);
+    let path = TreePath::parse(&format!("/proc/{pid}/ctl")).ok()?;
+    Some((Call::Control { path, word: Control::Draft { pid, keep: !chance.one_in(4) } }, Vec::new()))
 }
 
 fn bytes(text: String) -> (Content, Vec<Vec<u8>>) {

@@ -12,8 +12,10 @@
 //! | `rest`  | `estop`, `tier`                                                                            |
 //! | `talk`  | `history`                                                                                  |
 //! | `execs` | `exec-once`, `exec-whole`, `exec-of-dead`, `exec-left`                                     |
+//! | `drafts` | `draft-waits`, `draft-whole`, `draft-once`                                               |
 
 mod acts;
+mod drafts;
 mod execs;
 mod files;
 mod money;
@@ -22,6 +24,7 @@ mod seen;
 mod talk;
 
 pub use acts::{Acts, Stage};
+use drafts::Drafts;
 use execs::Execs;
 pub use files::Files;
 pub use money::Money;
@@ -101,6 +104,8 @@ pub struct Ledger {
     rest: Rest,
     /// Commands.
     pub execs: Execs,
+    /// What waits to be kept.
+    pub drafts: Drafts,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
     /// Records by word: what a run has reached.
@@ -164,6 +169,7 @@ impl Ledger {
         found.extend(self.rest.take(record));
         found.extend(self.talk.take(record));
         found.extend(self.execs.take(record));
+        found.extend(self.drafts.take(record));
         self.files.destroy(record);
         self.findings.extend(found);
     }

@@ -227,6 +227,7 @@ impl Office {
                 Out::Dispatch(_)
                 | Out::Probe(_)
                 | Out::Control { .. }
+                | Out::ReadDraft(_)
                 | Out::Exec(_)
                 | Out::EndExec { .. }
                 | Out::ExecDecided { .. }

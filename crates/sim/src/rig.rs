@@ -73,6 +73,9 @@ const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, re
     needs:\n  - read /integrations/**\n  - write /**\n  - read /**\n  - apply mail.send\n\
     restart: always\n---\nDo what you read.\n";
 
+const SKETCH: &str = "---\nname: sketch\ntools: [read]\nneeds:\n  - read /data/**\n  - write /data/**\n  \
+    - exec /data/**\nrun: {command: sketch, view: draft}\n---\nDraw it first.\n";
+
 /// Something a mount brings.
 struct Letter {
     path: TreePath,
@@ -203,7 +206,7 @@ impl Rig {
             let (driver, argument) = ("sim".to_owned(), String::new());
             self.push(Body::Mounted { mount: name, driver, argument, manifest: site.manifest() }, Vec::new());
         }
-        for (name, text) in [("clerk", CLERK), ("boss", BOSS), ("rogue", ROGUE)] {
+        for (name, text) in [("clerk", CLERK), ("boss", BOSS), ("rogue", ROGUE), ("sketch", SKETCH)] {
             self.write(&format!("/agents/{name}/AGENT.md"), text);
         }
         self.write_as(Caller::Added(ADDED.to_owned()), "/data/a", "added\n");
@@ -403,6 +406,7 @@ impl Rig {
         let wrong = audit::effects(&self.ledger, &self.sites, &mut tally);
         self.report_finding(wrong);
         self.report_finding(self.ledger.execs.left());
+        self.report_finding(self.ledger.drafts.left());
         let lost = self.letters.iter().find(|letter| !letter.accepted).map(|letter| letter.path.to_string());
         self.report_finding(lost.map(|path| finding("mail-is-kept", format!("{path} never was"))));
     }

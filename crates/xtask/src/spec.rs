@@ -14,6 +14,7 @@ mod boot;
 mod call;
 mod client;
 mod decide;
+mod draft;
 mod facts;
 mod ground;
 mod idle;
@@ -157,7 +158,7 @@ pub struct Rig<'a> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 27] = [
+const PROMISES: [(&str, Measure); 28] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -182,6 +183,7 @@ const PROMISES: [(&str, Measure); 27] = [
     ("shell", shell::shell),
     ("wall", walls::wall),
     ("view", view::view),
+    ("draft", draft::draft),
     ("revoke", walls::revoke),
     ("neighbour", walls::neighbour),
     ("why", why::why),

@@ -381,6 +381,33 @@ class Ran(_Ran, total=False):
     conflicts: List[RanRow]
 
 
+class KeptRow(TypedDict):
+    """One row."""
+
+    #: Where.
+    path: str
+    #: New, changed, moved or removed.
+    change: str
+    #: Its version.
+    version: int
+
+
+class _Kept(TypedDict):
+    #: What it changed; the first of it.
+    changed: List[KeptRow]
+
+
+class Kept(_Kept, total=False):
+    """Keep, of a draft: what came of it."""
+
+    #: The operation that undo takes back; none if all of it stood.
+    operation: int
+    #: So many more.
+    more: int
+    #: Where others had changed the same: merged, or both are kept.
+    conflicts: List[KeptRow]
+
+
 class TimedOut(TypedDict):
     """The time is over."""
 
@@ -475,7 +502,7 @@ class Done(TypedDict):
 
 ListResult = Listed
 ReadResult = Union[Contents, Rendered]
-WriteResult = Union[Merged, Diverged, Wrote, Same, Upload, Undone, Purged, Checked, Spawned, Queued, Held, Effected, Done]
+WriteResult = Union[Merged, Diverged, Wrote, Same, Upload, Undone, Purged, Checked, Spawned, Kept, Queued, Held, Effected, Done]
 MoveResult = Union[Merged, Diverged, Wrote, Same, Held, Done]
 RemoveResult = Union[Merged, Diverged, Wrote, Same, Held, Done]
 SearchResult = Found

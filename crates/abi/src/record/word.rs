@@ -66,6 +66,8 @@ impl Entry {
             Self::Bound { .. } => "bound",
             Self::Unbound { .. } => "unbound",
             Self::Placed { .. } => "placed",
+            Self::Drafted { .. } => "drafted",
+            Self::DraftEnded { .. } => "draft-ended",
             Self::Connected { .. } => "connected",
         }
     }

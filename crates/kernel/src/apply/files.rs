@@ -1,6 +1,9 @@
 //! What the log says of files, as far as the kernel remembers it.
 
-use crate::{bound, progress, state::State};
+use crate::{
+    bound, progress,
+    state::{DraftRow, State},
+};
 use abi::{
     OpId, Pid,
     record::{Entry, Record},
@@ -24,6 +27,17 @@ pub fn tree(state: &mut State, record: &Record) {
         }
         Entry::Placed { placed, .. } => {
             state.unplaced.remove(placed);
+        }
+        Entry::Drafted { changes: 0, .. } => {
+            state.drafts.remove(&record.pid);
+        }
+        Entry::Drafted { layer, changes, label } => {
+            let (layer, changes, label) = (*layer, *changes, *label);
+            let (actor, seq, at) = (record.actor.clone(), record.seq, record.at);
+            state.drafts.insert(record.pid, DraftRow { actor, layer, changes, label, seq, at });
+        }
+        Entry::DraftEnded { of, .. } => {
+            state.drafts.remove(of);
         }
         _ => {}
     }

@@ -215,7 +215,7 @@ impl Run {
     fn word(&mut self, verb: &str, rest: &str, words: &Words) {
         match verb {
             "genesis" => self.genesis(words),
-            "allow" | "ask" | "deny" => self.row(verb, words),
+            "allow" | "ask" | "deny" | "drafts" => self.row(verb, words),
             "limit" | "budget" => self.limit(words),
             "policy" => self.load_policy(),
             "draft" => _ = self.world.drafts.insert(words.at(1).into(), self.policy.clone()),
@@ -253,7 +253,7 @@ impl Run {
             "wrote" | "checked" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
             "connect" => self.connect(words),
-            "left" => self.step(Body::Left { reply: ReplyTo(words.at(1).parse().unwrap()) }),
+            "left" => self.step(Body::Left { reply: ReplyTo(words.id(1)) }),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
                 self.step(Body::ControlEnded { reply: ReplyTo(words.at(1).parse().unwrap()), result });
@@ -378,16 +378,17 @@ impl Run {
 
     fn row(&mut self, verb: &str, words: &Words) {
         let agent = words.at(1).to_string();
-        let grant = Grant::parse(words.at(2)).unwrap();
-        if self.policy.rows.iter().all(|row| row.agent != agent) {
-            let agent = agent.clone();
-            self.policy.rows.push(PolicyRow { agent, deny: vec![], ask: vec![], allow: vec![] });
+        let rows = &mut self.policy.rows;
+        if rows.iter().all(|row| row.agent != agent) {
+            rows.push(PolicyRow { agent: agent.clone(), ..PolicyRow::default() });
         }
-        let row = self.policy.rows.iter_mut().find(|row| row.agent == agent).unwrap();
+        let row = rows.iter_mut().find(|row| row.agent == agent).unwrap();
+        let grant = || Grant::parse(words.at(2)).unwrap();
         match verb {
-            "allow" => row.allow.push(grant),
-            "ask" => row.ask.push(grant),
-            _ => row.deny.push(grant),
+            "allow" => row.allow.push(grant()),
+            "ask" => row.ask.push(grant()),
+            "drafts" => row.draft = true,
+            _ => row.deny.push(grant()),
         }
     }
 
@@ -401,13 +402,13 @@ impl Run {
                 };
             }
             "standing" => {
-                let word = |ix| Pattern::word(words.at(ix)).unwrap();
-                let value = words.at(3).into();
-                self.policy.standing.push(Standing { mount: word(1), kind: word(2), value });
+                let (mount, kind) =
+                    (Pattern::word(words.at(1)).unwrap(), Pattern::word(words.at(2)).unwrap());
+                self.policy.standing.push(Standing { mount, kind, value: words.at(3).into() });
             }
             "money" => {
-                let (mount, day) = (words.at(1).into(), words.at(2).parse().unwrap());
-                self.policy.money.push(MoneyRow { mount, day });
+                let day = words.at(2).parse().unwrap();
+                self.policy.money.push(MoneyRow { mount: words.at(1).into(), day });
             }
             "operator" => {
                 let role = if words.at(2) == "admin" { Role::Admin } else { Role::Member };
@@ -709,6 +710,9 @@ impl Run {
                     self.world.previewed = Some(*digest);
                 }
                 self.last = Some(answer);
+            }
+            Effect::ReadDraft { reply, pid, layer, .. } => {
+                self.todo.push_back(self.world.draft(reply, pid, layer));
             }
             Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
             Effect::Exec(_)

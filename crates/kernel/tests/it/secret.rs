@@ -220,7 +220,7 @@ impl Lab {
         lab.run(Body::Woke { lease: Nano(i64::MAX / 4), under_way: vec![] });
         let grants = ["read /**", "write /**", "apply *", "model any", "spawn any"];
         let allow = grants.map(|need| Grant::parse(need).unwrap()).to_vec();
-        let row = PolicyRow { agent: "*".into(), deny: vec![], ask: vec![], allow };
+        let row = PolicyRow { agent: "*".into(), allow, ..PolicyRow::default() };
         let policy = Policy { rows: vec![row], ..Policy::default() };
         lab.run(Body::PolicyLoaded { digest: Hash::of(b"policy"), policy });
         lab.run(Body::Priced { model: "m".into(), price: Price::default() });
@@ -345,6 +345,7 @@ impl Lab {
             }
             Effect::Scrub { .. } | Effect::Tool { .. } | Effect::Probe { .. } | Effect::Timer { .. } => {}
             Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
+            Effect::ReadDraft { .. } => {}
             Effect::Exec(_)
             | Effect::EndExec { .. }
             | Effect::ExecDecided { .. }

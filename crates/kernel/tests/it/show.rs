@@ -13,7 +13,7 @@ use abi::{
     path::Pattern,
     record::{Entry, Record},
     session::SessionName,
-    view::Plan,
+    view::{Kind, Plan},
 };
 use kernel::Kernel;
 
@@ -280,6 +280,8 @@ impl Show<'_> {
             }
             Entry::Bound { dir, label } => format!("{dir} {}", self.label(label)),
             Entry::Unbound { dir } => dir.to_string(),
+            Entry::Drafted { changes, label, .. } => format!("{changes} changes {}", self.label(label)),
+            Entry::DraftEnded { of, kept } => format!("{of} kept {kept}"),
             Entry::Placed { placed, failed } => {
                 let failed = failed.iter().map(|(path, why)| format!(" not {path}: {}", self.text(why)));
                 format!("{placed}{}", failed.collect::<String>())
@@ -368,6 +370,7 @@ impl Show<'_> {
             }
             Effect::NoticeDecided { number, .. } => format!("do notice {number} decided"),
             Effect::Place { seq } => format!("do place {seq}"),
+            Effect::ReadDraft { reply, pid, .. } => format!("do read the draft of {pid} for {reply}"),
             Effect::Sandbox { pid, act } => format!("do sandbox {pid} {act:?}"),
             Effect::Control { reply, word } => format!("do control {reply} {word:?}"),
         })
@@ -382,7 +385,8 @@ fn shown(plan: &Plan) -> String {
     };
     let hidden: Vec<String> = plan.hidden.iter().map(|label| format!(" -{label}")).collect();
     let (rights, denied) = (rows(&plan.rights), rows(&plan.denied));
-    format!("at {}: {rights} but {denied}{}", plan.seq, hidden.concat())
+    let kind = if plan.kind == Kind::Draft { "a draft " } else { "" };
+    format!("{kind}at {}: {rights} but {denied}{}", plan.seq, hidden.concat())
 }
 
 /// Seconds since the script began.

@@ -4,7 +4,7 @@
 use crate::world::World;
 use abi::{
     CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
-    agent::{AgentDef, Postcondition, Program, Restart},
+    agent::{AgentDef, Guest, Postcondition, Program, Restart},
     call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
@@ -75,7 +75,7 @@ impl Words {
         self.key(key).map(|text| text.parse().unwrap())
     }
 
-    fn id(&self, ix: usize) -> u64 {
+    pub fn id(&self, ix: usize) -> u64 {
         self.at(ix).parse().unwrap_or_else(|_| panic!("{:?} needs a number at {ix}", self.line))
     }
 
@@ -306,6 +306,9 @@ impl Words {
                 commit.changes.push(part.made(world));
             }
         }
+        let lies = parts.first().and_then(|first| first.key("layer")).is_some();
+        let shown = if lies { &[] } else { commit.changes.as_slice() };
+        commit.layer = Some(Box::new(world.put(&abi::view::layer(shown))));
         commit
     }
 
@@ -385,7 +388,7 @@ impl Words {
                 command: command.into(),
                 dir: TreePath::parse("/data").unwrap(),
                 probe: None,
-                guest: Default::default(),
+                guest: Guest { draft: self.key("view") == Some("draft"), ..Guest::default() },
             }),
         }
     }

@@ -2,9 +2,10 @@
 //! name. It answers every lookup of the kernel, plainly and slowly. It never decides anything.
 
 use abi::{
-    Code, Content, EffectId, Error, FileId, Hash, LabelId, ProposalId, Seq, VersionId,
+    Code, Content, EffectId, Error, FileId, Hash, LabelId, Pid, ProposalId, ReplyTo, Seq, VersionId,
     agent::{AgentDef, Parsed, Policy},
     call::{At, Undo},
+    event::Body,
     fact::{Conflict, Deed, Doomed, Edit, Fact, Facts, Haystack, Lookup, Match, Place, Put, Query, View},
     model::Models,
     path::{Pattern, TreePath},
@@ -58,6 +59,12 @@ pub struct World {
 type Done = (String, String, Content, Option<(bool, Content)>);
 
 impl World {
+    /// What a draft holds.
+    pub fn draft(&self, reply: ReplyTo, pid: Pid, layer: Content) -> Body {
+        let text = self.blobs.get(&layer.hash).map(Vec::as_slice).unwrap_or_default();
+        Body::DraftRead { reply, pid, layer, read: abi::view::parse_layer(text) }
+    }
+
     /// Keeps bytes.
     pub fn put(&mut self, bytes: &[u8]) -> Content {
         let content = Content::of(bytes);
@@ -592,6 +599,7 @@ impl World {
             | Query::Blob { .. }
             | Query::Models { .. }
             | Query::Secrets
+            | Query::Content { .. }
             | Query::Operators { .. } => format!("{query:?}").into_bytes(),
         }
     }

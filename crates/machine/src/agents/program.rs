@@ -11,6 +11,7 @@
 //!   seed: {.config/it.json: {asked: true}}      # files of its HOME; $cwd is where it begins
 //!   home: kept                      # there again for the next run; else it goes with the sandbox
 //!   login: own                      # it pays at its own service
+//!   view: draft                     # what it writes waits until an operator keeps it; else live
 //!   healthcheck: {test: [curl, -f, http://127.0.0.1:8080/], interval: 30s, timeout: 5s, retries: 3}
 //! ```
 //! The words of `healthcheck` are those of compose files; `tcp: PORT` and `http: PORT/PATH` are tried by the
@@ -26,7 +27,7 @@ use abi::{
     path::TreePath,
 };
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "command",
     "dir",
     "tty",
@@ -37,6 +38,7 @@ const KEYS: [&str; 10] = [
     "seed",
     "home",
     "login",
+    "view",
 ];
 /// What the endpoint can be told as.
 const ENDPOINT_KEYS: [&str; 3] = ["anthropic", "openai", "token"];
@@ -95,7 +97,9 @@ fn guest(keys: &Front<'_>) -> Result<Guest, Error> {
             other => return Err(node.mark.error(format!("home is kept or sandbox, not {other:?}"))),
         },
     };
+    let draft = keys.get("view").map_or(Ok(false), |node| is_draft(node))?;
     Ok(Guest {
+        draft,
         home,
         stdio: stdio(keys.get("tty").copied())?,
         env: env.collect::<Result<_, Error>>()?,
@@ -104,6 +108,15 @@ fn guest(keys: &Front<'_>) -> Result<Guest, Error> {
         endpoint: endpoint.collect::<Result<_, Error>>()?,
         own_login,
     })
+}
+
+/// What becomes of what a program writes.
+pub(crate) fn is_draft(node: &Node) -> Result<bool, Error> {
+    match node.text("view")? {
+        "draft" => Ok(true),
+        "live" => Ok(false),
+        other => Err(node.mark.error(format!("view is draft or live, not {other:?}"))),
+    }
 }
 
 fn texts(node: &Node, what: &str) -> Result<Vec<String>, Error> {

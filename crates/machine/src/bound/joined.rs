@@ -71,6 +71,8 @@ pub(crate) struct Joined {
     ways: Vec<String>,
     /// Directories of the tree, by path, as far as they were looked for.
     dirs: Mutex<BTreeMap<String, Option<FileId>>>,
+    /// Under which versions the tree knows what stood there when a draft was made from it.
+    pins: Arc<Mutex<BTreeMap<Content, (VersionId, Content)>>>,
 }
 
 impl Joined {
@@ -85,7 +87,16 @@ impl Joined {
                 at = dir.parent();
             }
         }
-        Self { tree, bounds, places, ways, dirs: Mutex::default() }
+        Self { tree, bounds, places, ways, dirs: Mutex::default(), pins: Arc::default() }
+    }
+
+    /// What stood there stays what a draft was made from, whatever comes to stand there.
+    pub fn pin(&self, seen: Content, known: (VersionId, Content)) {
+        guard(&self.pins).insert(seen, known);
+    }
+
+    pub fn pinned(&self, seen: &Content) -> Option<(VersionId, Content)> {
+        guard(&self.pins).get(seen).copied()
     }
 
     /// The same at another record.
@@ -146,7 +157,7 @@ impl Joined {
     }
 
     /// What stands at a path of a bound directory, as an entry.
-    fn outside(&self, place: &Arc<Place>, rest: &str, seen: &Seen) -> io::Result<BaseEntry> {
+    pub(super) fn outside(&self, place: &Arc<Place>, rest: &str, seen: &Seen) -> io::Result<BaseEntry> {
         let name = rest.rsplit_once('/').map_or(rest, |(_, name)| name);
         let name = if rest.is_empty() { place.dir.name() } else { name };
         let file = self.bounds.number(place, rest, seen)?;
@@ -291,6 +302,9 @@ impl Base for Joined {
             let count = from.len().min(to.len());
             to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             return Ok(count);
+        }
+        if let Some((_, kept)) = self.pinned(of) {
+            return self.tree.read(&kept, offset, to);
         }
         let left = usize::try_from(of.bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = left.min(to.len());

@@ -91,6 +91,9 @@ pub(crate) fn split(
     for step in &mut split.drained.steps {
         let Some((path, entry)) = step.over() else { continue };
         if let Some((version, content)) = stood.get(&path) {
+            if let (Some(version), Some(_)) = (version, joined::file_of(&entry.content)) {
+                joined.pin(entry.content, (*version, *content));
+            }
             let same = step.bytes.is_none() && step.change.node == entry.node;
             step.change.base = *version;
             if same && step.change.node != tree::Node::Dir {
@@ -99,6 +102,16 @@ pub(crate) fn split(
         }
     }
     Ok(split)
+}
+
+/// Has noticed what stands where these changes are about to be put.
+pub(crate) fn abreast(
+    (node, cell, generation): (&Arc<Node>, &Arc<Cell>, u64),
+    joined: &Joined,
+    changes: &[Change],
+    blobs: &Blobs,
+) -> Result<(), Unsealed> {
+    Notices { cell, node, generation, joined, blobs }.abreast(changes)
 }
 
 fn sort(joined: &Joined, mut step: Step, split: &mut Split) {
@@ -175,10 +188,18 @@ impl Notices<'_> {
             if stood.contains_key(&path) {
                 continue;
             }
+            if let Some((version, content)) = self.joined.pinned(&entry.content) {
+                stood.insert(path, (Some(version), content));
+                continue;
+            }
             let head = now.head(&tree_path)?;
             if entry.version.0 < OUTSIDE {
-                let known = head.filter(|head| head.version == entry.version);
-                stood.insert(path, (Some(entry.version), known.map(|head| head.content).unwrap_or_default()));
+                let known = head.filter(|head| head.version == entry.version).map(|head| head.content);
+                let content = match known {
+                    Some(content) => content,
+                    None => self.bytes((&place, &rest), (entry, step), &mut notice)?,
+                };
+                stood.insert(path, (Some(entry.version), content));
                 continue;
             }
             let Some((change, same)) = self.look((&place, &rest), (entry, step), &mut notice)? else {
@@ -268,18 +289,76 @@ impl Notices<'_> {
         let Some(seen) = place.host.look(rest)? else { return Ok(None) };
         let number = self.cell.bounds.number(place, rest, &seen)?;
         let same = seen.node == tree::Node::Dir || joined::content(number, &seen) == entry.content;
-        let content = match seen.node {
-            tree::Node::Dir | tree::Node::Gone => Content::default(),
+        let content = self.stands((place, rest), seen.node, notice)?;
+        let Seen { node, mode, mtime, .. } = seen;
+        Ok(Some((Change { node, content, mode, mtime, ..change }, same)))
+    }
+
+    /// The bytes of a version that the tree has gone on from, as they stand there: needed where only the mode
+    /// or the place of a file changed.
+    fn bytes(
+        &self,
+        (place, rest): (&Arc<Place>, &str),
+        (entry, step): (&BaseEntry, &Step),
+        notice: &mut NoticeInput,
+    ) -> io::Result<Content> {
+        if step.bytes.is_some() || entry.node != tree::Node::File {
+            return Ok(Content::default());
+        }
+        let (mut file, seen) = place.host.file(rest)?;
+        if joined::content(self.cell.bounds.number(place, rest, &seen)?, &seen) != entry.content {
+            return Err(io::Error::other(format!("{} was changed meanwhile", step.change.path)));
+        }
+        take(&mut file, self.blobs, notice)
+    }
+
+    /// What stands in these places now, as far as the tree does not know it.
+    fn abreast(&self, changes: &[Change]) -> Result<(), Unsealed> {
+        let now = self.joined.now();
+        let (mut notice, mut dirs, mut known) = (NoticeInput::default(), BTreeSet::new(), BTreeSet::new());
+        for path in changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]).flatten() {
+            let Some((place, rest)) = self.joined.place(path).filter(|_| known.insert(path)) else {
+                continue;
+            };
+            self.dirs(&now, path, (&mut dirs, &mut notice))?;
+            let (head, seen) = (now.head(path)?, place.host.look(&rest)?);
+            let (from, base, path) = (None, head.as_ref().map(|head| head.version), path.clone());
+            let Some(seen) = seen else {
+                if let Some(head) = head {
+                    let (node, content, mode, mtime) =
+                        (tree::Node::Gone, Content::default(), head.mode, head.mtime);
+                    notice.commit.changes.push(Change { path, from, base, node, content, mode, mtime });
+                }
+                continue;
+            };
+            let entry = now.outside(&place, &rest, &seen)?;
+            if base == Some(entry.version) {
+                continue;
+            }
+            let content = self.stands((&place, &rest), seen.node, &mut notice)?;
+            let Seen { node, mode, mtime, .. } = seen;
+            notice.commit.changes.push(Change { path, from, base, node, content, mode, mtime });
+        }
+        self.decide(notice)
+    }
+
+    /// What is in what stands there.
+    fn stands(
+        &self,
+        (place, rest): (&Arc<Place>, &str),
+        node: tree::Node,
+        notice: &mut NoticeInput,
+    ) -> io::Result<Content> {
+        match node {
+            tree::Node::Dir | tree::Node::Gone => Ok(Content::default()),
             tree::Node::Link => {
                 let target = place.host.target(rest)?;
                 let content = Content::of(&target);
                 notice.blobs.push(target);
-                content
+                Ok(content)
             }
-            tree::Node::File => take(&mut place.host.file(rest)?.0, self.blobs, notice)?,
-        };
-        let Seen { node, mode, mtime, .. } = seen;
-        Ok(Some((Change { node, content, mode, mtime, ..change }, same)))
+            tree::Node::File => take(&mut place.host.file(rest)?.0, self.blobs, notice),
+        }
     }
 
     fn decide(&self, notice: NoticeInput) -> Result<(), Unsealed> {

@@ -42,6 +42,8 @@ const CHANGED_MAX: usize = 2_000;
 
 /// What a program that goes on has written is kept so often, and what others wrote is shown to it.
 const LIVE_US: u64 = 5_000_000;
+/// And a draft so seldom that this share of the time goes into it at most: one in so many.
+const DRAFT_SHARE: u64 = 20;
 
 /// What stands between two commands.
 #[derive(Default)]
@@ -94,7 +96,7 @@ pub(crate) fn run(
         }
         Err(error) => return refused(node, exec, (&error.message, &error.hint)),
     }
-    let is_live = job.command.plan.kind == Kind::Live;
+    let is_live = job.command.plan.kind != Kind::Command;
     guard(&sandbox.control).live = is_live;
     let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
     let mut ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
@@ -138,7 +140,7 @@ fn conclude(
     }
     let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
     let sealed = if by_itself {
-        drain(of, (sandbox, exec), (view, base.as_deref()), blobs).map(Some)
+        drain(of, (sandbox, exec), (view, base.as_deref(), job.command.plan.kind), blobs).map(Some)
     } else {
         Ok(None)
     };
@@ -170,12 +172,16 @@ fn conclude(
 fn drain(
     of: (&Arc<Node>, &Arc<Cell>, u64),
     (sandbox, exec): (&Sandbox, ExecId),
-    (view, base): (&View, Option<&Joined>),
+    (view, base, kind): (&View, Option<&Joined>, Kind),
     blobs: &Blobs,
 ) -> Result<Sealed, Unsealed> {
     let drained = view.drain()?;
     let Some(base) = base else { return seal::seal(drained, blobs) };
     let Split { drained, loose, placed } = publish::split(of, base, drained, blobs)?;
+    if kind == Kind::Draft {
+        // What has no versions goes with the draft.
+        return seal::layered(drained, blobs);
+    }
     let sealed = seal::seal(drained, blobs)?;
     guard(&sandbox.control).placed = placed;
     of.1.walls.hold(exec, loose);
@@ -216,6 +222,9 @@ struct Live<'a> {
     bound: Vec<Bound>,
     below: Seq,
     exec: ExecId,
+    kind: Kind,
+    /// Not sooner after the last time than this.
+    share_us: u64,
     stamp: u64,
     /// As it was when it was last looked at.
     seen: u64,
@@ -246,6 +255,8 @@ impl<'a> Live<'a> {
             bound: job.command.plan.bound.clone(),
             below: job.command.plan.seq,
             exec: job.command.exec,
+            kind: job.command.plan.kind,
+            share_us: 0,
             stamp: view.stamp(),
             seen: view.stamp(),
             last: node.clock.mono(),
@@ -258,7 +269,8 @@ impl<'a> Live<'a> {
     /// the program may go on.
     fn keep(&mut self, said: &mut Said) -> bool {
         let now = self.node.clock.mono();
-        let mut waiting = self.view.waiting();
+        let rested = now.saturating_sub(self.last);
+        let mut waiting = if rested < self.share_us { Waiting::default() } else { self.view.waiting() };
         let stamp = self.view.stamp();
         if stamp == self.stamp {
             // All of it is kept already.
@@ -270,14 +282,20 @@ impl<'a> Live<'a> {
             (std::mem::take(&mut control.due), control.frozen)
         };
         // People look at bound directories too: what is written there stands there once it is quiet.
-        let quiet = std::mem::replace(&mut self.seen, stamp) == stamp && !self.bound.is_empty();
+        let seen = std::mem::replace(&mut self.seen, stamp) == stamp;
+        let quiet = seen && !self.bound.is_empty() && self.kind == Kind::Live;
         let due = due || !waiting.is_empty() || (quiet && stamp != self.stamp);
-        if (idle && (due || frozen)) || (!due && now.saturating_sub(self.last) < LIVE_US) {
+        if (idle && (due || frozen)) || (!due && rested < self.share_us.max(LIVE_US)) {
             return true;
         }
         self.wrote = stamp != self.stamp;
         (self.stamp, self.last) = (stamp, now);
-        match self.commit(said.take_fresh(), waiting) {
+        let done = self.commit(said.take_fresh(), waiting);
+        if self.kind == Kind::Draft {
+            // All of it is looked at each time: of much, not as often.
+            self.share_us = self.node.clock.mono().saturating_sub(now).saturating_mul(DRAFT_SHARE);
+        }
+        match done {
             Ok(goes_on) => goes_on,
             Err(error) => {
                 journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
@@ -290,7 +308,8 @@ impl<'a> Live<'a> {
     fn commit(&mut self, said: String, waiting: Waiting) -> std::io::Result<bool> {
         let failures = self.cell.bounds.failures();
         let of = (self.node, self.cell, self.generation);
-        let sealed = drain(of, (self.sandbox, self.exec), (self.view, self.base.as_deref()), self.blobs);
+        let below = (&**self.view, self.base.as_deref(), self.kind);
+        let sealed = drain(of, (self.sandbox, self.exec), below, self.blobs);
         let Sealed { commit, blobs, uploads } = sealed.map_err(|unsealed| match unsealed {
             Unsealed::Trouble(what) => std::io::Error::other(what),
             Unsealed::TooLarge(error) => std::io::Error::other(error.message),
@@ -305,6 +324,10 @@ impl<'a> Live<'a> {
             let mut control = guard(&self.sandbox.control);
             (control.plan.take(), control.spoilt)
         };
+        if self.kind == Kind::Draft {
+            waiting.settle(if spoilt { Err(Errno::IO) } else { Ok(()) });
+            return Ok(!spoilt);
+        }
         let Some((was, plan)) = self.base.clone().zip(plan).filter(|_| !spoilt) else {
             return Ok(false);
         };

@@ -66,6 +66,25 @@ pub(crate) fn seal(drained: Drained, blobs: &Blobs) -> Result<Sealed, Unsealed> 
     Ok(sealed)
 }
 
+/// The same of a draft, whose changes the log knows as one text.
+pub(crate) fn layered(drained: Drained, blobs: &Blobs) -> Result<Sealed, Unsealed> {
+    let mut sealed = seal(drained, blobs)?;
+    let text = abi::view::layer(&sealed.commit.changes);
+    if text.len() as u64 > limits::LAYER_BYTES_MAX {
+        let message = "what it changed takes more than 64 MiB to name";
+        return Err(Unsealed::TooLarge(Error::new(abi::Code::TooLarge, message)));
+    }
+    sealed.commit.layer = Some(Box::new(Content::of(&text)));
+    if text.len() as u64 <= limits::BLOB_INLINE_BYTES_MAX {
+        sealed.blobs.push(text);
+    } else {
+        let mut upload = blobs.upload();
+        upload.push(&text)?;
+        sealed.uploads.push(upload.finish()?);
+    }
+    Ok(sealed)
+}
+
 fn content(bytes: &Bytes, blobs: &Blobs, sealed: &mut Sealed) -> Result<Content, Unsealed> {
     let mut reader = bytes.reader();
     if bytes.bytes() <= limits::BLOB_INLINE_BYTES_MAX {

@@ -4,18 +4,21 @@ use crate::{
     compare,
     escape::{self, Keep},
     fail::{Exit, Fail, Outcome},
-    figures, moment,
+    figures, journal, moment,
     past::{self, Body, Named, Version},
     session::{Session, Tone},
 };
+use abi::{Content, Pid, record::Entry, tree::Node, view::Change};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 
-/// What changed: a file against the one before, two versions, two paths, or all of an operation
+/// What changed: a file against the one before, two versions, two paths, all of an operation or of a process
+///
+/// Of a process with a draft, what would come of keeping it; of any other, all that it wrote.
 #[derive(Debug, clap::Args)]
 pub struct Diff {
-    /// A path (its head against the version before), one of its versions, or an operation
-    #[arg(value_name = "PATH|PATH@VERSION|op:OPERATION")]
+    /// A path (its head against the version before), one of its versions, an operation, or a process
+    #[arg(value_name = "PATH|PATH@VERSION|op:OPERATION|PID")]
     what: String,
     /// Against this instead
     #[arg(value_name = "PATH|PATH@VERSION")]
@@ -54,6 +57,9 @@ impl Side {
 
 impl Diff {
     pub fn run(self, session: &mut Session) -> Outcome {
+        if let Ok(pid) = self.what.parse() {
+            return process(session, Pid(pid));
+        }
         let named = Named::parse(&self.what)?;
         if let Named::Operation(id) = named {
             let others =
@@ -131,7 +137,61 @@ fn before(session: &mut Session, version: &Version) -> Result<Side, Fail> {
     }
 }
 
-/// All that an operation changed. What a merge took in stands in the merge.
+/// What a process left as a draft, or all that it wrote.
+fn process(session: &mut Session, pid: Pid) -> Outcome {
+    if let Some(changes) = past::draft(session, pid)? {
+        let mut rows = changes.iter().filter(|change| change.node != Node::Dir).peekable();
+        if rows.peek().is_none() {
+            session.note("the draft changes no file");
+        }
+        for change in rows {
+            let (from, to) = drafted(session, change)?;
+            show(session, &from, &to)?;
+        }
+        return Ok(Exit::Fine);
+    }
+    let mut operations = Vec::new();
+    journal::of(session, pid, &mut |row| {
+        if let Entry::Wrote { op, undoes: None, .. } = &row.record.body
+            && row.record.pid == pid
+            && operations.last() != Some(op)
+        {
+            operations.push(*op);
+        }
+        Ok(())
+    })?;
+    let mut made = Vec::new();
+    for op in operations {
+        made.extend(past::operation(session, op.0)?);
+    }
+    if made.is_empty() {
+        session.note(&format!("process {pid} wrote nothing, and left no draft"));
+    }
+    all(session, &made)
+}
+
+/// Both sides of a change of a draft.
+fn drafted(session: &mut Session, change: &Change) -> Result<(Side, Side), Fail> {
+    let path = change.path.to_string();
+    let before = change.from.as_ref().unwrap_or(&change.path).to_string();
+    let from = match change.base {
+        Some(base) => match past::version(session, &before, base.0) {
+            Ok(version) => Side::of(session, &version)?,
+            Err(fail) => Side { name: before, version: Some(base.0), body: Body::Lost(fail.message) },
+        },
+        None => Side::nothing(),
+    };
+    let to = match change.node {
+        Node::Gone => Side::nothing(),
+        _ if change.content == Content::default() && change.from.is_some() => {
+            Side { name: path, version: None, body: from.body.clone() }
+        }
+        _ => Side { name: path, version: None, body: past::blob(session, &change.content)? },
+    };
+    Ok((from, to))
+}
+
+/// All that an operation changed.
 fn operation(session: &mut Session, id: u64) -> Outcome {
     let made = past::operation(session, id)?;
     if let Some(first) = made.first().filter(|_| !session.is_json()) {
@@ -139,6 +199,11 @@ fn operation(session: &mut Session, id: u64) -> Outcome {
         let why = if first.message.is_empty() { String::new() } else { format!(": {}", first.message) };
         session.note(&escape::line(&format!("op:{id} by {} at {when}{why}", first.actor)));
     }
+    all(session, &made)
+}
+
+/// What came of several versions. What a merge took in stands in the merge.
+fn all(session: &mut Session, made: &[Version]) -> Outcome {
     let inner: Vec<u64> = made.iter().flat_map(|version| version.parents.iter().copied()).collect();
     for version in made.iter().filter(|version| version.node != "dir" && !inner.contains(&version.id)) {
         if version.diverged && !session.is_json() {
@@ -146,7 +211,7 @@ fn operation(session: &mut Session, id: u64) -> Outcome {
             session.note(&format!("version {} is kept beside the head of {path}", version.id));
         }
         // Of several versions of one operation the last is what came of it, the first says from what.
-        let first = first_of(&made, version);
+        let first = first_of(made, version);
         let (from, to) = (before(session, first)?, Side::of(session, version)?);
         show(session, &from, &to)?;
     }

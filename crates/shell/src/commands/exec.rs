@@ -133,16 +133,23 @@ pub fn status(ran: &Value) -> u8 {
 pub fn sum_up(session: &mut Session, ran: &Value) {
     let text =
         |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let rows = |key: &str| ran.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let by_itself = ran.get("kept").and_then(Value::as_bool).unwrap_or(false);
     if !by_itself {
         session.note(&text(ran, "how"));
         return;
     }
+    came_of(session, ran);
+}
+
+/// What came into the tree, and where somebody else had changed the same.
+pub fn came_of(session: &mut Session, answer: &Value) {
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let rows = |key: &str| answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let changed = rows("changed");
-    let more = ran.get("more").and_then(Value::as_u64).unwrap_or(0);
+    let more = answer.get("more").and_then(Value::as_u64).unwrap_or(0);
     let count = changed.len() as u64 + more;
-    if let Some(operation) = ran.get("operation").and_then(Value::as_u64) {
+    if let Some(operation) = answer.get("operation").and_then(Value::as_u64) {
         let files = if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
         session.note(&format!("{files} changed · skep undo op:{operation}"));
     }

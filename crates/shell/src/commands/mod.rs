@@ -16,6 +16,7 @@ mod decide;
 mod diff;
 mod doctor;
 mod down;
+mod draft;
 mod endorse;
 mod endpoint;
 mod estop;
@@ -87,6 +88,8 @@ pub enum Command {
     Search(search::Search),
     Log(log::Log),
     Diff(diff::Diff),
+    Keep(draft::Keep),
+    Drop(draft::Drop),
     Blame(blame::Blame),
     Resolve(resolve::Resolve),
     Undo(undo::Undo),
@@ -155,6 +158,8 @@ impl Command {
             Self::Search(search) => search.run(session),
             Self::Log(log) => log.run(session),
             Self::Diff(diff) => diff.run(session),
+            Self::Keep(keep) => keep.run(session),
+            Self::Drop(drop) => drop.run(session),
             Self::Blame(blame) => blame.run(session),
             Self::Resolve(resolve) => resolve.run(session),
             Self::Undo(undo) => undo.run(session),

@@ -53,6 +53,12 @@ pub struct Run {
     /// Show this directory of the host to the program, read-only, at its own path; may be said more than once
     #[arg(long, value_name = "DIR", requires = "command")]
     tool: Vec<PathBuf>,
+    /// What it writes waits until you keep or drop it [default with -d: it has nobody before it]
+    #[arg(long, requires = "command", conflicts_with = "live")]
+    draft: bool,
+    /// What it writes stands at once [default without -d]
+    #[arg(long, requires = "command")]
+    live: bool,
     /// A program and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     #[arg(conflicts_with_all = ["first", "second", "post_exists", "post_contains"])]
@@ -63,9 +69,10 @@ impl Run {
     pub fn run(self, session: &mut Session) -> Outcome {
         let detach = self.detach;
         if !self.command.is_empty() {
-            let Self { command, task, agent, tool, budget, ceiling, .. } = self;
+            let Self { command, task, agent, tool, budget, ceiling, draft, live, .. } = self;
             let leave = if detach { Stay::Leaves } else { Stay::Sits };
-            let wish = Wish { command, task, agent, tools: tool, budget, ceiling };
+            let draft = draft || (detach && !live);
+            let wish = Wish { command, task, agent, tools: tool, budget, ceiling, draft };
             return guest::run(session, wish, leave);
         }
         let params = self.params()?;

@@ -25,7 +25,7 @@ pub const TREES: [Tree; 7] = [
         places: &[
             ("/proc/PID/budget", "limits of its account: account, resource, window, used, reserved, limit"),
             ("/proc/PID/caps", "its capabilities, one a line"),
-            ("/proc/PID/ctl", "write freeze, thaw, interrupt or kill"),
+            ("/proc/PID/ctl", "write freeze, thaw, interrupt or kill; keep or drop, of a draft"),
             ("/proc/PID/label", "integrity, sources and readers of what it has seen, and its ceiling"),
             ("/proc/PID/status", "state, model, step, tokens, money, task: key and value, one a line"),
             ("/proc/PID/token", "what shows the socket that you are this process; for operators"),
@@ -55,6 +55,10 @@ pub const TREES: [Tree; 7] = [
             ("/sys/models", "providers and whether their keys are kept, tiers, prices"),
             ("/sys/models.yaml", "whom models are asked of, and what they cost; see models(6)"),
             ("/sys/bound", "directories of this machine that are part of the tree, and their label"),
+            (
+                "/sys/drafts",
+                "what programs wrote that nobody has kept or dropped: process, who, state, changes, time",
+            ),
             ("/sys/mounts", "what is mounted: name, driver, argument"),
             ("/sys/operators", "who may use the node: user id, name, whether they run it"),
             ("/sys/policy", "the policy in force, one line a thing, with its digest"),

@@ -344,7 +344,7 @@ impl Town {
                 | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } => {}
                 Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
-                Out::NoticeDecided { .. } | Out::Place(_) => {}
+                Out::NoticeDecided { .. } | Out::Place(_) | Out::ReadDraft(_) => {}
             }
         }
     }
@@ -356,7 +356,8 @@ fn policy() -> Result<Policy, String> {
         words.iter().map(|need| Grant::parse(need).map_err(words_of)).collect::<Result<Vec<_>, _>>()
     };
     let allow = grants(&["read /**", "write /**", "apply *", "model any", "spawn any"])?;
-    let row = PolicyRow { agent: "*".to_owned(), deny: Vec::new(), ask: grants(&["apply post"])?, allow };
+    let ask = grants(&["apply post"])?;
+    let row = PolicyRow { agent: "*".to_owned(), ask, allow, ..PolicyRow::default() };
     Ok(Policy { rows: vec![row], ..Policy::default() })
 }
 

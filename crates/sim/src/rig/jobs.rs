@@ -3,16 +3,21 @@
 use super::{Fate, Rig, program};
 use crate::{chance::Chance, ledger::finding, mind::Mind};
 use abi::{
-    EffectId, OpId, ReplyTo, Seq, VersionId,
+    Code, EffectId, Error, OpId, ReplyTo, Seq, VersionId,
+    call::Part,
     event::{Body, ModelOutcome, Probed},
     limits,
+    view::{self, Change, Kind},
 };
 use drivers::{Flow, Model, ModelError, Mount, Prompt, RawUsage, Said, Secret};
 use machine::{
     clock::Clock,
+    draft::DraftJob,
     job::{self, EffectJob, ExecJob, MergeJob, ModelJob},
     turn::Out,
 };
+
+use store::Reader;
 
 /// The kernel is asked for more when less than so many reserved tokens are left.
 const MARGIN_TOKENS: u64 = limits::OUTPUT_STEP_TOKENS / 4;
@@ -32,6 +37,8 @@ pub enum Job {
     Control(ReplyTo),
     /// Run a command.
     Exec(Box<ExecJob>),
+    /// Read a draft.
+    Draft(Box<DraftJob>),
 }
 
 /// Ends every turn at once.
@@ -97,6 +104,7 @@ impl Rig {
                 Out::Probe(job) => self.jobs.push(Job::Probe(job)),
                 Out::Next(input) => self.inbox.push_back(input),
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
+                Out::ReadDraft(job) => self.jobs.push(Job::Draft(job)),
                 Out::Follow { .. }
                 | Out::Records(_)
                 | Out::Providers(..)
@@ -172,6 +180,7 @@ impl Rig {
                 ended
             }
             Job::Merge(job) => job::run_merge(&job),
+            Job::Draft(job) => (job.found(self.read_draft(&job)), Vec::new()),
             Job::Exec(job) => match self.run_program(&job) {
                 Some(ended) => ended,
                 None => return,
@@ -186,11 +195,33 @@ impl Rig {
     fn run_program(&mut self, job: &ExecJob) -> Option<job::Ended> {
         let mut chance =
             Chance::of(self.plan.seed, &[&b"exec"[..], &job.command.exec.0.to_le_bytes()].concat());
-        let ended = program::run(self.dir.path(), job, &mut chance, &self.ledger.known());
+        let known = self.ledger.known();
+        if job.command.plan.kind == Kind::Draft {
+            // It says all that it has written each time, and goes on.
+            let wrote = program::sketch(self.dir.path(), job, &mut self.chance, &known);
+            let (Body::ExecWrote { commit, .. } | Body::ExecEnded { commit, .. }, _) = wrote.as_ref()? else {
+                return wrote;
+            };
+            self.ledger.drafts.promised(commit);
+            if matches!(wrote, Some((Body::ExecWrote { .. }, _))) {
+                self.jobs.push(Job::Exec(Box::new(job.clone())));
+            }
+            return wrote;
+        }
+        let ended = program::run(self.dir.path(), job, &mut chance, &known);
         if let Some((Body::ExecEnded { exec, commit: made, .. }, _)) = &ended {
             self.ledger.execs.promised(*exec, made);
         }
         ended
+    }
+
+    /// What a draft changes, as the store has it.
+    fn read_draft(&self, job: &DraftJob) -> Result<Vec<Change>, Error> {
+        let gone = || Error::new(Code::Unavailable, "its text is gone");
+        let reader = Reader::open(self.dir.path()).map_err(|_| gone())?;
+        let part = Part { offset: 0, length: job.layer.bytes };
+        let text = reader.part(&job.layer, part).ok().flatten().ok_or_else(gone)?;
+        view::parse_layer(&text)
     }
 
     fn site(&self, mount: &str) -> Option<&dyn Mount> {

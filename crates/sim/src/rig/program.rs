@@ -11,7 +11,7 @@ use abi::{
     path::TreePath,
     record::{Finish, Used},
     tree::Node,
-    view::{Change, Commit, Opened},
+    view::{Change, Commit, Opened, layer},
 };
 use machine::job::{Ended, ExecJob};
 use std::path::Path;
@@ -43,6 +43,23 @@ pub fn run(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Opt
     let bytes = output.len() as u64;
     let ran = Ran { how, wall: Wall::Native, output, whole: None, bytes, used: Used::default() };
     Some((Body::ExecEnded { exec: command.exec, ran, commit, keep: by_itself }, blobs))
+}
+
+/// The same of one whose work is a draft: so far, or at its end.
+pub fn sketch(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Option<Ended> {
+    let ends = chance.one_in(3);
+    let (body, blobs) = run(dir, job, chance, known)?;
+    let Body::ExecEnded { exec, ran, mut commit, keep } = body else { return None };
+    let mut blobs = blobs;
+    // One that lies says that it changed what it did not.
+    let told = if chance.one_in(20) { &[][..] } else { commit.changes.as_slice() };
+    let text = layer(told);
+    commit.layer = Some(Box::new(Content::of(&text)));
+    blobs.push(text);
+    if ends {
+        return Some((Body::ExecEnded { exec, ran, commit, keep }, blobs));
+    }
+    Some((Body::ExecWrote { exec, said: String::new(), commit }, blobs))
 }
 
 fn made(

@@ -138,6 +138,7 @@ fn spawned(label: u32) -> Entry {
         history: Vec::new(),
         after: None,
         home: false,
+        draft: false,
         budget: None,
         standing: Default::default(),
     }

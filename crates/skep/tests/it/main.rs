@@ -13,6 +13,7 @@ mod cost;
 mod decisions;
 mod demo;
 mod disks;
+mod draft;
 mod effects;
 mod egress;
 mod endpoint;

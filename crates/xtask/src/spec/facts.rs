@@ -88,6 +88,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         history: Vec::new(),
         after: None,
         home: false,
+        draft: false,
         budget: None,
     }
 }
