@@ -626,5 +626,9 @@ fn status(kernel: &Kernel, at: Micros) -> String {
         let _ = writeln!(text, "stopped {}\nstopped_by {}", stopped.at, stopped.by);
     }
     let _ = writeln!(text, "models {}", models.join(" "));
+    let some = [("drafts", state.drafts.len()), ("unplaced", state.unplaced.len())];
+    for (key, count) in some.into_iter().filter(|(_, count)| *count > 0) {
+        let _ = writeln!(text, "{key} {count}");
+    }
     text
 }

@@ -13,6 +13,7 @@ use crate::{
     journal::{self, Bill, Family},
     past,
     session::{Session, Tone},
+    settle::settle,
     strace,
     terminal::{self, Door, Left, Seat, Signals},
 };
@@ -314,6 +315,7 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
         session.object(answer)?;
         return Ok(status);
     }
+    settle(session)?;
     let (mut bill, mut family) = (Bill::default(), Family::of(Some(pid)));
     let agent = session.card(&format!("/proc/{pid}/status"))?.get("agent").to_owned();
     let mut span = None;

@@ -33,6 +33,7 @@ mod pager;
 mod past;
 mod rules;
 mod session;
+mod settle;
 mod splice;
 mod strace;
 mod table;

@@ -5,6 +5,7 @@ use crate::{
     fail::{Exit, Fail, Outcome},
     figures,
     session::Session,
+    settle::settle,
     table::Table,
 };
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ impl Keep {
     pub fn run(self, session: &mut Session) -> Outcome {
         let Some(pid) = self.pid else { return list(session) };
         let answer = say(session, pid, "keep")?;
+        settle(session)?;
         if session.is_json() {
             session.object(&answer)?;
         } else {

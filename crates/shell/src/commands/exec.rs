@@ -5,6 +5,7 @@ use crate::{
     escape::{self, Keep},
     fail::{Exit, Fail, Outcome},
     session::Session,
+    settle::settle,
     terminal::{self, Door, Left, Seat, Signals},
 };
 use serde_json::{Value, json};
@@ -40,6 +41,7 @@ impl Exec {
         };
         let order = Order { text, dir: self.dir, pid: self.pid, wall: self.wall, timeout_us: self.timeout };
         let ran = order.run(session, true)?;
+        settle(session)?;
         if session.is_json() {
             session.object(&ran)?;
         } else {

@@ -4,6 +4,7 @@ use crate::{
     escape,
     fail::{Exit, Outcome},
     session::Session,
+    settle::settle,
 };
 use serde_json::{Value, json};
 
@@ -43,6 +44,7 @@ impl Rm {
 }
 
 fn told(session: &mut Session, answer: &Value, what: &str) -> Outcome {
+    settle(session)?;
     if session.is_json() {
         session.object(answer)?;
         return Ok(Exit::Fine);

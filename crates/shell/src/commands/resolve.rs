@@ -9,6 +9,7 @@ use crate::{
     fail::{Exit, Fail, Outcome},
     past::{self, Body, Conflict, Content},
     session::Session,
+    settle::settle,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use diffy::{ConflictStyle, MergeOptions};
@@ -55,6 +56,7 @@ impl Resolve {
         }
         map.extend(self.message.map(|message| ("message".into(), json!(message))));
         let answer = session.call("write", params)?;
+        settle(session)?;
         told(session, &conflict, &answer)
     }
 

@@ -4,6 +4,7 @@ use super::exec::{Order, status, sum_up};
 use crate::{
     fail::{Exit, Outcome},
     session::{Desk, Session, Tone},
+    settle::settle,
     terminal::Signals,
     typed::{Got, Typed},
 };
@@ -66,6 +67,7 @@ impl Sh {
                 }
                 (Ok(ran), _) => {
                     last = status(&ran);
+                    settle(session)?;
                     sum_up(session, &ran);
                 }
                 (Err(fail), _) => {

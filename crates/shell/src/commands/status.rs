@@ -43,6 +43,9 @@ impl Status {
         let waiting = sys.number("proposals");
         let inbox = if waiting > 0 { "; skep inbox" } else { "" };
         session.say(&format!("proposals   {waiting} waiting{inbox}"))?;
+        if sys.number("drafts") > 0 {
+            session.say(&format!("drafts      {} waiting; skep keep", sys.number("drafts")))?;
+        }
         let conflicts = past::conflicts(session)?.len();
         if conflicts > 0 {
             session.say(&format!("conflicts   {conflicts} open; skep inbox"))?;

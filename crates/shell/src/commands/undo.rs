@@ -5,6 +5,7 @@ use crate::{
     fail::{Exit, Fail, Outcome},
     figures, journal,
     session::Session,
+    settle::settle,
 };
 use abi::{EffectId, Pid, record::Entry};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ impl Undo {
             Err(_) if !deeds.is_empty() => json!({}),
             answer => answer?,
         };
+        settle(session)?;
         let mut deeds = deeds.into_iter().map(|deed| back(session, deed)).collect::<Result<Vec<_>, _>>()?;
         if session.is_json() {
             let mut answer = answer;

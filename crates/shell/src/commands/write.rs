@@ -4,6 +4,7 @@ use crate::{
     escape,
     fail::{Exit, Fail, Outcome},
     session::Session,
+    settle::settle,
     upload,
 };
 use serde_json::{Value, json};
@@ -76,6 +77,7 @@ impl Write {
             upload::put(&mut params, bytes);
             session.call("write", params)?
         };
+        settle(session)?;
         told(session, &self.path, &answer)
     }
 
