@@ -215,6 +215,28 @@ pub const SCROLLBACK_BYTES_MAX: usize = 256 * 1024;
 pub const TYPED_BYTES_MAX: usize = 256 * 1024;
 /// Terminals that one connection looks at.
 pub const SCREENS_MAX: usize = 16;
+/// Requests of an agent that speaks a protocol which wait for an answer at a time: each has a thread.
+pub const ACP_ASKS_MAX: usize = 16;
+/// Lines of such an agent that are no message of the protocol, before it is taken for one that speaks none.
+pub const ACP_STRAY_MAX: usize = 64;
+/// Options of a question for permission, and ways to log in that are tried.
+pub const ACP_OPTIONS_MAX: usize = 16;
+/// See `ACP_OPTIONS_MAX`.
+pub const ACP_LOGINS_MAX: usize = 4;
+/// Files and changes that one question is about: more is not looked through by who decides.
+pub const ACP_PATHS_MAX: usize = 64;
+/// Words, and variables, of a command that such an agent has run.
+pub const ACP_WORDS_MAX: usize = 256;
+/// Steps of a plan that are shown.
+pub const ACP_STEPS_MAX: usize = 32;
+/// Characters of a title, of a step: a line of a wide terminal.
+pub const ACP_TITLE_CHARS_MAX: usize = 200;
+/// Tool calls whose titles are remembered, so that their end can be told by name.
+pub const ACP_ACTS_MAX: usize = 64;
+/// Terminals that such an agent has not released.
+pub const ACP_TERMINALS_MAX: usize = 16;
+/// Bytes that are kept of what each of them said, if it asks for no less.
+pub const ACP_TERMINAL_BYTES_MAX: usize = 256 * 1024;
 /// Effects running at drivers at once, over all workspaces.
 pub const DISPATCHES_MAX: usize = 64;
 /// Kinds of one manifest, and arguments of one kind.

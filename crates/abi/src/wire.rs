@@ -58,6 +58,25 @@ pub fn decode(name: &str, params: Value) -> Result<Decoded, Error> {
     Ok(Decoded { call, blobs: args.blobs, upload: args.upload })
 }
 
+/// Whether JSON is nested deeper than so many levels; looked at before it is parsed, byte by byte.
+pub fn deeper_than(json: &[u8], levels: usize) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match (quoted, escaped, byte) {
+            (true, true, _) => escaped = false,
+            (true, false, b'\\') => escaped = true,
+            (_, false, b'"') => quoted = !quoted,
+            (false, _, b'[' | b'{') => depth += 1,
+            (false, _, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > levels {
+            return true;
+        }
+    }
+    false
+}
+
 /// Bytes as base64 (RFC 4648, with padding), for values that are not UTF-8.
 pub fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)

@@ -4,6 +4,9 @@
 //! manifest does not list, it does not do. A **model** answers a prompt, streaming. Both are called from
 //! worker threads and may block there; a slow driver delays nobody but its own callers.
 //!
+//! An agent that speaks the Agent Client Protocol has its words in `acp`: who holds its streams hands over
+//! the lines.
+//!
 //! To add a driver: copy `ram.rs`, the template, and add its row to `mount` below.
 //!
 //! Never here: the store, the kernel, a decision. A driver does not know who asks or why; whether an effect
@@ -21,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+pub mod acp;
 pub mod egress;
 mod forward;
 mod maildir;

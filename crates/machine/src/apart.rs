@@ -13,6 +13,7 @@
 use abi::{
     Code, Content, Error, limits,
     request::{Api, Delivery, Request},
+    wire,
 };
 use serde_json::{Value, value::RawValue};
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ pub(crate) struct Apart {
 
 /// Takes a body apart.
 pub(crate) fn apart(api: Api, body: &[u8]) -> Result<Apart, Error> {
-    if crate::tool::deeper_than(body, DEPTH_MAX) {
+    if wire::deeper_than(body, DEPTH_MAX) {
         return Err(invalid("", "the request is nested too deep"));
     }
     let text = std::str::from_utf8(body).map_err(|_| invalid("", "the request is not UTF-8"))?;

@@ -88,7 +88,8 @@ impl Door {
         found.map(|(user, _)| *user)
     }
 
-    fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream, inside: Option<Inside>) {
+    /// Takes one client: whoever the peer is, or a program of this sandbox.
+    pub fn admit(self: &Arc<Self>, node: &Arc<Node>, socket: UnixStream, inside: Option<Inside>) {
         let caller = match &inside {
             Some(inside) => Ok((INSIDE_UID, Caller::Process(inside.pid))),
             None => operator(node, &socket),
@@ -244,7 +245,7 @@ impl Session<'_> {
         if std::str::from_utf8(line).is_err() {
             return self.refuse(PARSE, &bad("the message is not UTF-8".into()));
         }
-        if tool::deeper_than(line, limits::JSON_DEPTH_MAX) {
+        if wire::deeper_than(line, limits::JSON_DEPTH_MAX) {
             let message = format!("the message is nested deeper than {}", limits::JSON_DEPTH_MAX);
             return self.refuse(PARSE, &bad(message));
         }

@@ -58,7 +58,7 @@ fn decode(name: &str, arguments: &str) -> Result<Decoded, Error> {
     if arguments.len() as u64 > limits::ARGUMENT_BYTES_MAX {
         return Err(Error::new(Code::TooLarge, "the arguments are larger than 64 KiB").argument("arguments"));
     }
-    if deeper_than(arguments.as_bytes(), limits::JSON_DEPTH_MAX) {
+    if wire::deeper_than(arguments.as_bytes(), limits::JSON_DEPTH_MAX) {
         return Err(Error::invalid("arguments", "the arguments are nested deeper than 32"));
     }
     let mut params: Value = serde_json::from_str(arguments)
@@ -93,25 +93,6 @@ pub fn fits(decoded: &Decoded) -> Result<(), Error> {
     Err(Error::new(Code::TooLarge, "the value is larger than 64 KiB, the most there may be here")
         .argument(argument)
         .hint("write it to a file and name the file"))
-}
-
-/// Whether JSON is nested deeper than so many levels; looked at before it is parsed, byte by byte.
-pub fn deeper_than(json: &[u8], levels: usize) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match (quoted, escaped, byte) {
-            (true, true, _) => escaped = false,
-            (true, false, b'\\') => escaped = true,
-            (_, false, b'"') => quoted = !quoted,
-            (false, _, b'[' | b'{') => depth += 1,
-            (false, _, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > levels {
-            return true;
-        }
-    }
-    false
 }
 
 /// The text cut to so many bytes, between characters.
@@ -162,20 +143,6 @@ mod tests {
         for answer in [None, Some(&b"\xff"[..]), Some(b"{}"), Some(b"{\"tools\":[1]}")] {
             let Body::Tool { call, .. } = take(Pid(1), 1, 0, answer).0 else { panic!("a tool") };
             assert!(call.is_err());
-        }
-    }
-
-    #[test]
-    fn depth_counts_outside_strings_only() {
-        for (json, deep) in [
-            ("[[]]", false),
-            ("[[[]]]", true),
-            (r#"["[[[["]"#, false),
-            (r#"["\"[[[["]"#, false),
-            (r#"["\\",[[1]]]"#, true),
-            ("]]]][[", false),
-        ] {
-            assert_eq!(deeper_than(json.as_bytes(), 2), deep, "{json}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | path        | paths and patterns, one a line                     | their parsers, matching, inclusion |
 //! | frontmatter | AGENT.md; or policy.yaml, a NUL, budget.yaml       | the machine's parsers              |
 //! | manifest    | a manifest as JSON, or as the log keeps it         | its decoders, the lint             |
+//! | acp         | what an agent that speaks ACP wrote                | the reader of its messages         |
 //! | shown       | a kind and its arguments as JSON, a NUL between    | the rendering of what is asked     |
 //! | messages, chat, responses | an answer of the format, streamed or whole | the reader of that format |
 //!
@@ -29,7 +30,7 @@ use abi::{
     wire,
 };
 use drivers::{
-    Wire,
+    Wire, acp as protocol,
     egress::{Hello, hello, target},
 };
 use rusqlite::{Connection, params};
@@ -42,7 +43,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("log", log),
     ("database", database),
     ("wire", line),
@@ -50,6 +51,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("egress", egress),
     ("frontmatter", frontmatter),
     ("manifest", manifest),
+    ("acp", acp),
     ("shown", shown),
     ("messages", messages),
     ("chat", chat),
@@ -225,7 +227,7 @@ fn ask_tree(batch: &mut Batch<'_>) -> Result<(), Trouble> {
 
 /// A line of the socket, as the door takes it.
 pub fn line(bytes: &[u8]) {
-    if bytes.len() > limits::LINE_BYTES_MAX || machine::tool::deeper_than(bytes, limits::JSON_DEPTH_MAX) {
+    if bytes.len() > limits::LINE_BYTES_MAX || wire::deeper_than(bytes, limits::JSON_DEPTH_MAX) {
         return;
     }
     let Ok(Value::Object(mut request)) = serde_json::from_slice::<Value>(bytes) else { return };
@@ -336,6 +338,27 @@ pub fn shown(bytes: &[u8]) {
     // In quotes at the template, or on a line of its own.
     let told = text.matches('"').count() / 2 + text.lines().count();
     assert!(told >= values + empty, "{values} values, {told} shown: {text:?}");
+}
+
+/// Lines of a program that says it speaks ACP. What is sent back to it is one line each, and what it shall
+/// be known by is bounded.
+pub fn acp(bytes: &[u8]) {
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let heard = protocol::hear(line);
+        if let Ok(protocol::Heard::Asked { id, ask, .. }) = &heard {
+            let (said, wrong) = match ask {
+                Ok(ask) => (format!("{ask:?}"), None),
+                Err(wrong) => (String::new(), Some(wrong.clone())),
+            };
+            assert!(said.len() <= 16 * line.len() + 1024, "{} bytes of {}", said.len(), line.len());
+            let answer = protocol::answer(id, &wrong.map_or(Ok(Value::Null), Err));
+            assert_eq!(answer.find('\n'), Some(answer.len() - 1), "{answer:?}");
+            assert!(answer.len() <= 8192, "{answer:?}");
+        }
+        if let Ok(protocol::Heard::Answered { answer: Ok(answer), .. }) = heard {
+            let _ = (protocol::logins(&answer), protocol::session(&answer), protocol::stopped(&answer));
+        }
+    }
 }
 
 /// An answer in the Messages format.

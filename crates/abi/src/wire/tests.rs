@@ -43,3 +43,17 @@ fn bad_calls_say_what_and_what_to_do() {
         assert!(error.hint.contains(hint), "{name}: {:?} lacks {hint:?}", error.hint);
     }
 }
+
+#[test]
+fn depth_counts_outside_strings_only() {
+    for (json, deep) in [
+        ("[[]]", false),
+        ("[[[]]]", true),
+        (r#"["[[[["]"#, false),
+        (r#"["\"[[[["]"#, false),
+        (r#"["\\",[[1]]]"#, true),
+        ("]]]][[", false),
+    ] {
+        assert_eq!(deeper_than(json.as_bytes(), 2), deep, "{json}");
+    }
+}

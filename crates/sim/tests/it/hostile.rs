@@ -8,7 +8,7 @@ use sim::{
 use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 /// Inputs drawn for each target; together they take about four seconds.
-const DRAWN: [(&str, u64); 10] = [
+const DRAWN: [(&str, u64); 11] = [
     ("log", 200),
     ("database", 300),
     ("wire", 60_000),
@@ -16,6 +16,7 @@ const DRAWN: [(&str, u64); 10] = [
     ("frontmatter", 20_000),
     ("manifest", 20_000),
     ("shown", 20_000),
+    ("acp", 20_000),
     ("messages", 3_000),
     ("chat", 3_000),
     ("responses", 3_000),
