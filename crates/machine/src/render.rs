@@ -24,8 +24,8 @@ use store::{Reasons, Shown, Trouble};
 /// Characters of a text that a record shows.
 const TEXT_CHARS_MAX: usize = 400;
 /// Fields of a record's body that name a blob of text.
-const TEXTS: [&str; 9] =
-    ["task", "args", "outcome", "message", "reason", "answer", "result", "text", "prompt"];
+const TEXTS: [&str; 11] =
+    ["task", "args", "outcome", "message", "reason", "answer", "result", "text", "prompt", "output", "why"];
 
 /// What only the node knows.
 pub trait Around: Send + Sync {
