@@ -740,7 +740,7 @@ export class Calls {
   dispatch(params: DispatchParams): Promise<DispatchResult>;
   /** One model call. */
   complete(params: CompleteParams): Promise<CompleteResult>;
-  /** An effect outside, a question (operator ask) or an endorsement (operator endorse); applied, or held. */
+  /** An effect outside, a question (operator ask), whether one may go on (operator permit), an endorsement (operator endorse); applied, or held. */
   propose(params: ProposeParams): Promise<ProposeResult>;
   /** Approve or reject a proposal, approve it with other arguments, or answer a question. */
   decide(params: DecideParams): Promise<DecideResult>;

@@ -73,6 +73,17 @@ pub enum Home {
     Kept,
 }
 
+/// What a program speaks on its standard input and output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Nothing that is known here: they are for who sits before it.
+    #[default]
+    None,
+    /// The Agent Client Protocol: it is given its task, and asks, by that.
+    Acp,
+}
+
 /// What a program is given beside its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(default)]
@@ -96,6 +107,9 @@ pub struct Guest {
     /// What it writes waits beside the tree until an operator keeps or drops it.
     #[musli(default)]
     pub draft: bool,
+    /// What it speaks.
+    #[musli(default)]
+    pub protocol: Protocol,
 }
 
 /// What an operator says of the program of one run: this wins over its agent's file.
@@ -181,7 +195,10 @@ impl Given {
         if let Some(dir) = &self.dir {
             program.dir = dir.clone();
         }
-        program.guest.stdio = self.guest.stdio;
+        // Of one that speaks a protocol nobody else reads and writes what it says.
+        if program.guest.protocol == Protocol::None {
+            program.guest.stdio = self.guest.stdio;
+        }
         program.guest.draft = self.draft.unwrap_or(program.guest.draft);
         program.guest.tools.clone_from(&self.guest.tools);
         let theirs = |name: &str| self.guest.env.iter().any(|(own, _)| own == name);

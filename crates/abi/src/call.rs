@@ -264,7 +264,8 @@ pub const CALLS: [Spec; 24] = [
     served(
         17,
         "propose",
-        "an effect outside, a question (operator ask) or an endorsement (operator endorse); applied, or held",
+        "an effect outside, a question (operator ask), whether one may go on (operator permit), an endorsement \
+         (operator endorse); applied, or held",
         &[
             must("mount", Shape::Word, "at which mount; operator for a question or an endorsement"),
             must("kind", Shape::Word, "which effect, as mail.send"),

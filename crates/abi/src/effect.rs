@@ -96,6 +96,8 @@ pub struct Command {
     pub probe: Option<Probe>,
     /// What it is given.
     pub guest: Guest,
+    /// What it is told to do by the protocol that it speaks, a blob.
+    pub task: Option<Hash>,
     /// The client that wants its output as it comes.
     pub reply: Option<ReplyTo>,
 }
@@ -111,6 +113,8 @@ pub enum SandboxAct {
     End,
     /// It goes on; what its programs have open to others is cut.
     Cut,
+    /// Its process, which speaks a protocol, is told to stop, and is ended if it does not.
+    Interrupt,
 }
 
 /// What to do. Carried out by the machine, one arm each.

@@ -49,6 +49,11 @@ impl<T> Claimed<T> {
 }
 
 impl Claimed<Usage> {
+    /// The claim itself, for the log; nothing is decided by it.
+    pub fn said(&self) -> Usage {
+        self.0
+    }
+
     /// The usage to charge, and whether the claim was too low to believe. Below half of our own count, ours
     /// is charged; absurdly high claims are charged as they are: the provider will bill them.
     pub fn check(&self, counted: &Usage) -> (Usage, bool) {
@@ -361,6 +366,13 @@ pub enum Body {
         /// What it made since.
         commit: Commit,
     },
+    /// A program that is a process says what its models used.
+    ExecClaimed {
+        /// Its command.
+        exec: ExecId,
+        /// What it says.
+        usage: Claimed<Usage>,
+    },
     /// A timer the kernel asked for has run out.
     TimerFired {
         /// Which.
@@ -420,6 +432,7 @@ impl Body {
             Self::ExecChecked { .. } => "exec-checked",
             Self::ExecWrote { .. } => "exec-wrote",
             Self::ExecTold { .. } => "exec-told",
+            Self::ExecClaimed { .. } => "exec-claimed",
             Self::Connect { .. } => "connect",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),

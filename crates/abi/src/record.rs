@@ -770,4 +770,16 @@ pub enum Entry {
         #[musli(default)]
         secret: Option<String>,
     },
+    /// A program that is a process says what its models used, and what they did use by the ledger. What is
+    /// charged is the ledger's.
+    ExecClaimed {
+        /// Its command.
+        exec: ExecId,
+        /// What it says.
+        claimed: Usage,
+        /// What went through the endpoint.
+        counted: Usage,
+        /// Whether the claim is too low to believe.
+        disbelieved: bool,
+    },
 }

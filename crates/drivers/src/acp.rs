@@ -148,9 +148,19 @@ pub fn cancel(session: &str) -> String {
         + "\n"
 }
 
+/// What a client does for an agent, beside asking who decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Files and commands.
+    All,
+    /// Neither: it has its own.
+    Nothing,
+}
+
 /// What a client says first: who it is and what it does for an agent.
-pub fn initialize() -> (&'static str, Value) {
-    let can = json!({ "fs": { "readTextFile": true, "writeTextFile": true }, "terminal": true });
+pub fn initialize(offer: Offer) -> (&'static str, Value) {
+    let all = offer == Offer::All;
+    let can = json!({ "fs": { "readTextFile": all, "writeTextFile": all }, "terminal": all });
     let info = json!({ "name": "skep", "title": "Skep", "version": env!("CARGO_PKG_VERSION") });
     ("initialize", json!({ "protocolVersion": VERSION, "clientCapabilities": can, "clientInfo": info }))
 }

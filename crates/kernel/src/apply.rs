@@ -51,6 +51,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::Quarantined { .. }
         | Entry::Stalled { .. }
         | Entry::ExecSaid { .. }
+        | Entry::ExecClaimed { .. }
         | Entry::Purged { .. }
         | Entry::Thinned { .. } => {}
         Entry::Stopped => state.stopped = Some(Stopped { at: record.at, by: record.actor.clone() }),

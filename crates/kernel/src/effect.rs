@@ -61,7 +61,7 @@ pub fn declared(kernel: &Kernel, mount: &str, kind: &str, fields: &Fields) -> Re
             .hint(abi::wire::nearest_hint(kind, kinds))
     };
     if mount == proposal::OPERATOR {
-        return proposal::kind_of(kind).ok_or_else(|| none(&["ask", "endorse"]));
+        return proposal::kind_of(kind).ok_or_else(|| none(&["ask", "endorse", "permit"]));
     }
     let Some(row) = kernel.state.mounts.get(mount) else {
         return Err(Error::new(Code::NotFound, format!("{mount} is not mounted")).argument("mount"));

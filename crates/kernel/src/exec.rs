@@ -18,16 +18,17 @@ use crate::{
     stop, turn,
 };
 use abi::{
-    Code, Error, ExecId, LabelId, Micros, Pid, ReplyTo, WORKSPACE,
-    agent::{Guest, Probe, Program, Restart, Verdict},
+    Code, Content, Error, ExecId, LabelId, Micros, Pid, ReplyTo, WORKSPACE,
+    agent::{Guest, Probe, Program, Protocol, Restart, Verdict},
     answer::Answer,
     call::{Call, Origin, Stdio, Wall},
     cap::{Cap, Grant, Object, Rights},
     effect::{Command, Effect, SandboxAct},
-    event::Ran,
+    event::{Claimed, Ran},
     fact::{Facts, Lookup},
     label::Integrity,
     limits,
+    money::Usage,
     path::{Pattern, TreePath},
     record::{Entry, Exit, Finish, WaitOn},
     view::{Commit, Kind, Plan, Quota, Told},
@@ -169,7 +170,21 @@ pub fn main(step: &mut Step<'_>, pid: Pid, program: &Program) {
     let text = step.blob(program.command.clone().into_bytes());
     let (dir, wall, timeout_us) = (program.dir.clone(), Wall::Native, u64::MAX);
     step.emit(Entry::ExecBegun { exec, of: pid, text, dir, wall, timeout_us, again: 0, main: true });
+    if program.guest.protocol != Protocol::None {
+        step.kernel.volatile.spoken.insert(pid, false);
+    }
     begin(step, exec, (program.probe.clone(), program.guest.clone()));
+}
+
+/// Has a program that speaks a protocol told to stop, once: it has a while to end well. Whether it is one.
+pub fn interrupted(step: &mut Step<'_>, pid: Pid) -> bool {
+    let moves = step.state().processes.get(&pid).is_some_and(|process| process.frozen.is_none());
+    match step.kernel.volatile.spoken.get_mut(&pid) {
+        Some(told) if moves && !*told => *told = true,
+        _ => return false,
+    }
+    step.effect(Effect::Sandbox { pid, act: SandboxAct::Interrupt });
+    true
 }
 
 /// Has the machine run it, over the tree as it is now.
@@ -182,11 +197,13 @@ fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Gues
         true => Kind::Live,
         false => Kind::Command,
     };
+    let speaks = row.main && guest.protocol != Protocol::None;
+    let task = process.filter(|_| speaks).map(|process| process.task.hash);
     let plan = shown(step, row.of, kind);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
-    let command =
-        Command { exec, pid, agent, text: text.hash, dir, wall, plan, timeout_us, probe, guest, reply: None };
+    let (text, reply) = (text.hash, None);
+    let command = Command { exec, pid, agent, text, dir, wall, plan, timeout_us, probe, guest, task, reply };
     step.effect(Effect::Exec(Box::new(command)));
 }
 
@@ -465,12 +482,14 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
         turn::resolve(step, WaitOn::Exec(exec), &answer);
     }
     if let Some(row) = row.filter(|row| row.main && !step.ending.contains(&row.of)) {
-        over(step, row.of, how);
+        over(step, row.of, (how, said));
     }
 }
 
-/// A program that was a process has ended, and the process with it.
-fn over(step: &mut Step<'_>, pid: Pid, how: Finish) {
+/// A program that was a process has ended, and the process with it. Of one that speaks a protocol the last
+/// words are what it said.
+fn over(step: &mut Step<'_>, pid: Pid, (how, said): (Finish, Content)) {
+    let said = Some(said).filter(|_| step.kernel.volatile.spoken.contains_key(&pid));
     let exit = match how {
         Finish::Exited(status) => Exit::Exited(status),
         Finish::Signal(signal) => Exit::Faulted(format!("it was ended by signal {signal}")),
@@ -480,7 +499,34 @@ fn over(step: &mut Step<'_>, pid: Pid, how: Finish) {
         Finish::Refused { message, .. } => Exit::Faulted(message),
     };
     let verdict = if exit == Exit::Exited(0) { Verdict::Unverified } else { Verdict::Failed };
-    process::exit(step, pid, (exit, verdict), None);
+    process::exit(step, pid, (exit, verdict), said);
+}
+
+/// A program says what its models used. What is charged is what went through the endpoint: a claim that is
+/// far below that is told, and so is one where nothing went through it.
+pub fn claimed(step: &mut Step<'_>, exec: ExecId, usage: Claimed<Usage>) {
+    let Some(row) = step.state().execs.get(&exec).cloned().filter(|row| row.main) else { return };
+    let Some(process) = step.state().processes.get(&row.of).cloned() else { return };
+    let used = step.state().accounts.get(&process.account).map(|account| account.used).unwrap_or_default();
+    let tokens = |count: i64| u64::try_from(count).unwrap_or(0);
+    let counted = Usage {
+        tokens_in: tokens(used.tokens_in),
+        tokens_out: tokens(used.tokens_out),
+        tokens_cached: tokens(used.tokens_cached),
+        tokens_written: tokens(used.tokens_written),
+    };
+    let (claimed, (_, disbelieved)) = (usage.said(), usage.check(&counted));
+    step.act_as(row.of, row.actor);
+    step.cause = Some(row.seq);
+    step.emit(Entry::ExecClaimed { exec, claimed, counted, disbelieved });
+    let who = format!("process {} ({})", row.of, process.agent);
+    if disbelieved {
+        step.alarm(format!("{who} claims less than went through the endpoint; that is charged"));
+    } else if counted == Usage::default() && claimed != counted {
+        step.alarm(format!(
+            "{who} claims tokens, and none went through the endpoint: nobody here counts them"
+        ));
+    }
 }
 
 /// Its status, as a shell has it.
@@ -615,6 +661,7 @@ pub fn follow(step: &mut Step<'_>, body: &Entry) {
             step.effect(Effect::Sandbox { pid, act });
         }
         if act == SandboxAct::End {
+            step.kernel.volatile.spoken.remove(&pid);
             step.kernel.volatile.boxed.remove(&pid);
         }
     }

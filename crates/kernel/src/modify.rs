@@ -50,6 +50,9 @@ pub fn may_change(row: &Proposal) -> Result<(), Error> {
     let refused = |message: &str, hint: &str| Err(Error::invalid("verdict", message).hint(hint));
     match (row.mount.as_str(), row.rule) {
         (OPERATOR, Rule::Question) => refused("a question is not modified", "skep answer ID TEXT"),
+        (OPERATOR, Rule::Permit) => {
+            refused("what a program is about to do is not modified", "skep approve ID, skep reject ID")
+        }
         (OPERATOR, _) => refused("an endorsement is not modified", "skep approve ID, skep reject ID"),
         (_, Rule::InDoubt) => {
             refused("what may have happened is not modified", "skep approve ID does it again, as it was")

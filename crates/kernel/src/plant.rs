@@ -51,6 +51,9 @@ pub const STOP_UNHEARD: u8 = 19;
 /// A model that was given up is asked again.
 pub const GIVES_UP_NOTHING: u8 = 20;
 
+/// What a program asked before it went on outlives it.
+pub const PERMITS_LEFT: u8 = 21;
+
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {
     BUG.load(Ordering::Relaxed) == bug

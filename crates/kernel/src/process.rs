@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    bound, draft, effect, exec, home, means, role, session, sink,
+    bound, draft, effect, exec, home, means, proposal, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -494,6 +494,7 @@ pub fn signal(step: &mut Step<'_>, by: Pid, pid: Pid, signal: Signal) -> Result<
                 effect::thawed(step, pid);
             }
         }
+        Signal::Interrupt if exec::interrupted(step, pid) => {}
         Signal::Interrupt => interrupt(step, pid),
         Signal::Kill => exit(step, pid, (Exit::Killed(String::from("signal")), Verdict::Failed), None),
     }
@@ -546,6 +547,7 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
         step.alarm(format!("process {pid} ({}) was faulted: {why}", process.agent));
     }
     exec::abandon(step, pid, "its process ended");
+    proposal::unasked(step, pid);
     let by_itself = matches!(how, Exit::Exited(_));
     let failed = apply::is_failure(&how);
     let killed = matches!(how, Exit::Killed(_));

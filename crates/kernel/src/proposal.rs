@@ -21,6 +21,7 @@ use crate::{
 };
 use abi::{
     Code, Content, EffectId, Error, Hash, Micros, Pid, ProposalId, VersionId, WORKSPACE,
+    agent::Autonomy,
     answer::Answer,
     call::{Call, Fields, Ruling},
     cap::Rights,
@@ -38,6 +39,9 @@ use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 pub const OPERATOR: &str = "operator";
 /// A question.
 pub const ASK: &str = "ask";
+/// Whether a program may do what it is about to do. A yes gives it nothing that it does not have: what it may
+/// is its capabilities', and the wall's.
+pub const PERMIT: &str = "permit";
 /// The operator shall vouch for a version.
 const ENDORSE: &str = "endorse";
 
@@ -47,10 +51,13 @@ pub fn kind_of(name: &str) -> Option<Kind> {
     let (steering, payload) = match name {
         ASK => (vec![], names(&["question", "choice"])),
         ENDORSE => (names(&["path"]), names(&["version"])),
+        PERMIT => (names(&["title", "path", "file"]), names(&["kind", "input", "old", "new"])),
         _ => return None,
     };
     let audience = Audience::Operator;
+    let template = String::from(if name == PERMIT { "May it: {title}" } else { "" });
     Some(Kind {
+        template,
         steering,
         payload,
         audience,
@@ -73,6 +80,9 @@ pub fn plan_ask(
             return Err(Error::invalid("args", "a question has a text and at most 16 choices"));
         }
         return Ok(vec![]);
+    }
+    if kind == PERMIT {
+        return single(fields, "title").map(|_| vec![]);
     }
     let path = endorsed_path(fields)?;
     kernel.allow(pid, Want::Path(&path), Rights::READ, at)?;
@@ -105,14 +115,22 @@ pub fn ask(
     let effect = effect::effect_id(step, &intent);
     let label = step.kernel.label_of(pid, &step.actor);
     let wait_us = limits::REVERSIBLE_WAIT_US;
-    if name == ASK {
+    let asks = match name.as_str() {
+        ASK => Some(("question", Rule::Question)),
+        PERMIT => Some(("title", Rule::Permit)),
+        _ => None,
+    };
+    if let Some((text, rule)) = asks {
         if pid == WORKSPACE {
             return Err(Error::invalid("kind", "an operator has nobody to ask").hint("agents ask"));
         }
-        let about: String = single(fields, "question")?.chars().take(200).collect();
+        if rule == Rule::Permit && permits(step, pid) {
+            return Ok(Answer::DONE);
+        }
+        let about: String = single(fields, text)?.chars().take(200).collect();
         let (paths, steering) = (vec![], vec![]);
         let held = Held { effect, intent, label, about, paths, steering, wait_us, content: None };
-        return hold(step, held, Rule::Question);
+        return hold(step, held, rule);
     }
     let path = endorsed_path(fields)?;
     let place = facts.place()?;
@@ -141,6 +159,28 @@ pub fn ask(
     let (paths, content) = (vec![path], Some(head.content));
     let held = Held { effect, intent, label, about, paths, steering: vec![], wait_us, content };
     hold(step, held, Rule::Endorse)
+}
+
+/// Whether policy has said that this process need not ask before it goes on.
+fn permits(step: &Step<'_>, pid: Pid) -> bool {
+    let want = Want::Effect(OPERATOR, PERMIT);
+    let applies = step.kernel.allow(pid, want, Rights::APPLY, step.at).is_ok();
+    applies
+        && !step.kernel.policy_asks(pid, &want, Rights::APPLY)
+        && step.kernel.autonomy() != Autonomy::Manual
+}
+
+/// A process has ended: what it asked before it went on nobody waits for.
+pub fn unasked(step: &mut Step<'_>, pid: Pid) {
+    #[cfg(feature = "plant")]
+    if crate::plant::is(crate::plant::PERMITS_LEFT) {
+        return;
+    }
+    let asked = step.state().proposals.iter().filter(|(_, row)| row.pid == pid && row.rule == Rule::Permit);
+    let asked: Vec<ProposalId> = asked.map(|(id, _)| *id).collect();
+    for proposal in asked {
+        step.close_proposal(proposal, Entry::Lapsed { proposal }, None);
+    }
 }
 
 /// The same bytes as a new version that the operator vouches for: at most `workspace`, since it was not
@@ -486,7 +526,9 @@ fn approve(
         return Err(Error::invalid("digest", message)
             .hint(format!("skep inbox {id} shows them all, and then how to approve")));
     }
-    if row.mount == OPERATOR {
+    if row.rule == Rule::Permit {
+        step.close_proposal(id, entry, None);
+    } else if row.mount == OPERATOR {
         let place = facts.place()?;
         let path = row.paths.first().ok_or_else(Facts::mismatch)?;
         if place.head.as_ref().map(|head| head.content) != row.content {
@@ -597,9 +639,9 @@ impl Step<'_> {
     /// A proposal is decided or lapses, as the entry says: its timer goes, and whoever waits for it hears it.
     pub fn close_proposal(&mut self, proposal: ProposalId, entry: Entry, answer: Option<String>) {
         let Some(row) = self.state().proposals.get(&proposal).cloned() else { return };
-        let pid = row.pid;
+        let (pid, rule) = (row.pid, row.rule);
         let is_no = matches!(&entry, Entry::Decided { ruling: Ruling::Reject, .. } | Entry::Lapsed { .. });
-        if is_no && row.rule == Rule::Net {
+        if is_no && rule == Rule::Net {
             net::turned_down(self, &row);
         }
         self.emit(entry);
@@ -618,7 +660,8 @@ impl Step<'_> {
             matches!(process.turn.phase, Phase::Waits { on: WaitOn::Proposal(on), .. } if on == proposal)
         });
         turn::resolve(self, WaitOn::Proposal(proposal), &Ok(told));
-        if !waits && self.state().processes.contains_key(&pid) {
+        // Who asked before going on waits for it, or has given up.
+        if !waits && rule != Rule::Permit && self.state().processes.contains_key(&pid) {
             let said = answer.map(|text| format!(": {text}")).unwrap_or_else(|| String::from("."));
             let note = format!("Note from the kernel: proposal {proposal} was {state}{said}");
             let content = self.blob(note.into_bytes());

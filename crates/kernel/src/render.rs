@@ -515,6 +515,7 @@ fn proposal(kernel: &Kernel, id: ProposalId, row: &Proposal, shown: Option<&str>
 fn class_of(kernel: &Kernel, row: &Proposal) -> (&'static str, u64) {
     match (row.mount.as_str(), row.kind.as_str()) {
         (crate::proposal::OPERATOR, crate::proposal::ASK) => return ("question", REVERSIBLE_WAIT_US),
+        (crate::proposal::OPERATOR, crate::proposal::PERMIT) => return ("permission", REVERSIBLE_WAIT_US),
         (crate::proposal::OPERATOR, _) => return ("endorsement", REVERSIBLE_WAIT_US),
         ("", _) => return ("call", REVERSIBLE_WAIT_US),
         _ if row.rule == Rule::InDoubt => return ("doubt", IRREVERSIBLE_WAIT_US),

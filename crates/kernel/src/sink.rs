@@ -333,7 +333,7 @@ impl Kernel {
     }
 
     /// Where the autonomy dial stands.
-    fn autonomy(&self) -> Autonomy {
+    pub(crate) fn autonomy(&self) -> Autonomy {
         self.state.policy.as_ref().map(|loaded| loaded.policy.autonomy).unwrap_or_default()
     }
 }

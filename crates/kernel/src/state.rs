@@ -557,6 +557,8 @@ pub struct Volatile {
     pub put_off: BTreeSet<EffectId>,
     /// Processes that have a sandbox.
     pub boxed: BTreeSet<Pid>,
+    /// Those of them that are programs which speak a protocol, and whether they were told to stop.
+    pub spoken: BTreeMap<Pid, bool>,
     /// Labels of what programs in the operator's sandbox were told, as long as it stands.
     pub opened: BTreeSet<LabelId>,
     /// Grows with each revocation.

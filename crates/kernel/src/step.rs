@@ -66,6 +66,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::EffectProbed { .. }
         | Body::ExecChecked { .. }
         | Body::ExecTold { .. }
+        | Body::ExecClaimed { .. }
         | Body::Quarantined { .. } => Ok(vec![]),
     }
 }
@@ -257,6 +258,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
         Body::Connect { pid, reply, asked } => net::connect(step, (*pid, *reply), asked, facts),
         Body::ExecTold { pid, told } => exec::told(step, *pid, told),
+        Body::ExecClaimed { exec, usage } => exec::claimed(step, *exec, *usage),
         Body::ExecEnded { exec, ran, commit, keep } => exec::ended(step, *exec, ran, (commit, *keep), facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));

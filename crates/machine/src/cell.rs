@@ -363,7 +363,7 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Mounted { .. } | Body::ControlEnded { .. } | Body::Call { .. } | Body::Left { .. } => false,
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
         // Its sandbox died with the room.
-        Body::ExecEnded { .. } | Body::ExecWrote { .. } => false,
+        Body::ExecEnded { .. } | Body::ExecWrote { .. } | Body::ExecClaimed { .. } => false,
         Body::ExecChecked { .. } | Body::ExecTold { .. } | Body::Connect { .. } => false,
         // Who waked it does it again.
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,

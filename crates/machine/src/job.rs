@@ -67,6 +67,8 @@ pub struct ExecJob {
     pub command: Command,
     /// What to run.
     pub text: Vec<u8>,
+    /// What it is told to do, if it is told that by a protocol.
+    pub task: Option<Vec<u8>>,
 }
 
 /// Merges that an event asked for, and the event.

@@ -34,9 +34,10 @@ pub const FILES: [(&str, &[u8]); 5] = [
 
 /// Agents that every workspace has without a file of its own: recipes of programs that people use already. A
 /// file of the workspace by the same name stands before them.
-pub const GUESTS: [(&str, &[u8]); 6] = [
+pub const GUESTS: [(&str, &[u8]); 7] = [
     ("guest", include_bytes!("../../../skills/guests/guest/AGENT.md")),
     ("claude", include_bytes!("../../../skills/guests/claude/AGENT.md")),
+    ("claude-agent-acp", include_bytes!("../../../skills/guests/claude-agent-acp/AGENT.md")),
     ("codex", include_bytes!("../../../skills/guests/codex/AGENT.md")),
     ("gemini", include_bytes!("../../../skills/guests/gemini/AGENT.md")),
     ("opencode", include_bytes!("../../../skills/guests/opencode/AGENT.md")),

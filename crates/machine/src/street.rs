@@ -409,7 +409,9 @@ impl Street<'_, '_> {
         match effect {
             Effect::Exec(command) => {
                 let text = self.batch.blob(&command.text)?.unwrap_or_default();
-                let out = Out::Exec(Box::new(ExecJob { command: *command, text }));
+                let task = command.task.map(|task| self.batch.blob(&task)).transpose()?;
+                let task = task.map(Option::unwrap_or_default);
+                let out = Out::Exec(Box::new(ExecJob { command: *command, text, task }));
                 // It reads the tree from beside the loop, where what this batch wrote is not seen yet.
                 if self.wrote { self.later.push(Later::Out(out)) } else { sink.ordered(out) }
             }

@@ -47,6 +47,7 @@ mod run;
 mod said;
 mod screen;
 mod seal;
+mod talk;
 mod ways;
 
 pub(crate) use base::{Readers, Tree};
@@ -54,6 +55,7 @@ pub(crate) use screen::Screen;
 
 use native::Native;
 pub(crate) use seal::Unsealed;
+use talk::Talk;
 
 /// The sandboxes of a workspace.
 #[derive(Default)]
@@ -104,6 +106,12 @@ pub(crate) struct Control {
     pub live: bool,
     /// What was written there is to be kept now, not in a while.
     pub due: bool,
+    /// So often somebody waits for that, and for what others wrote to show there; so often it was done.
+    pub asked: u64,
+    pub kept: u64,
+    /// Who speaks to the program that the process is, and whether it is to stop.
+    pub talk: Option<Arc<Talk>>,
+    pub interrupted: bool,
     /// Commands that run beside it: what they write is no matter of theirs.
     pub beside: BTreeSet<ExecId>,
     /// The tree that came of the last ones, and what is shown of it.
@@ -182,6 +190,21 @@ impl Sandbox {
             |control: &mut Control| control.live && !control.ended && !control.stopped.contains(&exec);
         let waited = self.changed.wait_timeout_while(control, Duration::from_micros(us), goes_on);
         goes_on(&mut waited.unwrap_or_else(std::sync::PoisonError::into_inner).0)
+    }
+
+    /// What was written in it is kept, and it shows what others wrote: waits for that. False if it ends
+    /// first.
+    fn keeps_now(&self, rouse: impl Fn()) -> bool {
+        let mine = {
+            let mut control = guard(&self.control);
+            control.asked += 1;
+            control.asked
+        };
+        rouse();
+        let control = guard(&self.control);
+        let waits = |control: &mut Control| control.kept < mine && control.live && !control.ended;
+        let control = self.changed.wait_while(control, waits);
+        control.unwrap_or_else(std::sync::PoisonError::into_inner).kept >= mine
     }
 
     /// Whether this command is to end, or has.
@@ -400,6 +423,17 @@ impl Walls {
                 let native = self.known(pid).and_then(|sandbox| guard(&sandbox.control).native.clone());
                 if let Some(native) = native {
                     native.cut();
+                }
+            }
+            SandboxAct::Interrupt => {
+                let talk = {
+                    let sandbox = self.of(pid);
+                    let mut control = guard(&sandbox.control);
+                    control.interrupted = true;
+                    control.talk.clone()
+                };
+                if let Some(talk) = talk {
+                    talk.cancel();
                 }
             }
             SandboxAct::Freeze | SandboxAct::Thaw => {

@@ -107,7 +107,8 @@ fn begin(session: &mut Session, wish: &Wish, mut params: Map<String, Value>) -> 
             session.call("spawn", Value::Object(params))
         }
         Err(fail) if fail.is(Code::NotFound) && wish.task.is_some() => {
-            let hint = "known: claude codex gemini opencode goose; or say the whole command behind --";
+            let hint = "known: claude claude-agent-acp codex gemini opencode goose; or say the whole \
+                        command behind --";
             Err(Fail::usage(format!("no recipe knows how {agent} is told a task")).hint(hint))
         }
         other => other,

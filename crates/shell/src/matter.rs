@@ -71,6 +71,7 @@ impl Member {
         let get = |key: &str| escape::line(self.card.get(key));
         match (self.card.get("class"), self.card.get("mount")) {
             ("question", _) => "question".to_owned(),
+            ("permission", _) => format!("permission: {}", get("about")),
             ("endorsement", _) => format!("endorse {}", get("about")),
             (_, "") => format!("{} {}", get("kind"), get("about")),
             _ => format!("{} at {}", get("kind"), get("mount")),

@@ -14,7 +14,7 @@ use abi::{
     control::SecretAct,
     event::Stop,
     halt,
-    money::Amounts,
+    money::{Amounts, Usage},
     record::{Entry, Exit, Finish, WaitOn},
     tree::Change,
 };
@@ -238,6 +238,14 @@ fn turn(row: &Row) -> Option<Said> {
             let (how, done) = (finished(how), *how == Finish::Exited(0));
             let what = format!("{exec}{}", if *kept { "" } else { ", nothing kept" });
             if done { good("exec-ended", what, how) } else { bad("exec-ended", what, how) }
+        }
+        Entry::ExecClaimed { exec, claimed, counted, disbelieved } => {
+            let sum = |usage: &Usage| {
+                let cached = usage.tokens_cached.saturating_add(usage.tokens_written);
+                usage.tokens_in.saturating_add(cached).saturating_add(usage.tokens_out)
+            };
+            let args = format!("{exec} says {} tokens, {} by the ledger", sum(claimed), sum(counted));
+            if *disbelieved { bad("claimed", args, "disbelieved") } else { good("claimed", args, "") }
         }
         Entry::ToolWaits { name, about, on, .. } => {
             let on = match on {

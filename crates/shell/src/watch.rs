@@ -14,7 +14,7 @@ use abi::{
     Content, Micros, Pid, Seq,
     agent::Verdict,
     halt,
-    record::{Entry, Exit as End, Freeze, WaitOn},
+    record::{Entry, Exit as End, Freeze, Rule, WaitOn},
 };
 use serde_json::{Value, json};
 use std::{collections::VecDeque, io::Read, os::unix::net::UnixStream};
@@ -251,6 +251,11 @@ impl Watch {
         match &row.record.body {
             // It goes on when somebody decides: the one who waits here may not know.
             Entry::ToolWaits { on: WaitOn::Proposal(_), .. } if !session.is_json() => {
+                self.waiting(session);
+                Step::On
+            }
+            // So does a program that asks before it goes on.
+            Entry::Proposed { rule: Rule::Permit, .. } if !session.is_json() => {
                 self.waiting(session);
                 Step::On
             }

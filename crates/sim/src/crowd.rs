@@ -98,13 +98,22 @@ pub fn touches_text(call: &Call) -> bool {
     }
 }
 
-/// A proposal of an effect, of either kind, anywhere.
+/// A proposal of an effect, of either kind, anywhere; or whether one may go on.
 pub fn propose(chance: &mut Chance) -> Option<Said> {
     let (site, _) = chance.pick(&SITES)?;
     let mut fields = Fields::new();
     fields.insert("to".to_owned(), vec![chance.word(&RECEIVERS).to_owned()]);
-    fields.insert("body".to_owned(), vec![chance.below(100_000).to_string()]);
+    let body = chance.below(100_000);
+    fields.insert("body".to_owned(), vec![body.to_string()]);
     let kind = chance.word(&["mail.send", "mail.send", "note.put", "nothing"]).to_owned();
+    // No draw of its own.
+    if body.is_multiple_of(8) {
+        let fields = Fields::from([("title".to_owned(), vec![format!("go on {body}")])]);
+        return Some((
+            Call::Propose { mount: "operator".to_owned(), kind: "permit".to_owned(), fields },
+            vec![],
+        ));
+    }
     Some((Call::Propose { mount: (*site).to_owned(), kind, fields }, Vec::new()))
 }
 

@@ -933,7 +933,7 @@ class Calls:
         kind: str,
         args: Mapping[str, Value],
     ) -> ProposeResult:
-        """An effect outside, a question (operator ask) or an endorsement (operator endorse); applied, or held.
+        """An effect outside, a question (operator ask), whether one may go on (operator permit), an endorsement (operator endorse); applied, or held.
 
         :param mount: at which mount; operator for a question or an endorsement
         :param kind: which effect, as mail.send

@@ -58,6 +58,8 @@ pub enum Rule {
     Endorse,
     /// Policy asks before a program speaks to that host.
     Net,
+    /// A program asks whether it may do something.
+    Permit,
 }
 
 /// The rules a workspace can be made without, for a demonstration or a test: number, word, what it says.
@@ -106,6 +108,7 @@ impl Rule {
             Self::Question => "question",
             Self::Endorse => "endorsement",
             Self::Net => "rule 1",
+            Self::Permit => "permission",
         }
     }
 
@@ -139,6 +142,7 @@ impl Rule {
             Self::Question => "an answer is wanted",
             Self::Endorse => "the operator is asked to vouch for it",
             Self::Net => "policy asks before a program speaks to that host",
+            Self::Permit => "the program asks before it goes on; what it may do is not changed by a yes",
         }
     }
 }

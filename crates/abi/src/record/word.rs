@@ -69,6 +69,7 @@ impl Entry {
             Self::Drafted { .. } => "drafted",
             Self::DraftEnded { .. } => "draft-ended",
             Self::Connected { .. } => "connected",
+            Self::ExecClaimed { .. } => "claimed",
         }
     }
 }

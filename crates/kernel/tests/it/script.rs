@@ -250,7 +250,7 @@ impl Run {
                 };
                 self.step(Body::Left { reply: ReplyTo(0) });
             }
-            "wrote" | "checked" | "ran" => self.program(verb, words),
+            "wrote" | "checked" | "claimed" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
             "connect" => self.connect(words),
             "left" => self.step(Body::Left { reply: ReplyTo(words.id(1)) }),
@@ -328,6 +328,7 @@ impl Run {
                 let why = Some(words.get(2).to_string()).filter(|why| !why.is_empty());
                 self.step(Body::ExecChecked { exec: ExecId(words.at(1).parse().unwrap()), why });
             }
+            "claimed" => self.step(words.claimed()),
             "ran" => {
                 let body = words.ran(&mut self.world);
                 self.step(body);

@@ -278,6 +278,14 @@ impl Show<'_> {
             Entry::ExecChecked { exec, why } => {
                 format!("{exec} {}", why.map_or_else(|| "works".into(), |why| self.text(&why)))
             }
+            Entry::ExecClaimed { exec, claimed, counted, disbelieved } => {
+                let lied = if *disbelieved { " disbelieved" } else { "" };
+                let (said, came) = (claimed.tokens_out, counted.tokens_out);
+                format!(
+                    "{exec} in {} out {said} of {} and {came}{lied}",
+                    claimed.tokens_in, counted.tokens_in
+                )
+            }
             Entry::Bound { dir, label } => format!("{dir} {}", self.label(label)),
             Entry::Unbound { dir } => dir.to_string(),
             Entry::Drafted { changes, label, .. } => format!("{changes} changes {}", self.label(label)),
@@ -360,8 +368,9 @@ impl Show<'_> {
             }
             Effect::Scrub { reply } => format!("do scrub {reply}"),
             Effect::Exec(command) => {
-                let Command { exec, pid, dir, wall, plan, .. } = &**command;
-                format!("do exec {exec} of {pid} in {dir} {wall:?} {}", shown(plan))
+                let Command { exec, pid, dir, wall, plan, task, .. } = &**command;
+                let told = if task.is_some() { " told its task" } else { "" };
+                format!("do exec {exec} of {pid} in {dir} {wall:?}{told} {}", shown(plan))
             }
             Effect::EndExec { exec } => format!("do end exec {exec}"),
             Effect::ExecDecided { exec, kept, plan: None, .. } => format!("do exec {exec} kept {kept}"),

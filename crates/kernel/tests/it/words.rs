@@ -4,13 +4,13 @@
 use crate::world::World;
 use abi::{
     CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
-    agent::{AgentDef, Guest, Postcondition, Program, Restart},
+    agent::{AgentDef, Guest, Postcondition, Program, Protocol, Restart},
     call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
-    event::{Body, Ran},
+    event::{Body, Claimed, Ran},
     label::Integrity,
-    money::{Limit, Nano, Resource, Window},
+    money::{Limit, Nano, Resource, Usage, Window},
     path::TreePath,
     record::{Finish, Used},
     request::{Api, Delivery, Request},
@@ -269,6 +269,13 @@ impl Words {
         }
     }
 
+    /// What a program says its models used.
+    pub fn claimed(&self) -> Body {
+        let tokens = |key: &str| self.number(key).unwrap_or(0);
+        let usage = Usage { tokens_in: tokens("in"), tokens_out: tokens("out"), ..Usage::default() };
+        Body::ExecClaimed { exec: ExecId(self.at(1).parse().unwrap()), usage: Claimed::new(usage) }
+    }
+
     /// `ran EXEC STATUS "output" ; put PATH "text" base= ; dir PATH ; gone PATH base= ; move FROM TO base= ;
     /// open PATH VERSION LABEL`; without a status nothing is kept.
     pub fn ran(&self, world: &mut World) -> Body {
@@ -388,7 +395,11 @@ impl Words {
                 command: command.into(),
                 dir: TreePath::parse("/data").unwrap(),
                 probe: None,
-                guest: Guest { draft: self.key("view") == Some("draft"), ..Guest::default() },
+                guest: Guest {
+                    draft: self.key("view") == Some("draft"),
+                    protocol: if self.key("protocol").is_some() { Protocol::Acp } else { Protocol::None },
+                    ..Guest::default()
+                },
             }),
         }
     }

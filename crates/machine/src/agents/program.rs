@@ -5,6 +5,7 @@
 //!   command: [python3, /agents/clock/main.py]   # or a line of a shell
 //!   dir: /data
 //!   tty: true                       # a terminal of its own: skep attach
+//!   protocol: acp                   # it is told its task, and asks, by that: no tty, no args_unattended
 //!   args_unattended: [-p, $task]    # what it is told when nobody sits before it
 //!   endpoint: {anthropic: ANTHROPIC_BASE_URL, token: ANTHROPIC_AUTH_TOKEN}
 //!   environment: {NAME: value}
@@ -21,16 +22,17 @@ use super::{FILE, Front};
 use crate::policy::{self, tree::Node};
 use abi::{
     Code, Error,
-    agent::{Guest, Home, Probe, Program, Test, quoted},
+    agent::{Guest, Home, Probe, Program, Protocol, Test, quoted},
     call::Stdio,
     limits,
     path::TreePath,
 };
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "command",
     "dir",
     "tty",
+    "protocol",
     "healthcheck",
     "args_unattended",
     "endpoint",
@@ -98,10 +100,12 @@ fn guest(keys: &Front<'_>) -> Result<Guest, Error> {
         },
     };
     let draft = keys.get("view").map_or(Ok(false), |node| is_draft(node))?;
+    let (stdio, protocol) = spoken(keys)?;
     Ok(Guest {
         draft,
         home,
-        stdio: stdio(keys.get("tty").copied())?,
+        stdio,
+        protocol,
         env: env.collect::<Result<_, Error>>()?,
         tools: Vec::new(),
         seed: keys.get("seed").map_or(Ok(Vec::new()), |node| seed(node))?,
@@ -156,6 +160,23 @@ pub(super) fn set(run: &mut Program, unattended: &[String], task: &str) {
     for word in unattended {
         run.command.push(' ');
         run.command.push_str(&quoted(&word.replace(TASK, task)));
+    }
+}
+
+/// What it speaks, and on what.
+fn spoken(keys: &Front<'_>) -> Result<(Stdio, Protocol), Error> {
+    let Some(node) = keys.get("protocol") else {
+        return Ok((stdio(keys.get("tty").copied())?, Protocol::None));
+    };
+    let word = node.text("protocol")?;
+    if word != "acp" {
+        return Err(node.mark.error(format!("protocol is acp, not {word:?}")));
+    }
+    let beside = ["tty", "args_unattended"].iter().find(|key| keys.contains_key(*key));
+    match beside {
+        // Others may look at what it says; what it reads is the protocol's.
+        None => Ok((Stdio::Pipe, Protocol::Acp)),
+        Some(key) => Err(node.mark.error(format!("with protocol: acp there is no {key}"))),
     }
 }
 

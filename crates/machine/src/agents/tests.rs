@@ -3,7 +3,8 @@
 use super::{input::given, *};
 use abi::{
     LabelId, VersionId,
-    call::Fields,
+    agent::{Guest, Protocol},
+    call::{Fields, Stdio},
     money::{Limit, Resource, Window},
 };
 
@@ -198,8 +199,13 @@ fn the_shipped_recipes_parse() {
         };
         let guest = run.guest;
         assert_eq!(run.command, format!("exec '{name}'"));
-        assert_eq!(guest.stdio, abi::call::Stdio::TERMINAL, "{name}");
-        assert!(sheet.unattended.iter().any(|word| word == "$task"), "{name}");
+        if guest.protocol == Protocol::None {
+            assert_eq!(guest.stdio, Stdio::TERMINAL, "{name}");
+            assert!(sheet.unattended.iter().any(|word| word == "$task"), "{name}");
+        } else {
+            // Nobody could answer it, if it might not ask.
+            assert!(sheet.def.needs.contains(&Grant::parse("ask operator permit").unwrap()), "{name}");
+        }
         // It is told where the endpoint is, or it pays by itself; none may say what of a host is shown.
         assert!(guest.endpoint.is_empty() == guest.own_login && guest.tools.is_empty(), "{name}");
         // Who pays at its own service: that is said at every start.
@@ -226,6 +232,17 @@ fn a_recipe_says_what_a_program_is_given() {
     let mut told = run.clone();
     program::set(&mut told, &unattended, "it's \"this\"; rm -rf /");
     assert_eq!(told.command, r#"exec 'it' '--own' '-p' 'do it'\''s "this"; rm -rf / now'"#);
+    // One that speaks a protocol keeps its streams for that, whoever runs it.
+    let (spoken, _) = program("{command: [it], protocol: acp}").unwrap();
+    assert_eq!((spoken.guest.protocol, spoken.guest.stdio), (Protocol::Acp, Stdio::Pipe));
+    let terminal = |of: &abi::agent::Program| {
+        let given = abi::agent::Given {
+            guest: Guest { stdio: Stdio::TERMINAL, ..Guest::default() },
+            ..Default::default()
+        };
+        given.over(Some(of.clone())).unwrap().guest.stdio
+    };
+    assert_eq!((terminal(&spoken), terminal(&told)), (Stdio::Pipe, Stdio::TERMINAL));
     // What an operator says wins: where the program is, or which it is.
     let given = |rows: &[(&str, &[&str])]| {
         let rows = rows
@@ -268,6 +285,9 @@ fn what_is_wrong_with_a_recipe_is_named() {
         ("{command: [a], home: mine}", "home is kept or sandbox"),
         ("{command: [a], tools: [/home]}", "tools"),
         ("{tty: true}", "run needs a command"),
+        ("{command: [a], protocol: mcp}", "protocol is acp"),
+        ("{command: [a], protocol: acp, tty: true}", "there is no tty"),
+        ("{command: [a], protocol: acp, args_unattended: [x]}", "there is no args_unattended"),
     ] {
         let error = program(run).unwrap_err();
         assert!(format!("{} {}", error.message, error.hint).contains(want), "{run}: {error:?}");

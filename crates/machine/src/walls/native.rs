@@ -1,7 +1,7 @@
 //! The native wall of one sandbox: its root is the view, its programs are the host's.
 
 use super::{
-    Sandbox, Screen,
+    Sandbox, Screen, Talk,
     probe::Prober,
     run::Ended,
     said::{PIECE_BYTES, Said},
@@ -22,8 +22,9 @@ use abi::{
     agent::{self, Guest},
     call::Stdio,
     record::{Finish, Used},
+    view::Kind,
 };
-use drivers::egress::Authority;
+use drivers::{acp::Offer, egress::Authority};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
@@ -278,16 +279,21 @@ pub(crate) fn run(
         spawn::thread("prober", move || prober.run());
     }
     *guard(&native.runs) = Some(exec);
-    let ran = command(node, sandbox, (&native, job, Reach::All(view)), said, look);
+    let ran = command((node, cell, generation), sandbox, (&native, job, Reach::All(view)), said, look);
     *guard(&native.runs) = None;
     ran
 }
 
 /// Runs a command beside the program that the process is.
-pub(crate) fn join(node: &Node, sandbox: &Sandbox, job: &ExecJob, said: &mut Said) -> Result<Ended, Error> {
+pub(crate) fn join(
+    of: (&Arc<Node>, &Arc<Cell>, u64),
+    sandbox: &Arc<Sandbox>,
+    job: &ExecJob,
+    said: &mut Said,
+) -> Result<Ended, Error> {
     let native = guard(&sandbox.control).native.clone();
     let native = native.ok_or_else(|| Error::new(Code::Busy, "its sandbox does not stand yet"))?;
-    command(node, sandbox, (&native, job, Reach::Own), said, &mut |_| true)
+    command(of, sandbox, (&native, job, Reach::Own), said, &mut |_| true)
 }
 
 /// Builds it.
@@ -396,8 +402,8 @@ fn broken(error: &io::Error) -> Error {
 }
 
 fn command(
-    node: &Node,
-    sandbox: &Sandbox,
+    of: (&Arc<Node>, &Arc<Cell>, u64),
+    sandbox: &Arc<Sandbox>,
     (native, job, reach): (&Native, &ExecJob, Reach<'_>),
     said: &mut Said,
     look: &mut Look<'_>,
@@ -405,7 +411,11 @@ fn command(
     let gone = || Error::new(Code::Interrupted, "the sandbox has ended");
     let jail = native.jail().ok_or_else(gone)?;
     let screen = sandbox.screen(job.command.exec);
-    let Wires { stdio, output, input } = Wires::of(&jail, screen.as_deref())?;
+    let node = of.0;
+    let Wires { stdio, output, input, spoken } = match job.task {
+        Some(_) => Wires::spoken()?,
+        None => Wires::of(&jail, screen.as_deref())?,
+    };
     let shell = SHELLS.iter().find(|shell| Path::new(shell).exists()).unwrap_or(&SHELLS[1]);
     let text = OsString::from_vec(job.text.clone());
     let order = Command {
@@ -435,8 +445,15 @@ fn command(
         screen.begin(input).map_err(|error| broken(&error))?;
     }
     let screen = screen.as_deref();
-    let watch = Watch { node, sandbox, jail: &jail, job, reach, screen };
+    let talk =
+        spoken.map(|ends| speak(of, sandbox, job, ends)).transpose().map_err(|error| broken(&error))?;
+    let talk = talk.as_deref();
+    let watch = Watch { node, sandbox, jail: &jail, job, reach, screen, talk };
     let (how, ended) = watch.until_it_ends(running, &output, said, look);
+    if let Some(talk) = talk {
+        guard(&sandbox.control).talk = None;
+        talk.over();
+    }
     output.rest(said);
     let usage = ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
     let used = Used {
@@ -445,6 +462,30 @@ fn command(
         memory_bytes: usage.resident_bytes_max,
     };
     Ok(Ended { how, used })
+}
+
+/// Begins to speak to a program that is a process.
+fn speak(
+    of: (&Arc<Node>, &Arc<Cell>, u64),
+    sandbox: &Arc<Sandbox>,
+    job: &ExecJob,
+    Spoken { to, from, words }: Spoken,
+) -> io::Result<Arc<Talk>> {
+    // What waits beside the tree is not what calls show, nor what they may change.
+    let offer = if job.command.plan.kind == Kind::Draft { Offer::Nothing } else { Offer::All };
+    let about = (job.command.exec, job.command.dir.as_str(), offer);
+    let talk = Talk::new(of, sandbox, about, (to, words))?;
+    let interrupted = {
+        let mut control = guard(&sandbox.control);
+        control.talk = Some(talk.clone());
+        control.interrupted
+    };
+    if interrupted {
+        talk.cancel();
+    }
+    let task = String::from_utf8_lossy(job.task.as_deref().unwrap_or_default()).into_owned();
+    talk.begin(from, task);
+    Ok(talk)
 }
 
 /// What a command finds in its environment beside what its sandbox gives.
@@ -465,6 +506,16 @@ struct Wires {
     output: File,
     /// Where to is written what it reads.
     input: Option<File>,
+    /// Of one that speaks a protocol.
+    spoken: Option<Spoken>,
+}
+
+/// This side of a program that speaks a protocol.
+struct Spoken {
+    to: File,
+    from: File,
+    /// What of it are words goes where its errors go.
+    words: File,
 }
 
 impl Wires {
@@ -478,7 +529,7 @@ impl Wires {
             let twice = slave.try_clone().and_then(|second| Ok((second, slave.try_clone()?)));
             let (second, third) = twice.map_err(|error| broken(&error))?;
             let stdio = [slave, second, third];
-            return Ok(Self { stdio, output: output.into(), input: Some(master.into()) });
+            return Ok(Self { stdio, output: output.into(), input: Some(master.into()), spoken: None });
         }
         let pipe = || io::pipe().map_err(|error| broken(&error));
         let (output, writes) = pipe()?;
@@ -491,7 +542,19 @@ impl Wires {
             }
             None => (File::open("/dev/null").map_err(|error| broken(&error))?.into(), None),
         };
-        Ok(Self { stdio: [reads, writes, again], output: OwnedFd::from(output).into(), input })
+        let output = OwnedFd::from(output).into();
+        Ok(Self { stdio: [reads, writes, again], output, input, spoken: None })
+    }
+
+    /// Of one that speaks a protocol on its standard streams.
+    fn spoken() -> Result<Self, Error> {
+        let pipe = || io::pipe().map_err(|error| broken(&error));
+        let ((reads, to), (from, writes), (output, errors)) = (pipe()?, pipe()?, pipe()?);
+        let words = errors.try_clone().map_err(|error| broken(&error))?;
+        let file = |fd: OwnedFd| File::from(fd);
+        let spoken = Spoken { to: file(to.into()), from: file(from.into()), words: file(words.into()) };
+        let stdio = [reads.into(), writes.into(), errors.into()];
+        Ok(Self { stdio, output: file(output.into()), input: None, spoken: Some(spoken) })
     }
 }
 
@@ -562,6 +625,7 @@ struct Watch<'a> {
     job: &'a ExecJob,
     reach: Reach<'a>,
     screen: Option<&'a Screen>,
+    talk: Option<&'a Talk>,
 }
 
 /// What ends with a command that is ended.
@@ -593,7 +657,9 @@ impl Watch<'_> {
             }
             last = now;
             let goes_on = look(said);
-            if !goes_on || self.sandbox.is_stopped(self.job.command.exec) || left_us == 0 {
+            let overdue = self.talk.and_then(Talk::overdue);
+            let stops = self.sandbox.is_stopped(self.job.command.exec) || overdue.is_some();
+            if !goes_on || stops || left_us == 0 {
                 let _ = match self.reach {
                     Reach::All(view) => {
                         view.give_up();
@@ -603,7 +669,8 @@ impl Watch<'_> {
                 };
                 let ended = running.wait();
                 let stopped = Finish::Stopped("it was ended; nothing of it was kept".to_owned());
-                return (if left_us == 0 { Finish::TimedOut } else { stopped }, Some(ended));
+                let how = overdue.unwrap_or(if left_us == 0 { Finish::TimedOut } else { stopped });
+                return (how, Some(ended));
             }
             let held = said.waits();
             let typed = self.screen.is_some_and(Screen::flush);
@@ -617,11 +684,14 @@ impl Watch<'_> {
             {
                 watched.push(PollFd::from_borrowed_fd(wakes, PollFlags::IN));
             }
+            watched.extend(self.talk.map(Talk::wakes));
             match poll(&mut watched, Some(&wait)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => journal::say("walls", &format!("a command cannot be watched: {error}")),
             }
             let done = watched.first().is_some_and(|fd| !fd.revents().is_empty());
+            drop(watched);
+            self.talk.iter().for_each(|talk| talk.awake());
             if open {
                 open = output.take(said);
             }
@@ -634,7 +704,8 @@ impl Watch<'_> {
                     // What it left running would read on and write there, when nobody counts it any more.
                     let _ = self.jail.end_all();
                 }
-                return (finish(&ended), Some(ended));
+                let how = finish(&ended);
+                return (self.talk.map_or(how.clone(), |talk| talk.ended(how)), Some(ended));
             }
         }
     }

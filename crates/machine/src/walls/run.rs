@@ -66,7 +66,7 @@ pub(crate) fn run(
 ) -> Input {
     let exec = job.command.exec;
     if sandbox.joins(exec) {
-        return joined(node, cell, sandbox, job);
+        return joined((node, cell, generation), sandbox, job);
     }
     let mut inner = guard(&sandbox.inner);
     if !sandbox.settled() || sandbox.is_stopped(exec) {
@@ -189,14 +189,18 @@ fn drain(
 }
 
 /// A command in the sandbox of a program that runs: what it writes is kept with what that writes.
-fn joined(node: &Arc<Node>, cell: &Arc<Cell>, sandbox: &Arc<Sandbox>, job: &ExecJob) -> Input {
+fn joined(
+    (node, cell, generation): (&Arc<Node>, &Arc<Cell>, u64),
+    sandbox: &Arc<Sandbox>,
+    job: &ExecJob,
+) -> Input {
     let exec = job.command.exec;
     let blobs = match node.blobs(cell) {
         Ok(blobs) => blobs,
         Err(error) => return refused(node, exec, (&error.message, &error.hint)),
     };
     let mut said = Said::new(&blobs, ear(cell, sandbox, &job.command));
-    let ran = native::join(node, sandbox, job, &mut said);
+    let ran = native::join((node, cell, generation), sandbox, job, &mut said);
     guard(&sandbox.control).due = true;
     let Heard { output, bytes, whole } = said.end();
     let Ended { how, used } = match ran {
@@ -277,15 +281,17 @@ impl<'a> Live<'a> {
             std::mem::take(&mut waiting).settle(Ok(()));
         }
         let idle = stamp == self.stamp && !said.is_fresh();
-        let (due, frozen) = {
+        let (due, frozen, asked) = {
             let mut control = guard(&self.sandbox.control);
-            (std::mem::take(&mut control.due), control.frozen)
+            let asked = Some(control.asked).filter(|asked| *asked > control.kept);
+            (std::mem::take(&mut control.due), control.frozen, asked)
         };
         // People look at bound directories too: what is written there stands there once it is quiet.
         let seen = std::mem::replace(&mut self.seen, stamp) == stamp;
         let quiet = seen && !self.bound.is_empty() && self.kind == Kind::Live;
         let due = due || !waiting.is_empty() || (quiet && stamp != self.stamp);
-        if (idle && (due || frozen)) || (!due && rested < self.share_us.max(LIVE_US)) {
+        let rests = (idle && (due || frozen)) || (!due && rested < self.share_us.max(LIVE_US));
+        if rests && asked.is_none() {
             return true;
         }
         self.wrote = stamp != self.stamp;
@@ -296,7 +302,13 @@ impl<'a> Live<'a> {
             self.share_us = self.node.clock.mono().saturating_sub(now).saturating_mul(DRAFT_SHARE);
         }
         match done {
-            Ok(goes_on) => goes_on,
+            Ok(goes_on) => {
+                if let Some(asked) = asked {
+                    guard(&self.sandbox.control).kept = asked;
+                    self.sandbox.changed.notify_all();
+                }
+                goes_on
+            }
             Err(error) => {
                 journal::say(&self.cell.name, &format!("what process {} wrote: {error}", self.sandbox.pid));
                 self.failed = Some(format!("what it wrote since was not kept: {error}"));

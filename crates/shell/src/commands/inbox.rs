@@ -126,7 +126,9 @@ fn whole(session: &mut Session, matter: &Matter) -> Outcome {
     if !matter.rest.is_empty() {
         rows.push((format!("skep approve {id} --one"), "only this one"));
     }
-    if !["question", "endorsement", "doubt"].contains(&matter.head.card.get("class")) && !matter.is_lost() {
+    if !["question", "permission", "endorsement", "doubt"].contains(&matter.head.card.get("class"))
+        && !matter.is_lost()
+    {
         rows.push((format!("skep modify {id} FIELD=VALUE"), "as you change it, once"));
     }
     rows.push((format!("skep reject {id} --reason TEXT"), "the agent is told why"));

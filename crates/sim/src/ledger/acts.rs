@@ -81,6 +81,8 @@ pub struct Acts {
     turns: BTreeMap<Pid, Turn>,
     mounts: BTreeMap<String, Manifest>,
     approved: BTreeSet<ProposalId>,
+    /// Who asked whether they may go on, and waits.
+    permits: BTreeMap<ProposalId, Pid>,
     woke: u32,
     probed_absent: BTreeSet<EffectId>,
 }
@@ -106,9 +108,17 @@ impl Acts {
             Entry::Wrote { op, .. } => {
                 self.ops.insert(*op, record.seq);
             }
-            Entry::Decided { proposal, ruling: Ruling::Approve | Ruling::Modify, .. } => {
-                self.approved.insert(*proposal);
+            Entry::Proposed { proposal, rule: Rule::Permit, .. } => {
+                self.permits.insert(*proposal, record.pid);
             }
+            Entry::Decided { proposal, ruling, .. } => {
+                self.permits.remove(proposal);
+                if matches!(ruling, Ruling::Approve | Ruling::Modify) {
+                    self.approved.insert(*proposal);
+                }
+            }
+            Entry::Lapsed { proposal } => _ = self.permits.remove(proposal),
+            Entry::Exited { pid, .. } => return self.left(record, *pid),
             Entry::Thawed { pids } => {
                 self.models.values_mut().filter(|row| pids.contains(&row.pid)).for_each(|row| row.lost = 0);
             }
@@ -138,6 +148,15 @@ impl Acts {
             _ => {}
         }
         None
+    }
+
+    /// `asked-by-nobody`: what a process asked before it went on goes with it.
+    fn left(&mut self, record: &Record, pid: Pid) -> Option<Finding> {
+        let left = self.permits.iter().find(|(_, of)| **of == pid)?;
+        Some(finding(
+            "asked-by-nobody",
+            format!("record {}: proposal {} of process {pid}", record.seq, left.0),
+        ))
     }
 
     /// `model-rebought`: a call whose answer is durable is never bought again. `lost-twice`: one of unknown

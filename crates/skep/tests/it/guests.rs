@@ -383,12 +383,18 @@ fn install_by(command: &mut Command) {
     assert!(status.success(), "{command:?} failed ({status}); {hint}");
 }
 
-/// Claude Code itself, of this version, installed once from what pins it; the directory of its program.
+/// Claude Code itself, of this version, installed once; the directory of its program.
 fn claude_code() -> PathBuf {
+    // The one script it needs: it puts the program of this platform in its place.
+    installed("guests", Some("node_modules/@anthropic-ai/claude-code/install.cjs"))
+}
+
+/// What the directory of this name pins, installed once; the directory of its programs.
+pub fn installed(name: &str, script: Option<&str>) -> PathBuf {
     let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (dir, lock) = (base.join("guests"), File::create(base.join("guests.lock")).unwrap());
+    let (dir, lock) = (base.join(name), File::create(base.join(format!("{name}.lock"))).unwrap());
     lock.lock().unwrap();
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/guests");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(name);
     let pins = ["package.json", "package-lock.json"];
     let text: String = pins.iter().map(|name| fs::read_to_string(here.join(name)).unwrap()).collect();
     let bin = dir.join("node_modules/.bin");
@@ -402,9 +408,9 @@ fn claude_code() -> PathBuf {
     }
     let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
     install_by(Command::new("npm").args(npm).current_dir(&dir));
-    // The one script it needs: it puts the program of this platform in its place.
-    let script = "node_modules/@anthropic-ai/claude-code/install.cjs";
-    install_by(Command::new("node").arg(script).current_dir(&dir));
+    if let Some(script) = script {
+        install_by(Command::new("node").arg(script).current_dir(&dir));
+    }
     fs::write(dir.join("installed"), text).unwrap();
     bin
 }

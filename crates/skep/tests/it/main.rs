@@ -6,6 +6,7 @@
 
 mod hive;
 
+mod acp;
 mod audit;
 mod bound;
 mod chat;
