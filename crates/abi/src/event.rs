@@ -9,7 +9,7 @@ use crate::{
     money::{Nano, Price, Usage},
     net::Asked,
     path::TreePath,
-    record::{Finish, Used},
+    record::{Finish, Port, Used},
     tree::Merge,
     view::{Change, Commit, Told},
 };
@@ -373,6 +373,18 @@ pub enum Body {
         /// What it says.
         usage: Claimed<Usage>,
     },
+    /// Everything in a process's sandbox has ended, as was asked.
+    SandboxEnded {
+        /// Whose.
+        pid: Pid,
+    },
+    /// Programs in a process's sandbox listen at these addresses now, and at no other.
+    Listens {
+        /// Whose sandbox.
+        pid: Pid,
+        /// Each once.
+        ports: Vec<Port>,
+    },
     /// A timer the kernel asked for has run out.
     TimerFired {
         /// Which.
@@ -434,6 +446,8 @@ impl Body {
             Self::ExecTold { .. } => "exec-told",
             Self::ExecClaimed { .. } => "exec-claimed",
             Self::Connect { .. } => "connect",
+            Self::Listens { .. } => "listens",
+            Self::SandboxEnded { .. } => "sandbox-ended",
             Self::TimerFired { .. } => "timer-fired",
             Self::Merged { of, .. } => of.word(),
             Self::Quarantined { .. } => "quarantined",

@@ -357,8 +357,6 @@ pub enum Query {
     },
     /// The node's secrets, by name.
     Secrets,
-    /// What listens in sandboxes.
-    Ports,
     /// The months in which model calls were booked.
     Months,
     /// What the model calls of these days came to.

@@ -384,6 +384,17 @@ pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024 * 1024;
 /// has more rows than fit in so many.
 pub const VIEW_WAITING_MAX: usize = 65_536;
 pub const VIEW_STALE_MAX: usize = 1_000_000;
+/// Addresses that programs of one sandbox are known to listen at: those of a page, a database and what builds
+/// them, many times over; the rest is not shown.
+pub const PORTS_MAX: usize = 64;
+/// How many of them are recorded in an hour, so that who opens and closes them without end does not fill the
+/// log.
+pub const PORTS_HOUR_MAX: u32 = 600;
+/// Bytes of the name of the program that listens: the host's own limit, and room.
+pub const PORT_PROGRAM_BYTES_MAX: usize = 64;
+/// Whoever ends a sandbox hears of it when all in it has ended, or after so long that it has not: the machine
+/// kills and reaps in tens of milliseconds, and what hangs in the kernel may hang for ever.
+pub const SANDBOX_END_US_MAX: u64 = 5_000_000;
 /// Bytes of the extended attributes of one file in a view.
 pub const XATTR_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all extended attributes of a view, which lie in memory.

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 mod bill;
 mod finish;
 mod freeze;
+mod port;
 mod rule;
 mod wait;
 mod word;
@@ -38,6 +39,7 @@ mod word;
 pub use bill::Bill;
 pub use finish::{Exit, Finish, Used};
 pub use freeze::Freeze;
+pub use port::Port;
 pub use rule::{RULES, Rule};
 pub use wait::{TimerFor, WaitOn};
 
@@ -781,5 +783,15 @@ pub enum Entry {
         counted: Usage,
         /// Whether the claim is too low to believe.
         disbelieved: bool,
+    },
+    /// A program in the process's sandbox listens: the process owns that.
+    PortOpened {
+        /// Where, and which program.
+        port: Port,
+    },
+    /// Nobody there listens at this address any more.
+    PortClosed {
+        /// Where.
+        address: String,
     },
 }

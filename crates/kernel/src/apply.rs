@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel, home,
+    channel, home, port,
     progress::{self, Told},
     role, session, sink,
     state::{
@@ -104,6 +104,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::ExecEnded { .. }
         | Entry::ExecChecked { .. }
         | Entry::Connected { .. } => execs::exec(state, record),
+        Entry::PortOpened { .. } | Entry::PortClosed { .. } => port::apply(state, record),
     }
 }
 
@@ -416,6 +417,7 @@ fn spawned(state: &mut State, record: &Record) {
 fn exited(state: &mut State, pid: Pid, record: &Record) {
     let Entry::Exited { exit, verdict, result, .. } = &record.body else { return };
     let Some(process) = state.processes.remove(&pid) else { return };
+    state.ports.remove(&pid);
     home::ended(state, (pid, &process.agent), exit);
     session::ended(state, (pid, &process), record);
     let account = state.accounts.remove(&process.account);

@@ -48,6 +48,7 @@ mod net;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod policy;
+mod port;
 mod process;
 mod progress;
 mod proposal;

@@ -50,9 +50,11 @@ pub const ADDED_ANYWHERE: u8 = 18;
 pub const STOP_UNHEARD: u8 = 19;
 /// A model that was given up is asked again.
 pub const GIVES_UP_NOTHING: u8 = 20;
+/// What a process's programs listen at stays open when it ends.
+pub const PORTS_STAY: u8 = 21;
 
 /// What a program asked before it went on outlives it.
-pub const PERMITS_LEFT: u8 = 21;
+pub const PERMITS_LEFT: u8 = 22;
 
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {

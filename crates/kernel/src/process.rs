@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    bound, draft, effect, exec, home, means, proposal, role, session, sink,
+    bound, draft, effect, exec, home, means, port, proposal, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -548,6 +548,7 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     }
     exec::abandon(step, pid, "its process ended");
     proposal::unasked(step, pid);
+    port::closed(step, pid);
     let by_itself = matches!(how, Exit::Exited(_));
     let failed = apply::is_failure(&how);
     let killed = matches!(how, Exit::Killed(_));
@@ -607,8 +608,10 @@ fn failed_before(started: Micros, ended: Micros, restarts: u32) -> u32 {
 /// A timer has run out.
 pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
     if let Some(reply) = step.kernel.volatile.timers.remove(&timer) {
-        if step.kernel.volatile.clients.remove(&reply).is_some() {
-            step.reply(reply, Ok(Answer::TimedOut { timed_out: true }));
+        match step.kernel.volatile.clients.remove(&reply) {
+            None => {}
+            Some(Client::Ends { pids, .. }) => step.reply(reply, Err(exec::not_ended(&pids))),
+            Some(_) => step.reply(reply, Ok(Answer::TimedOut { timed_out: true })),
         }
         return;
     }

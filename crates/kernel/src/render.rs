@@ -5,7 +5,7 @@ use crate::{
     Kernel,
     account::UTC_DAY_US,
     authority::Want,
-    state::{Account, Ended, Phase, Process, Proposal, ROOT_ACCOUNT},
+    state::{Account, Ended, Phase, Ports, Process, Proposal, ROOT_ACCOUNT},
     step::{Found, Step},
 };
 use abi::{
@@ -233,7 +233,6 @@ pub fn query(kernel: &Kernel, pid: Pid, path: &TreePath, at: Micros) -> Option<Q
         ["proc", pid, "token"] => pid.parse().ok().map(|pid| Query::Token { pid: Pid(pid) }),
         ["sys", "health"] => Some(Query::Health),
         ["sys", "workspaces"] => Some(Query::Workspaces),
-        ["sys", "ports"] => Some(Query::Ports),
         ["sys", BLOBS, hash] => hash.parse().ok().map(|hash| Query::Blob { hash }),
         ["sys", "conflicts"] => Some(Query::Conflicts { view: kernel.view(pid, at) }),
         ["sys", "key"] => Some(Query::Key),
@@ -288,6 +287,12 @@ pub fn answer(
     };
     // What is rendered is made of what others saw.
     label.into_iter().for_each(|label| step.saw(pid, path, None, label));
+    if let Thing::Sys("ports") = thing(step.kernel, pid, path)? {
+        // What a program is called, and where it listens, is whatever it says.
+        let labels: Vec<LabelId> =
+            ports(step.kernel, pid).filter_map(|(of, _)| label_of(step.kernel, of)).collect();
+        labels.into_iter().for_each(|label| step.saw(pid, path, None, label));
+    }
     if let Thing::Process(of, "caps") = thing(step.kernel, pid, path)? {
         // A pattern is whatever its giver wrote.
         let given = step.kernel.caps_of(of).filter_map(|cap| step.state().caps.get(&cap.parent?));
@@ -424,7 +429,19 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     let _ = writeln!(text, "tokens_written {}", used.tokens_written);
     let _ = writeln!(text, "money {}\nlimit {limit}\nstarted {}", used.money, process.started);
     let _ = writeln!(text, "age_us {}\ntask {}", at.saturating_sub(process.started), process.task.hash);
+    let open = kernel.state.ports.get(&pid).into_iter().flat_map(|row| row.open.keys().map(String::as_str));
+    let open: Vec<&str> = open.collect();
+    if !open.is_empty() {
+        let _ = writeln!(text, "listens {}", open.join(" "));
+    }
     text
+}
+
+/// Where programs listen, of the processes that this one may know of.
+fn ports(kernel: &Kernel, by: Pid) -> impl Iterator<Item = (Pid, &Ports)> {
+    let rows = kernel.state.ports.iter().filter(|(_, row)| !row.open.is_empty());
+    let hidden = move |pid: Pid| label_of(kernel, pid).is_some_and(|label| kernel.hides(by, label));
+    rows.map(|(pid, row)| (*pid, row)).filter(move |(pid, _)| !hidden(*pid))
 }
 
 fn ended(kernel: &Kernel, pid: Pid, row: &Ended) -> String {
@@ -559,6 +576,14 @@ fn of_sys(kernel: &Kernel, by: Pid, file: &str, at: Micros) -> String {
                 crate::policy::lines(&loaded.policy).into_iter().for_each(|line| {
                     let _ = writeln!(text, "{line}");
                 });
+            }
+        }
+        "ports" => {
+            for (pid, row) in ports(kernel, by) {
+                let agent = kernel.agent_of(pid).unwrap_or("operator");
+                for (address, (program, since)) in &row.open {
+                    let _ = writeln!(text, "{pid} {agent} {address} {since} {}", escaped(program));
+                }
             }
         }
         "bound" => {

@@ -95,6 +95,18 @@ pub struct State {
     /// What programs wrote and nobody has kept or dropped yet, by the process that did.
     #[musli(default)]
     pub drafts: BTreeMap<Pid, DraftRow>,
+    /// Where programs in sandboxes listen, by the process that owns that.
+    #[musli(default)]
+    pub ports: BTreeMap<Pid, Ports>,
+}
+
+/// Where programs of one sandbox listen.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Ports {
+    /// By address: the program, and since when.
+    pub open: BTreeMap<String, (String, Micros)>,
+    /// The hour since the epoch in which the last ones were recorded, and how many.
+    pub hour: (u64, u32),
 }
 
 /// Counts what a new version of `apply` derives from records that were there before. A snapshot of another
@@ -589,6 +601,8 @@ pub enum Client {
     Control,
     /// A draft that this operator keeps.
     Keep(String),
+    /// What runs in these sandboxes is to end; what it answers when it has.
+    Ends { pids: BTreeSet<Pid>, answer: Box<Answer> },
     /// A purge; what it answers when the bytes are out of every file.
     Scrub(Box<Answer>),
 }
@@ -604,6 +618,7 @@ impl Client {
             | Self::Control
             | Self::Keep(_)
             | Self::Merge
+            | Self::Ends { .. }
             | Self::Scrub(_) => None,
         }
     }

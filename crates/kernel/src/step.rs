@@ -1,8 +1,8 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, bound, complete, control, draft, effect, exec, files, label, net, process, proposal,
-    render, role, session, state::Client, state::State, turn, wake,
+    Kernel, arrival, bound, complete, control, draft, effect, exec, files, label, net, port, process,
+    proposal, render, role, session, state::Client, state::State, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -67,6 +67,8 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::ExecChecked { .. }
         | Body::ExecTold { .. }
         | Body::ExecClaimed { .. }
+        | Body::Listens { .. }
+        | Body::SandboxEnded { .. }
         | Body::Quarantined { .. } => Ok(vec![]),
     }
 }
@@ -254,6 +256,8 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::EffectProbed { effect, found } => effect::probed(step, effect, found),
         Body::Arrived { mount, path, content } => arrival::arrived(step, mount, path, *content, facts),
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
+        Body::SandboxEnded { pid } => exec::sandbox_ended(step, *pid),
+        Body::Listens { pid, ports } => port::listens(step, *pid, ports),
         Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
         Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
         Body::Connect { pid, reply, asked } => net::connect(step, (*pid, *reply), asked, facts),
@@ -423,7 +427,14 @@ impl Step<'_> {
                 if let Err(error) = &result {
                     self.refused(call, error);
                 }
-                return self.reply(reply, result);
+                let pids = exec::ending(&self.out.effects);
+                match result {
+                    Ok(answer) if !pids.is_empty() => {
+                        self.client_timer(reply, limits::SANDBOX_END_US_MAX);
+                        Client::Ends { pids, answer: Box::new(answer) }
+                    }
+                    result => return self.reply(reply, result),
+                }
             }
             Outcome::Later(on) => {
                 let (process, proposal, timeout) = match call {

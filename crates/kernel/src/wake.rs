@@ -1,6 +1,6 @@
 //! Beginning, and beginning again: genesis, loading from disk, taking up what was under way.
 
-use crate::{bound, effect, exec, files, proposal, state::Phase, step::Step, turn};
+use crate::{bound, effect, exec, files, port, proposal, state::Phase, step::Step, turn};
 use abi::{
     EffectId, Pid, TimerId, WORKSPACE,
     cap::{Grant, Object, Rights},
@@ -55,6 +55,7 @@ pub fn woke(step: &mut Step<'_>, lease: Nano, under_way: &[EffectId]) {
     for effect in effects {
         effect::recover(step, effect);
     }
+    port::all_closed(step);
     exec::woke(step);
     bound::woke(step);
     // Turns with a lost call have gone on above; of the others, those that stood between two events.
@@ -87,6 +88,7 @@ pub fn restored(step: &mut Step<'_>) {
     for effect in effects {
         effect::copied(step, effect);
     }
+    port::all_closed(step);
     exec::forked(step);
     // What would begin by itself does not: restarts, and the dispatches of a lane.
     let timers = step.state().timers.iter();

@@ -2,7 +2,7 @@
 //! are asked of, names of secrets. Never here: a value of a secret, or anything of a workspace's inside.
 
 use crate::{guard::guard, models::resolve, node::Node, operators, render::Around, secrets};
-use abi::{Pid, Seq};
+use abi::Seq;
 
 impl Around for Node {
     fn health(&self) -> String {
@@ -21,11 +21,6 @@ impl Around for Node {
 
     fn operators(&self, me: &str) -> String {
         operators::page(self, me)
-    }
-
-    fn ports(&self, workspace: &str, agent: &dyn Fn(Pid) -> String) -> String {
-        let cell = guard(&self.cells).get(workspace).cloned();
-        cell.map(|cell| cell.walls.ports(agent)).unwrap_or_default()
     }
 
     fn key(&self) -> String {

@@ -254,6 +254,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::Call { call, .. } => frees_or_stops(call),
         // Of a word that was admitted; of a client that left; of what killed the workspace.
         Body::ControlEnded { .. } | Body::Left { .. } | Body::Quarantined { .. } => true,
+        Body::SandboxEnded { .. } => true,
         // A room begins with these.
         Body::Genesis { .. } | Body::Restored | Body::Woke { .. } | Body::Leased { .. } => true,
         Body::Priced { .. } | Body::PolicyLoaded { .. } | Body::ModelsLoaded { .. } => true,
@@ -265,7 +266,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
         Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
         Body::ExecClaimed { .. } => false,
-        Body::Connect { .. } => false,
+        Body::Connect { .. } | Body::Listens { .. } => false,
     }
 }
 

@@ -364,7 +364,8 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
         // Its sandbox died with the room.
         Body::ExecEnded { .. } | Body::ExecWrote { .. } | Body::ExecClaimed { .. } => false,
-        Body::ExecChecked { .. } | Body::ExecTold { .. } | Body::Connect { .. } => false,
+        Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
+        Body::Connect { .. } | Body::Listens { .. } | Body::SandboxEnded { .. } => false,
         // Who waked it does it again.
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
     }

@@ -45,10 +45,6 @@ pub trait Around: Send + Sync {
     fn operators(&self, _me: &str) -> String {
         String::new()
     }
-    /// What listens in a workspace's sandboxes, one a line: process, its agent, address, program.
-    fn ports(&self, _workspace: &str, _agent: &dyn Fn(abi::Pid) -> String) -> String {
-        String::new()
-    }
     /// The public key of its checkpoints.
     fn key(&self) -> String;
 }
@@ -147,11 +143,6 @@ impl Page<'_, '_> {
         Ok(told)
     }
 
-    fn ports(&self) -> String {
-        let agent = |pid| self.kernel.agent_of(pid).unwrap_or("operator").to_owned();
-        self.around.ports(self.name, &agent)
-    }
-
     /// The months in which model calls were booked, at most so many, the last ones.
     fn months(&mut self) -> Result<Value, Trouble> {
         let days = self.batch.cost_days()?;
@@ -239,7 +230,6 @@ impl Page<'_, '_> {
                 lines.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
                 Ok(json!({ "text": text }))
             }
-            Query::Ports => Ok(json!({ "text": self.ports() })),
             Query::Secrets => Ok(json!({ "text": self.around.secrets() })),
             Query::Months => self.months(),
             Query::Operators { me } => Ok(json!({ "text": self.around.operators(me) })),

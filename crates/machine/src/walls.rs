@@ -33,7 +33,6 @@ use drivers::egress::Authority;
 use sandbox::view::View;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, OnceLock},
     time::Duration,
@@ -42,6 +41,7 @@ use std::{
 mod base;
 mod light;
 mod native;
+mod ports;
 mod probe;
 mod run;
 mod said;
@@ -114,6 +114,8 @@ pub(crate) struct Control {
     pub interrupted: bool,
     /// Commands that run beside it: what they write is no matter of theirs.
     pub beside: BTreeSet<ExecId>,
+    /// What listened in it when that was last looked at.
+    pub ports: ports::Seen,
     /// The tree that came of the last ones, and what is shown of it.
     pub plan: Option<Box<Plan>>,
     /// What is known again once it is placed.
@@ -328,6 +330,7 @@ impl Walls {
                 Bounds::place_loose(node, cell, generation, loose);
                 cell.walls.decided(pid, exec, (kept, plan));
             }
+            Out::Sandbox { pid, act: SandboxAct::End } => Self::end_one(node, cell, generation, pid),
             Out::Sandbox { pid, act } => cell.walls.act(pid, act),
             _ => {}
         }
@@ -406,19 +409,31 @@ impl Walls {
         sandbox.changed.notify_all();
     }
 
-    /// A sandbox stands still, goes on or ends.
+    /// A sandbox ends; who waits for that hears of it when all in it is gone.
+    fn end_one(node: &Arc<Node>, cell: &Arc<Cell>, generation: u64, pid: Pid) {
+        let gone = guard(&cell.walls.boxes).remove(&pid);
+        let (node, cell) = (node.clone(), cell.clone());
+        let end = move || {
+            gone.into_iter().for_each(|sandbox| sandbox.end());
+            let body = Body::SandboxEnded { pid };
+            node.brought(&cell, generation, Input::now(&*node.clock, body, Vec::new()));
+        };
+        // What is being unmounted and reaped holds nobody up.
+        let end = Arc::new(Mutex::new(Some(end)));
+        let again = end.clone();
+        let run = move || {
+            let end = guard(&end).take();
+            end.into_iter().for_each(|end| end());
+        };
+        if !spawn::thread("reaper", run) {
+            let end = guard(&again).take();
+            end.into_iter().for_each(|end| end());
+        }
+    }
+
+    /// A sandbox stands still or goes on, what is open to others is cut, who is talked to is asked to end.
     fn act(&self, pid: Pid, act: SandboxAct) {
         match act {
-            SandboxAct::End => {
-                let gone = guard(&self.boxes).remove(&pid);
-                if let Some(sandbox) = gone {
-                    // What is being unmounted and reaped holds nobody up.
-                    let again = sandbox.clone();
-                    if !spawn::thread("reaper", move || sandbox.end()) {
-                        again.end();
-                    }
-                }
-            }
             SandboxAct::Cut => {
                 let native = self.known(pid).and_then(|sandbox| guard(&sandbox.control).native.clone());
                 if let Some(native) = native {
@@ -441,20 +456,9 @@ impl Walls {
                 sandbox.freeze(act == SandboxAct::Freeze);
                 sandbox.changed.notify_all();
             }
+            // See `end_one`.
+            SandboxAct::End => {}
         }
-    }
-
-    /// What listens in sandboxes, a line each: process, its agent, address, program.
-    pub fn ports(&self, agent: &dyn Fn(Pid) -> String) -> String {
-        let boxes: Vec<Arc<Sandbox>> = guard(&self.boxes).values().cloned().collect();
-        let mut text = String::new();
-        for sandbox in boxes {
-            let native = guard(&sandbox.control).native.clone();
-            for (address, program) in native.map(|native| native.ports()).unwrap_or_default() {
-                let _ = writeln!(text, "{} {} {address} {program}", sandbox.pid, agent(sandbox.pid));
-            }
-        }
-        text
     }
 
     /// All of them end.

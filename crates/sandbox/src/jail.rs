@@ -31,7 +31,7 @@ mod wire;
 mod zygote;
 
 pub use home::remove as remove_home;
-pub use ledger::{Port, Process};
+pub use ledger::{Listener, Process};
 pub use probe::{Mechanism, State};
 pub use root::mount_points;
 pub use spec::{

@@ -342,7 +342,15 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
     let draft = past::draft(session, pid)?;
     let count = draft.as_ref().map_or(bill.paths.len(), Vec::len) as u64;
     let how = if draft.is_some() { "changed in its draft" } else { "changed" };
-    parts.push(format!("{} {how}", figures::plural(count, "file")));
+    let fresh = match bill.fresh.len() {
+        0 => String::new(),
+        fresh => format!(", {} new", figures::count(fresh as u64)),
+    };
+    parts.push(format!("{} {how}{fresh}", figures::plural(count, "file")));
+    if bill.closed > 0 || !bill.ports.is_empty() {
+        let left = figures::count(bill.ports.len() as u64);
+        parts.push(format!("{} closed, {left} left running", figures::plural(bill.closed, "port")));
+    }
     session.note(&parts.join(" · "));
     let next = match (&draft, bill.paths.is_empty()) {
         (Some(_), _) => format!("skep diff {pid} · skep keep {pid} · skep drop {pid} · "),

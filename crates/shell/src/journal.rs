@@ -11,6 +11,7 @@ use crate::{
 use abi::{
     Content, Pid, ProposalId, Seq,
     record::{Entry, Exit, Record},
+    tree::{Change, Node},
 };
 use serde_json::{Value, json};
 use std::{
@@ -283,6 +284,11 @@ pub struct Bill {
     pub money: abi::money::Nano,
     /// Paths that were changed.
     pub paths: BTreeSet<String>,
+    /// Those of them that are files which were not there before.
+    pub fresh: BTreeSet<String>,
+    /// Where its programs listen, by process, and how many of those are closed again.
+    pub ports: BTreeSet<(Pid, String)>,
+    pub closed: u64,
     /// Proposals it made that still wait.
     pub held: BTreeMap<ProposalId, Held>,
     /// How it ended.
@@ -297,7 +303,12 @@ impl Bill {
             | Entry::ModelFailed { charged, .. }
             | Entry::ModelLost { charged, .. } => self.charge(charged),
             Entry::Wrote { changes, .. } => {
-                self.paths.extend(changes.iter().map(|change| change.path.to_string()));
+                changes.iter().for_each(|change| self.change(change));
+            }
+            Entry::PortOpened { port } => _ = self.ports.insert((row.record.pid, port.address.clone())),
+            Entry::PortClosed { address } => {
+                let was = self.ports.remove(&(row.record.pid, address.clone()));
+                self.closed = self.closed.saturating_add(u64::from(was));
             }
             Entry::Proposed { proposal, kind, mount, about, group, .. } => {
                 let is_question = mount == "operator" && kind == "ask";
@@ -310,6 +321,18 @@ impl Bill {
             }
             _ => {}
         }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let path = change.path.to_string();
+        let moved = change.moved_from.as_ref().is_some_and(|from| self.fresh.remove(from.as_str()));
+        let is_new = change.parents.is_empty() && !self.paths.contains(&path);
+        if change.node == Node::Gone {
+            self.fresh.remove(&path);
+        } else if moved || (is_new && change.node != Node::Dir && !change.diverged) {
+            self.fresh.insert(path.clone());
+        }
+        self.paths.insert(path);
     }
 
     /// Somebody decided meanwhile, or time did.

@@ -247,6 +247,8 @@ fn turn(row: &Row) -> Option<Said> {
             let args = format!("{exec} says {} tokens, {} by the ledger", sum(claimed), sum(counted));
             if *disbelieved { bad("claimed", args, "disbelieved") } else { good("claimed", args, "") }
         }
+        Entry::PortOpened { port } => good("listens", format!("{} at {}", port.program, port.address), ""),
+        Entry::PortClosed { address } => good("listens", address.clone(), "no more"),
         Entry::ToolWaits { name, about, on, .. } => {
             let on = match on {
                 WaitOn::Process(pid) => format!("waits for {pid}"),

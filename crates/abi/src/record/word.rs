@@ -70,6 +70,8 @@ impl Entry {
             Self::DraftEnded { .. } => "draft-ended",
             Self::Connected { .. } => "connected",
             Self::ExecClaimed { .. } => "claimed",
+            Self::PortOpened { .. } => "port-opened",
+            Self::PortClosed { .. } => "port-closed",
         }
     }
 }

@@ -22,7 +22,7 @@ use abi::{
     answer::Answer,
     call::Call,
     cap::Grant,
-    effect::{Effect, ModelCall},
+    effect::{Effect, ModelCall, SandboxAct},
     event::{Body, Caller, Claimed, EffectOutcome, Event, ModelOutcome, Probed, Stop},
     fact::Facts,
     label::{Integrity, Readers},
@@ -69,7 +69,8 @@ pub struct Run {
     timers: BTreeMap<TimerId, u64>,
     /// What happens by itself next.
     todo: VecDeque<Body>,
-    /// With `manual`, `Armed` and tool calls wait for the words `arm` and `tool`.
+    /// With `manual`, `Armed` and tool calls wait for the words `arm` and `tool`, and no sandbox ends by
+    /// itself.
     manual: bool,
     /// The next event gets no facts, whatever it asked for.
     starve: bool,
@@ -253,6 +254,8 @@ impl Run {
             "wrote" | "checked" | "claimed" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
             "connect" => self.connect(words),
+            "ended" => self.step(Body::SandboxEnded { pid: words.pid() }),
+            "listens" => self.step(Body::Listens { pid: words.pid(), ports: words.ports() }),
             "left" => self.step(Body::Left { reply: ReplyTo(words.id(1)) }),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
@@ -720,8 +723,11 @@ impl Run {
             | Effect::EndExec { .. }
             | Effect::ExecDecided { .. }
             | Effect::NoticeDecided { .. }
-            | Effect::Place { .. }
-            | Effect::Sandbox { .. } => {}
+            | Effect::Place { .. } => {}
+            Effect::Sandbox { pid, act: SandboxAct::End } if !self.manual => {
+                self.todo.push_back(Body::SandboxEnded { pid });
+            }
+            Effect::Sandbox { .. } => {}
         }
     }
 }

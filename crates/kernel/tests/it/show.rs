@@ -299,6 +299,8 @@ impl Show<'_> {
                 let with = secret.as_ref().map(|name| format!(" with secret {name}")).unwrap_or_default();
                 format!("{method} {}:{}{with}", asked.host, asked.port)
             }
+            Entry::PortOpened { port } => format!("{} {}", port.address, port.program),
+            Entry::PortClosed { address } => address.clone(),
             Entry::ExecSaid { exec, output } => format!("{exec} {}", self.text(output)),
             Entry::ExecEnded { exec, how, kept, output, .. } => {
                 format!("{exec} {how:?} kept {kept} said {}", self.text(output))

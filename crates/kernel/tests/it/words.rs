@@ -12,7 +12,7 @@ use abi::{
     label::Integrity,
     money::{Limit, Nano, Resource, Usage, Window},
     path::TreePath,
-    record::{Finish, Used},
+    record::{Finish, Port, Used},
     request::{Api, Delivery, Request},
     tree::Node,
     view::{Change, Commit, Opened},
@@ -58,6 +58,17 @@ impl Words {
     /// The plain word at this place.
     pub fn at(&self, ix: usize) -> &str {
         self.plain.get(ix).unwrap_or_else(|| panic!("{:?} needs a word at {ix}", self.line))
+    }
+
+    /// The process that is the first word.
+    pub fn pid(&self) -> Pid {
+        Pid(self.at(1).parse().unwrap())
+    }
+
+    /// Pairs of address and program, from the second word on.
+    pub fn ports(&self) -> Vec<Port> {
+        let pairs = self.plain.get(2..).unwrap_or_default().chunks_exact(2);
+        pairs.map(|pair| Port { address: pair[0].clone(), program: pair[1].clone() }).collect()
     }
 
     /// The plain word at this place, or nothing.

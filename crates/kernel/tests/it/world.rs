@@ -589,7 +589,6 @@ impl World {
                 ids.join(" ").into_bytes()
             }
             Query::Trace { .. }
-            | Query::Ports
             | Query::Workspaces
             | Query::Health
             | Query::Key

@@ -33,9 +33,7 @@ use rustix::{
 };
 use sandbox::{
     fuse::{self, Server},
-    jail::{
-        self, Access, Command, Hit, How, Jail, MOUNT_POINTS, Need, Part, Port, Root, Running, Spec, Terminal,
-    },
+    jail::{self, Access, Command, Hit, How, Jail, MOUNT_POINTS, Need, Part, Root, Running, Spec, Terminal},
     view::{Stale, View},
 };
 use std::{
@@ -85,6 +83,8 @@ pub(crate) struct Native {
     server: Mutex<Option<Server>>,
     view: Arc<View>,
     runs: Mutex<Option<ExecId>>,
+    /// Held while it is ended: whoever ends it again comes back when it has.
+    ends: Mutex<()>,
     _gate: Option<Gate>,
     ways: Option<Ways>,
     _home: Home,
@@ -191,6 +191,7 @@ impl Native {
     pub fn end(&self) {
         // Who waits for what it wrote cannot die before it is answered.
         self.view.give_up();
+        let _ends = guard(&self.ends);
         let jail = guard(&self.jail).take();
         if let Some(jail) = jail {
             // Frozen processes take no order but this one.
@@ -210,22 +211,6 @@ impl Native {
                 &format!("a sandbox did not {}: {error}", if frozen { "stop" } else { "go on" }),
             );
         }
-    }
-
-    /// Sockets that listen inside, and whose they are.
-    pub fn ports(&self) -> Vec<(String, String)> {
-        let Some(jail) = self.jail() else { return Vec::new() };
-        let processes = jail.processes();
-        let name = |port: &Port| {
-            let of = processes.iter().find(|process| Some(process.pid) == port.pid);
-            of.map_or_else(|| "-".to_owned(), |process| process.name.clone())
-        };
-        let ours = |port: &&Port| port.pid.is_none() && ways::PORTS.contains(&port.address.port());
-        jail.ports()
-            .iter()
-            .filter(|port| !ours(port))
-            .map(|port| (port.address.to_string(), name(port)))
-            .collect()
     }
 
     /// The same, soon: for whoever is waited for.
@@ -265,6 +250,12 @@ pub(crate) fn run(
             let native = Arc::new(stand(node, cell, view, job)?);
             furnish(node, &native, job)?;
             let mut control = guard(&sandbox.control);
+            if control.ended {
+                // It was ended before it stood, and nobody else knows of it.
+                drop(control);
+                native.end();
+                return Err(Error::new(Code::Interrupted, "the sandbox has ended"));
+            }
             if control.frozen {
                 native.freeze(true);
             }
@@ -335,6 +326,7 @@ fn stand(node: &Arc<Node>, cell: &Arc<Cell>, view: &Arc<View>, job: &ExecJob) ->
         server: Mutex::new(Some(server)),
         view: view.clone(),
         runs: Mutex::new(None),
+        ends: Mutex::default(),
         _gate: gate,
         ways,
         _home: home,

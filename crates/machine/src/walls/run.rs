@@ -5,6 +5,7 @@ use super::{
     base::{Readers, Tree},
     light,
     native::{self, Native},
+    ports::{self, When},
     refused,
     said::{Ear, Heard, Said},
     seal::{self, Sealed, Unsealed},
@@ -99,13 +100,16 @@ pub(crate) fn run(
     let is_live = job.command.plan.kind != Kind::Command;
     guard(&sandbox.control).live = is_live;
     let mut live = is_live.then(|| Live::new((node, cell, generation), sandbox, &view, &blobs, &inner, job));
+    let of = (node, cell, generation);
     let mut ran = native::run(node, cell, (sandbox, generation), (&view, job), &mut said, &mut |said| {
+        ports::look(of, sandbox, When::Due);
         live.as_mut().is_none_or(|live| live.keep(said))
     });
     if let (Ok(ran), Some(failed)) = (&mut ran, live.as_mut().and_then(|live| live.failed.take())) {
         ran.how = Finish::Stopped(failed);
     }
     drop(live);
+    ports::look(of, sandbox, When::Now);
     guard(&sandbox.control).live = false;
     sandbox.changed.notify_all();
     let heard = said.end();

@@ -4,13 +4,15 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 /// Processes that are listed; the limit of a sandbox is far below.
 const PROCESSES_MAX: usize = 16_384;
-/// Sockets that are listed.
-const PORTS_MAX: usize = 1_024;
+/// Sockets that are listed, and bytes of a table that are read: a row takes 150, and others come behind them.
+const LISTENERS_MAX: usize = 1_024;
+const TABLE_BYTES_MAX: u64 = 256 * 1024;
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
@@ -28,12 +30,12 @@ pub struct Process {
 }
 
 /// A socket that listens inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
     /// The address it listens at.
-    pub address: std::net::SocketAddr,
-    /// The number inside of the process that has it, if one can be found.
-    pub pid: Option<i32>,
+    pub address: SocketAddr,
+    /// Its number, by which it is known among what processes have open.
+    pub inode: u64,
 }
 
 /// All that descend from init, parents before children.
@@ -74,20 +76,26 @@ fn look(outside: i32, parent: i32) -> Option<Process> {
     Some(Process { pid, parent, outside, name: field("Name")?.to_owned() })
 }
 
-/// The sockets that listen in the network of this init.
-pub fn ports(init: i32) -> Vec<Port> {
-    let table = |name: &str| fs::read_to_string(format!("/proc/{init}/net/{name}")).unwrap_or_default();
-    let rows: Vec<(SocketAddr, u64)> = [table("tcp"), table("tcp6")]
-        .iter()
-        .flat_map(|text| text.lines().filter_map(row).collect::<Vec<_>>())
-        .collect();
-    let owners = if rows.is_empty() { BTreeMap::new() } else { owners(init) };
-    let port = |(address, inode)| Port { address, pid: owners.get(&inode).copied() };
-    rows.into_iter().take(PORTS_MAX).map(port).collect()
+/// The sockets that listen in the network of this init. The kernel lists them before all others.
+pub fn listeners(init: i32) -> Vec<Listener> {
+    let table = |name: &str| {
+        let mut text = Vec::new();
+        let file = fs::File::open(format!("/proc/{init}/net/{name}"));
+        let _ = file.and_then(|file| file.take(TABLE_BYTES_MAX).read_to_end(&mut text));
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let tables = [table("tcp"), table("tcp6")];
+    tables.iter().flat_map(|text| text.lines().filter_map(row)).take(LISTENERS_MAX).collect()
+}
+
+/// The number inside of the process that has each of these sockets, if one can be found.
+pub fn owners(init: i32, listeners: &[Listener]) -> Vec<Option<i32>> {
+    let owners = if listeners.is_empty() { BTreeMap::new() } else { sockets(init) };
+    listeners.iter().map(|listener| owners.get(&listener.inode).copied()).collect()
 }
 
 /// `sl local_address rem_address st … inode`, of which address and inode.
-fn row(line: &str) -> Option<(SocketAddr, u64)> {
+fn row(line: &str) -> Option<Listener> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
     (*state == LISTENING).then_some(())?;
@@ -101,11 +109,12 @@ fn row(line: &str) -> Option<(SocketAddr, u64)> {
         Ok(four) => IpAddr::V4(Ipv4Addr::from(four)),
         Err(_) => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.as_slice()).ok()?)),
     };
-    Some((SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?), inode.parse().ok()?))
+    let address = SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?);
+    Some(Listener { address, inode: inode.parse().ok()? })
 }
 
 /// Which process inside has which socket, by the socket's inode.
-fn owners(init: i32) -> BTreeMap<u64, i32> {
+fn sockets(init: i32) -> BTreeMap<u64, i32> {
     let mut owners = BTreeMap::new();
     for process in processes(init) {
         let fds = fs::read_dir(format!("/proc/{}/fd", process.outside))

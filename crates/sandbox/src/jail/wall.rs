@@ -7,7 +7,7 @@ use super::{
     cgroup::{self, Base, Group, Want},
     home::{self, Init, Watched},
     init,
-    ledger::{self, Port, Process},
+    ledger::{self, Listener, Process},
     probe, root,
     spec::{Command, Ids, OUTSIDE_ID, Order, Root, Spec},
     trial::Trial,
@@ -404,8 +404,13 @@ impl Jail {
     }
 
     /// The sockets that listen inside, read from its own network.
-    pub fn ports(&self) -> Vec<Port> {
-        ledger::ports(self.life.pid)
+    pub fn listeners(&self) -> Vec<Listener> {
+        ledger::listeners(self.life.pid)
+    }
+
+    /// Whose they are: numbers inside, where one is found.
+    pub fn owners(&self, listeners: &[Listener]) -> Vec<Option<i32>> {
+        ledger::owners(self.life.pid, listeners)
     }
 
     /// Bytes of memory it uses, if the host counts them.

@@ -58,10 +58,11 @@ fn a_server_inside_is_seen_and_cannot_be_reached() {
     let (running, out) = cell.spawn(&["python3", "-c", serve]);
     let mut out = File::from(out);
     std::io::Read::read_exact(&mut out, &mut [0; 3]).unwrap();
-    let mut ports = cell.jail.ports();
+    let mut ports = cell.jail.listeners();
     ports.sort_by_key(|port| port.address.port());
+    let owners = cell.jail.owners(&ports);
     let seen: Vec<(String, Option<i32>)> =
-        ports.iter().map(|port| (port.address.to_string(), port.pid)).collect();
+        ports.iter().map(|port| port.address.to_string()).zip(owners).collect();
     let pid = Some(running.pid());
     assert_eq!(seen, [("127.0.0.1:80".to_owned(), pid), ("[::]:18081".to_owned(), pid)]);
     assert!(TcpStream::connect("127.0.0.1:18081").is_err(), "it listens in a network of its own");
@@ -69,7 +70,7 @@ fn a_server_inside_is_seen_and_cannot_be_reached() {
         cell.bash("exec 3<>/dev/tcp/127.0.0.1/80; printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' >&3; head -1 <&3");
     assert!(ran.out.contains("200 OK"), "{ran:?}");
     cell.jail.end_all().unwrap();
-    assert_eq!(cell.jail.ports(), []);
+    assert_eq!(cell.jail.listeners(), []);
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn told(row: &Row) -> Option<(&'static str, String)> {
         Entry::ExecSaid { output, .. } => ("said", text(output).trim_end().to_owned()),
         Entry::ExecChecked { why: None, .. } => ("works", String::new()),
         Entry::ExecChecked { why: Some(why), .. } => ("ill", text(why).to_owned()),
+        Entry::PortOpened { port } => ("listens", format!("{} at {}", port.program, port.address)),
+        Entry::PortClosed { address } => ("listens", format!("nobody at {address} any more")),
         Entry::ModelFailed { message, .. } => ("model", format!("failed: {}", text(message))),
         Entry::ModelLost { .. } => ("model", "its outcome was lost in a crash".to_owned()),
         Entry::Tool { name, args, outcome, .. } => {

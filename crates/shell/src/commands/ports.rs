@@ -3,6 +3,7 @@
 use crate::{
     escape,
     fail::{Exit, Outcome},
+    figures,
     session::Session,
     table::Table,
 };
@@ -15,17 +16,20 @@ pub struct Ports {}
 impl Ports {
     pub fn run(self, session: &mut Session) -> Outcome {
         let text = session.read("/sys/ports")?;
-        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.splitn(4, ' ').collect()).collect();
-        let mut table = Table::new(&["PID>", "AGENT", "ADDRESS", "PROGRAM"]);
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.splitn(5, ' ').collect()).collect();
+        let mut table = Table::new(&["PID>", "AGENT", "ADDRESS", "PROGRAM", "SINCE"]);
         for row in &rows {
-            let [pid, agent, address, program] = row.as_slice() else { continue };
+            let [pid, agent, address, since, program] = row.as_slice() else { continue };
             if session.is_json() {
-                let pid = pid.parse::<u64>().unwrap_or_default();
-                let row = json!({"pid": pid, "agent": agent, "address": address, "program": program});
+                let [pid, since] = [*pid, *since].map(|number| number.parse::<u64>().unwrap_or_default());
+                let row = json!({
+                    "pid": pid, "agent": agent, "address": address, "program": program, "since": since,
+                });
                 session.object(&row)?;
             } else {
-                let cells = [*pid, *agent, *address, *program].map(escape::line);
-                table.row([&cells[0], &cells[1], &cells[2], &cells[3]]);
+                let since = figures::moment(since.parse().unwrap_or_default(), (session.clock)());
+                let cells = [*pid, *agent, *address, *program, since.as_str()].map(escape::line);
+                table.row(cells.each_ref().map(String::as_str));
             }
         }
         if !session.is_json() && rows.is_empty() {

@@ -48,7 +48,7 @@ pub const TREES: [Tree; 7] = [
                  lost, tokens in, out, cached, written, money",
             ),
             ("/sys/ctl", "write a control word; see socket(5)"),
-            ("/sys/ports", "what listens in sandboxes: process, agent, address, program"),
+            ("/sys/ports", "what listens in sandboxes: process, agent, address, since, program"),
             ("/sys/halts", "what stands still and which limits are near, each with why and the way out"),
             ("/sys/health", "what a look at the disk and the files comes to"),
             ("/sys/key", "the public key of the node's checkpoints"),

@@ -11,6 +11,7 @@ use abi::{
     agent::{Policy, PolicyRow},
     call::Fields,
     cap::Grant,
+    effect::SandboxAct,
     event::{Body, Caller, Probed, Stop},
     label::Integrity,
     manifest::{Audience, Class, Kind, Manifest, Recovery},
@@ -343,6 +344,9 @@ impl Town {
                 | Out::Alarm(_)
                 | Out::Upload { .. } => {}
                 Out::Extend { .. } | Out::Cut { .. } => {}
+                Out::Sandbox { pid, act: SandboxAct::End } => {
+                    self.push(Body::SandboxEnded { pid }, Vec::new());
+                }
                 Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
                 Out::NoticeDecided { .. } | Out::Place(_) | Out::ReadDraft(_) => {}
             }

@@ -1,5 +1,5 @@
 //! Commands: each ends once, in the sandbox of a process that lives; what one made is written before its end,
-//! by the same process, or none of it is.
+//! by the same process, or none of it is. What listens there is closed before the process ends.
 
 use super::{Finding, finding};
 use abi::{
@@ -20,6 +20,8 @@ pub struct Execs {
     /// Operations that hold them.
     wrote: BTreeMap<ExecId, BTreeSet<OpId>>,
     discarded: BTreeSet<ExecId>,
+    /// Where sandboxes listen, by whose they are.
+    ports: BTreeSet<(Pid, String)>,
 }
 
 impl Execs {
@@ -78,8 +80,23 @@ impl Execs {
             }
             Entry::Exited { pid, .. } => {
                 self.dead.insert(*pid);
+                if let Some((_, address)) = self.ports.iter().find(|(of, _)| of == pid) {
+                    wrong("port-left", format!("process {pid} ended, and listens at {address}"));
+                }
                 if let Some((exec, _)) = self.running.iter().find(|(_, (of, _))| of == pid) {
                     wrong("exec-of-dead", format!("process {pid} ended, and its command {exec} runs"));
+                }
+            }
+            Entry::PortOpened { port } => {
+                let is_new = self.ports.insert((record.pid, port.address.clone()));
+                if self.dead.contains(&record.pid) || !is_new {
+                    wrong("port-once", format!("{} listens at {} twice", record.pid, port.address));
+                }
+            }
+            Entry::PortClosed { address } => {
+                let was = self.ports.remove(&(record.pid, address.clone()));
+                if !was {
+                    wrong("port-once", format!("{} did not listen at {address}", record.pid));
                 }
             }
             _ => {}

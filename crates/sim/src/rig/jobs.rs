@@ -5,6 +5,7 @@ use crate::{chance::Chance, ledger::finding, mind::Mind};
 use abi::{
     Code, EffectId, Error, OpId, ReplyTo, Seq, VersionId,
     call::Part,
+    effect::SandboxAct,
     event::{Body, ModelOutcome, Probed},
     limits,
     view::{self, Change, Kind},
@@ -78,6 +79,9 @@ impl Rig {
                 Out::EndExec { exec } if self.chance.one_in(2) => {
                     // The other half ends as it is told to: the kernel hears of it too late.
                     self.jobs.retain(|job| !matches!(job, Job::Exec(job) if job.command.exec == exec));
+                }
+                Out::Sandbox { pid, act: SandboxAct::End } => {
+                    self.push(Body::SandboxEnded { pid }, Vec::new());
                 }
                 Out::EndExec { .. } | Out::Sandbox { .. } => {}
                 out => self.report_finding([finding("gate", format!("{out:?} left before its commit"))]),
@@ -193,6 +197,11 @@ impl Rig {
     }
 
     fn run_program(&mut self, job: &ExecJob) -> Option<job::Ended> {
+        let (exec, pid) = (job.command.exec.0.to_le_bytes(), job.command.pid);
+        let mut chance = Chance::of(self.plan.seed, &[&b"ports"[..], &exec].concat());
+        if let Some(ports) = program::ports(&mut chance) {
+            self.push(Body::Listens { pid, ports }, Vec::new());
+        }
         let mut chance =
             Chance::of(self.plan.seed, &[&b"exec"[..], &job.command.exec.0.to_le_bytes()].concat());
         let known = self.ledger.known();

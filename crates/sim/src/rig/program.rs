@@ -9,7 +9,7 @@ use abi::{
     cap::Rights,
     event::{Body, Ran},
     path::TreePath,
-    record::{Finish, Used},
+    record::{Finish, Port, Used},
     tree::Node,
     view::{Change, Commit, Opened, layer},
 };
@@ -60,6 +60,16 @@ pub fn sketch(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> 
         return Some((Body::ExecEnded { exec, ran, commit, keep }, blobs));
     }
     Some((Body::ExecWrote { exec, said: String::new(), commit }, blobs))
+}
+
+/// Where its sandbox is seen to listen meanwhile; none if nobody looks.
+pub fn ports(chance: &mut Chance) -> Option<Vec<Port>> {
+    let few = chance.below(4);
+    let port = |chance: &mut Chance| {
+        let (address, program) = (format!("127.0.0.1:{}", 8000 + chance.below(4)), chance.below(2));
+        Port { address, program: format!("server{program}") }
+    };
+    (few > 0).then(|| (1..few).map(|_| port(chance)).collect())
 }
 
 fn made(

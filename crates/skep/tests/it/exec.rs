@@ -397,6 +397,35 @@ fn a_turn_runs_real_programs_and_what_they_made_is_one_operation() {
     hive.cli(&["cat", "/data/sum.txt"]).failed(1);
 }
 
+/// Who has a process end, or takes back what it runs on, hears of it when all of it has ended: not one of
+/// many that will not go by themselves is left then.
+#[test]
+fn what_is_said_to_have_ended_has_ended() {
+    let hive = Hive::new();
+    let mut client = hive.client();
+    let line = "trap '' TERM HUP INT; for n in $(seq 40); do (trap '' TERM; exec -a sleep-8383.25 sleep 1000) & done; \
+                touch $HOME/up; wait";
+    let agent = format!(
+        "---\nname: many\nrun: {{command: [bash, -c, {line:?}]}}\nneeds: [read /data/**, write /data/**, exec \
+         /data/**]\n---\n"
+    );
+    client.ok("write", json!({"path": "/agents/many/AGENT.md", "text": agent, "origin": "argument"}));
+    for round in 0..6 {
+        let born = client.ok("spawn", json!({"agent": "many", "text": "go", "origin": "argument"}));
+        let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
+        // And the one that began them.
+        retry("all of them", || (running("sleep-8383.25") == 41).then_some(()));
+        if round % 2 == 0 {
+            client.ok("signal", json!({"pid": pid, "signal": "kill"}));
+        } else {
+            let caps = client.text(&format!("/proc/{pid}/caps"));
+            let cap = caps.lines().find(|line| line.contains("fs /data/** {read")).unwrap();
+            client.ok("revoke", json!({"cap": cap.split(' ').next().unwrap().parse::<u64>().unwrap()}));
+        }
+        assert_eq!(running("sleep-8383.25"), 0, "round {round}");
+    }
+}
+
 /// Under load, a capability is taken back: the program that reads and writes by it ends, and nothing that it
 /// writes after the answer is kept. Another beside it, of which nothing is taken back, is the control.
 #[test]

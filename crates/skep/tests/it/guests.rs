@@ -271,6 +271,23 @@ fn without_a_terminal_there_are_pipes_and_a_status() {
     hive.cli(&["run", "--", "sleep", "0"]).fine();
 }
 
+/// The last words say what a program changed and made, and that nothing of what it began is left.
+#[test]
+fn the_last_words_of_a_program_count_files_and_ports() {
+    let hive = Hive::new();
+    hive.cli(&["write", "/data/old.txt", "old"]).fine();
+    let text = "python3 -m http.server 8098 >/dev/null 2>&1 & while [ ! -e /data/go ]; do sleep 0.05; done; \
+                echo new > /data/new.txt; echo more >> /data/old.txt; echo x > /data/gone.txt; rm /data/gone.txt";
+    let mut command = hive.command(&["run", "--", "bash", "-c", text]);
+    let ran = std::thread::spawn(move || run(&mut command));
+    let ports = retry("its port", || Some(hive.cli(&["ports"]).out).filter(|ports| ports.contains("8098")));
+    assert!(ports.contains("python3") && ports.contains("SINCE"), "{ports}");
+    hive.cli(&["write", "/data/go", "go"]).fine();
+    let ran = ran.join().unwrap().fine();
+    assert!(ran.err.contains("2 files changed, 1 new · 1 port closed, 0 left running"), "{ran:?}");
+    assert_eq!(hive.cli(&["ports"]).fine().err.trim(), "nothing listens");
+}
+
 /// A process never types, whoever's token it shows, and who has not attached does not either.
 #[test]
 fn only_an_operator_who_attached_types() {

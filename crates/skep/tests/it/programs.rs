@@ -75,6 +75,9 @@ fn a_program_in_python_serves_and_is_ill_when_it_does_not() {
     let pid = start(&hive, "page", "python");
     reads(&hive, "/data/python.md", "python serves");
     let ports = retry("its port", || Some(hive.cli(&["ports"]).out).filter(|ports| ports.contains("8080")));
+    // Who owns it says so too, and since when is in the log.
+    let status = hive.client().text(&format!("/proc/{pid}/status"));
+    assert!(status.lines().any(|line| line.starts_with("listens ") && line.contains(":8080")), "{status}");
     let line = ports.lines().find(|line| line.contains("8080")).unwrap();
     assert!(line.contains(&pid.to_string()) && line.contains("page") && line.contains("python3"), "{ports}");
     retry("its health", || state(&hive, pid).contains("works").then_some(()));
@@ -100,7 +103,10 @@ fn a_program_in_python_serves_and_is_ill_when_it_does_not() {
         line.split_whitespace().next().map(str::to_owned)
     });
     hive.cli(&["kill", &next]).fine();
-    retry("its port to go", || (!hive.cli(&["ports"]).out.contains("8080")).then_some(()));
+    // What was said to be ended has ended, and what it listened at is closed with it.
+    assert!(!hive.cli(&["ports"]).out.contains("8080"));
+    let log = hive.cli(&["trace", "--pid", &next]).fine().out;
+    assert!(log.contains("listens") && log.contains("no more"), "{log}");
     assert_eq!(running("/agents/page/main.py"), 0);
 }
 
