@@ -5,11 +5,14 @@
 //!
 //!     {"name":"boot","part":"empty","target":20,"measured":6.1,"unit":"ms","barriers":0,"ok":true,"n":30}
 //!
+//! What is also measured on the bare host is told beside it (`beside`), at the end.
+//!
 //! The exit status is 0 only if every named promise was measured and holds. No absolute time contains a
 //! durable barrier: homes lie on a memory file system, and the barriers on a row's path are a number beside
 //! it.
 
 mod bare;
+mod beside;
 mod boot;
 mod call;
 mod client;
@@ -32,8 +35,9 @@ mod view;
 mod walls;
 mod why;
 
+use beside::Beside;
 use serde_json::json;
-use std::{path::Path, process::Command, time::Duration};
+use std::{cell::RefCell, path::Path, process::Command, time::Duration};
 
 /// Which way a number must go.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,6 +157,15 @@ pub struct Rig<'a> {
     pub root: &'a Path,
     /// The daemon and face, built in release.
     pub skep: &'a Path,
+    /// What was measured on the bare host too.
+    beside: RefCell<Vec<Beside>>,
+}
+
+impl Rig<'_> {
+    /// Notes what the same work takes on the bare host.
+    pub fn beside(&self, work: &'static str, host: &mut Times, ours: &mut Times) {
+        self.beside.borrow_mut().push(Beside::of(work, host, ours));
+    }
 }
 
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
@@ -201,7 +214,7 @@ pub fn run(root: &Path, args: &[String]) -> Result<(), String> {
         return in_release(root, args);
     }
     let skep = build(root)?;
-    let rig = Rig { root, skep: &skep };
+    let rig = Rig { root, skep: &skep, beside: RefCell::default() };
     let mut broken = Vec::new();
     for (name, measure) in PROMISES.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
         match measure(&rig) {
@@ -213,6 +226,12 @@ pub fn run(root: &Path, args: &[String]) -> Result<(), String> {
             }
             Err(message) => broken.push(format!("{name} could not be measured: {message}")),
         }
+    }
+    let beside = rig.beside.into_inner();
+    if json {
+        beside.iter().for_each(|row| println!("{}", row.json()));
+    } else if !beside.is_empty() {
+        print!("\n{}", beside::table(&beside));
     }
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n       ")) }
 }

@@ -96,6 +96,17 @@ pub fn view(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
     }
     let mut large = large(place.path())?;
     let mut status = status(place.path())?;
+    let works = [
+        ("create and commit 10,000 files", &mut create),
+        ("read them", &mut read),
+        ("read them again", &mut again),
+        ("walk them", &mut walk),
+        ("read 1 GB again", &mut large),
+        ("git status of them", &mut status),
+    ];
+    for (work, Pair { disk, view }) in works {
+        rig.beside(work, disk, view);
+    }
     let row = |part, target, measured, n| Row {
         name: "view",
         part,

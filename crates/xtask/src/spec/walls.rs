@@ -2,7 +2,7 @@
 //! on a memory file system, so that no time contains a barrier.
 
 use super::{
-    Rig, Row, Target, Times,
+    Rig, Row, Target, Times, beside,
     client::{self, Client, Daemon},
 };
 use serde_json::{Value, json};
@@ -66,6 +66,9 @@ pub fn command(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         times.push(begun.elapsed());
         kept(&ran)?;
     }
+    let host = tempfile::tempdir_in(rig.root.join("target")).map_err(|error| error.to_string())?;
+    let mut bare = beside::bash("echo 1 > x", host.path(), COMMANDS)?;
+    rig.beside("a program that writes a file", &mut bare, &mut times);
     let p50 = times.percentile_us(0.5) / 1e3;
     let p99 = times.percentile_us(0.99) / 1e3;
     let named = |part, target, measured| Row {
@@ -107,6 +110,8 @@ pub fn wall(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         times.push(Duration::from_secs_f64((said - begun.as_secs_f64()).max(0.0)));
         client.call("signal", json!({"pid": pid, "signal": "kill"}))?;
     }
+    let mut bare = beside::bash("echo $EPOCHREALTIME", rig.root, WALLS)?;
+    rig.beside("a program in a new wall", &mut bare, &mut times);
     let (p50, p99) = (times.percentile_us(0.5) / 1e3, times.percentile_us(0.99) / 1e3);
     Ok(vec![
         row("wall", "call to first words, p50", Target::AtMost(12.0), p50, "ms", times.n()),
