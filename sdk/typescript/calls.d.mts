@@ -600,7 +600,7 @@ export type SignalResult = Done;
 export interface ExecParams {
   /** What to run, in the words of a shell. */
   text: Text;
-  /** In this directory; / without one. */
+  /** In this directory; without one, where programs may run. */
   dir?: string;
   /** In the sandbox of this process; without one, of the caller. */
   pid?: number;

@@ -227,7 +227,7 @@ pub const CALLS: [Spec; 24] = [
         "a command in a process's sandbox: what it changes is one operation, or none of it happened",
         &[
             must("text", Shape::Value, "what to run, in the words of a shell"),
-            may("dir", Shape::Path, "in this directory; / without one"),
+            may("dir", Shape::Path, "in this directory; without one, where programs may run"),
             may("pid", Shape::Number, "in the sandbox of this process; without one, of the caller"),
             may("wall", Shape::Word, "auto (default), shell: no program of the host, native: real programs"),
             may("timeout_ms", Shape::Number, "at most so long; two minutes without one"),
@@ -749,8 +749,8 @@ pub enum Call {
         pid: Option<Pid>,
         /// In the words of a shell.
         text: Text,
-        /// Where it begins.
-        dir: TreePath,
+        /// Where it begins; none: where its process may run programs.
+        dir: Option<TreePath>,
         /// In which wall.
         wall: Wall,
         /// At most so long.

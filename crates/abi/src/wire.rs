@@ -389,7 +389,7 @@ impl Args {
         if text.content.bytes == 0 {
             return Err(Error::invalid("text", "there is nothing to run"));
         }
-        let dir = if self.map.contains_key("dir") { self.path("dir")? } else { TreePath::root() };
+        let dir = if self.map.contains_key("dir") { Some(self.path("dir")?) } else { None };
         let wall = match self.string("wall")?.as_deref() {
             None | Some("auto") => Wall::Auto,
             Some("shell") => Wall::Shell,

@@ -31,6 +31,7 @@ use abi::{
     money::Usage,
     path::{Pattern, TreePath},
     record::{Entry, Exit, Finish, WaitOn},
+    tree::{Node, Version},
     view::{Commit, Kind, Plan, Quota, Told},
 };
 use alloc::{
@@ -41,6 +42,9 @@ use alloc::{
     vec,
     vec::Vec,
 };
+
+/// Places that are looked at for where a command begins.
+const PLACES_MAX: usize = 8;
 
 /// Questions of `exec`.
 pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lookup>, Error> {
@@ -69,9 +73,13 @@ pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lo
             Some(_) => {}
         }
     }
-    if *wall == Wall::Native {
-        kernel.allow(of, Want::Path(dir), Rights::EXEC, at)?;
-    }
+    let lookups = match dir {
+        Some(dir) if *wall == Wall::Native => {
+            kernel.allow(of, Want::Path(dir), Rights::EXEC, at).map(|()| vec![])?
+        }
+        Some(_) => vec![],
+        None => places(kernel, of, at).into_iter().map(|path| Lookup::Path { path, at: None }).collect(),
+    };
     let rows = kernel.state.execs.values();
     if rows.clone().count() >= limits::EXECS_MAX {
         return Err(Error::new(Code::Busy, format!("{} commands run already", limits::EXECS_MAX)));
@@ -80,11 +88,47 @@ pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lo
         let message = format!("{} commands run in the sandbox of {of} already", limits::EXECS_PROCESS_MAX);
         return Err(Error::new(Code::Busy, message).hint("wait for one of them to end"));
     }
-    Ok(vec![])
+    Ok(lookups)
+}
+
+/// Where a command of a process may begin of which nothing is said: its agent's own place, then the
+/// directories below which it may run programs, the oldest capability first. The operator's begin at the
+/// root.
+fn places(kernel: &Kernel, of: Pid, at: Micros) -> Vec<TreePath> {
+    let Some(process) = kernel.state.processes.get(&of) else { return vec![] };
+    let own = TreePath::parse(&format!("/home/{}", process.agent)).ok();
+    let top = |cap: &Cap| match &cap.grant.object {
+        Object::Fs(pattern) if cap.grant.rights.contains(Rights::EXEC) => {
+            let names: Vec<&str> = pattern.literal_prefix().collect();
+            TreePath::parse(&format!("/{}", names.join("/"))).ok()
+        }
+        _ => None,
+    };
+    let mut places: Vec<TreePath> = Vec::new();
+    for place in own.into_iter().chain(kernel.caps_of(of).filter_map(top)) {
+        let may = kernel.allow(of, Want::Path(&place), Rights::EXEC, at).is_ok();
+        if may && places.len() < PLACES_MAX && !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
+/// The first of them that stands, and that its programs see; else the root, where no program may be run.
+fn begins(step: &Step<'_>, of: Pid, facts: &mut Found) -> Result<TreePath, Error> {
+    let mut first = None;
+    for place in places(step.kernel, of, step.at) {
+        let head = facts.place()?.head;
+        let is_dir = |head: &Version| head.node == Node::Dir && !step.kernel.hides(of, head.label);
+        if head.as_ref().is_some_and(is_dir) || step.state().bound.contains_key(&place) {
+            first = first.or(Some(place));
+        }
+    }
+    Ok(first.unwrap_or_else(TreePath::root))
 }
 
 /// The call `exec`.
-pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
+pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Outcome {
     let Call::Exec { pid: of, text, dir, wall, timeout_us, stdio } = call else {
         return Outcome::Now(Err(Facts::mismatch()));
     };
@@ -92,14 +136,26 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call) -> Outcome {
     if let Err(error) = handed(step, (pid, of), text.origin) {
         return Outcome::Now(Err(error));
     }
-    let may = step.kernel.allow(of, Want::Path(dir), Rights::EXEC, step.at).is_ok();
-    let wall = if *wall == Wall::Auto && !may { Wall::Shell } else { *wall };
+    let dir = match dir {
+        Some(dir) => Ok(dir.clone()),
+        None => begins(step, of, facts),
+    };
+    let dir = match dir {
+        Ok(dir) => dir,
+        Err(error) => return Outcome::Now(Err(error)),
+    };
+    let may = step.kernel.allow(of, Want::Path(&dir), Rights::EXEC, step.at);
+    let wall = match (*wall, may) {
+        (Wall::Native, Err(error)) => return Outcome::Now(Err(error)),
+        (Wall::Auto, Err(_)) => Wall::Shell,
+        (wall, _) => wall,
+    };
     let exec = step.state().next.exec.next();
     step.emit(Entry::ExecBegun {
         exec,
         of,
         text: text.content,
-        dir: dir.clone(),
+        dir,
         wall,
         timeout_us: *timeout_us,
         again: 0,

@@ -561,7 +561,7 @@ impl Step<'_> {
             Call::Wait { pid: on, proposal, .. } => process::wait(self, pid, *on, *proposal),
             Call::Signal { pid: target, signal } => process::signal(self, pid, *target, *signal).into(),
             Call::Complete { .. } => complete::complete(self, pid, call),
-            Call::Exec { .. } => exec::exec(self, pid, call),
+            Call::Exec { .. } => exec::exec(self, pid, call, facts),
             Call::Propose { mount, kind, fields } => effect::propose(self, pid, (mount, kind), fields, facts),
             Call::Decide { .. } => proposal::decide(self, call, facts).into(),
             Call::Revert { effect } => effect::revert(self, effect, facts),
@@ -608,7 +608,8 @@ pub fn about(call: &Call) -> String {
         Call::Search(sought) => sought.path.as_ref().map_or_else(|| String::from("/"), ToString::to_string),
         Call::Operation { op, .. } => format!("op:{op}"),
         Call::Why(_) => String::from("log"),
-        Call::Exec { dir, .. } => format!("in {dir}"),
+        Call::Exec { dir: Some(dir), .. } => format!("in {dir}"),
+        Call::Exec { dir: None, .. } => String::from("a command"),
     }
 }
 

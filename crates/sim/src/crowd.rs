@@ -151,7 +151,10 @@ fn exec(chance: &mut Chance, known: &Known) -> Option<Said> {
     let (content, bytes) = bytes("make".to_owned());
     let text = Text { content, origin: origin(chance) };
     let pid = chance.one_in(2).then(|| known.pid(chance));
-    let dir = TreePath::parse(chance.word(&["/", "/data", "/data/d"])).ok()?;
+    let dir = match chance.word(&["/", "/data", "/data/d", "-"]) {
+        "-" => None,
+        dir => Some(TreePath::parse(dir).ok()?),
+    };
     let wall = *chance.pick(&[Wall::Auto, Wall::Shell, Wall::Native])?;
     Some((
         Call::Exec { pid, text, dir, wall, timeout_us: 1 + chance.below(9_000_000), stdio: Stdio::Null },

@@ -848,7 +848,7 @@ class Calls:
         """A command in a process's sandbox: what it changes is one operation, or none of it happened.
 
         :param text: what to run, in the words of a shell
-        :param dir: in this directory; / without one
+        :param dir: in this directory; without one, where programs may run
         :param pid: in the sandbox of this process; without one, of the caller
         :param wall: auto (default), shell: no program of the host, native: real programs
         :param timeout_ms: at most so long; two minutes without one

@@ -269,7 +269,11 @@ impl Words {
         Call::Exec {
             pid: self.key("pid").map(|pid| Pid(pid.parse().unwrap())),
             text: Text { content: self.value(1, world), origin: self.origin() },
-            dir: self.key("dir").map_or_else(TreePath::root, |dir| TreePath::parse(dir).unwrap()),
+            // `-` says nothing of it.
+            dir: match self.key("dir") {
+                Some("-") => None,
+                dir => Some(TreePath::parse(dir.unwrap_or("/")).unwrap()),
+            },
             wall: match self.key("wall") {
                 Some("shell") => Wall::Shell,
                 Some("native") => Wall::Native,

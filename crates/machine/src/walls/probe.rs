@@ -7,7 +7,7 @@ use abi::{
     agent::{Probe, Test},
     event::Body,
 };
-use sandbox::jail::{Command, How, Jail, Terminal};
+use sandbox::jail::{self, Command, How, Jail, Terminal};
 use std::{fs::File, sync::Arc, time::Duration};
 
 /// SIGKILL.
@@ -54,7 +54,8 @@ impl Prober {
         }
     }
 
-    /// One try; none if it could not be made: what stands still is neither ill nor well.
+    /// One try; none if there was nothing to be tried: what stands still is neither ill nor well, and what
+    /// has ended is not asked. A try that cannot be made inside has failed: there is no room even for that.
     fn attempt(&self, jail: &Jail) -> Option<Result<(), String>> {
         if guard(&self.sandbox.control).frozen {
             return None;
@@ -70,7 +71,11 @@ impl Prober {
             cpu_seconds: 0,
             file_bytes: 0,
         };
-        let running = jail.exec(&command).ok()?;
+        let running = match jail.exec(&command) {
+            Ok(running) => running,
+            Err(jail::Error::Frozen | jail::Error::Gone) => return None,
+            Err(error) => return Some(Err(format!("{} could not be run: {error}", name(&self.probe.test)))),
+        };
         let pid = running.pid();
         match running.wait_for(Duration::from_micros(self.probe.timeout_us)) {
             Ok(ended) => Some(match ended.how {

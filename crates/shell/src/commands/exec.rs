@@ -19,9 +19,9 @@ pub struct Exec {
     /// In the sandbox of this process, with what that may see and change [default: your own]
     #[arg(short, long)]
     pid: Option<u64>,
-    /// In this directory of the workspace
-    #[arg(short = 'C', long, value_name = "PATH", default_value = "/")]
-    dir: String,
+    /// In this directory of the workspace [default: /, with --pid the first where that may run programs]
+    #[arg(short = 'C', long, value_name = "PATH")]
+    dir: Option<String>,
     /// native (real programs), shell (bash in the daemon, no program of this host) or auto (shell if it can)
     #[arg(long, default_value = "native", value_parser = ["auto", "shell", "native"])]
     wall: String,
@@ -65,7 +65,8 @@ fn quoted(word: &str) -> String {
 /// What to run.
 pub struct Order {
     pub text: String,
-    pub dir: String,
+    /// None: where the process may run programs; the operator's own begins at the root.
+    pub dir: Option<String>,
     pub pid: Option<u64>,
     pub wall: String,
     pub timeout_us: u64,
@@ -115,11 +116,12 @@ impl Order {
 
     fn params(&self, stdio: &str) -> Value {
         let mut params = json!({
-            "text": self.text, "dir": self.dir, "wall": self.wall, "origin": "argument", "stdio": stdio,
+            "text": self.text, "wall": self.wall, "origin": "argument", "stdio": stdio,
             "timeout_ms": self.timeout_us.div_ceil(1000),
         });
-        if let (Some(pid), Some(map)) = (self.pid, params.as_object_mut()) {
-            map.insert("pid".to_owned(), pid.into());
+        if let Some(map) = params.as_object_mut() {
+            map.extend(self.dir.iter().map(|dir| ("dir".to_owned(), dir.as_str().into())));
+            map.extend(self.pid.map(|pid| ("pid".to_owned(), pid.into())));
         }
         params
     }

@@ -50,7 +50,7 @@ impl Sh {
             };
             let timeout_us = abi::limits::EXEC_US_MAX;
             let order =
-                Order { text, dir: dir.clone(), pid: self.pid, wall: "native".to_owned(), timeout_us };
+                Order { text, dir: Some(dir.clone()), pid: self.pid, wall: "native".to_owned(), timeout_us };
             let ran = match &signals {
                 Some(signals) if moves.is_none() => match order.show(session, signals) {
                     Ok(None) => break,

@@ -371,9 +371,10 @@ fn a_turn_runs_real_programs_and_what_they_made_is_one_operation() {
                  write /data/**\n  - exec /data/**\n  - model any\n---\nYou make.\n";
     client.ok("write", json!({"path": "/agents/maker/AGENT.md", "text": agent, "origin": "argument"}));
     client.ok("write", json!({"path": "/data/sum.py", "text": "print(2 - 3)\n", "origin": "argument"}));
-    let line =
-        "cd /data && sed -i 's/-/+/' sum.py && python3 sum.py > sum.txt && id -u > who.txt && cat sum.txt";
-    let call = json!({"name": "bash", "arguments": {"text": line, "dir": "/data"}});
+    let line = "[ \"$PWD\" = /data ] && sed -i 's/-/+/' sum.py && python3 sum.py > sum.txt && \
+                id -u > who.txt && cat sum.txt";
+    // Nothing is said of where: it begins in the first place of its own where programs may run.
+    let call = json!({"name": "bash", "arguments": {"text": line}});
     let rules = json!([
         {"when": {"role": "tool"}, "then": {"say": "It is done."}},
         {"then": {"say": "I do.", "tools": [call]}},

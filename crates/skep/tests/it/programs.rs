@@ -256,6 +256,28 @@ while True:
     retry("its end", || (running("/agents/waits/main.py") == 0).then_some(()));
 }
 
+/// A health check that cannot even be made has failed: a program that leaves no room for one is ill.
+#[test]
+fn a_program_that_leaves_no_room_for_its_health_check_is_ill() {
+    let hive = Hive::new();
+    let main = "import os, signal\nwhile True:\n  try:\n    if os.fork() == 0: signal.pause()\n  except OSError: break\n\
+                open(os.environ['HOME'] + '/full', 'w').close()\nsignal.pause()\n";
+    let agent = "---\nname: full\nrun:\n  command: [python3, /agents/full/main.py]\n  healthcheck: {test: ['true'], \
+                 interval: 1s, timeout: 5s, retries: 2, start_period: 1s}\nneeds: [read /agents/**, read /data/**, exec \
+                 /data/**]\nrestart: on-failure:1\n---\n";
+    for (name, text) in [("AGENT.md", agent), ("main.py", main)] {
+        let path = format!("/agents/full/{name}");
+        hive.client().ok("write", json!({"path": path, "text": text, "origin": "argument"}));
+    }
+    let born = hive.client().ok("spawn", json!({"agent": "full", "text": "go", "origin": "argument"}));
+    let pid = born["pid"].as_u64().unwrap_or_else(|| panic!("{born}"));
+    retry("it to be full", || home_of(&hive, pid).filter(|home| home.join("full").exists()));
+    retry("it to be red", || state(&hive, pid).contains("faulted").then_some(()));
+    let log = hive.cli(&["logs", &pid.to_string()]).out;
+    assert!(log.contains("could not be run"), "{log}");
+    hive.cli(&["estop"]).fine();
+}
+
 /// What others write it sees in a while, also if it writes nothing; what fails beside it is not its fault.
 #[test]
 fn a_program_sees_what_others_write_and_goes_on_when_a_command_beside_it_does_not() {
