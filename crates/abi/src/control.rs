@@ -12,7 +12,7 @@ use musli::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// Every word: control file, form, meaning.
-pub const WORDS: [(&str, &str, &str); 24] = [
+pub const WORDS: [(&str, &str, &str); 25] = [
     ("/sys/ctl", "mount NAME DRIVER [ARGUMENT]", "attach an integration at /integrations/NAME"),
     ("/sys/ctl", "unmount NAME", "detach it; what it delivered stays"),
     (
@@ -65,6 +65,11 @@ pub const WORDS: [(&str, &str, &str); 24] = [
     ("/proc/PID/ctl", "attach", "an operator's connection looks at its terminal, and types into it"),
     ("/proc/PID/ctl", "keep", "what it left as a draft becomes one operation; others' changes are merged"),
     ("/proc/PID/ctl", "drop", "what it left as a draft does not"),
+    (
+        "/proc/PID/ctl",
+        "open PORT at PORT",
+        "where its programs listen is reached at this port of 127.0.0.1, while the connection is open",
+    ),
 ];
 
 /// A parsed word.
@@ -182,6 +187,16 @@ pub enum Control {
         /// Which of the two.
         keep: bool,
     },
+    /// Where programs of a process listen is reached from the host, as long as the connection that says so is
+    /// open.
+    Open {
+        /// Which process.
+        pid: Pid,
+        /// Where they listen.
+        port: u16,
+        /// The port of the host's own address.
+        at: u16,
+    },
     /// Nothing starts.
     Stop,
     /// It goes on.
@@ -222,6 +237,8 @@ pub fn parse(path: &TreePath, text: &str) -> Result<Control, Error> {
             match words.as_slice() {
                 ["attach"] => Ok(Control::Attach { pid }),
                 ["keep"] => Ok(Control::Draft { pid, keep: true }),
+                ["open", port, "at", at] => Ok(Control::Open { pid, port: tcp(port)?, at: tcp(at)? }),
+                ["open", ..] => Err(unknown(&words)),
                 ["drop"] => Ok(Control::Draft { pid, keep: false }),
                 _ => Ok(Control::Signal { pid, signal: signal(words.first().copied().unwrap_or(""))? }),
             }
@@ -249,6 +266,14 @@ fn quoted(text: &str) -> Result<Option<(TreePath, String)>, Error> {
     }
     let reason: Vec<&str> = signs.as_str().split_whitespace().collect();
     Ok(Some((TreePath::parse(&path)?, reason.join(" "))))
+}
+
+/// A port of TCP.
+fn tcp(word: &str) -> Result<u16, Error> {
+    let port = word.parse().ok().filter(|port: &u16| *port != 0);
+    port.ok_or_else(|| {
+        Error::invalid("text", format!("{word:?} is no port")).hint("a number from 1 to 65535")
+    })
 }
 
 /// The signal of this name.

@@ -395,6 +395,11 @@ pub const PORT_PROGRAM_BYTES_MAX: usize = 64;
 /// Whoever ends a sandbox hears of it when all in it has ended, or after so long that it has not: the machine
 /// kills and reaps in tens of milliseconds, and what hangs in the kernel may hang for ever.
 pub const SANDBOX_END_US_MAX: u64 = 5_000_000;
+/// Ports of sandboxes that one connection keeps open to its host, and connections to one of them at a time:
+/// those of a browser, and room.
+pub const FORWARDS_MAX: usize = 16;
+/// See `FORWARDS_MAX`.
+pub const FORWARD_CONNECTIONS_MAX: usize = 64;
 /// Bytes of the extended attributes of one file in a view.
 pub const XATTR_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all extended attributes of a view, which lie in memory.

@@ -794,4 +794,11 @@ pub enum Entry {
         /// Where.
         address: String,
     },
+    /// An operator has a port of the process's sandbox reached from the host, until their connection ends.
+    Forwarded {
+        /// Where programs there listen.
+        port: u16,
+        /// The port of the host's own address.
+        at: u16,
+    },
 }

@@ -52,6 +52,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::Stalled { .. }
         | Entry::ExecSaid { .. }
         | Entry::ExecClaimed { .. }
+        | Entry::Forwarded { .. }
         | Entry::Purged { .. }
         | Entry::Thinned { .. } => {}
         Entry::Stopped => state.stopped = Some(Stopped { at: record.at, by: record.actor.clone() }),

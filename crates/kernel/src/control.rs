@@ -47,6 +47,7 @@ pub fn plan(
         | Control::Provider { .. }
         | Control::Attach { .. }
         | Control::Draft { .. }
+        | Control::Open { .. }
             if pid != WORKSPACE =>
         {
             Err(Error::new(Code::Denied, "only an operator says this word"))
@@ -67,6 +68,9 @@ pub fn plan(
         | Control::Operator { .. }
         | Control::Provider { .. } => Ok(vec![]),
         Control::Draft { pid: of, .. } => crate::draft::plan(kernel, *of),
+        Control::Open { pid: of, port, .. } => {
+            crate::port::may_open(&kernel.state, *of, *port).map(|()| vec![])
+        }
         Control::Attach { pid: of } if kernel.state.processes.contains_key(of) => Ok(vec![]),
         Control::Attach { pid: of } => Err(Error::new(Code::Dead, format!("process {of} is not alive"))),
     }
@@ -102,6 +106,10 @@ pub fn carry_out(step: &mut Step<'_>, by: Pid, word: &Control, facts: &mut Found
         | Control::Provider { .. }
         | Control::Attach { .. }
         | Control::Bind { .. } => Outcome::Control(word.clone()),
+        Control::Open { pid, port, at } => {
+            crate::port::open(step, *pid, (*port, *at));
+            Outcome::Control(word.clone())
+        }
         Control::Secret { name, act } => {
             step.emit(Entry::SecretSet { name: name.clone(), act: *act });
             Outcome::Control(word.clone())

@@ -5,14 +5,15 @@
 //! looked at ─▶ Body::Listens (all of them) ─▶ PortOpened · PortClosed: what is new, what is not there any
 //! more
 //! ```
-//! Never here: whether a program may listen. Nobody outside its own sandbox reaches it.
+//! Never here: whether a program may listen. Nobody outside its own sandbox reaches it but through an
+//! operator's `open`.
 
 use crate::{label, state::State, step::Step};
 use abi::{
-    Micros, Pid, WORKSPACE, limits,
+    Code, Error, Micros, Pid, WORKSPACE, limits,
     record::{Entry, Port, Record},
 };
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 /// What counts as one hour.
 const HOUR_US: Micros = 3_600_000_000;
@@ -59,6 +60,27 @@ pub fn closed(step: &mut Step<'_>, pid: Pid) {
     owner(step, pid);
     open.into_iter().for_each(|address| _ = step.emit(Entry::PortClosed { address }));
     (step.pid, step.actor, step.cause) = (by, actor, cause);
+}
+
+/// Whether somebody listens there whom an operator may have reached from the host.
+pub fn may_open(state: &State, pid: Pid, port: u16) -> Result<(), Error> {
+    if !state.processes.contains_key(&pid) {
+        return Err(Error::new(Code::Dead, format!("process {pid} is not alive")).argument("pid"));
+    }
+    let end = format!(":{port}");
+    let mut open = state.ports.get(&pid).into_iter().flat_map(|row| row.open.keys());
+    if open.any(|address| address.ends_with(&end)) {
+        return Ok(());
+    }
+    let message = format!("nothing of process {pid} listens at port {port}");
+    Err(Error::new(Code::NotFound, message).argument("port").hint("skep ports shows what does"))
+}
+
+/// An operator has it reached from the host.
+pub fn open(step: &mut Step<'_>, pid: Pid, (port, at): (u16, u16)) {
+    let by = core::mem::replace(&mut step.pid, pid);
+    step.emit(Entry::Forwarded { port, at });
+    step.pid = by;
 }
 
 /// No sandbox stands any more.

@@ -203,9 +203,10 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         | Call::Revert { .. }
         | Call::Complete { .. }
         | Call::Why(_) => Err(never(row, call)),
-        Call::Control { word: Control::Attach { pid } | Control::Draft { pid, .. }, .. } => {
-            own(kernel, row, *pid)
-        }
+        Call::Control {
+            word: Control::Attach { pid } | Control::Draft { pid, .. } | Control::Open { pid, .. },
+            ..
+        } => own(kernel, row, *pid),
         Call::Grant { .. } | Call::Revoke { .. } | Call::Control { .. } => Err(never(row, call)),
     }
 }

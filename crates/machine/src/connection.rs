@@ -12,7 +12,7 @@ use crate::{
     secrets::Lent,
     spawn,
     upload::Begun,
-    walls::Screen,
+    walls::{Forward, Screen},
 };
 use abi::{Code, Error, ExecId, ReplyTo, limits};
 use rustix::{
@@ -124,6 +124,8 @@ struct Flight {
     last: Option<ReplyTo>,
     /// Terminals it looks at, as the kernel let it.
     screens: Vec<Weak<Screen>>,
+    /// Ports of sandboxes that are reached from the host as long as it is open.
+    forwards: Vec<Weak<Forward>>,
     /// Secrets it lends to the runs it starts, by name.
     lent: BTreeMap<String, Arc<Lent>>,
 }
@@ -146,6 +148,7 @@ impl Connection {
             closed: false,
             last: None,
             screens: Vec::new(),
+            forwards: Vec::new(),
             lent: BTreeMap::new(),
         };
         Arc::new(Self {
@@ -208,6 +211,20 @@ impl Connection {
             return Err(Error::new(Code::Busy, "this connection looks at 16 terminals already"));
         }
         flight.screens.push(Arc::downgrade(screen));
+        Ok(())
+    }
+
+    /// A port of a sandbox is reached from the host as long as it is open.
+    pub(crate) fn keeps(&self, forward: &Arc<Forward>) -> Result<(), Error> {
+        let mut flight = guard(&self.flight);
+        if flight.closed {
+            return Err(Error::new(Code::Unavailable, "the connection has gone"));
+        }
+        flight.forwards.retain(|held| held.upgrade().is_some_and(|held| held.is_open()));
+        if flight.forwards.len() >= limits::FORWARDS_MAX {
+            return Err(Error::new(Code::Busy, "this connection keeps 16 ports open already"));
+        }
+        flight.forwards.push(Arc::downgrade(forward));
         Ok(())
     }
 
@@ -279,8 +296,10 @@ impl Connection {
         flight.closed = true;
         flight.lent.clear();
         let screens = std::mem::take(&mut flight.screens);
+        let forwards = std::mem::take(&mut flight.forwards);
         let waiting = std::mem::take(&mut flight.waiting);
         drop(flight);
+        forwards.iter().filter_map(Weak::upgrade).for_each(|forward| forward.shut());
         screens.iter().filter_map(Weak::upgrade).for_each(|screen| screen.leave(self));
         waiting
     }

@@ -37,6 +37,7 @@ pub(crate) fn control(
         Control::Secret { name, act } => secrets::carry(node, cell, reply, (&name, act)),
         Control::Operator { name, uid } => operators::carry(node, cell, reply, (&name, uid)),
         Control::Attach { pid } => Walls::attach(cell, reply, pid),
+        Control::Open { pid, port, at } => Walls::forward(cell, reply, (pid, port, at)),
         Control::Bind { .. } => bound::carry(node, cell, generation, (reply, word)),
         Control::Provider { name } => resolve::ask(node, cell, reply, &name),
         Control::Mount { name, driver, argument } => {

@@ -39,6 +39,7 @@ use std::{
 };
 
 mod base;
+mod forward;
 mod light;
 mod native;
 mod ports;
@@ -51,6 +52,7 @@ mod talk;
 mod ways;
 
 pub(crate) use base::{Readers, Tree};
+pub(crate) use forward::Forward;
 pub(crate) use screen::Screen;
 
 use native::Native;
@@ -311,6 +313,20 @@ impl Walls {
         });
         let none = || Error::new(Code::NotFound, format!("process {pid} has no terminal")).argument("pid");
         screen.ok_or_else(none)?.attach(&client)
+    }
+
+    /// A port of a sandbox is reached from the host, as long as the connection that waits for this answer is
+    /// open.
+    pub fn forward(cell: &Cell, reply: ReplyTo, (pid, port, at): (Pid, u16, u16)) -> Result<(), Error> {
+        let client = guard(&cell.desk).waiting.get(&reply).and_then(Ticket::client).cloned();
+        let client = client.ok_or_else(|| Error::new(Code::Unavailable, "the connection has gone"))?;
+        let native = cell.walls.known(pid).and_then(|sandbox| guard(&sandbox.control).native.clone());
+        let gone = || Error::new(Code::Dead, format!("process {pid} has no sandbox")).argument("pid");
+        let native = native.ok_or_else(gone)?;
+        let forward = Forward::open(&native, port, at)?;
+        client.keeps(&forward).inspect_err(|_| forward.shut())?;
+        native.keeps(forward);
+        Ok(())
     }
 
     /// A program in a process's sandbox is about to call: what its programs were told comes before.

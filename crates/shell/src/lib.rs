@@ -111,6 +111,8 @@ pub struct Hands<'a> {
     pub look: &'a Look<'a>,
     /// What this host can enforce of a wall, each mechanism tried.
     pub walls: &'a dyn Fn() -> Vec<Mechanism>,
+    /// Has the operator's own browser show an address, if there is one; nobody waits for it.
+    pub browse: &'a dyn Fn(&str),
 }
 
 /// A part of the wall around programs.

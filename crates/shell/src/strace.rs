@@ -249,6 +249,7 @@ fn turn(row: &Row) -> Option<Said> {
         }
         Entry::PortOpened { port } => good("listens", format!("{} at {}", port.program, port.address), ""),
         Entry::PortClosed { address } => good("listens", address.clone(), "no more"),
+        Entry::Forwarded { port, at } => good("open", format!("port {port}"), format!("at 127.0.0.1:{at}")),
         Entry::ToolWaits { name, about, on, .. } => {
             let on = match on {
                 WaitOn::Process(pid) => format!("waits for {pid}"),

@@ -1,6 +1,7 @@
 //! The door of the binary: reads the environment once, into a place, and hands over. `skep up` is the daemon
 //! (`machine`), everything else is a face (`shell`) that speaks to its socket. What a face cannot do itself
-//! it is handed from here: to start a daemon, and to prove a log (`audit`). Nothing is decided here.
+//! it is handed from here: to start a daemon, to prove a log (`audit`), to show a page. Nothing is decided
+//! here.
 #![forbid(unsafe_code)]
 
 use machine::{Options, daemon::log_to};
@@ -27,11 +28,9 @@ fn main() -> ExitCode {
         ["up", "--at", home, socket] => daemon(&at(home, socket), Options { demo: false, variable }),
         ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true, variable }),
         _ => {
-            let code = shell::main(
-                args,
-                place,
-                Hands { start: &start, prove: &prove, variable: &variable, look: &look, walls: &walls },
-            );
+            let (start, prove, variable) = (&start, &prove, &variable);
+            let hands = Hands { start, prove, variable, look: &look, walls: &walls, browse: &browse };
+            let code = shell::main(args, place, hands);
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
     }
@@ -82,6 +81,15 @@ fn start(place: &Place, how: Start) -> io::Result<()> {
     let mut skep = Command::new(env::current_exe()?);
     skep.args(options).arg(&place.home).arg(&place.socket).process_group(0);
     skep.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().map(drop)
+}
+
+/// Has the operator's desktop show an address. One without a desktop has been told it.
+fn browse(url: &str) {
+    #[allow(clippy::disallowed_methods)] // seam: the operator's own browser, at the operator's own word
+    let mut open = Command::new("xdg-open");
+    let null =
+        open.arg(url).process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = null.spawn();
 }
 
 /// Reads the files of a workspace.

@@ -72,6 +72,7 @@ impl Entry {
             Self::ExecClaimed { .. } => "claimed",
             Self::PortOpened { .. } => "port-opened",
             Self::PortClosed { .. } => "port-closed",
+            Self::Forwarded { .. } => "forwarded",
         }
     }
 }

@@ -301,6 +301,7 @@ impl Show<'_> {
             }
             Entry::PortOpened { port } => format!("{} {}", port.address, port.program),
             Entry::PortClosed { address } => address.clone(),
+            Entry::Forwarded { port, at } => format!("{port} at {at}"),
             Entry::ExecSaid { exec, output } => format!("{exec} {}", self.text(output)),
             Entry::ExecEnded { exec, how, kept, output, .. } => {
                 format!("{exec} {how:?} kept {kept} said {}", self.text(output))

@@ -1,7 +1,7 @@
 //! The native wall of one sandbox: its root is the view, its programs are the host's.
 
 use super::{
-    Sandbox, Screen, Talk,
+    Forward, Sandbox, Screen, Talk,
     probe::Prober,
     run::Ended,
     said::{PIECE_BYTES, Said},
@@ -83,6 +83,8 @@ pub(crate) struct Native {
     server: Mutex<Option<Server>>,
     view: Arc<View>,
     runs: Mutex<Option<ExecId>>,
+    /// Ports of it that are reached from the host.
+    forwards: Mutex<Vec<Arc<Forward>>>,
     /// Held while it is ended: whoever ends it again comes back when it has.
     ends: Mutex<()>,
     _gate: Option<Gate>,
@@ -192,6 +194,7 @@ impl Native {
         // Who waits for what it wrote cannot die before it is answered.
         self.view.give_up();
         let _ends = guard(&self.ends);
+        std::mem::take(&mut *guard(&self.forwards)).iter().for_each(|forward| forward.shut());
         let jail = guard(&self.jail).take();
         if let Some(jail) = jail {
             // Frozen processes take no order but this one.
@@ -199,6 +202,18 @@ impl Native {
         }
         let server = guard(&self.server).take();
         drop(server);
+    }
+
+    /// One of its ports is reached from the host, until it ends; those that are not any more are let go.
+    pub fn keeps(&self, forward: Arc<Forward>) {
+        let mut forwards = guard(&self.forwards);
+        forwards.retain(|forward| forward.is_open());
+        forwards.push(forward);
+        drop(forwards);
+        if self.jail().is_none() {
+            // It has ended meanwhile.
+            std::mem::take(&mut *guard(&self.forwards)).iter().for_each(|forward| forward.shut());
+        }
     }
 
     /// Everything in it stands still, or goes on.
@@ -327,6 +342,7 @@ fn stand(node: &Arc<Node>, cell: &Arc<Cell>, view: &Arc<View>, job: &ExecJob) ->
         view: view.clone(),
         runs: Mutex::new(None),
         ends: Mutex::default(),
+        forwards: Mutex::default(),
         _gate: gate,
         ways,
         _home: home,

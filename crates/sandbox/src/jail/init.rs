@@ -4,10 +4,10 @@
 //! ```text
 //! to the daemon    L + listeners     V + descriptor of the view     R ready     N · errno i32 · bytes what
 //! orders           X command + stdin, stdout, stderr, report     K signal · pid i32 · signal i32 + report
-//!                  A end all others + report     T make a terminal + report
-//! reports          P · pid u32 started     N · errno i32 · bytes what     E · status i32 · times u64 u64
-//! · rss u64
-//!                  O done     O + both sides of a terminal
+//!                  A end all others + report     T make a terminal + report     C · bytes address connect +
+//! report reports          P · pid u32 started     N · errno i32 · bytes what     E · status i32 · times u64
+//! u64 · rss u64
+//!                  O done     O + both sides of a terminal     O + a socket that connects
 //! ```
 
 use super::{
@@ -21,13 +21,14 @@ use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{Mode, OFlags},
     io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType},
     process::Resource,
     thread::{Gid, Uid},
 };
 use std::{
     ffi::CString,
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
 pub const LISTENERS: u8 = b'L';
@@ -37,6 +38,7 @@ pub const EXEC: u8 = b'X';
 pub const SIGNAL: u8 = b'K';
 pub const END_ALL: u8 = b'A';
 pub const TERMINAL: u8 = b'T';
+pub const CONNECT: u8 = b'C';
 pub const STARTED: u8 = b'P';
 pub const FAILED: u8 = b'N';
 pub const ENDED: u8 = b'E';
@@ -73,7 +75,7 @@ fn build(plan: &Plan, control: &OwnedFd) -> Result<(), Fault> {
     // After the groups are entered: what is above them is not shown.
     sys::hide_groups().here("making a cgroup namespace")?;
     rustix::system::sethostname(&plan.hostname).here("setting the host name")?;
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None);
     sys::loopback_up(socket.here("opening a socket")?.as_fd()).here("switching the loopback device on")?;
     listen(&plan.listeners, control)?;
     // There is one user, and no other whom the low ports could be kept from.
@@ -208,6 +210,10 @@ fn order(control: &OwnedFd, files: u64, mains: &mut Vec<Main>, enders: &mut Vec<
             }
             Err(errno) => tell_fault(&report, &Fault { what: "making a terminal".to_owned(), errno }),
         },
+        CONNECT => match read.bytes().ok_or(Errno::BADMSG).and_then(connect) {
+            Ok(socket) => drop(wire::send(&report, &Writer::new(DONE).0, &[socket.as_fd()])),
+            Err(errno) => tell_fault(&report, &Fault { what: "connecting inside".to_owned(), errno }),
+        },
         END_ALL => {
             let _ = sys::kill(-1, libc::SIGKILL);
             match bury(mains) {
@@ -218,6 +224,20 @@ fn order(control: &OwnedFd, files: u64, mains: &mut Vec<Main>, enders: &mut Vec<
         _ => {}
     }
     true
+}
+
+/// A socket of this network that connects. Init never waits for it: whoever does not accept holds only those
+/// up who want to reach them.
+fn connect(address: &[u8]) -> Result<OwnedFd, Errno> {
+    let address = str::from_utf8(address).ok().and_then(|text| text.parse::<SocketAddr>().ok());
+    let address = address.ok_or(Errno::INVAL)?;
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Forks a command: its process, and where it says why it could not become its program.

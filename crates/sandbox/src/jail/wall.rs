@@ -23,7 +23,7 @@ use rustix::{
     process::{Pid, Signal, pidfd_send_signal},
 };
 use std::{
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{self, Stdio},
@@ -377,6 +377,13 @@ impl Jail {
     pub fn terminal(&self) -> Result<(OwnedFd, OwnedFd), Error> {
         let mut fds = self.ask(&Writer::new(init::TERMINAL).0)?.into_iter();
         fds.next().zip(fds.next()).ok_or(Error::Gone)
+    }
+
+    /// A socket of its network that connects to this address there; it does not block, and whether it is
+    /// connected is to be waited for.
+    pub fn connect(&self, address: SocketAddr) -> Result<OwnedFd, Error> {
+        let order = Writer::new(init::CONNECT).bytes(address.to_string().as_bytes());
+        self.ask(&order.0)?.pop().ok_or(Error::Gone)
     }
 
     /// Stops every process where it stands.

@@ -32,6 +32,7 @@ mod man;
 mod model;
 mod modify;
 mod mount;
+mod open;
 mod operator;
 #[cfg(feature = "otel")]
 mod otel;
@@ -96,6 +97,7 @@ pub enum Command {
     Exec(exec::Exec),
     Sh(sh::Sh),
     Ports(ports::Ports),
+    Open(open::Open),
     Inbox(inbox::Inbox),
     Approve(decide::Approve),
     Reject(decide::Reject),
@@ -166,6 +168,7 @@ impl Command {
             Self::Exec(exec) => exec.run(session),
             Self::Sh(sh) => sh.run(session),
             Self::Ports(ports) => ports.run(session),
+            Self::Open(open) => open.run(session),
             Self::Inbox(inbox) => inbox.run(session),
             Self::Approve(approve) => approve.run(session),
             Self::Reject(reject) => reject.run(session),

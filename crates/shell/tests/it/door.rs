@@ -164,7 +164,14 @@ fn as_shell() {
     let exit = shell::main(
         args,
         place,
-        Hands { start: &start, prove: &prove, variable: &|_| None, look: &|_| Vec::new(), walls: &Vec::new },
+        Hands {
+            start: &start,
+            prove: &prove,
+            variable: &|_| None,
+            look: &|_| Vec::new(),
+            walls: &Vec::new,
+            browse: &|_| {},
+        },
     );
     println!("exit {exit}{MARK}");
 }

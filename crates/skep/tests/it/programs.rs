@@ -7,7 +7,13 @@ use crate::{
     labels::label,
 };
 use serde_json::json;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Stdio,
+};
 
 /// Puts an example in; its process.
 fn start(hive: &Hive, name: &str, example: &str) -> u64 {
@@ -82,7 +88,7 @@ fn a_program_in_python_serves_and_is_ill_when_it_does_not() {
     assert!(line.contains(&pid.to_string()) && line.contains("page") && line.contains("python3"), "{ports}");
     retry("its health", || state(&hive, pid).contains("works").then_some(()));
     // Nobody outside of the wall reaches the port.
-    assert!(std::net::TcpStream::connect("127.0.0.1:8080").is_err());
+    assert!(TcpStream::connect("127.0.0.1:8080").is_err());
     let inside = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/').read().decode())";
     let order =
         json!({"pid": pid, "dir": "/data", "wall": "native", "text": format!("python3 -c \"{inside}\"")});
@@ -254,6 +260,70 @@ while True:
     retry("it to go on", || beat().filter(|(n, _)| *n > still.0 + 3));
     hive.cli(&["kill", &pid.to_string()]).fine();
     retry("its end", || (running("/agents/waits/main.py") == 0).then_some(()));
+}
+
+/// What a server at this address says to a browser.
+fn fetch(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /page.txt HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).map(|_| text)
+}
+
+/// An operator's browser reaches what a process serves, as long as the operator keeps that open and the
+/// process lives. Nobody reaches it otherwise, and no process opens anything.
+#[test]
+fn what_a_process_serves_is_reached_while_an_operator_keeps_it_open() {
+    let hive = Hive::new();
+    let mut client = hive.client();
+    client.ok("write", json!({"path": "/data/page.txt", "text": "hello from inside", "origin": "argument"}));
+    let words = ["python3", "-m", "http.server", "8097", "--bind", "127.0.0.1"];
+    let given = json!({"command": words, "stdio": "pipe", "dir": "/data"});
+    let params = json!({"agent": "guest", "text": "serve", "origin": "argument", "program": given});
+    let pid = client.ok("spawn", params)["pid"].as_u64().unwrap();
+    retry("its port", || hive.cli(&["ports"]).out.contains(":8097").then_some(()));
+    assert!(fetch("127.0.0.1:8097").is_err(), "it is reached without being opened");
+    let open = || {
+        let mut child = hive.command(&["open", &format!("{pid}:8097")]);
+        let mut child =
+            child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
+        (child, address.unwrap_or_else(|| panic!("{line:?}")).to_owned())
+    };
+    let (mut child, address) = open();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| fetch(&address).unwrap())).collect();
+        for one in all {
+            assert!(one.join().unwrap().ends_with("hello from inside"));
+        }
+    });
+    // Who sits before it leaves: it is closed.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    retry("it to be closed", || fetch(&address).is_err().then_some(()));
+    // The process ends: it is closed, and who sat before it is told.
+    let (child, address) = open();
+    assert!(fetch(&address).unwrap().ends_with("hello from inside"));
+    let held = TcpStream::connect(&address).unwrap();
+    let ctl = |text: &str| json!({"path": format!("/proc/{pid}/ctl"), "text": text, "origin": "argument"});
+    assert_eq!(client.refused("write", ctl("open 8098 at 18098"))["data"]["code"], "NotFound");
+    let taken = address.rsplit(':').next().unwrap();
+    assert_eq!(client.refused("write", ctl(&format!("open 8097 at {taken}")))["data"]["code"], "Busy");
+    let mut inside = ctl("open 8097 at 18097");
+    inside["token"] = json!(client.text(&format!("/proc/{pid}/token")).trim());
+    assert_eq!(hive.client().refused("write", inside)["data"]["code"], "Denied");
+    client.ok("signal", json!({"pid": pid, "signal": "kill"}));
+    assert!(TcpStream::connect(&address).is_err());
+    assert_eq!((&held).read(&mut [0; 8]).unwrap_or(0), 0);
+    let ended = child.wait_with_output().unwrap();
+    assert!(
+        ended.status.success() && String::from_utf8_lossy(&ended.stderr).contains("has ended"),
+        "{ended:?}"
+    );
+    let log = hive.cli(&["trace", "--pid", &pid.to_string()]).fine().out;
+    assert!(log.contains("port 8097") && log.contains(&address), "{log}");
 }
 
 /// A health check that cannot even be made has failed: a program that leaves no room for one is ill.
