@@ -40,9 +40,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
     let state = &mut kernel.state;
     state.seq = record.seq;
     state.at = state.at.max(record.at);
-    if let Some(process) = state.processes.get_mut(&record.pid) {
-        process.seq = record.seq;
-    }
+    state.processes.get_mut(&record.pid).into_iter().for_each(|process| process.seq = record.seq);
     match &record.body {
         Entry::Refused { .. }
         | Entry::SecretSet { .. }

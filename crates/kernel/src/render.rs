@@ -287,12 +287,7 @@ pub fn answer(
     };
     // What is rendered is made of what others saw.
     label.into_iter().for_each(|label| step.saw(pid, path, None, label));
-    if let Thing::Sys("ports") = thing(step.kernel, pid, path)? {
-        // What a program is called, and where it listens, is whatever it says.
-        let labels: Vec<LabelId> =
-            ports(step.kernel, pid).filter_map(|(of, _)| label_of(step.kernel, of)).collect();
-        labels.into_iter().for_each(|label| step.saw(pid, path, None, label));
-    }
+    told_ports(step, pid, path);
     if let Thing::Process(of, "caps") = thing(step.kernel, pid, path)? {
         // A pattern is whatever its giver wrote.
         let given = step.kernel.caps_of(of).filter_map(|cap| step.state().caps.get(&cap.parent?));
@@ -437,6 +432,24 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     text
 }
 
+/// What a program is called, and where it listens, is whatever it says: who reads that has seen what it had.
+fn told_ports(step: &mut Step<'_>, pid: Pid, path: &TreePath) {
+    if path.as_str() != "/sys/ports" {
+        return;
+    }
+    let labels = ports(step.kernel, pid).filter_map(|(of, _)| label_of(step.kernel, of));
+    labels.collect::<Vec<LabelId>>().into_iter().for_each(|label| step.saw(pid, path, None, label));
+}
+
+fn port_lines(kernel: &Kernel, by: Pid, text: &mut String) {
+    for (pid, row) in ports(kernel, by) {
+        let agent = kernel.agent_of(pid).unwrap_or("operator");
+        for (address, (program, since)) in &row.open {
+            let _ = writeln!(text, "{pid} {agent} {address} {since} {}", escaped(program));
+        }
+    }
+}
+
 /// Where programs listen, of the processes that this one may know of.
 fn ports(kernel: &Kernel, by: Pid) -> impl Iterator<Item = (Pid, &Ports)> {
     let rows = kernel.state.ports.iter().filter(|(_, row)| !row.open.is_empty());
@@ -578,14 +591,7 @@ fn of_sys(kernel: &Kernel, by: Pid, file: &str, at: Micros) -> String {
                 });
             }
         }
-        "ports" => {
-            for (pid, row) in ports(kernel, by) {
-                let agent = kernel.agent_of(pid).unwrap_or("operator");
-                for (address, (program, since)) in &row.open {
-                    let _ = writeln!(text, "{pid} {agent} {address} {since} {}", escaped(program));
-                }
-            }
-        }
+        "ports" => port_lines(kernel, by, &mut text),
         "bound" => {
             for (dir, label) in &state.bound {
                 let _ = writeln!(text, "{dir} {}", kernel.meaning(*label).integrity.word());

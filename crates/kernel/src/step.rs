@@ -420,22 +420,10 @@ impl Step<'_> {
             return;
         }
         let client = match outcome {
-            Outcome::Now(result) => {
-                if matches!(call, Call::Spawn { program: Some(_), .. }) {
-                    exec::main_heard_by(self, reply);
-                }
-                if let Err(error) = &result {
-                    self.refused(call, error);
-                }
-                let pids = exec::ending(&self.out.effects);
-                match result {
-                    Ok(answer) if !pids.is_empty() => {
-                        self.client_timer(reply, limits::SANDBOX_END_US_MAX);
-                        Client::Ends { pids, answer: Box::new(answer) }
-                    }
-                    result => return self.reply(reply, result),
-                }
-            }
+            Outcome::Now(result) => match self.now(call, reply, result) {
+                Some(client) => client,
+                None => return,
+            },
             Outcome::Later(on) => {
                 let (process, proposal, timeout) = match call {
                     Call::Wait { pid, proposal, timeout_us } => (*pid, *proposal, *timeout_us),
@@ -474,6 +462,27 @@ impl Step<'_> {
             }
         };
         self.kernel.volatile.clients.insert(reply, client);
+    }
+
+    /// It is decided, and answered: at once, or when the sandboxes that it ends have ended.
+    fn now(&mut self, call: &Call, reply: ReplyTo, result: Result<Answer, Error>) -> Option<Client> {
+        if matches!(call, Call::Spawn { program: Some(_), .. }) {
+            exec::main_heard_by(self, reply);
+        }
+        if let Err(error) = &result {
+            self.refused(call, error);
+        }
+        let pids = exec::ending(&self.out.effects);
+        match result {
+            Ok(answer) if !pids.is_empty() => {
+                self.client_timer(reply, limits::SANDBOX_END_US_MAX);
+                Some(Client::Ends { pids, answer: Box::new(answer) })
+            }
+            result => {
+                self.reply(reply, result);
+                None
+            }
+        }
     }
 
     /// A call of an operator is carried out as the workspace's, within the role of who made it.

@@ -10,7 +10,7 @@
 
 use crate::{
     show::Show,
-    words::{Words, limit, micros},
+    words::{Words, ended, limit, micros},
     world::World,
 };
 use abi::{
@@ -254,9 +254,7 @@ impl Run {
             "wrote" | "checked" | "claimed" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
             "connect" => self.connect(words),
-            "ended" => self.step(Body::SandboxEnded { pid: words.pid() }),
-            "listens" => self.step(Body::Listens { pid: words.pid(), ports: words.ports() }),
-            "left" => self.step(Body::Left { reply: ReplyTo(words.id(1)) }),
+            "ended" | "listens" | "left" => self.step(words.told()),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
                 self.step(Body::ControlEnded { reply: ReplyTo(words.at(1).parse().unwrap()), result });
@@ -724,9 +722,7 @@ impl Run {
             | Effect::ExecDecided { .. }
             | Effect::NoticeDecided { .. }
             | Effect::Place { .. } => {}
-            Effect::Sandbox { pid, act: SandboxAct::End } if !self.manual => {
-                self.todo.push_back(Body::SandboxEnded { pid });
-            }
+            Effect::Sandbox { pid, act: SandboxAct::End } if !self.manual => self.todo.push_back(ended(pid)),
             Effect::Sandbox { .. } => {}
         }
     }

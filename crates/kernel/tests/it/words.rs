@@ -3,7 +3,7 @@
 
 use crate::world::World;
 use abi::{
-    CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, Seq, VersionId,
+    CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, ReplyTo, Seq, VersionId,
     agent::{AgentDef, Guest, Postcondition, Program, Protocol, Restart},
     call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
@@ -60,15 +60,17 @@ impl Words {
         self.plain.get(ix).unwrap_or_else(|| panic!("{:?} needs a word at {ix}", self.line))
     }
 
-    /// The process that is the first word.
-    pub fn pid(&self) -> Pid {
-        Pid(self.at(1).parse().unwrap())
-    }
-
-    /// Pairs of address and program, from the second word on.
-    pub fn ports(&self) -> Vec<Port> {
-        let pairs = self.plain.get(2..).unwrap_or_default().chunks_exact(2);
-        pairs.map(|pair| Port { address: pair[0].clone(), program: pair[1].clone() }).collect()
+    /// `ended PID`, `left REPLY`, `listens PID` and pairs of address and program.
+    pub fn told(&self) -> Body {
+        match self.at(0) {
+            "ended" => ended(Pid(self.id(1))),
+            "left" => Body::Left { reply: ReplyTo(self.id(1)) },
+            _ => {
+                let pairs = self.plain.get(2..).unwrap_or_default().chunks_exact(2);
+                let port = |pair: &[String]| Port { address: pair[0].clone(), program: pair[1].clone() };
+                Body::Listens { pid: Pid(self.id(1)), ports: pairs.map(port).collect() }
+            }
+        }
     }
 
     /// The plain word at this place, or nothing.
@@ -448,4 +450,9 @@ pub fn micros(text: &str) -> u64 {
         other => panic!("{other:?} is no unit of time"),
     };
     number.parse::<u64>().unwrap() * unit
+}
+
+/// Everything in the sandbox of this process has ended.
+pub fn ended(pid: Pid) -> Body {
+    Body::SandboxEnded { pid }
 }

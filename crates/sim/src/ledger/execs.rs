@@ -87,21 +87,29 @@ impl Execs {
                     wrong("exec-of-dead", format!("process {pid} ended, and its command {exec} runs"));
                 }
             }
-            Entry::PortOpened { port } => {
-                let is_new = self.ports.insert((record.pid, port.address.clone()));
-                if self.dead.contains(&record.pid) || !is_new {
-                    wrong("port-once", format!("{} listens at {} twice", record.pid, port.address));
-                }
-            }
-            Entry::PortClosed { address } => {
-                let was = self.ports.remove(&(record.pid, address.clone()));
-                if !was {
-                    wrong("port-once", format!("{} did not listen at {address}", record.pid));
-                }
+            Entry::PortOpened { .. } | Entry::PortClosed { .. } => {
+                self.port(record).into_iter().for_each(|what| wrong("port-once", what));
             }
             _ => {}
         }
         found
+    }
+
+    /// What is wrong with a port that opened or closed.
+    fn port(&mut self, record: &Record) -> Option<String> {
+        let of = record.pid;
+        match &record.body {
+            Entry::PortOpened { port } => {
+                let is_new = self.ports.insert((of, port.address.clone()));
+                let wrong = self.dead.contains(&of) || !is_new;
+                wrong.then(|| format!("{of} listens at {} twice, or is dead", port.address))
+            }
+            Entry::PortClosed { address } => {
+                let was = self.ports.remove(&(of, address.clone()));
+                (!was).then(|| format!("{of} did not listen at {address}"))
+            }
+            _ => None,
+        }
     }
 
     /// Commands that never ended.
