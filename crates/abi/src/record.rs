@@ -36,7 +36,7 @@ mod rule;
 mod wait;
 mod word;
 
-pub use bill::Bill;
+pub use bill::{Bill, SetBy};
 pub use finish::{Exit, Finish, Used};
 pub use freeze::Freeze;
 pub use port::Port;
@@ -58,17 +58,6 @@ pub struct Record {
     pub cause: Seq,
     /// What was decided.
     pub body: Entry,
-}
-
-/// Who said what a limit is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SetBy {
-    /// An operator's word; it stands until the file says something new.
-    #[default]
-    Word,
-    /// `/sys/budget.yaml` and the agent's own file.
-    File,
 }
 
 /// A version of a path that a turn has seen, or that there is none.

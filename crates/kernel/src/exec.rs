@@ -723,43 +723,6 @@ pub fn follow(step: &mut Step<'_>, body: &Entry) {
     }
 }
 
-/// The sandboxes that are to end by these effects: who asked for that hears of it when they have.
-pub fn ending(effects: &[Effect]) -> BTreeSet<Pid> {
-    let ends = |effect: &Effect| match effect {
-        Effect::Sandbox { pid, act: SandboxAct::End } => Some(*pid),
-        _ => None,
-    };
-    effects.iter().filter_map(ends).collect()
-}
-
-/// Everything in a sandbox has ended.
-pub fn sandbox_ended(step: &mut Step<'_>, pid: Pid) {
-    let mut told = Vec::new();
-    for (reply, client) in &mut step.kernel.volatile.clients {
-        if let Client::Ends { pids, answer } = client
-            && pids.remove(&pid)
-            && pids.is_empty()
-        {
-            told.push((*reply, (**answer).clone()));
-        }
-    }
-    for (reply, answer) in told {
-        step.forget_client(reply);
-        step.reply(reply, Ok(answer));
-    }
-}
-
-/// It is decided and durable, and not carried out yet.
-pub fn not_ended(pids: &BTreeSet<Pid>) -> Error {
-    let seconds = limits::SANDBOX_END_US_MAX.checked_div(1_000_000).unwrap_or(0);
-    let names = pids.iter().map(|pid| format!("{pid}")).collect::<Vec<_>>().join(", ");
-    let message =
-        format!("it is done, but what ran in the sandbox of {names} has not ended after {seconds} s");
-    Error::new(Code::Unavailable, message).hint(
-        "nothing more is asked of the kernel for it; a program that hangs in the host goes when that lets it",
-    )
-}
-
 /// Capabilities were taken back: what runs on the strength of one ends, what is open to others is cut.
 pub fn revoked(step: &mut Step<'_>, caps: &[Cap]) {
     let ways = caps.iter().filter(|cap| net::is_way(&cap.grant.object)).map(|cap| cap.holder).collect();

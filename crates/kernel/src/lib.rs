@@ -36,6 +36,7 @@ mod conflict;
 mod control;
 mod draft;
 mod effect;
+mod ending;
 mod exec;
 mod files;
 mod home;

@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    bound, draft, effect, exec, home, means, port, proposal, role, session, sink,
+    bound, draft, effect, ending, exec, home, means, port, proposal, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -610,7 +610,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
     if let Some(reply) = step.kernel.volatile.timers.remove(&timer) {
         match step.kernel.volatile.clients.remove(&reply) {
             None => {}
-            Some(Client::Ends { pids, .. }) => step.reply(reply, Err(exec::not_ended(&pids))),
+            Some(Client::Ends { pids, .. }) => step.reply(reply, Err(ending::late(&pids))),
             Some(_) => step.reply(reply, Ok(Answer::TimedOut { timed_out: true })),
         }
         return;

@@ -1,7 +1,7 @@
 //! The street: one arm per event in `plan`, one in `step`. Everything else in this crate is called from here.
 
 use crate::{
-    Kernel, arrival, bound, complete, control, draft, effect, exec, files, label, net, port, process,
+    Kernel, arrival, bound, complete, control, draft, effect, ending, exec, files, label, net, port, process,
     proposal, render, role, session, state::Client, state::State, turn, wake,
 };
 use abi::{
@@ -256,7 +256,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::EffectProbed { effect, found } => effect::probed(step, effect, found),
         Body::Arrived { mount, path, content } => arrival::arrived(step, mount, path, *content, facts),
         Body::TimerFired { timer } => process::timer_fired(step, *timer, facts),
-        Body::SandboxEnded { pid } => exec::sandbox_ended(step, *pid),
+        Body::SandboxEnded { pid } => ending::ended(step, *pid),
         Body::Listens { pid, ports } => port::listens(step, *pid, ports),
         Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
         Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
@@ -472,7 +472,7 @@ impl Step<'_> {
         if let Err(error) = &result {
             self.refused(call, error);
         }
-        let pids = exec::ending(&self.out.effects);
+        let pids = ending::of(&self.out.effects);
         match result {
             Ok(answer) if !pids.is_empty() => {
                 self.client_timer(reply, limits::SANDBOX_END_US_MAX);

@@ -1,4 +1,4 @@
-//! Whose a model call is: what makes the record of its end one row of the ledger.
+//! Whose a model call is: what makes the record of its end one row of the ledger. And who set what limits it.
 
 use crate::{
     Pid,
@@ -21,4 +21,15 @@ pub struct Bill {
     pub account: AccountName,
     /// What one token costs.
     pub price: Price,
+}
+
+/// Who said what a limit is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SetBy {
+    /// An operator's word; it stands until the file says something new.
+    #[default]
+    Word,
+    /// `/sys/budget.yaml` and the agent's own file.
+    File,
 }

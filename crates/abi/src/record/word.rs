@@ -6,6 +6,7 @@ impl Entry {
     /// A word for what it is.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::PortOpened { .. } | Self::PortClosed { .. } | Self::Forwarded { .. } => self.of_port(),
             Self::Genesis { .. } => "genesis",
             Self::Woke { .. } => "woke",
             Self::PolicyLoaded { .. } => "policy",
@@ -70,9 +71,14 @@ impl Entry {
             Self::DraftEnded { .. } => "draft-ended",
             Self::Connected { .. } => "connected",
             Self::ExecClaimed { .. } => "claimed",
+        }
+    }
+
+    fn of_port(&self) -> &'static str {
+        match self {
             Self::PortOpened { .. } => "port-opened",
             Self::PortClosed { .. } => "port-closed",
-            Self::Forwarded { .. } => "forwarded",
+            _ => "forwarded",
         }
     }
 }

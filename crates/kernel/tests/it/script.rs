@@ -222,10 +222,7 @@ impl Run {
             "draft" => _ = self.world.drafts.insert(words.at(1).into(), self.policy.clone()),
             "unsay" => self.unsay(words),
             "dial" | "standing" | "money" | "operator" => self.rule(verb, words),
-            "price" => {
-                let price = price(words);
-                self.step(Body::Priced { model: words.at(1).into(), price });
-            }
+            "price" => self.step(Body::Priced { model: words.at(1).into(), price: price(words) }),
             "tier" | "rate" | "models" | "book" => self.models_say(verb, words),
             "mount" => self.mount(words),
             "agent" => {
