@@ -124,6 +124,8 @@ pub struct Given {
     /// What it is given.
     pub guest: Guest,
     /// Whether what it writes is a draft; none: as its agent's file says.
+    #[musli(default)]
+    #[serde(default)]
     pub draft: Option<bool>,
 }
 

@@ -180,13 +180,6 @@ pub enum Control {
         /// Which.
         pid: Pid,
     },
-    /// The draft of a process becomes one operation, or does not.
-    Draft {
-        /// Whose.
-        pid: Pid,
-        /// Which of the two.
-        keep: bool,
-    },
     /// Where programs of a process listen is reached from the host, as long as the connection that says so is
     /// open.
     Open {
@@ -201,6 +194,13 @@ pub enum Control {
     Stop,
     /// It goes on.
     Lift,
+    /// The draft of a process becomes one operation, or does not.
+    Draft {
+        /// Whose.
+        pid: Pid,
+        /// Which of the two.
+        keep: bool,
+    },
 }
 
 /// What happens to a secret.

@@ -737,22 +737,6 @@ pub enum Entry {
         /// What could not be done, and why; a blob each.
         failed: Vec<(TreePath, Content)>,
     },
-    /// What the process's program has written so far waits beside the tree: all of it, not what is new of it.
-    Drafted {
-        /// Its changes as text ([`crate::view::layer`]), a blob.
-        layer: Content,
-        /// How many.
-        changes: u64,
-        /// The label of what it wrote.
-        label: LabelId,
-    },
-    /// An operator has kept or dropped a draft. What was kept is in a record `wrote` after this one.
-    DraftEnded {
-        /// Whose.
-        of: Pid,
-        /// Whether it was kept.
-        kept: bool,
-    },
     /// A program in the process's sandbox may speak to somebody, and does.
     Connected {
         /// To whom, and what it asks there.
@@ -789,5 +773,21 @@ pub enum Entry {
         port: u16,
         /// The port of the host's own address.
         at: u16,
+    },
+    /// What the process's program has written so far waits beside the tree: all of it, not what is new of it.
+    Drafted {
+        /// Its changes as text ([`crate::view::layer`]), a blob.
+        layer: Content,
+        /// How many.
+        changes: u64,
+        /// The label of what it wrote.
+        label: LabelId,
+    },
+    /// An operator has kept or dropped a draft. What was kept is in a record `wrote` after this one.
+    DraftEnded {
+        /// Whose.
+        of: Pid,
+        /// Whether it was kept.
+        kept: bool,
     },
 }
