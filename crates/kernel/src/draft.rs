@@ -8,7 +8,7 @@
 //! a command's end, made later. Never here: the changes themselves; the log has them as a text.
 
 use crate::{
-    Kernel, commit,
+    Kernel, commit, role,
     state::{Client, State},
     step::{Found, Outcome, Step},
 };
@@ -152,6 +152,7 @@ fn keep(
     let row = step.state().drafts.get(&pid).filter(|row| row.layer == layer).cloned();
     let gone = || Error::new(Code::NotFound, format!("the draft of process {pid} was ended meanwhile"));
     let (row, made) = row.zip(commit(read)).ok_or_else(gone)?;
+    role::may_keep(step.kernel, &by, &made.changes)?;
     step.act_as(pid, row.actor);
     step.cause = Some(row.seq);
     step.approved = Some(row.label);

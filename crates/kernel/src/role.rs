@@ -31,6 +31,7 @@ use abi::{
     path::{Pattern, TreePath},
     record::{Entry, Freeze},
     session::{LaneName, of_path},
+    view::Change,
 };
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
@@ -123,6 +124,13 @@ fn changes(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
             .hint("an admin can write it"));
     }
     Ok(())
+}
+
+/// A draft was written under what its operator saw then: who keeps it changes what they may change now.
+pub fn may_keep(kernel: &Kernel, by: &str, changes_of: &[Change]) -> Result<(), Error> {
+    let Some(row) = member(kernel, by.strip_prefix("operator:").unwrap_or_default())? else { return Ok(()) };
+    let paths = changes_of.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+    paths.flatten().try_for_each(|path| changes(row, path))
 }
 
 fn never(row: &OperatorRow, call: &Call) -> Error {

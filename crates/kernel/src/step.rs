@@ -197,7 +197,6 @@ pub fn step(kernel: &mut Kernel, event: &Event, facts: Facts) -> Decision {
 fn asker(body: &Body) -> Option<ReplyTo> {
     match body {
         Body::Call { reply, .. } => Some(*reply),
-        // Who keeps a draft is known until it is kept.
         Body::Merged { of, .. } => asker(of),
         _ => None,
     }
