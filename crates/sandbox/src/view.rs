@@ -197,7 +197,7 @@ impl View {
     pub fn new(setup: Setup) -> io::Result<Self> {
         let Setup { plan, base, spool, mount_points, owner, now } = setup;
         let root = base.root()?;
-        let lasting = (plan.kind == Kind::Live).then(Lasting::new).transpose()?;
+        let lasting = (plan.kind != Kind::Command).then(Lasting::new).transpose()?;
         let spool = Arc::new(Spool::new(spool, plan.quota.bytes));
         let table = Mutex::new(Table::new(plan, base, root, spool));
         let view = Self { table, handles: Mutex::default(), lasting, owner, now };

@@ -233,6 +233,8 @@ struct Live<'a> {
     kind: Kind,
     /// Not sooner after the last time than this.
     share_us: u64,
+    /// Who waits until what they wrote is lasting.
+    waiting: Waiting,
     stamp: u64,
     /// As it was when it was last looked at.
     seen: u64,
@@ -265,6 +267,7 @@ impl<'a> Live<'a> {
             exec: job.command.exec,
             kind: job.command.plan.kind,
             share_us: 0,
+            waiting: Waiting::default(),
             stamp: view.stamp(),
             seen: view.stamp(),
             last: node.clock.mono(),
@@ -278,11 +281,11 @@ impl<'a> Live<'a> {
     fn keep(&mut self, said: &mut Said) -> bool {
         let now = self.node.clock.mono();
         let rested = now.saturating_sub(self.last);
-        let mut waiting = if rested < self.share_us { Waiting::default() } else { self.view.waiting() };
+        self.waiting.join(self.view.waiting());
         let stamp = self.view.stamp();
         if stamp == self.stamp {
             // All of it is kept already.
-            std::mem::take(&mut waiting).settle(Ok(()));
+            std::mem::take(&mut self.waiting).settle(Ok(()));
         }
         let idle = stamp == self.stamp && !said.is_fresh();
         let (due, frozen, asked) = {
@@ -293,13 +296,15 @@ impl<'a> Live<'a> {
         // People look at bound directories too: what is written there stands there once it is quiet.
         let seen = std::mem::replace(&mut self.seen, stamp) == stamp;
         let quiet = seen && !self.bound.is_empty() && self.kind == Kind::Live;
-        let due = due || !waiting.is_empty() || (quiet && stamp != self.stamp);
+        let awaited = !self.waiting.is_empty() && rested >= self.share_us;
+        let due = due || awaited || (quiet && stamp != self.stamp);
         let rests = (idle && (due || frozen)) || (!due && rested < self.share_us.max(LIVE_US));
         if rests && asked.is_none() {
             return true;
         }
         self.wrote = stamp != self.stamp;
         (self.stamp, self.last) = (stamp, now);
+        let waiting = std::mem::take(&mut self.waiting);
         let done = self.commit(said.take_fresh(), waiting);
         if self.kind == Kind::Draft {
             // All of it is looked at each time: of much, not as often.

@@ -63,7 +63,7 @@ pub(super) fn answer<'a>(view: &View, asked: &[u8], bytes: &'a mut Vec<u8>) -> A
         }
         // Nothing here takes long but what waits, and that is answered soon.
         Op::Interrupt => Answer::Nothing,
-        Op::Fsync | Op::Fsyncdir | Op::Syncfs if view.is_live() => Answer::Lasting(request.unique),
+        Op::Fsync | Op::Fsyncdir | Op::Syncfs if view.may_wait() => Answer::Lasting(request.unique),
         _ => {
             let result = carry_out(view, &request, &mut reply);
             Answer::Now(reply.sealed(request.unique, result))

@@ -5,10 +5,10 @@
 //!                       └▶ dropped, or nobody commits any more ─▶ EIO
 //! ```
 //!
-//! Only a live view has this: who writes in one goes on for days, and nobody else says when it is kept. Who
-//! waits is answered once and by whoever commits, never on the thread that heard of it. What is waited for is
-//! all that was written before the wait began, so whoever waits while a commit is under way waits for the
-//! next.
+//! A command's view has none of this: who writes in a live one or in a draft goes on for days, and nobody
+//! else says when it is kept. Who waits is answered once and by whoever commits, never on the thread that
+//! heard of it. What is waited for is all that was written before the wait began, so whoever waits while a
+//! commit is under way waits for the next.
 
 use super::View;
 use abi::limits;
@@ -72,6 +72,12 @@ impl Waiting {
         self.waiting.is_empty()
     }
 
+    /// These wait, too.
+    pub fn join(&mut self, mut more: Self) {
+        self.open = more.open.clone();
+        self.waiting.append(&mut more.waiting);
+    }
+
     /// How many they are.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
@@ -100,7 +106,7 @@ impl Drop for Waiting {
 impl View {
     /// Whether programs may wait here. Where they may not, what is lasting is decided when their command
     /// ends.
-    pub fn is_live(&self) -> bool {
+    pub fn may_wait(&self) -> bool {
         self.lasting.is_some()
     }
 

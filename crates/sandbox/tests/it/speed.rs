@@ -6,7 +6,10 @@ use crate::{
     fuse,
 };
 use sandbox::jail::{Jail, Root, Spec, Wall};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 const ROUNDS: usize = 30;
 
@@ -87,15 +90,29 @@ fn steps() -> usize {
     count
 }
 
+/// The two are measured in turn, for others may work on this machine: once of many is enough, and the control
+/// shows that once is too much where a sandbox weighs more.
 #[test]
 fn a_sandbox_weighs_as_much_as_one_process() {
-    let alone = steps();
     let cell = Cell::new();
     // A session each: where there is no group, the kernel gives each of them as much as the daemon.
     let script = "for i in $(seq 16); do setsid bash -c 'while :; do :; done' & done; wait";
     let (_running, _out) = cell.spawn(&["bash", "-c", script]);
     cell.wait_processes(17);
-    let beside = steps();
-    println!("{alone} steps alone, {beside} beside 16 that never wait");
-    assert!(beside * 2 > alone, "{alone} {beside}");
+    let goes_on = |rounds: usize| {
+        (0..rounds).any(|_| {
+            cell.jail.freeze().unwrap();
+            let alone = steps();
+            cell.jail.thaw().unwrap();
+            let beside = steps();
+            println!("{alone} steps alone, {beside} beside 16 that never wait");
+            beside * 2 > alone
+        })
+    };
+    assert!(goes_on(20));
+    let weights = [("cpu.shares", "262144"), ("cpu.weight", "10000")];
+    let files = cell.groups().into_iter().flat_map(|dir| weights.map(|(name, much)| (dir.join(name), much)));
+    let raised = files.filter(|(file, _)| file.exists()).map(|(file, much)| fs::write(file, much).unwrap());
+    assert_ne!(raised.count(), 0);
+    assert!(!goes_on(3));
 }

@@ -1,7 +1,10 @@
 //! Drafts: several programs at once in one directory of work, through the real daemon, wall and disk. What
 //! each writes stands nowhere but in its own view until an operator keeps it.
 
-use crate::hive::{Hive, Ran, place_of_work, retry, run};
+use crate::{
+    exec::there,
+    hive::{Hive, Ran, place_of_work, retry, run},
+};
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
@@ -184,4 +187,22 @@ fn a_draft_does_nothing_to_the_tree_by_its_calls() {
     assert!(ran.out.contains("is a draft"), "{}", ran.out);
     let ran = repo.skep(&["run", "--live", "--", "bash", "-c", line]).fine();
     assert!(!ran.out.contains("is a draft"), "{}", ran.out);
+}
+
+/// What a program was told is lasting is in its draft, whatever becomes of the daemon in the next moment. The
+/// control is the same without the wait.
+#[test]
+fn what_a_draft_synced_is_in_it() {
+    for (waits, kept) in [("sync one.txt", 0), ("true", 1)] {
+        let mut repo = Repo::new();
+        let line = format!("echo one > one.txt; {waits}; touch $HOME/written; sleep 7171.5");
+        let begun = repo.skep(&["run", "-d", "--", "bash", "-c", &line]).fine().out.trim().to_owned();
+        there(&repo.hive, begun.parse().unwrap(), "written");
+        repo.hive.kill();
+        repo.hive.start();
+        let said = repo.skep(&["keep", &begun]);
+        assert_eq!(said.code, kept, "{waits}: {said:?}");
+        let want = if kept == 0 { "one\n" } else { "(No such file or directory (os error 2))" };
+        repo.stands("one.txt", want);
+    }
 }

@@ -18,7 +18,7 @@ pub fn home_of(hive: &Hive, pid: u64) -> Option<PathBuf> {
 }
 
 /// Waits for this file in its HOME.
-fn there(hive: &Hive, pid: u64, name: &str) -> PathBuf {
+pub fn there(hive: &Hive, pid: u64, name: &str) -> PathBuf {
     retry(name, || home_of(hive, pid).map(|home| home.join(name)).filter(|file| file.exists()))
 }
 
