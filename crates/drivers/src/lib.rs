@@ -172,7 +172,7 @@ pub fn mount(driver: &str, name: &str, argument: &str) -> Result<Box<dyn Mount>,
 }
 
 /// The model of a name. Made once and kept: how often a scripted rule was used is counted in it.
-pub fn model(name: &str, home: &Path) -> Result<Box<dyn Model>, Error> {
+pub fn model(name: &str, home: &Path) -> Result<Box<dyn Provider>, Error> {
     match name.split_once('/').unwrap_or((name, "default")) {
         ("scripted", rules) => Ok(Box::new(scripted::Scripted::new(home, &abi::wire::word("model", rules)?))),
         _ => {

@@ -37,6 +37,7 @@ mod wires;
 pub mod fuzz;
 
 pub(crate) use net::{system, trusting};
+pub(crate) use sse::event;
 
 /// The version of the Messages format that is spoken.
 const VERSION: &str = "2023-06-01";

@@ -39,7 +39,7 @@ use abi::{
     money::Nano,
     wire::{self, Decoded},
 };
-use drivers::Model;
+use drivers::Provider;
 use sandbox::jail::Wall;
 use serde_json::Value;
 use std::{
@@ -73,7 +73,7 @@ pub(crate) struct Node {
     pub workers: Workers,
     pub timer: Timer,
     pub cells: Mutex<BTreeMap<String, Arc<Cell>>>,
-    models: Mutex<BTreeMap<String, Arc<dyn Model>>>,
+    models: Mutex<BTreeMap<String, Arc<dyn Provider>>>,
     pub providers: Mutex<Drivers>,
     pub vault: Vault,
     /// What makes sandboxes.
@@ -227,11 +227,11 @@ impl Node {
     }
 
     /// The model of this name; made once, since a scripted one counts.
-    pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, Error> {
+    pub fn model(&self, name: &str) -> Result<Arc<dyn Provider>, Error> {
         if let Some(model) = guard(&self.models).get(name) {
             return Ok(model.clone());
         }
-        let model: Arc<dyn Model> = drivers::model(name, &self.home)?.into();
+        let model: Arc<dyn Provider> = drivers::model(name, &self.home)?.into();
         let mut models = guard(&self.models);
         if models.len() >= limits::AWAKE_WORKSPACES_MAX {
             models.clear();

@@ -210,15 +210,6 @@ fn think(
     generation: u64,
     (job, gauge): (&mut ModelJob, &Gauge),
 ) -> job::Ended {
-    if resolve::is_scripted(&job.prompt.model) {
-        return match node.model(&job.prompt.model) {
-            Ok(model) => call(node, cell, generation, job, &*model, gauge),
-            Err(error) => {
-                let error = ModelError { message: error.message, ..ModelError::default() };
-                job::failed(job, &error, Usage::default())
-            }
-        };
-    }
     match resolve::resolve(node, cell, &job.prompt.model, job.run) {
         Ok(resolved) => {
             job.prompt.model.clone_from(&resolved.name);

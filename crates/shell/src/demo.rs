@@ -2,11 +2,12 @@
 //! actor is a scripted model that is gullible, and it says so.
 //!
 //! Layers: `stage` (a home of its own, embedded files, the daemon), `play` (spawn, wait, read the log),
-//! `acts`, `crash` and `walls` (one function an act). Every number that is printed was read from the log or
-//! from a file; every act checks what it claims and ends the demo when it is not so.
+//! `acts`, `crash`, `walls` and `guest` (one function an act). Every number that is printed was read from the
+//! log or from a file; every act checks what it claims and ends the demo when it is not so.
 
 mod acts;
 mod crash;
+mod guest;
 mod night;
 mod play;
 mod stage;
@@ -72,6 +73,7 @@ fn play_all(session: &mut Session) -> Result<(), Fail> {
     acts::lie(session)?;
     acts::undo(session)?;
     walls::walls(session)?;
+    guest::guest(session)?;
     close(session, looping, time)
 }
 

@@ -47,6 +47,8 @@ pub struct Wish {
     pub ceiling: Option<String>,
     /// What it writes waits to be kept or dropped.
     pub draft: bool,
+    /// Where on this machine it begins.
+    pub dir: PathBuf,
 }
 
 /// What becomes of who began it.
@@ -58,18 +60,30 @@ pub enum Stay {
     Leaves,
 }
 
-/// Runs a program as a process of an agent.
-pub fn run(session: &mut Session, wish: Wish, stay: Stay) -> Outcome {
-    let name = wish.command.first().cloned().unwrap_or_default();
+/// Where on this machine the program of this name is, if it is here.
+pub fn find(session: &Session, name: &str) -> Result<Option<Found>, Fail> {
     let home = PathBuf::from((session.hands.variable)("HOME").unwrap_or_default());
     let path = (session.hands.variable)("PATH").unwrap_or_default();
-    let mut found = tools::find(&name, &path, &home)?.unwrap_or_default();
+    tools::find(name, &path, &home)
+}
+
+/// Starts it: what the daemon answered, what of this machine it is shown, where it begins.
+pub fn start(session: &mut Session, wish: &Wish, stay: Stay) -> Result<(Value, Found, String), Fail> {
+    let name = wish.command.first().map(String::as_str).unwrap_or_default();
+    let home = PathBuf::from((session.hands.variable)("HOME").unwrap_or_default());
+    let mut found = find(session, name)?.unwrap_or_default();
     for dir in &wish.tools {
         found.tools.insert(tools::may_show(dir, &home)?);
     }
-    let place = place(session)?;
-    let params = params(session, (&wish, &found), (stay, &place))?;
-    let answer = begin(session, &wish, params)?;
+    let place = place(session, &wish.dir)?;
+    let params = params(session, (wish, &found), (stay, &place))?;
+    Ok((begin(session, wish, params)?, found, place))
+}
+
+/// Runs a program as a process of an agent.
+pub fn run(session: &mut Session, wish: &Wish, stay: Stay) -> Outcome {
+    let name = wish.command.first().cloned().unwrap_or_default();
+    let (answer, found, place) = start(session, wish, stay)?;
     if session.is_json() && stay == Stay::Leaves {
         session.object(&answer)?;
     }
@@ -168,10 +182,10 @@ fn params(
 
 /// Where it begins: where the operator stands, which is part of the workspace from then on. What cannot be is
 /// said, and it begins with what all share.
-fn place(session: &mut Session) -> Result<String, Fail> {
+fn place(session: &mut Session, dir: &Path) -> Result<String, Fail> {
     let bound = session.read("/sys/bound")?;
     let dirs: Vec<&str> = bound.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
-    let here = commands::real(Path::new("."));
+    let here = commands::real(dir);
     let is_bound = |here: &str| {
         let inside =
             |dir: &&str| here.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -48,7 +48,7 @@ use arguments::World;
 use session::{Desk, Ink};
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Where the daemon of one operator lives.
@@ -113,6 +113,8 @@ pub struct Hands<'a> {
     pub walls: &'a dyn Fn() -> Vec<Mechanism>,
     /// Has the operator's own browser show an address, if there is one; nobody waits for it.
     pub browse: &'a dyn Fn(&str),
+    /// Installs a package into a directory with the operator's own npm; whether that went well.
+    pub npm: &'a dyn Fn(&Path, &str) -> io::Result<bool>,
 }
 
 /// A part of the wall around programs.

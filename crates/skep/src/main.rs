@@ -1,6 +1,7 @@
 //! The door of the binary: reads the environment once, into a place, and hands over. `skep up` is the daemon
 //! (`machine`), everything else is a face (`shell`) that speaks to its socket. What a face cannot do itself
-//! it is handed from here: to start a daemon, to prove a log (`audit`), to show a page. Nothing is decided
+//! it is handed from here: to start a daemon, to prove a log (`audit`), to show a page,
+//! to install a program for the demo. Nothing is decided
 //! here.
 #![forbid(unsafe_code)]
 
@@ -9,7 +10,7 @@ use shell::{Hands, Mechanism, Place, Proof, Proved, Start};
 use std::{
     env, io,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
         ["up", "--demo", "--at", home, socket] => daemon(&at(home, socket), Options { demo: true, variable }),
         _ => {
             let (start, prove, variable) = (&start, &prove, &variable);
-            let hands = Hands { start, prove, variable, look: &look, walls: &walls, browse: &browse };
+            let hands =
+                Hands { start, prove, variable, look: &look, walls: &walls, browse: &browse, npm: &npm };
             let code = shell::main(args, place, hands);
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
@@ -90,6 +92,14 @@ fn browse(url: &str) {
     let null =
         open.arg(url).process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let _ = null.spawn();
+}
+
+/// Installs a package into a directory of its own.
+fn npm(dir: &Path, package: &str) -> io::Result<bool> {
+    #[allow(clippy::disallowed_methods)] // seam: the operator's own npm, at the operator's own word
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix"]).arg(dir).arg(package);
+    Ok(npm.stdin(Stdio::null()).stdout(Stdio::null()).status()?.success())
 }
 
 /// Reads the files of a workspace.

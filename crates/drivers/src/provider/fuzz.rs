@@ -7,6 +7,7 @@ use super::{
     wires::{self, Asked, Broke, Class},
 };
 use crate::{Said, Wire};
+use serde_json::Value;
 
 /// The bytes as a stream of the format, cut in two at every of a few places, and as a whole answer. `Err`
 /// names a relation that must hold of any bytes and does not.
@@ -19,16 +20,22 @@ pub fn answer(wire: Wire, bytes: &[u8]) -> Result<(), String> {
             return Err(format!("cut at {at}, the stream says {parts:?} and not {whole:?}"));
         }
     }
-    let mut reader = wires::reader(wire, Asked::default());
     if let Ok(value) = serde_json::from_slice(bytes) {
-        let _ = reader.whole(&value);
-        std::mem::take(reader.told()).into_said(None);
+        let _ = self::whole(wire, &value);
     }
     Ok(())
 }
 
+/// What a whole answer says, if it is one.
+pub(crate) fn whole(wire: Wire, value: &Value) -> Option<Said> {
+    let mut reader = wires::reader(wire, Asked::default());
+    let read = reader.whole(value);
+    let said = std::mem::take(reader.told()).into_said(None);
+    read.is_ok().then_some(said)
+}
+
 /// What a stream says, and that the closing events which we would write are read by the same reader.
-fn stream(wire: Wire, pieces: &[&[u8]]) -> Option<Said> {
+pub(crate) fn stream(wire: Wire, pieces: &[&[u8]]) -> Option<Said> {
     let mut reader = wires::reader(wire, Asked::default());
     let (mut cutter, mut over) = (Cutter::default(), false);
     for piece in pieces {

@@ -113,7 +113,7 @@ impl Cutter {
 const HELD_BEYOND: usize = 1024 * 1024;
 
 /// An event of ours.
-pub(super) fn event(name: &str, data: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn event(name: &str, data: &serde_json::Value) -> Vec<u8> {
     match name {
         "" => format!("data: {data}\n\n").into_bytes(),
         _ => format!("event: {name}\ndata: {data}\n\n").into_bytes(),

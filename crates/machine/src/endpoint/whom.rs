@@ -3,13 +3,14 @@
 //! | asked | is |
 //! | --- | --- |
 //! | `anthropic/claude-x` | what it says, if there is such a provider |
+//! | `scripted/x` | the scripted model of these rules, in every format |
 //! | `fast` | a tier, which the kernel resolves |
 //! | `claude-x` by messages | `anthropic/claude-x`: of the first provider that speaks the format |
 
 use crate::{
     cell::Cell,
     guard::guard,
-    models::{self, Provider},
+    models::{self, Provider, resolve::is_scripted},
     node::Node,
 };
 use abi::{
@@ -61,6 +62,9 @@ pub(super) async fn meant(
 }
 
 fn choose(providers: &[Provider], tiers: &[String], api: Api, name: &str) -> Result<String, Error> {
+    if is_scripted(name) {
+        return Ok(name.to_owned());
+    }
     let wire = wire(api);
     let hint = || {
         let able: Vec<&str> =

@@ -82,6 +82,10 @@ pub(crate) fn resolve(node: &Node, cell: &Cell, model: &str, run: Pid) -> Result
         let hint = if error.hint.is_empty() { String::new() } else { format!("; {}", error.hint) };
         ModelError { message: format!("{}{hint}", error.message), ..ModelError::default() }
     };
+    if is_scripted(model) {
+        let provider = node.model(model).map_err(told)?;
+        return Ok(Resolved { provider, name: model.to_owned(), key: None });
+    }
     let (provider, name) = model.split_once('/').unwrap_or((model, ""));
     let row = row(cell, provider).map_err(told)?;
     let resolved = with(node, cell, &row, (name, Whose::Run(run))).map_err(told)?;
@@ -181,7 +185,7 @@ pub(crate) fn page(node: &Node, cell: &Cell) -> String {
     text
 }
 
-/// Whether a model of this name answers from a file.
+/// Whether a model of this name answers from a file: it speaks every format, and needs no provider.
 pub(crate) fn is_scripted(name: &str) -> bool {
     model::provider_of(name) == SCRIPTED
 }

@@ -72,8 +72,9 @@ impl Run {
             let Self { command, task, agent, tool, budget, ceiling, draft, live, .. } = self;
             let leave = if detach { Stay::Leaves } else { Stay::Sits };
             let draft = draft || (detach && !live);
-            let wish = Wish { command, task, agent, tools: tool, budget, ceiling, draft };
-            return guest::run(session, wish, leave);
+            let dir = PathBuf::from(".");
+            let wish = Wish { command, task, agent, tools: tool, budget, ceiling, draft, dir };
+            return guest::run(session, &wish, leave);
         }
         let params = self.params()?;
         let agent = params.get("agent").and_then(Value::as_str).unwrap_or_default().to_owned();

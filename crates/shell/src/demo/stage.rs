@@ -94,7 +94,7 @@ pub fn set(session: &mut Session) -> Result<Stage, Fail> {
     let trouble = |error: std::io::Error| {
         Fail::new(format!("{}: {error}", home.display())).hint("choose another place: skep --home DIR demo")
     };
-    build(&home).map_err(trouble)?;
+    build(&home, &work(&session.place)).map_err(trouble)?;
     session.start_and_keep(Start::Demo)?;
     session.control("workspace control lacks 6")?;
     people(session, &home.join("mail"), &stage.outbox)?;
@@ -116,31 +116,43 @@ pub fn set(session: &mut Session) -> Result<Stage, Fail> {
 
 /// Refuses a place that stands already and that no demo made: nothing there is stopped, changed or removed.
 pub fn check(place: &Place) -> Result<(), Fail> {
-    let home = &place.home;
-    if !home.exists() || home.join(MARK.0).is_file() {
-        return Ok(());
+    let foreign = |dir: &PathBuf| dir.exists() && !dir.join(MARK.0).is_file();
+    match [place.home.clone(), work(place)].into_iter().find(foreign) {
+        None => Ok(()),
+        Some(dir) => Err(Fail::new(format!("{} stands already and was not made by a demo", dir.display()))
+            .hint("move it away, or choose another place: skep --home DIR demo")),
     }
-    Err(Fail::new(format!("{} stands already and was not made by a demo", home.display()))
-        .hint("move it away, or choose another place: skep --home DIR demo"))
+}
+
+/// Where the demo has a directory of this machine to work in: beside its home.
+pub fn work(place: &Place) -> PathBuf {
+    let name = place.home.file_name().and_then(|name| name.to_str()).unwrap_or("skep-demo");
+    place.home.with_file_name(format!("{name}-work"))
 }
 
 /// Removes what an earlier demo left, and nothing else.
 fn clear(session: &mut Session) -> Result<(), Fail> {
     check(&session.place)?;
     let home = session.place.home.clone();
-    if !home.exists() {
-        return Ok(());
+    if home.exists() {
+        commands::stop(session)?;
+        session.disconnect();
     }
-    commands::stop(session)?;
-    session.disconnect();
-    fs::remove_dir_all(&home)
-        .map_err(|error| Fail::new(format!("{}: {error}", home.display())).hint("remove it"))
+    // What was installed there stays.
+    let work = work(&session.place);
+    for dir in [home, work.join("repo"), work.join(".ssh")].into_iter().filter(|dir| dir.exists()) {
+        fs::remove_dir_all(&dir)
+            .map_err(|error| Fail::new(format!("{}: {error}", dir.display())).hint("remove it"))?;
+    }
+    Ok(())
 }
 
-fn build(home: &Path) -> std::io::Result<()> {
+fn build(home: &Path, work: &Path) -> std::io::Result<()> {
     let private = |dir: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    private(home)?;
-    fs::write(home.join(MARK.0), MARK.1)?;
+    for dir in [home, work] {
+        private(dir)?;
+        fs::write(dir.join(MARK.0), MARK.1)?;
+    }
     private(&home.join("scripted"))?;
     fs::write(home.join("scripted/demo.json"), RULES)?;
     for mailbox in ["mail", "control-mail"] {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const DIR: &str = "/data/repo";
 /// The repository, so that an installed binary has it.
-const REPO: [(&str, &str); 3] = [
+pub const REPO: [(&str, &str); 3] = [
     ("README.md", include_str!("../../../../examples/repo/README.md")),
     ("boxes.sh", include_str!("../../../../examples/repo/boxes.sh")),
     ("test.sh", include_str!("../../../../examples/repo/test.sh")),
@@ -21,7 +21,7 @@ const OUTSIDE: &str = "cat /etc/shadow";
 /// 7: an agent repairs a repository with real bash; one command brings it back.
 pub fn walls(session: &mut Session) -> Result<(), Fail> {
     act(session, 7, "walls")?;
-    if let Err(fail) = run(session, "true") {
+    if let Err(fail) = run_in(session, "/", "true") {
         let text = format!(
             "On this host no program runs: {}. A missing wall is never a thinner one. skep doctor names each \
              mechanism and the command that provides it.",
@@ -60,10 +60,22 @@ pub fn walls(session: &mut Session) -> Result<(), Fail> {
     )
 }
 
-fn run(session: &mut Session, text: &str) -> Result<Value, Fail> {
-    // Before the repository is there, too.
-    let dir = if text == "true" { "/" } else { DIR };
+/// Whether programs run here.
+pub fn stand(session: &mut Session) -> bool {
+    run_in(session, "/", "true").is_ok()
+}
+
+/// How many tests of the repository in that directory fail.
+pub fn tests(session: &mut Session, dir: &str) -> Result<i64, Fail> {
+    Ok(status(&run_in(session, dir, "sh test.sh")?))
+}
+
+fn run_in(session: &mut Session, dir: &str, text: &str) -> Result<Value, Fail> {
     session.call("exec", json!({"text": text, "dir": dir, "wall": "native"}))
+}
+
+fn run(session: &mut Session, text: &str) -> Result<Value, Fail> {
+    run_in(session, DIR, text)
 }
 
 fn status(ran: &Value) -> i64 {

@@ -171,6 +171,7 @@ fn as_shell() {
             look: &|_| Vec::new(),
             walls: &Vec::new,
             browse: &|_| {},
+            npm: &|_, _| Ok(false),
         },
     );
     println!("exit {exit}{MARK}");

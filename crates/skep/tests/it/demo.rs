@@ -40,6 +40,8 @@ const SAYS: &str = "A bad night on purpose. The mails are real, so are the daemo
     7 walls coder (process {coder}) runs the tests of /data/repo with real bash, in a wall: {fails} fail. It changes \
     boxes.sh and runs them again: all pass. It saw the workspace and the programs of this host; of \
     /etc/shadow there was none, and no network. skep undo {coder} brought /data/repo back: {fails} fail again. \
+    8 guest Here Claude Code repairs the same repository, unmodified and walled off. It is not on this machine: \
+    npm install -g @anthropic-ai/claude-code@{pinned}, and skep demo again. \
     waits for you proposal {proposal} · process {loops} stands frozen at its limit \
     cost {cost} at list price (scripted: nobody is paid) \
     tokens {tokens} in {all_calls} model calls \
@@ -116,7 +118,8 @@ fn the_demo_plays_twice_and_every_number_is_in_the_log() {
         let ran = hive.cli(&["demo"]).fine();
         let ended_us = wall_us();
         assert_eq!(ran.err, "", "round {round}");
-        assert!(ran.took < Duration::from_secs(10), "round {round} took {:?}", ran.took);
+        // Five on a machine that does nothing else; this one runs other tests.
+        assert!(ran.took < Duration::from_secs(30), "round {round} took {:?}", ran.took);
         assert!(!ran.out.contains('\u{1b}'), "colours without a terminal");
         let night = Night::of(&hive, &ran);
         assert_eq!(Path::new(night.says("home")), night.home);

@@ -216,6 +216,41 @@ fn a_limit_is_the_provider_s_own_refusal_and_its_own_length_stop() {
     assert_eq!(trace.lines().filter(|line| charged(line)).count(), 5, "every cut answer is in the ledger");
 }
 
+/// The scripted model is asked by the same clients, in every format: no provider and no key.
+#[test]
+fn a_scripted_model_speaks_every_format() {
+    let (dir, hive) = (clients(), hive("http://127.0.0.1:9", &json!({"in": 1, "out": 5})));
+    let rules = json!({"rules": [
+        {"when": {"says": "weather", "role": "user"}, "then": {"tools": [{"name": "get_weather"}]}},
+        {"when": {"says": "everything"}, "then": {"misbehave": "endless"}},
+        {"then": {"say": "Good day."}},
+    ]});
+    fs::create_dir_all(hive.home().join("scripted")).unwrap();
+    fs::write(hive.home().join("scripted/talk.json"), rules.to_string()).unwrap();
+    let models = json!({"format": 1, "providers": {"mock": {"url": "http://127.0.0.1:9", "wires": ["chat"]}},
+                        "tiers": {"smart": ["scripted/talk"]}});
+    hive.cli(&["write", "/sys/models.yaml", &models.to_string()]).fine();
+    let open = Open::new(&hive, "2.00");
+    let want = expected().into_iter().map(|row| {
+        serde_json::from_str(&row.to_string().replace("Good day.", "[scripted] Good day.")).unwrap()
+    });
+    let want: Vec<Value> = want.collect();
+    for program in ["python3", "node"] {
+        assert_eq!(open.ask(&dir, program, ""), want, "{program}");
+    }
+    assert!(open.close().contains("18 model calls"));
+    for (format, want) in [
+        ("messages", json!("max_tokens")),
+        ("chat", json!("length")),
+        ("responses", json!(["response.incomplete", "max_output_tokens"])),
+    ] {
+        let open = Open::new(&hive, "0.02");
+        let said = open.ask(&dir, "python3", format);
+        assert_eq!(said[0], json!(["cut", want]), "{format}");
+        assert!(open.close().contains("frozen"), "{format}");
+    }
+}
+
 #[test]
 fn who_shows_no_key_or_asks_for_what_is_not_there_is_told_so() {
     let hive = hive("http://127.0.0.1:9", &json!({"in": 1, "out": 5}));

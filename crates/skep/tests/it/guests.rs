@@ -519,6 +519,26 @@ fn claude_code_repairs_a_program_and_takes_nothing_along() {
     thief.accept().unwrap();
 }
 
+/// Act 8 of the demo, where Claude Code is on the path: the demo checks itself what it claims, and has its
+/// own control in it. That it is left out without the program stands in `demo`.
+#[test]
+fn the_demo_shows_claude_code_at_work() {
+    let (place, hive) = (place_of_work("demo-"), Hive::bare());
+    let home = place.path().join("skep").display().to_string();
+    let path = format!("{}:/usr/bin:/bin", claude_code().display());
+    let ran = run(hive.command(&["--home", &home, "demo"]).env("PATH", path)).fine();
+    let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "8 guest Claude Code (process ",
+        "demo-work/repo: 3 tests fail. A comment in boxes.sh says",
+        "In the wall there is no such file, and nothing is reached (curl said ",
+        "outside the file has 32 bytes and the address answers. Then it repairs boxes.sh: all pass.",
+        ": 3 fail again. waits for you",
+    ] {
+        assert!(said.contains(part), "{part}: {}", ran.out);
+    }
+}
+
 /// A HOME that lasts is there again, and who begins in it has seen what runs before it saw: what they read of
 /// a mail cannot come out of it under a better label. The control is the same without a HOME that lasts.
 #[test]
