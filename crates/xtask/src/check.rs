@@ -40,9 +40,20 @@ pub fn test(root: &Path, args: &[String]) -> Result<(), String> {
 /// What only builds with the feature `otel` have. Before the other tests, which start the daemon as it ships.
 fn otel(root: &Path, runner: &[&str]) -> Result<(), String> {
     let with = ["--locked", "-p", "shell", "-p", "skep", "--features", "otel"];
-    let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+    // The tests of `guests` are built here as well, so that they hold when they are run.
+    let lints = ["--features", "skep/guests", "--all-targets", "--quiet", "--", "-D", "warnings"];
     cargo(root, &[&["clippy"][..], &with, &lints].concat())?;
     cargo(root, &[runner, &with, &["otel"]].concat())
+}
+
+/// Programs that people use already, of the versions that `tests/it/clis/package-lock.json` pins: installed
+/// with npm below the target directory (a gigabyte, once), each run by its recipe. All are tried, whichever
+/// fails.
+pub fn guests(root: &Path) -> Result<(), String> {
+    let runner: &[&str] =
+        if quiet(root, &["nextest", "--version"]) { &["nextest", "run"] } else { &["test"] };
+    let with = ["--workspace", "--locked", "--features", "skep/guests", "--test", "it", "--no-fail-fast"];
+    cargo(root, &[runner, &with, &["clis::"]].concat())
 }
 
 /// Runs the proving ground with the arguments it was given.
@@ -54,8 +65,9 @@ pub fn sim(root: &Path, args: &[String]) -> Result<(), String> {
     cargo(root, &[run, features, &["--"], &args[..]].concat())
 }
 
-/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, a model server that is
-/// not ours, and what cargo-deny knows of advisories and sources. `llama` is the server alone.
+/// The long run: nightly seeds, every power cut and failure of the disk, libFuzzer, a model server and
+/// programs that are not ours, and what cargo-deny knows of advisories and sources. `llama` is the server
+/// alone.
 pub fn torture(root: &Path, args: &[String]) -> Result<(), String> {
     match args {
         [] => {}
@@ -66,6 +78,7 @@ pub fn torture(root: &Path, args: &[String]) -> Result<(), String> {
     sim(root, &["disk", "--seeds", NIGHTLY_DISKS].map(str::to_owned))?;
     fuzz(root)?;
     crate::llama::llama(root)?;
+    guests(root)?;
     if quiet(root, &["deny", "--version"]) {
         cargo(root, &["deny", "--locked", "check"])
     } else {

@@ -5,6 +5,7 @@
 //!     cargo xtask gen [--check]                 manual, JSON schema and clients from the tables
 //!     cargo xtask spec [NAME…] [--json]         measure the promises of SPEC.md
 //!     cargo xtask sim [--seeds N] [--seed S] [--plant N]     the proving ground
+//!     cargo xtask guests                        Codex, opencode, goose, Gemini CLI: their recipes
 //!     cargo xtask torture [llama]               hours of it, and cargo-deny where it is installed
 //!
 //! It is the one crate that may start programs freely: cargo, and the daemon it measures.
@@ -23,17 +24,19 @@ use std::{env, path::PathBuf, process::ExitCode};
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let rest = args.get(1..).unwrap_or(&[]);
-    let result =
-        match args.first().map(String::as_str) {
-            Some("test") => check::test(&root(), rest),
-            Some("tidy") => tidy::run(&root()),
-            Some("gen") => faces::run(&root(), rest),
-            Some("spec") => spec::run(&root(), rest),
-            Some("sim") => check::sim(&root(), rest),
-            Some("torture") => check::torture(&root(), rest),
-            _ => Err("hint: test | tidy | gen [--check] | spec [NAME] [--json] | sim [--seeds N] | torture"
-                .to_owned()),
-        };
+    let result = match args.first().map(String::as_str) {
+        Some("test") => check::test(&root(), rest),
+        Some("tidy") => tidy::run(&root()),
+        Some("gen") => faces::run(&root(), rest),
+        Some("spec") => spec::run(&root(), rest),
+        Some("sim") => check::sim(&root(), rest),
+        Some("guests") => check::guests(&root()),
+        Some("torture") => check::torture(&root(), rest),
+        _ => Err(
+            "hint: test | tidy | gen [--check] | spec [NAME] [--json] | sim [--seeds N] | guests | torture"
+                .to_owned(),
+        ),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

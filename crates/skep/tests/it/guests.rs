@@ -3,8 +3,9 @@
 
 use crate::{
     decisions::desk,
+    endpoint::aimock::Aimock,
     exec::running,
-    hive::{Hive, PATIENCE, SKEP, place_of_work, retry, run, run_on},
+    hive::{Hive, PATIENCE, Ran, SKEP, place_of_work, retry, run, run_on},
     labels::label,
 };
 use rustix::{
@@ -401,7 +402,7 @@ fn install_by(command: &mut Command) {
 }
 
 /// Claude Code itself, of this version, installed once; the directory of its program.
-fn claude_code() -> PathBuf {
+pub fn claude_code() -> PathBuf {
     // The one script it needs: it puts the program of this platform in its place.
     installed("guests", Some("node_modules/@anthropic-ai/claude-code/install.cjs"))
 }
@@ -432,6 +433,34 @@ pub fn installed(name: &str, script: Option<&str>) -> PathBuf {
     bin
 }
 
+/// A server whose answers are these, as the model of every tier.
+pub fn scripted(hive: &Hive, fixtures: &Value) -> Aimock {
+    let file = hive.around().join("plan.json");
+    fs::write(&file, json!({"fixtures": fixtures}).to_string()).unwrap();
+    let server = Aimock::start(&file, None);
+    let models = json!({
+        "format": 1,
+        "providers": {"mock": {"url": server.url, "wires": ["messages", "responses", "chat"]}},
+        "tiers": {"smart": ["mock/m"]},
+        "prices": {"mock/*": {"in": "1.00", "out": "2.00"}},
+    });
+    let text = models.to_string();
+    hive.client().ok("write", json!({"path": "/sys/models.yaml", "text": text, "origin": "argument"}));
+    server
+}
+
+/// The process that the last words of the command line name.
+pub fn pid_in(ran: &Ran) -> String {
+    ran.err.split("--pid ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+}
+
+/// All that a process sent to its model and heard of it.
+pub fn exchanged(hive: &Hive, pid: &str) -> String {
+    let count = hive.cli(&["replay", pid, "--json"]).fine().out.lines().count();
+    let each = (1..=count).map(|call| hive.cli(&["replay", pid, &call.to_string()]).fine());
+    each.map(|said| said.out + &said.err).collect()
+}
+
 /// Claude Code as it is, walled off: it starts from where npm put it, and finds neither the login in the
 /// operator's home nor the key in their environment.
 #[test]
@@ -460,7 +489,7 @@ fn claude_code_repairs_a_program_and_takes_nothing_along() {
     let repo = place_of_work("repaired-");
     fs::write(repo.path().join("add.sh"), "echo $(($1 - $2))\n").unwrap();
     fs::write(repo.path().join("test.sh"), "[ \"$(sh add.sh 2 3)\" = 5 ] && echo green\n").unwrap();
-    let mut hive = Hive::new();
+    let hive = Hive::new();
     // Something of the operator's, and somebody who would take it.
     fs::create_dir_all(hive.around().join(".ssh")).unwrap();
     fs::write(hive.around().join(".ssh/id"), "the-operators-key\n").unwrap();
@@ -483,20 +512,7 @@ fn claude_code_repairs_a_program_and_takes_nothing_along() {
         let of = json!({"userMessage": "repair add.sh", "hasToolResult": result});
         json!({"match": of, "response": response})
     };
-    let plan = json!({"fixtures": [rule(false, &first), rule(true, &then)]});
-    let file = hive.around().join("plan.json");
-    fs::write(&file, plan.to_string()).unwrap();
-    let server = crate::endpoint::aimock::Aimock::start(&file, None);
-    let models = json!({
-        "format": 1,
-        "providers": {"mock": {"url": server.url, "wires": ["messages"]}},
-        "tiers": {"smart": ["mock/m"]},
-        "prices": {"mock/*": {"in": "1.00", "out": "2.00"}},
-    });
-    let mut client = hive.client();
-    let text = models.to_string();
-    client.ok("write", json!({"path": "/sys/models.yaml", "text": text, "origin": "argument"}));
-    let _ = hive.alive();
+    let _server = scripted(&hive, &json!([rule(false, &first), rule(true, &then)]));
     let path = format!("{}:/usr/bin:/bin", claude_code().display());
     let line = ["run", "--task", "repair add.sh", "--", "claude"];
     let ran = run(hive.command(&line).current_dir(repo.path()).env("PATH", path)).fine();
@@ -505,9 +521,8 @@ fn claude_code_repairs_a_program_and_takes_nothing_along() {
     let add = || fs::read_to_string(repo.path().join("add.sh")).unwrap();
     retry("the repair", || (add() == "echo $(($1 + $2))\n").then_some(()));
     // What its shell said is in what it sent to the model next: kept in the log.
-    let pid = ran.err.split("skep undo ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    let sent = hive.cli(&["replay", &pid, "2"]).fine();
-    let sent = format!("{}{}", sent.out, sent.err);
+    let pid = pid_in(&ran);
+    let sent = exchanged(&hive, &pid);
     assert!(sent.contains("green") && sent.contains("stolen: nothing-found"), "{sent}");
     thief.set_nonblocking(true).unwrap();
     assert!(thief.accept().is_err(), "something got out");

@@ -10,6 +10,8 @@ mod acp;
 mod audit;
 mod bound;
 mod chat;
+#[cfg(feature = "guests")]
+mod clis;
 mod cost;
 mod decisions;
 mod demo;
