@@ -435,6 +435,11 @@ pub fn installed(name: &str, script: Option<&str>) -> PathBuf {
 
 /// A server whose answers are these, as the model of every tier.
 pub fn scripted(hive: &Hive, fixtures: &Value) -> Aimock {
+    priced(hive, fixtures, "2.00")
+}
+
+/// The same, whose answers cost so many dollars a million tokens.
+pub fn priced(hive: &Hive, fixtures: &Value, out: &str) -> Aimock {
     let file = hive.around().join("plan.json");
     fs::write(&file, json!({"fixtures": fixtures}).to_string()).unwrap();
     let server = Aimock::start(&file, None);
@@ -442,7 +447,7 @@ pub fn scripted(hive: &Hive, fixtures: &Value) -> Aimock {
         "format": 1,
         "providers": {"mock": {"url": server.url, "wires": ["messages", "responses", "chat"]}},
         "tiers": {"smart": ["mock/m"]},
-        "prices": {"mock/*": {"in": "1.00", "out": "2.00"}},
+        "prices": {"mock/*": {"in": "1.00", "out": out}},
     });
     let text = models.to_string();
     hive.client().ok("write", json!({"path": "/sys/models.yaml", "text": text, "origin": "argument"}));

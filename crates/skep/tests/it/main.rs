@@ -37,6 +37,7 @@ mod operators;
 mod otel;
 mod outside;
 mod planner;
+mod plans;
 mod policy;
 mod programs;
 mod purge;
