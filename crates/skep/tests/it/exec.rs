@@ -32,12 +32,18 @@ pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// Processes on this host whose command line holds the word.
 pub fn running(word: &str) -> usize {
-    let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+    those(word).len()
+}
+
+/// The same, by their process ids.
+pub fn those(word: &str) -> Vec<i32> {
+    let found = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let line = fs::read(entry.path().join("cmdline")).ok()?;
-        let own = entry.file_name().to_str()? == std::process::id().to_string();
-        (!own).then(|| String::from_utf8_lossy(&line).into_owned())
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let own = pid.cast_unsigned() == std::process::id();
+        (!own && String::from_utf8_lossy(&line).contains(word)).then_some(pid)
     });
-    lines.filter(|line| line.contains(word)).count()
+    found.collect()
 }
 
 /// Whose child it is, while it runs.
@@ -62,7 +68,7 @@ fn below(pid: u32) -> Vec<u32> {
 }
 
 /// Mounts of views on this host outside of sandboxes.
-fn mounts() -> usize {
+pub fn mounts() -> usize {
     fs::read_to_string("/proc/self/mounts").unwrap().lines().filter(|line| line.contains("fuse.skep")).count()
 }
 

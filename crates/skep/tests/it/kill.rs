@@ -18,7 +18,8 @@ mod tamper;
 use crate::hive::{Client, Hive, field, retry};
 use abi::money::Nano;
 use book::Book;
-use load::{Chance, Yard};
+pub use load::Chance;
+use load::Yard;
 use serde_json::json;
 use std::{
     collections::BTreeMap,

@@ -42,6 +42,7 @@ mod policy;
 mod programs;
 mod purge;
 mod registries;
+mod resume;
 mod sdk;
 mod search;
 mod secrets;
