@@ -7,14 +7,17 @@
 //! in `egress` and `registries`; here is what a program that works for an agent would do.
 
 use crate::{
+    exec::{running, there},
     guests::{claude_code, exchanged, pid_in, priced, scripted},
     hive::{Hive, place_of_work, retry, run},
 };
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -266,4 +269,34 @@ fn loops_that_spend_come_to_the_limit_and_no_further() {
     hive.cli(&["kill", &pid]).fine();
     let outside = run(Command::new("bash").args(["-c", &loops(&server.url)])).fine();
     assert_eq!(count(&outside.out), 40, "{outside:?}");
+}
+
+/// Forks as often as it may, at most so often, says how often, and stays.
+const BOMB: &str = "import os, signal, sys\nn = 0\nwhile n < int(sys.argv[1]):\n  try:\n    \
+                    if os.fork() == 0: signal.pause()\n    n += 1\n  except OSError: break\n\
+                    said = os.environ['HOME'] + '/said'\nopen(said + '.new', 'w').write(str(n))\n\
+                    os.rename(said + '.new', said)\nsignal.pause()";
+
+/// A program that forks without end is held at the limit of its wall: another is served meanwhile, and
+/// nothing of it is left. The control: this host itself lets it have more.
+#[test]
+fn a_bomb_is_held_and_stops_nobody() {
+    let hive = Hive::new();
+    let mark = format!("bomb-{}", std::process::id());
+    let words = ["run", "-d", "--", "python3", "-c", BOMB, "5000", &mark];
+    let pid = hive.cli(&words).fine().out.trim().to_owned();
+    let said = there(&hive, pid.parse().unwrap(), "said");
+    let held: usize = fs::read_to_string(said).unwrap().parse().unwrap();
+    assert!((10..5000).contains(&held), "{held}");
+    assert_eq!(hive.cli(&["run", "--", "echo", "on"]).fine().out, "on\n");
+    hive.cli(&["kill", &pid]).fine();
+    retry("its end", || (running(&mark) == 0).then_some(()));
+    let more = (held + 50).to_string();
+    let mut outside = Command::new("python3");
+    outside.args(["-c", BOMB, &more, &mark]).env("HOME", hive.around()).process_group(0);
+    let mut outside = outside.spawn().unwrap();
+    let said = retry("the control", || fs::read_to_string(hive.around().join("said")).ok());
+    kill_process_group(Pid::from_child(&outside), Signal::KILL).unwrap();
+    outside.wait().unwrap();
+    assert_eq!(said, more, "the control");
 }
