@@ -14,10 +14,9 @@ use std::{fs, path::Path};
 /// It has no sleep in it: those Claude Code refuses.
 const WAIT: &str = "python3 -c 'import signal; signal.pause()' resumed-7474";
 
-/// Claude Code is in the middle of a command when the daemon is killed. The next run finds its session in its
+/// Claude Code is in the middle of a command when somebody is killed. The next run finds its session in its
 /// HOME and knows what was said; what it wrote before stands.
-#[test]
-fn claude_code_goes_on_with_its_session_after_the_daemon_was_killed() {
+fn goes_on_after(kill: impl FnOnce(&mut Hive)) {
     let (repo, mut hive) = (place_of_work("resumed-"), Hive::new());
     let note = repo.path().join("note.txt");
     let calls = json!([
@@ -40,9 +39,8 @@ fn claude_code_goes_on_with_its_session_after_the_daemon_was_killed() {
     skep(&hive, &["-d", "--task", "begin with the note", "--", "claude"]).fine();
     retry("its command", || (running("resumed-7474") > 0).then_some(()));
     retry("its note", || fs::read_to_string(&note).is_ok_and(|text| text == "half way\n").then_some(()));
-    hive.kill();
+    kill(&mut hive);
     retry("its end", || (running("resumed-7474") == 0).then_some(()));
-    hive.start();
     let words = ["-p", "where were we", "--permission-mode", "bypassPermissions"];
     let ran = skep(&hive, &[&["--", "claude", "--continue"][..], &words].concat()).fine();
     assert!(ran.out.contains("Half way."), "{ran:?}");
@@ -53,6 +51,21 @@ fn claude_code_goes_on_with_its_session_after_the_daemon_was_killed() {
     // The control: who does not go on with it knows nothing of it.
     let ran = skep(&hive, &[&["--", "claude"][..], &words].concat()).fine();
     assert!(!exchanged(&hive, &pid_in(&ran)).contains("begin with the note"));
+}
+
+#[test]
+fn claude_code_goes_on_with_its_session_after_a_kill() {
+    goes_on_after(|hive| {
+        hive.kill();
+        hive.start();
+    });
+    goes_on_after(|hive| {
+        for one in those("begin with the note") {
+            // It may have ended with the one before it.
+            let _ = kill_process(Pid::from_raw(one).unwrap(), Signal::KILL);
+        }
+        retry("its process", || hive.cli(&["ps", "-a"]).fine().out.contains(" faulted ").then_some(()));
+    });
 }
 
 /// Of all that is random here.
