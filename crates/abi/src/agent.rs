@@ -130,7 +130,8 @@ pub struct Given {
 }
 
 impl Given {
-    /// From `{command: [...], path, dir, stdio, tools: [...], env: [NAME=VALUE, ...], view: draft|live}`.
+    /// From `{command: [...], path, dir, stdio, tools: [...], env: [NAME=VALUE, ...], view: draft|live,
+    /// login: own}`.
     pub fn of(fields: Fields) -> Result<Self, Error> {
         let mut given = Self::default();
         for (key, values) in fields {
@@ -148,6 +149,8 @@ impl Given {
                         _ => return Err(bad(&key, "is draft or live")),
                     };
                 }
+                "login" if one()? == "own" => given.guest.own_login = true,
+                "login" => return Err(bad(&key, "is own, or is not said")),
                 "tools" => {
                     let is_path =
                         |dir: &&String| !dir.starts_with('/') || dir.split('/').any(|name| name == "..");
@@ -165,7 +168,7 @@ impl Given {
                     given.guest.env = pairs.ok_or_else(|| bad(&key, "is a list of NAME=VALUE"))?;
                 }
                 other => {
-                    let known = ["command", "path", "dir", "stdio", "tools", "env", "view"];
+                    let known = ["command", "path", "dir", "stdio", "tools", "env", "view", "login"];
                     return Err(
                         bad(other, "is nothing a program has").hint(crate::wire::nearest_hint(other, &known))
                     );
@@ -201,6 +204,7 @@ impl Given {
         if program.guest.protocol == Protocol::None {
             program.guest.stdio = self.guest.stdio;
         }
+        program.guest.own_login |= self.guest.own_login;
         program.guest.draft = self.draft.unwrap_or(program.guest.draft);
         program.guest.tools.clone_from(&self.guest.tools);
         let theirs = |name: &str| self.guest.env.iter().any(|(own, _)| own == name);
@@ -336,6 +340,21 @@ pub struct Budget {
     pub when_exhausted: WhenExhausted,
     /// What happens to a model that has no price.
     pub unknown_price: UnknownPrice,
+    /// Limits of programs that pay at their own service.
+    #[musli(default)]
+    pub own_login: Option<OwnLogin>,
+}
+
+/// Limits of an agent's programs that are logged in at their own service, where no limit of money holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnLogin {
+    /// How often they may connect to it: `Resource::Calls`, in any window.
+    pub limits: Vec<Limit>,
+    /// How long one run may take.
+    pub wall_us: Option<u64>,
+    /// How long all of an agent's together may take on one day, in UTC.
+    pub day_us: Option<u64>,
 }
 
 /// Limits of one agent.

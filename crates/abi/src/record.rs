@@ -224,6 +224,10 @@ pub enum Entry {
         #[musli(default)]
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         draft: bool,
+        /// Its program pays at its own service.
+        #[musli(default)]
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        own_login: bool,
     },
     /// A capability was derived.
     Granted {

@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel, home, port,
+    channel, home, login, port,
     progress::{self, Told},
     role, session, sink,
     state::{
@@ -351,7 +351,6 @@ fn spawned(state: &mut State, record: &Record) {
         account,
         label,
         task,
-        own_words,
         prompt,
         model,
         tools,
@@ -362,13 +361,13 @@ fn spawned(state: &mut State, record: &Record) {
         standing,
         budget,
         ceiling,
-        sends,
         by,
         kind,
         wall_us,
         session: of_session,
         history,
         draft,
+        own_login,
         ..
     } = &record.body
     else {
@@ -376,11 +375,7 @@ fn spawned(state: &mut State, record: &Record) {
     };
     state.next.pid = state.next.pid.max(*pid);
     let turn = of_kind(*kind, || first_turn(context((prompt, *standing), history, task)));
-    if run == pid {
-        let (task, own_words, sends) = (*task, *own_words, *sends);
-        let approved = BTreeSet::new();
-        state.runs.insert(*run, Run { task, own_words, approved, sends, bits: 0, external: None });
-    }
+    run_begun(state, record);
     let process = Process {
         parent: *parent,
         run: *run,
@@ -406,6 +401,7 @@ fn spawned(state: &mut State, record: &Record) {
         wall_us: *wall_us,
         session: of_session.clone(),
         draft: *draft,
+        own_login: *own_login,
     };
     state.processes.insert(*pid, process);
     home::begun(state, record);
@@ -413,11 +409,22 @@ fn spawned(state: &mut State, record: &Record) {
     channel::notice(state, *pid, *label, record.seq);
 }
 
+/// At the root of a run: what all of it shares.
+fn run_begun(state: &mut State, record: &Record) {
+    let Entry::Spawned { pid, run, task, own_words, sends, .. } = &record.body else { return };
+    if run == pid {
+        let (task, own_words, sends) = (*task, *own_words, *sends);
+        let approved = BTreeSet::new();
+        state.runs.insert(*run, Run { task, own_words, approved, sends, bits: 0, external: None });
+    }
+}
+
 fn exited(state: &mut State, pid: Pid, record: &Record) {
     let Entry::Exited { exit, verdict, result, .. } = &record.body else { return };
     let Some(process) = state.processes.remove(&pid) else { return };
     state.ports.remove(&pid);
     home::ended(state, (pid, &process.agent), exit);
+    login::ended(state, &process, record.at);
     session::ended(state, (pid, &process), record);
     let account = state.accounts.remove(&process.account);
     // What still runs for it is settled at the agent's account, where it is reserved as well.

@@ -41,6 +41,7 @@ mod exec;
 mod files;
 mod home;
 mod label;
+mod login;
 mod means;
 mod model;
 mod modify;

@@ -2,7 +2,7 @@
 //! own file and whoever starts it can only lower.
 
 use crate::{
-    account, policy,
+    account, login, policy,
     state::{ROOT_ACCOUNT, State},
     step::Step,
 };
@@ -22,7 +22,11 @@ pub fn open_accounts(
     def: &AgentDef,
     budget: Option<Nano>,
 ) -> AccountId {
-    let given = given(step.state(), &def.name);
+    let mut given = given(step.state(), &def.name);
+    let (windows_own, runs_own) = login::split(step.state());
+    if login::is_own(def) {
+        given.run = account::tighten(&given.run, &runs_own);
+    }
     // What is asked twice is asked as the lower.
     let asked = def.limits.iter().copied().chain(account::money(Window::Run, budget));
     let asked = account::tighten(&[], &asked.collect::<Vec<_>>());
@@ -34,15 +38,19 @@ pub fn open_accounts(
             run = account::tighten(&run, &own);
             account
         }
-        None => agent_account(step, &format!("agent:{}", def.name), own),
+        None => agent_account(step, ROOT_ACCOUNT, &format!("agent:{}", def.name), own),
+    };
+    let above = match login::is_own(def) {
+        true => agent_account(step, above, &login::account(&def.name), windows_own),
+        false => above,
     };
     step.open_account(Some(above), format!("process:{pid}"), run)
 }
 
 /// The account of an agent: its limits are the files', but for those that an operator's word set.
-fn agent_account(step: &mut Step<'_>, name: &str, limits: Vec<Limit>) -> AccountId {
+fn agent_account(step: &mut Step<'_>, above: AccountId, name: &str, limits: Vec<Limit>) -> AccountId {
     let Some(account) = step.kernel.account_named(name) else {
-        return step.open_account(Some(ROOT_ACCOUNT), String::from(name), limits);
+        return step.open_account(Some(above), String::from(name), limits);
     };
     let Some(row) = step.state().accounts.get(&account) else { return account };
     let of = |limit: &Limit| (limit.resource, limit.window);
@@ -61,8 +69,9 @@ fn given(state: &State, agent: &str) -> policy::Given {
 }
 
 /// How long this process may take: as the files say, or as its agent's own file does, if that is less.
-pub fn wall(state: &State, agent: &str, own: Option<u64>) -> Option<u64> {
-    policy::shorter(given(state, agent).wall_us, own)
+pub fn wall(state: &State, def: &AgentDef) -> Option<u64> {
+    let own = login::limits(state).filter(|_| login::is_own(def)).and_then(|limits| limits.wall_us);
+    policy::shorter(policy::shorter(given(state, &def.name).wall_us, def.wall_us), own)
 }
 
 /// The time that a process may take begins.
@@ -77,6 +86,7 @@ pub fn restart_clock(step: &mut Step<'_>, pid: Pid) {
     let wall_us = step.state().processes.get(&pid).and_then(|process| process.wall_us);
     step.forget_timers(&TimerFor::Wall(pid));
     start_clock(step, pid, wall_us);
+    login::watch(step, pid);
 }
 
 /// The time is over: it and all it started stand still, or end. Those that stand still already stay so.

@@ -15,7 +15,7 @@
 use crate::{
     Kernel,
     effect::{self, Intent},
-    exec, proposal, sink,
+    exec, login, proposal, sink,
     state::Proposal,
     step::Step,
 };
@@ -235,6 +235,7 @@ fn heard(step: &mut Step<'_>, pid: Pid, asked: &Asked, secret: Option<String>) -
     if step.kernel.hides_label(pid, &label) {
         return Err(below(step.kernel, pid));
     }
+    login::room(step, pid, asked)?;
     step.emit(Entry::Connected { asked: asked.clone(), secret });
     exec::speaks(step, pid);
     if let (true, Ok(path)) = (step.kernel.has(sink::rule::NET), TreePath::parse(&format!("/proc/{pid}/net")))

@@ -15,7 +15,7 @@
 use crate::{
     Kernel, account, exec,
     files::{self, Wanted},
-    model, net, role,
+    login, model, net, role,
     state::{Account, ROOT_ACCOUNT},
     step::{Found, Step},
 };
@@ -242,8 +242,12 @@ fn limit(step: &mut Step<'_>, before: &Policy) {
     let root = changed(&before.workspace, &after.workspace);
     let mut set: Vec<(AccountId, Limit)> = root.into_iter().map(|row| (ROOT_ACCOUNT, row)).collect();
     for (id, account) in &step.state().accounts {
-        let Some(agent) = account.name.strip_prefix("agent:") else { continue };
-        let (old, new) = (given(before, agent).account, given(&after, agent).account);
+        let of = |policy: &Policy| match account.name.split_once(':') {
+            Some(("agent", agent)) => given(policy, agent).account,
+            Some(("login", _)) => login::windows(policy),
+            _ => Vec::new(),
+        };
+        let (old, new) = (of(before), of(&after));
         for row in changed(&old, &new) {
             let same = |other: &&Limit| (other.resource, other.window) == (row.resource, row.window);
             let now = account.limits.iter().find(same).map(|now| now.max);

@@ -6,7 +6,7 @@
 use crate::{
     Kernel, apply,
     authority::Want,
-    bound, draft, effect, ending, exec, home, means, port, proposal, role, session, sink,
+    bound, draft, effect, ending, exec, home, login, means, port, proposal, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
     turn,
@@ -87,9 +87,14 @@ pub fn plan_timer(kernel: &Kernel, timer: TimerId, at: Micros) -> Vec<Lookup> {
         Some(TimerFor::Restart(pid)) => kernel.state.ended.get(pid).map(|ended| ended.agent.clone()),
         Some(TimerFor::Lane(agent)) => Some(agent.clone()),
         Some(TimerFor::Session(lane)) => Some(lane.agent.clone()),
-        Some(TimerFor::Proposal(_) | TimerFor::Wait(_) | TimerFor::Pause(_) | TimerFor::Wall(_)) | None => {
-            None
-        }
+        Some(
+            TimerFor::Proposal(_)
+            | TimerFor::Wait(_)
+            | TimerFor::Pause(_)
+            | TimerFor::Wall(_)
+            | TimerFor::LoginDay(_),
+        )
+        | None => None,
     };
     agent.map(|agent| born_from(&agent, None)).unwrap_or_default()
 }
@@ -261,6 +266,7 @@ fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Er
     let (parent, at) = (birth.parent, step.at);
     room_for_one(step.state(), parent)?;
     let draft = draft::begins(step.kernel, &mut birth.def)?;
+    login::may_begin(step, &birth.def)?;
     let def = &birth.def;
     let pid = step.state().next.pid.next();
     let run = step.state().processes.get(&parent).map_or(pid, |process| process.run);
@@ -274,8 +280,9 @@ fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Er
     above_ceiling(step.kernel, &label, birth.ceiling)?;
     let (grants, mut withheld) = endow(step.kernel, (parent, &birth.by), def, at)?;
     withheld.extend(def.withheld.iter().cloned());
+    withheld.extend(login::is_own(def).then(|| String::from(login::NOTE)));
     let account = means::open_accounts(step, (parent, pid), def, birth.budget);
-    let wall_us = means::wall(step.state(), &def.name, def.wall_us);
+    let wall_us = means::wall(step.state(), def);
     let (label, program) = (step.intern(&label), def.run.clone());
     let kind = if program.is_some() { ProcessKind::Native } else { birth.kind };
     step.emit(Entry::Spawned {
@@ -307,12 +314,14 @@ fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Er
         after: before.after,
         home: program.as_ref().is_some_and(|program| program.guest.home == Home::Kept),
         draft,
+        own_login: login::is_own(def),
     });
     for (within, grant) in grants {
         step.give(pid, Some(within), grant);
     }
     program.iter().filter(|_| birth.given).for_each(|program| bound::lend(step, pid, &program.dir));
     means::start_clock(step, pid, wall_us);
+    login::watch(step, pid);
     let (actor, as_pid) = (step.actor.clone(), step.pid);
     match &program {
         Some(program) => exec::main(step, pid, program),
@@ -531,7 +540,8 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     }
     let timers = step.state().timers.iter();
     let of_pid = |purpose: &TimerFor| {
-        [TimerFor::Wait(pid), TimerFor::Pause(pid), TimerFor::Wall(pid)].contains(purpose)
+        [TimerFor::Wait(pid), TimerFor::Pause(pid), TimerFor::Wall(pid), TimerFor::LoginDay(pid)]
+            .contains(purpose)
     };
     let gone: Vec<TimerId> = timers.filter(|(_, row)| of_pid(&row.purpose)).map(|(id, _)| *id).collect();
     gone.into_iter().for_each(|timer| {
@@ -635,6 +645,7 @@ pub fn timer_fired(step: &mut Step<'_>, timer: TimerId, facts: Facts) {
         TimerFor::Session(lane) => lane::next(step, &lane, &mut facts),
         TimerFor::Thin => crate::retain::thin(step, &mut facts),
         TimerFor::Wall(pid) => means::wall_is_over(step, pid),
+        TimerFor::LoginDay(pid) => login::look(step, pid),
     }
 }
 

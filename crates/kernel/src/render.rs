@@ -5,6 +5,7 @@ use crate::{
     Kernel,
     account::UTC_DAY_US,
     authority::Want,
+    login,
     state::{Account, Ended, Phase, Ports, Process, Proposal, ROOT_ACCOUNT},
     step::{Found, Step},
 };
@@ -423,6 +424,11 @@ fn running(kernel: &Kernel, pid: Pid, process: &Process, at: Micros) -> String {
     let _ = writeln!(text, "tokens_out {}\ntokens_cached {}", used.tokens_out, used.tokens_cached);
     let _ = writeln!(text, "tokens_written {}", used.tokens_written);
     let _ = writeln!(text, "money {}\nlimit {limit}\nstarted {}", used.money, process.started);
+    if process.own_login {
+        let left = login::left(&kernel.state, &process.agent, at);
+        let left = left.map_or_else(|| String::from("-"), |us| us.to_string());
+        let _ = writeln!(text, "own_login {left}");
+    }
     let _ = writeln!(text, "age_us {}\ntask {}", at.saturating_sub(process.started), process.task.hash);
     let open = kernel.state.ports.get(&pid).into_iter().flat_map(|row| row.open.keys().map(String::as_str));
     let open: Vec<&str> = open.collect();

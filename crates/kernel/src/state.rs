@@ -98,6 +98,9 @@ pub struct State {
     /// Where programs in sandboxes listen, by the process that owns that.
     #[musli(default)]
     pub ports: BTreeMap<Pid, Ports>,
+    /// Of each agent whose programs pay at their own service.
+    #[musli(default)]
+    pub login_time: BTreeMap<String, DayTime>,
 }
 
 /// Where programs of one sandbox listen.
@@ -276,6 +279,17 @@ pub struct Process {
     /// What its program writes is a draft.
     #[musli(default)]
     pub draft: bool,
+    /// Its program pays at its own service.
+    #[musli(default)]
+    pub own_login: bool,
+}
+
+/// How long processes that ended were there, on one day.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct DayTime {
+    /// Which: see `Window::number`.
+    pub day: u64,
+    pub us: Micros,
 }
 
 /// A HOME that lasts: what lies in it has no label of its own, so it bears what its runs were told.

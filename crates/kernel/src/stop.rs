@@ -37,7 +37,8 @@ pub fn holds(state: &State, purpose: &TimerFor) -> bool {
         | TimerFor::Wait(_)
         | TimerFor::Pause(_)
         | TimerFor::Thin
-        | TimerFor::Wall(_) => false,
+        | TimerFor::Wall(_)
+        | TimerFor::LoginDay(_) => false,
     };
     begins && state.stopped.is_some()
 }

@@ -179,9 +179,6 @@ pub fn parse(
     let (tools, mut withheld) = tools(&front)?;
     let (run, unattended) = program::read(&front)?.unzip();
     withheld.extend(foreign::ignored(&front));
-    if run.as_ref().is_some_and(|run| run.guest.own_login) {
-        withheld.push("a limit of money: it pays at its own service, which nobody here can cap".to_owned());
-    }
     let skills = skills(&front)?;
     let Row { limits, wall_us } = budget(&front)?;
     let def = AgentDef {

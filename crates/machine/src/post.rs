@@ -96,7 +96,7 @@ impl Post<'_> {
                     ticket.answer(to, Err(error));
                 }
             }
-            Out::Next(input) => guard(&self.cell.state).inbox.push_back(input),
+            Out::Next(input) => guard(&self.cell.state).inbox.push_back(*input),
             Out::Extend { effect, reserved_out } => {
                 guard(&self.cell.gauges).get(&effect).inspect(|gauge| gauge.extend(reserved_out));
             }

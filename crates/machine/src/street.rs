@@ -370,7 +370,7 @@ impl<'b> Street<'_, 'b> {
             }
             Effect::Arm { effect } => {
                 let armed = Input::now(self.clock, Body::Armed { effect }, Vec::new());
-                self.later.push(Later::Out(Out::Next(armed)));
+                self.later.push(Later::Out(Out::Next(Box::new(armed))));
             }
             Effect::Dispatch { effect, mount, kind, args } => {
                 let job = EffectJob { effect, mount, kind, fields: None };

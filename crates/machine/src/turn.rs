@@ -138,7 +138,7 @@ pub enum Out {
         to: ReplyTo,
     },
     /// This happens next, in the same workspace.
-    Next(Input),
+    Next(Box<Input>),
     /// More output is reserved.
     Extend {
         /// Of which call.
@@ -363,7 +363,7 @@ impl Room {
             self.hindered = Some(trouble);
             Error::new(Code::Unavailable, message).hint(hint)
         });
-        Out::Next(Input::now(&*self.clock, Body::ControlEnded { reply, result }, Vec::new()))
+        Out::Next(Box::new(Input::now(&*self.clock, Body::ControlEnded { reply, result }, Vec::new())))
     }
 
     /// Lets out what waited for the commit.

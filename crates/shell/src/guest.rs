@@ -47,6 +47,8 @@ pub struct Wish {
     pub ceiling: Option<String>,
     /// What it writes waits to be kept or dropped.
     pub draft: bool,
+    /// It pays at its own service.
+    pub own_login: bool,
     /// Where on this machine it begins.
     pub dir: PathBuf,
 }
@@ -167,6 +169,9 @@ fn params(
     program.insert("env".into(), json!(env));
     program.insert("tools".into(), json!(tools));
     program.insert("view".into(), json!(if wish.draft { "draft" } else { "live" }));
+    if wish.own_login {
+        program.insert("login".into(), json!("own"));
+    }
     let mut params = Map::new();
     let text = wish.task.clone().unwrap_or_else(|| wish.command.join(" "));
     params.insert("text".into(), json!(text));
@@ -239,6 +244,7 @@ fn header(
         }
         let limits: Vec<String> = budget.lines().filter_map(limit).collect();
         let limits = if limits.is_empty() { "none of money".to_owned() } else { limits.join(" · ") };
+        let limits = if status.get("own_login").is_empty() { limits } else { own_login(&status, &budget) };
         row(session, "limits", &limits);
     }
     let leave = if stdin().is_terminal() { "detach: Ctrl-\\ then d · " } else { "" };
@@ -280,6 +286,24 @@ fn limit(line: &str) -> Option<String> {
         return None;
     }
     Some(format!("{account}: {} of {} a {window}", figures::money_text(used), figures::money_text(most)))
+}
+
+/// The limits of one that pays at its own service: none of money holds there.
+fn own_login(status: &crate::card::Card, budget: &str) -> String {
+    let mut all = vec!["of money none: it pays at its own service".to_owned()];
+    for line in budget.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [account, "calls", window, used, _, most, ..] = words.as_slice()
+            && account.starts_with("login:")
+        {
+            let every = if *window == "hour" { "an" } else { "a" };
+            all.push(format!("{used} of {most} connections {every} {window}"));
+        }
+    }
+    if let Ok(left) = status.get("own_login").parse::<u64>() {
+        all.push(format!("{} left today", abi::halt::length(left)));
+    }
+    all.join(" · ")
 }
 
 fn listed(all: &[String]) -> String {
@@ -352,6 +376,9 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
     if bill.calls > 0 {
         parts.push(figures::plural(bill.calls, "model call"));
         parts.push(figures::money(bill.money));
+    }
+    if bill.connected > 0 {
+        parts.push(figures::plural(bill.connected, "connection"));
     }
     let draft = past::draft(session, pid)?;
     let count = draft.as_ref().map_or(bill.paths.len(), Vec::len) as u64;

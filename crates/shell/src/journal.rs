@@ -289,6 +289,8 @@ pub struct Bill {
     /// Where its programs listen, by process, and how many of those are closed again.
     pub ports: BTreeSet<(Pid, String)>,
     pub closed: u64,
+    /// How often its programs connected to somebody.
+    pub connected: u64,
     /// Proposals it made that still wait.
     pub held: BTreeMap<ProposalId, Held>,
     /// How it ended.
@@ -305,6 +307,7 @@ impl Bill {
             Entry::Wrote { changes, .. } => {
                 changes.iter().for_each(|change| self.change(change));
             }
+            Entry::Connected { .. } => self.connected = self.connected.saturating_add(1),
             Entry::PortOpened { port } => _ = self.ports.insert((row.record.pid, port.address.clone())),
             Entry::PortClosed { address } => {
                 let was = self.ports.remove(&(row.record.pid, address.clone()));

@@ -210,7 +210,7 @@ impl Office {
                     let (body, blobs) = job::run_model(&job, (&*self.model, None), &mut |_, _| Flow::Go);
                     self.push(body, blobs);
                 }
-                Out::Next(input) => self.inbox.push_back(input),
+                Out::Next(input) => self.inbox.push_back(*input),
                 Out::Timer { timer, after_us } => {
                     self.timers.insert((self.clock.mono().saturating_add(after_us), timer));
                 }

@@ -41,4 +41,6 @@ pub enum TimerFor {
     Wall(Pid),
     /// The next dispatch of a session begins.
     Session(LaneName),
+    /// The day's time of an agent's programs at their own service may be over.
+    LoginDay(Pid),
 }

@@ -1,7 +1,14 @@
 //! Commands that run.
 
-use crate::state::{ExecRow, State};
-use abi::record::{Entry, Record};
+use super::books::settle;
+use crate::{
+    login,
+    state::{ExecRow, State},
+};
+use abi::{
+    money::Amounts,
+    record::{Entry, Record},
+};
 
 /// Applies what is about one.
 pub fn exec(state: &mut State, record: &Record) {
@@ -24,7 +31,13 @@ pub fn exec(state: &mut State, record: &Record) {
                 row.works = Some(why.is_none());
             }
         }
-        Entry::Connected { asked, .. } if !asked.reads() => {
+        Entry::Connected { asked, .. } => {
+            if let Some(account) = login::booked(state, record.pid, asked) {
+                settle(state, account, &Amounts::default(), &login::one());
+            }
+            if asked.reads() {
+                return;
+            }
             let ran = state.execs.values_mut().filter(|row| row.of == record.pid);
             ran.for_each(|row| _ = row.sent.get_or_insert_with(|| asked.host.as_str().into()));
         }

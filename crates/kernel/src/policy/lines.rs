@@ -149,7 +149,8 @@ fn limits_in(policy: &Policy) -> Vec<(String, Limit)> {
     let agents =
         agents.flat_map(|row| of(&format!("agent:{}", row.agent), &[&row.limits[..], &row.run].concat()));
     let mounts = policy.budget.mounts.iter().flat_map(|row| of(&format!("mount:{}", row.mount), &row.limits));
-    three.concat().into_iter().chain(agents).chain(mounts).collect()
+    let logins = policy.budget.own_login.iter().flat_map(|row| of("login", &row.limits));
+    three.concat().into_iter().chain(agents).chain(mounts).chain(logins).collect()
 }
 
 /// What else the budget says: a name, the words, and how much it allows; higher is more.
@@ -162,7 +163,11 @@ fn settings(budget: &Budget) -> Vec<(String, String, u64)> {
         all.push((String::from("processes"), processes.to_string(), u64::from(processes)));
     }
     let walls = budget.agents.iter().map(|row| (format!("wall agent:{}", row.agent), row.wall_us));
-    for (name, wall_us) in [(String::from("wall run"), budget.wall_us)].into_iter().chain(walls) {
+    let login = budget.own_login.clone().unwrap_or_default();
+    let login = [("wall login run", login.wall_us), ("wall login day", login.day_us)]
+        .map(|(name, us)| (String::from(name), us));
+    let run = [(String::from("wall run"), budget.wall_us)];
+    for (name, wall_us) in run.into_iter().chain(walls).chain(login) {
         all.extend(wall_us.map(|us| (name, abi::halt::length(us), us)));
     }
     all.push((String::from("when_exhausted"), budget.when_exhausted.word().to_string(), 0));

@@ -484,7 +484,7 @@ impl Run {
         rows.push(limit);
     }
 
-    /// `budget warn 0.8`, `budget processes 3`, `budget wall 30m`, `budget kill`, `budget count-tokens`.
+    /// `warn 0.8`, `processes 3`, `wall 30m`, `kill`, `count-tokens`, `login CALLS-AN-HOUR TIME-A-DAY`.
     fn budget(&mut self, words: &Words) {
         let budget = &mut self.policy.budget;
         match words.at(1) {
@@ -492,6 +492,7 @@ impl Run {
             "processes" => budget.processes = words.at(2).parse().ok(),
             "wall" => budget.wall_us = Some(micros(words.at(2))),
             "kill" => budget.when_exhausted = WhenExhausted::Kill,
+            "login" => budget.own_login = Some(words.own_login()),
             _ => budget.unknown_price = UnknownPrice::CountTokens,
         }
     }

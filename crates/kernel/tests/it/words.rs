@@ -4,7 +4,7 @@
 use crate::world::World;
 use abi::{
     CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, ReplyTo, Seq, VersionId,
-    agent::{AgentDef, Guest, Postcondition, Program, Protocol, Restart},
+    agent::{AgentDef, Guest, OwnLogin, Postcondition, Program, Protocol, Restart},
     call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
@@ -414,11 +414,21 @@ impl Words {
                 probe: None,
                 guest: Guest {
                     draft: self.key("view") == Some("draft"),
+                    own_login: self.key("login") == Some("own"),
                     protocol: if self.key("protocol").is_some() { Protocol::Acp } else { Protocol::None },
                     ..Guest::default()
                 },
             }),
         }
+    }
+}
+
+impl Words {
+    /// `budget login CALLS-AN-HOUR TIME-A-DAY`.
+    pub fn own_login(&self) -> OwnLogin {
+        let max = self.at(2).parse().unwrap();
+        let limits = vec![Limit { resource: Resource::Calls, window: Window::Hour, max }];
+        OwnLogin { limits, wall_us: None, day_us: Some(micros(self.at(3))) }
     }
 }
 

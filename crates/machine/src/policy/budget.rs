@@ -11,6 +11,7 @@
 //!   bank:   {day: 250.00}                  # money that moves there
 //! when_exhausted: freeze                   # freeze | kill
 //! unknown_price: refuse                    # refuse | count-tokens
+//! guests_with_own_login: {calls: {hour: 300}, wall: {day: 8h}}     # of each agent
 //! ```
 //! Money stands under its window, other resources under their name. Money is decimal text, counts may end in
 //! `k` or `m`, times are `90s`, `30m`, `2h`, `1d`. Windows are hours, days and months in UTC; a run is as
@@ -19,7 +20,7 @@
 use super::{BUDGET, is_format, rows_of, tree::Node};
 use abi::{
     Error,
-    agent::{AgentBudget, Budget, MountBudget, Policy, UnknownPrice, WhenExhausted},
+    agent::{AgentBudget, Budget, MountBudget, OwnLogin, Policy, UnknownPrice, WhenExhausted},
     limits,
     money::{Limit, Resource, Window},
     wire,
@@ -34,6 +35,9 @@ const COUNTED: [Resource; 6] = [
     Resource::Calls,
     Resource::Effects,
 ];
+
+/// The section about programs that pay at their own service.
+const OWN_LOGIN: &str = "guests_with_own_login";
 
 /// What a row of a budget says: limits, in the order of their words, and how long a run may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +72,7 @@ pub fn row(what: &str, node: &Node) -> Result<Row, Error> {
 /// The whole file.
 pub fn file(file: &Node, all: &mut Policy) -> Result<(), Error> {
     let mut format = None;
-    let known = ["format", "workspace", "agents", "mounts", "when_exhausted", "unknown_price"];
+    let known = ["format", "workspace", "agents", "mounts", "when_exhausted", "unknown_price", OWN_LOGIN];
     let mut budget = Budget::default();
     for (key, node) in file.section(BUDGET, &known)? {
         match key {
@@ -76,6 +80,7 @@ pub fn file(file: &Node, all: &mut Policy) -> Result<(), Error> {
             "workspace" => all.workspace = workspace(node, &mut budget)?,
             "agents" => agents(node, all, &mut budget)?,
             "mounts" => budget.mounts = mounts(node)?,
+            OWN_LOGIN => budget.own_login = Some(own_login(node)?),
             "when_exhausted" => {
                 let choices = [WhenExhausted::Freeze, WhenExhausted::Kill];
                 budget.when_exhausted = choice(key, node, &choices.map(|choice| (choice.word(), choice)))?;
@@ -121,6 +126,23 @@ fn agents(node: &Node, all: &mut Policy, budget: &mut Budget) -> Result<(), Erro
         budget.agents.push(AgentBudget { agent, limits, run, wall_us });
     }
     Ok(())
+}
+
+/// `{calls: {hour: 300}, wall: {run: 2h, day: 8h}}`; money cannot be limited where it is not seen.
+fn own_login(node: &Node) -> Result<OwnLogin, Error> {
+    let mut all = OwnLogin::default();
+    for (key, node) in node.section(OWN_LOGIN, &["calls", "wall"])? {
+        if key == "calls" {
+            limit(key, node, (OWN_LOGIN, &Window::ALL), &mut all.limits)?;
+            continue;
+        }
+        for (window, node) in node.section(&format!("{OWN_LOGIN}: wall"), &["run", "day"])? {
+            let us = Some(duration(node)?);
+            if window == "run" { all.wall_us = us } else { all.day_us = us }
+        }
+    }
+    sort(&mut all.limits);
+    Ok(all)
 }
 
 fn mounts(node: &Node) -> Result<Vec<MountBudget>, Error> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::shipped;
 use abi::{
-    agent::{AgentBudget, Budget, MountBudget, UnknownPrice, WhenExhausted},
+    agent::{AgentBudget, Budget, MountBudget, OwnLogin, UnknownPrice, WhenExhausted},
     money::{Limit, Resource, Window},
 };
 
@@ -16,7 +16,9 @@ fn the_shipped_files_parse() {
     assert_eq!(policy.workspace, money(Window::Day, 5_000_000_000));
     assert_eq!(policy.agent, money(Window::Day, 2_000_000_000));
     assert_eq!(policy.run, money(Window::Run, 1_000_000_000));
-    assert_eq!(policy.budget, Budget { warn: Some(800), ..Budget::default() });
+    let calls = Limit { resource: Resource::Calls, window: Window::Hour, max: 300 };
+    let own = OwnLogin { limits: vec![calls], wall_us: None, day_us: Some(8 * 3_600_000_000) };
+    assert_eq!(policy.budget, Budget { warn: Some(800), own_login: Some(own), ..Budget::default() });
 }
 
 #[test]
@@ -26,7 +28,8 @@ fn a_budget_in_full() {
         agents:\n  \"*\": {run: 0.50, wall: 30m}\n  claude: {day: 5.00, tokens_out: {run: 400k, day: 2m}, calls: \
         {hour: 300}, wall: 2h}\n  x-note: whatever\n\
         mounts: {outbox: {effects: {day: 50}}, bank: {day: 250.00, effects: {hour: 3}}}\n\
-        when_exhausted: kill\nunknown_price: count-tokens\n";
+        when_exhausted: kill\nunknown_price: count-tokens\n\
+        guests_with_own_login: {calls: {hour: 5, run: 9}, wall: {run: 1h, day: 2h}}\n";
     let policy = parse(shipped::POLICY, text.as_bytes()).unwrap();
     let limit = |resource, window, max| Limit { resource, window, max };
     let money = |window, max| limit(Resource::Money, window, max);
@@ -62,6 +65,11 @@ fn a_budget_in_full() {
         mounts: vec![outbox, bank],
         when_exhausted: WhenExhausted::Kill,
         unknown_price: UnknownPrice::CountTokens,
+        own_login: Some(OwnLogin {
+            limits: vec![limit(Resource::Calls, Window::Hour, 5), limit(Resource::Calls, Window::Run, 9)],
+            wall_us: Some(3_600_000_000),
+            day_us: Some(7_200_000_000),
+        }),
     };
     assert_eq!(policy.budget, want);
 }
@@ -205,6 +213,9 @@ fn mistakes_in_the_budget_too() {
         ("format: 1\nagents: {x: {wall: 367d}}", "2:20", "is no time", "30m"),
         ("format: 1\nagents: {x: {wall: 0s}}", "2:20", "is no time", "30m"),
         ("format: 1\nagents: {x: {wall: ٣m}}", "2:20", "is no time", "30m"),
+        ("format: 1\nguests_with_own_login: {day: 5.00}", "2:25", "no key \"day\"", "wall"),
+        ("format: 1\nguests_with_own_login: {wall: 8h}", "2:31", "is no map", "key: value"),
+        ("format: 1\nguests_with_own_login: {wall: {hour: 1h}}", "2:32", "no key \"hour\"", "run"),
         ("format: 1\nworkspace: {warn: 80}", "2:19", "is no share", "0.8"),
         ("format: 1\nworkspace: {warn: 0}", "2:19", "is no share", "0.8"),
         ("format: 1\nworkspace: {wall: 1h}", "2:13", "no key \"wall\"", ""),

@@ -55,7 +55,7 @@ impl Sink for Tray {
     fn durable(&mut self, out: Out) {
         match out {
             Out::Reply { to, answer } => drop(self.replies.insert(to, answer)),
-            Out::Next(input) => self.next.push(input),
+            Out::Next(input) => self.next.push(*input),
             Out::Timer { timer, after_us } => self.timers.push((self.now + after_us, timer)),
             _ => {}
         }

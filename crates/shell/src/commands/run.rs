@@ -59,6 +59,9 @@ pub struct Run {
     /// What it writes stands at once [default without -d]
     #[arg(long, requires = "command")]
     live: bool,
+    /// It is logged in at its own service and pays there, not through the model endpoint
+    #[arg(long, value_name = "WHOSE", value_parser = ["own"], requires = "command")]
+    login: Option<String>,
     /// A program and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     #[arg(conflicts_with_all = ["first", "second", "post_exists", "post_contains"])]
@@ -69,11 +72,12 @@ impl Run {
     pub fn run(self, session: &mut Session) -> Outcome {
         let detach = self.detach;
         if !self.command.is_empty() {
-            let Self { command, task, agent, tool, budget, ceiling, draft, live, .. } = self;
+            let Self { command, task, agent, tool, budget, ceiling, draft, live, login, .. } = self;
             let leave = if detach { Stay::Leaves } else { Stay::Sits };
             let draft = draft || (detach && !live);
             let dir = PathBuf::from(".");
-            let wish = Wish { command, task, agent, tools: tool, budget, ceiling, draft, dir };
+            let (tools, own_login) = (tool, login.is_some());
+            let wish = Wish { command, task, agent, tools, budget, ceiling, draft, own_login, dir };
             return guest::run(session, &wish, leave);
         }
         let params = self.params()?;

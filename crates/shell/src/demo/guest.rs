@@ -133,6 +133,7 @@ fn start(session: &mut Session, (program, repo): (&str, &Path)) -> Result<Pid, F
         budget: None,
         ceiling: None,
         draft: false,
+        own_login: false,
         dir: repo.to_owned(),
     };
     let (answer, ..) = guest::start(session, &wish, Stay::Leaves)?;

@@ -105,6 +105,10 @@ pub const FORMATS: [Format; 4] = [
                 "unknown_price",
                 "refuse (default): no price, no call; or count-tokens: only token limits hold it",
             ),
+            (
+                "guests_with_own_login",
+                "of each agent that pays at its own service: calls (connections), wall (a run, a day)",
+            ),
         ],
         example: "format: 1\nworkspace: {day: 10.00, month: 150.00, warn: 0.8, processes: 64}\nagents:\n  \
                   \"*\": {run: 0.50, wall: 30m}\n  triage: {day: 2.00, tokens_out: {run: 400k}}\nmounts: \

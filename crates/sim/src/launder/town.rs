@@ -334,7 +334,7 @@ impl Town {
                 Out::Control { reply, .. } => {
                     self.push(Body::ControlEnded { reply, result: Ok(()) }, Vec::new());
                 }
-                Out::Next(input) => self.inbox.push_back(input),
+                Out::Next(input) => self.inbox.push_back(*input),
                 Out::Timer { timer, after_us } => {
                     self.timers.insert((self.clock.mono().saturating_add(after_us), timer));
                 }

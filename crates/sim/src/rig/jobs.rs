@@ -106,7 +106,7 @@ impl Rig {
                 // The tree it reads had to be committed first.
                 Out::Exec(job) => self.jobs.push(Job::Exec(job)),
                 Out::Probe(job) => self.jobs.push(Job::Probe(job)),
-                Out::Next(input) => self.inbox.push_back(input),
+                Out::Next(input) => self.inbox.push_back(*input),
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
                 Out::ReadDraft(job) => self.jobs.push(Job::Draft(job)),
                 Out::Follow { .. }

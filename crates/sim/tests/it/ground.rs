@@ -139,6 +139,7 @@ fn spawned(label: u32) -> Entry {
         after: None,
         home: false,
         draft: false,
+        own_login: false,
         budget: None,
         standing: Default::default(),
     }

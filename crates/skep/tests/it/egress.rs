@@ -248,3 +248,50 @@ fn the_endpoint_inside_knows_whose_sandbox_it_is() {
     let ended = hive.cli(&["kill", &pid.to_string()]).fine();
     assert!(ended.out.contains("killed"), "{ended:?}");
 }
+
+/// The connections of a program that pays at its own service are counted, and the limit stops it. The
+/// control is the same program without that login.
+#[test]
+fn who_pays_elsewhere_is_limited_in_connections() {
+    let (hive, server) = (Hive::new(), Outside::new());
+    let budget = "format: 1\nguests_with_own_login: {calls: {hour: 2}, wall: {day: 8h}}\n";
+    hive.client().ok("write", json!({"path": "/sys/budget.yaml", "text": budget, "origin": "argument"}));
+    let line = format!(
+        "while [ ! -e /data/go ]; do sleep 0.05; done; for i in 1 2 3 4; do curl -sm20 http://{}/; done; \
+         sleep 1000",
+        server.at
+    );
+    let port = server.at.port().to_string();
+    let run = |more: &[&str]| {
+        let words = [&["run", "-d", "--live"], more, &["--", "bash", "-c", &line]].concat();
+        let pid = hive.cli(&words).fine().out.trim().to_owned();
+        hive.cli(&["allow", &pid, "net", "127.0.0.2", &port, "read"]).fine();
+        pid
+    };
+    let (own, metered) = (run(&["--login", "own"]), run(&[]));
+    hive.cli(&["write", "/data/go", "go"]).fine();
+    let status = |pid: &str| hive.client().text(&format!("/proc/{pid}/status"));
+    let stopped = retry("its limit", || Some(status(&own)).filter(|status| status.contains("frozen")));
+    assert!(stopped.contains("limit of login:guest: calls 2 an hour"), "{stopped}");
+    assert!(stopped.contains("skep budget set login:guest calls hour AMOUNT"), "{stopped}");
+    retry("the other's four", || (server.asked() == 6).then_some(()));
+    assert!(!status(&metered).contains("frozen"));
+    // It goes on when an operator says so.
+    hive.cli(&["budget", "set", "login:guest", "calls", "hour", "9"]).fine();
+    hive.cli(&["thaw", &own]).fine();
+    retry("the rest of it", || (server.asked() >= 7).then_some(()));
+}
+
+/// Before somebody who sits there stands what holds for such a program.
+#[test]
+fn who_pays_elsewhere_is_said_to() {
+    let hive = Hive::new();
+    let ran = hive.cli(&["run", "--login", "own", "--", "true"]).fine();
+    for part in [
+        "withheld: a limit of money: it pays at its own service",
+        "limits     of money none: it pays at its own service · 0 of 300 connections an hour · ",
+    ] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert_eq!(hive.cli(&["run", "--login", "mine", "--", "true"]).code, 2);
+}

@@ -89,6 +89,7 @@ pub fn spawned(pid: Pid, account: AccountId) -> Entry {
         after: None,
         home: false,
         draft: false,
+        own_login: false,
         budget: None,
     }
 }
