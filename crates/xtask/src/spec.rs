@@ -20,6 +20,7 @@ mod decide;
 mod draft;
 mod facts;
 mod ground;
+mod guest;
 mod idle;
 mod inject;
 mod launder;
@@ -171,7 +172,7 @@ impl Rig<'_> {
 type Measure = fn(&Rig<'_>) -> Result<Vec<Row>, String>;
 
 /// Every promise that is measured here, in the order of SPEC.md.
-const PROMISES: [(&str, Measure); 28] = [
+const PROMISES: [(&str, Measure); 29] = [
     ("boot", boot::boot),
     ("idle", idle::idle),
     ("call-read", call::call_read),
@@ -196,6 +197,7 @@ const PROMISES: [(&str, Measure); 28] = [
     ("shell", shell::shell),
     ("wall", walls::wall),
     ("view", view::view),
+    ("guest", guest::guest),
     ("draft", draft::draft),
     ("revoke", walls::revoke),
     ("neighbour", walls::neighbour),

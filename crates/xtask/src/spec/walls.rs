@@ -157,8 +157,8 @@ pub fn revoke(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         let mut busy = Client::connect(home.path())?;
         let params = json!({"text": line, "wall": "native", "pid": pid, "dir": "/data"});
         let waiter = std::thread::spawn(move || busy.call("exec", params));
-        let mine = home.path().join("workspaces/home/homes").join(pid.to_string());
-        until("files to be opened", || (1..=4).all(|n| mine.join(format!("{ix}-{n}")).exists()))?;
+        let opened = |mine: &Path| (1..=4).all(|n| mine.join(format!("{ix}-{n}")).exists());
+        until("files to be opened", || homes(home.path(), pid).iter().any(|mine| opened(mine)))?;
         let caps = client.call("read", json!({"path": format!("/proc/{pid}/caps")}))?;
         let cap = first_cap(&text(&caps, "text")).ok_or_else(|| format!("no capability: {caps}"))?;
         let begun = Instant::now();
@@ -174,6 +174,13 @@ pub fn revoke(rig: &Rig<'_>) -> Result<Vec<Row>, String> {
         row("revoke", "10,000 open files: answered, p99", Target::AtMost(50.0), p99, "ms", answered.n()),
         row("revoke", "who held them is dead, p99", Target::AtMost(500.0), dead, "ms", gone.n()),
     ])
+}
+
+/// The directories that its sandboxes have as HOME.
+fn homes(home: &Path, pid: u64) -> Vec<std::path::PathBuf> {
+    let all = fs::read_dir(home.join("workspaces/home/homes")).into_iter().flatten().flatten();
+    let own = |path: &std::path::PathBuf| path.file_stem().is_some_and(|stem| *stem == *pid.to_string());
+    all.map(|entry| entry.path()).filter(own).collect()
 }
 
 fn first_cap(caps: &str) -> Option<u64> {
