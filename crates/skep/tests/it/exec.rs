@@ -445,10 +445,9 @@ fn what_is_taken_back_ends_a_program_under_load() {
             "---\nname: {name}\nrun: {{command: [sh, -c, \"exec sh /data/{name}.sh {mark}\"]}}\nneeds: [read \
              /data/**, write /data/**, exec /data/**]\n---\n"
         );
-        let script = format!(
-            "n=0; while :; do n=$((n+1)); cat /data/in.txt > /data/{name}.out; \
-             echo $n >> /data/{name}.out; done"
-        );
+        // Its number comes first: what is kept at any moment is not what was kept before.
+        let script =
+            format!("n=0; while :; do n=$((n+1)); {{ echo $n; cat /data/in.txt; }} > /data/{name}.out; done");
         for (path, text) in
             [(format!("/data/{name}.sh"), script), (format!("/agents/{name}/AGENT.md"), agent)]
         {
