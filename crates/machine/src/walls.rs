@@ -172,10 +172,21 @@ impl Sandbox {
         !control.unwrap_or_else(std::sync::PoisonError::into_inner).ended
     }
 
-    /// Whether this command runs beside the program that the process is.
+    /// Whether this command runs beside the program that the process is: waits until that stands, or is over.
     fn joins(&self, exec: ExecId) -> bool {
-        let mut control = guard(&self.control);
-        control.live && control.beside.insert(exec)
+        let waits = |control: &mut Control| {
+            let comes = control.main.is_some_and(|main| main != exec && control.begun.contains(&main));
+            let stands = control.live && control.native.is_some();
+            comes && !stands && !control.ended && !control.stopped.contains(&exec)
+        };
+        let control = self.changed.wait_while(guard(&self.control), waits);
+        let mut control = control.unwrap_or_else(std::sync::PoisonError::into_inner);
+        control.live && control.native.is_some() && control.beside.insert(exec)
+    }
+
+    /// It stands: who waited for that goes on.
+    fn stands(&self) {
+        self.changed.notify_all();
     }
 
     /// Waits until it goes on; whether it does.
@@ -231,6 +242,8 @@ impl Sandbox {
             control.undecided = Some(exec);
         }
         control.spoilt |= waits && stopped;
+        drop(control);
+        self.changed.notify_all();
     }
 
     /// Everything in it stands still, or goes on.

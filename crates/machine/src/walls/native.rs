@@ -275,6 +275,8 @@ pub(crate) fn run(
                 native.freeze(true);
             }
             control.native = Some(native.clone());
+            drop(control);
+            sandbox.stands();
             native
         }
     };

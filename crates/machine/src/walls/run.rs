@@ -69,6 +69,9 @@ pub(crate) fn run(
     if sandbox.joins(exec) {
         return joined((node, cell, generation), sandbox, job);
     }
+    if sandbox.is_stopped(exec) {
+        return ended(node, job, Finish::Stopped("it was ended before it began".to_owned()));
+    }
     let mut inner = guard(&sandbox.inner);
     if !sandbox.settled() || sandbox.is_stopped(exec) {
         return ended(node, job, Finish::Stopped("it was ended before it began".to_owned()));

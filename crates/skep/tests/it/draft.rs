@@ -5,6 +5,7 @@ use crate::{
     exec::there,
     hive::{Hive, Ran, place_of_work, retry, run},
 };
+use serde_json::json;
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
@@ -204,5 +205,24 @@ fn what_a_draft_synced_is_in_it() {
         assert_eq!(said.code, kept, "{waits}: {said:?}");
         let want = if kept == 0 { "one\n" } else { "(No such file or directory (os error 2))" };
         repo.stands("one.txt", want);
+    }
+}
+
+/// Who asks for a command in the sandbox of a program before that stands gets it once it does, and not when
+/// the program is over, which may be never.
+#[test]
+fn a_command_beside_a_program_waits_until_that_stands() {
+    let repo = Repo::new();
+    let mut client = repo.hive.client();
+    let dir = repo.dir.path().canonicalize().unwrap().display().to_string();
+    client.ok("write", json!({"path": "/sys/ctl", "text": format!("bind {dir}"), "origin": "argument"}));
+    for round in 0..12 {
+        let view = if round % 2 == 0 { "draft" } else { "live" };
+        let program = json!({"command": ["sleep", "7474.5"], "dir": dir, "stdio": "null", "view": view});
+        let params = json!({"agent": "guest", "text": "x", "origin": "argument", "program": program});
+        let pid = client.ok("spawn", params)["pid"].clone();
+        let order = json!({"text": "echo hi", "wall": "native", "pid": pid, "dir": dir});
+        assert_eq!(client.ok("exec", order)["output"], "hi\n", "{view}");
+        client.ok("signal", json!({"pid": pid, "signal": "kill"}));
     }
 }
