@@ -350,6 +350,15 @@ pub enum Body {
         /// To whom.
         asked: Asked,
     },
+    /// A program in a process's sandbox was let go to somebody, and did not get there.
+    Unreached {
+        /// Whose sandbox.
+        pid: Pid,
+        /// To whom.
+        asked: Asked,
+        /// What stood in its way; a line.
+        why: String,
+    },
     /// A service was tried, and it works again, or does not any more.
     ExecChecked {
         /// Its command.
@@ -446,6 +455,7 @@ impl Body {
             Self::ExecTold { .. } => "exec-told",
             Self::ExecClaimed { .. } => "exec-claimed",
             Self::Connect { .. } => "connect",
+            Self::Unreached { .. } => "unreached",
             Self::Listens { .. } => "listens",
             Self::SandboxEnded { .. } => "sandbox-ended",
             Self::TimerFired { .. } => "timer-fired",

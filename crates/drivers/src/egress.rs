@@ -74,6 +74,10 @@ pub enum Ruling {
 pub trait Broker: Send + Sync {
     /// Comes back when it is decided and recorded.
     fn decide(&self, ask: &Ask) -> Ruling;
+    /// What was let go does not get there: the name leads nowhere, or to where it may not.
+    fn unreached(&self, ask: &Ask, why: &str) {
+        let (_, _) = (ask, why);
+    }
     /// Addresses of a name, at this port.
     fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
     /// Lends a secret to one request, when the host has shown who it is; or says why not.

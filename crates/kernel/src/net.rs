@@ -37,6 +37,9 @@ use alloc::{format, string::String, string::ToString};
 /// All that can be asked of a host.
 const BOTH: Rights = Rights(Rights::READ.0 | Rights::WRITE.0);
 
+/// Bytes of a reason that are kept.
+const WHY_BYTES_MAX: usize = 256;
+
 /// What a connection takes.
 fn needed(asked: &Asked) -> Rights {
     match &asked.method {
@@ -167,6 +170,16 @@ pub fn connect(step: &mut Step<'_>, (pid, reply): (Pid, ReplyTo), asked: &Asked,
         step.emit(Entry::Refused { call: String::from("net"), code: error.code, about: about(asked) });
     }
     step.reply(reply, answer);
+}
+
+/// It may, and did not get there: the name leads nowhere, or to where it may not.
+pub fn unreached(step: &mut Step<'_>, pid: Pid, asked: &Asked, why: &str) {
+    if step.state().processes.contains_key(&pid) {
+        step.act_as_process(pid);
+        let why = why.get(..why.floor_char_boundary(WHY_BYTES_MAX)).unwrap_or_default();
+        let about = format!("{}: {why}", about(asked));
+        step.emit(Entry::Refused { call: String::from("net"), code: Code::Unavailable, about });
+    }
 }
 
 fn decide(step: &mut Step<'_>, pid: Pid, asked: &Asked) -> Result<Answer, Error> {

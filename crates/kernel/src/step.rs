@@ -67,6 +67,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::ExecChecked { .. }
         | Body::ExecTold { .. }
         | Body::ExecClaimed { .. }
+        | Body::Unreached { .. }
         | Body::Listens { .. }
         | Body::SandboxEnded { .. }
         | Body::Quarantined { .. } => Ok(vec![]),
@@ -260,6 +261,7 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::ExecChecked { exec, why } => exec::checked(step, *exec, why.as_deref()),
         Body::ExecWrote { exec, said, commit } => exec::wrote(step, *exec, (said, commit), facts),
         Body::Connect { pid, reply, asked } => net::connect(step, (*pid, *reply), asked, facts),
+        Body::Unreached { pid, asked, why } => net::unreached(step, *pid, asked, why),
         Body::ExecTold { pid, told } => exec::told(step, *pid, told),
         Body::ExecClaimed { exec, usage } => exec::claimed(step, *exec, *usage),
         Body::ExecEnded { exec, ran, commit, keep } => exec::ended(step, *exec, ran, (commit, *keep), facts),

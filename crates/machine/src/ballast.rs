@@ -266,7 +266,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
         Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
         Body::ExecClaimed { .. } => false,
-        Body::Connect { .. } | Body::Listens { .. } => false,
+        Body::Connect { .. } | Body::Unreached { .. } | Body::Listens { .. } => false,
     }
 }
 

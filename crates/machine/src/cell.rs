@@ -365,7 +365,8 @@ pub(crate) fn still_true(input: &Input) -> bool {
         // Its sandbox died with the room.
         Body::ExecEnded { .. } | Body::ExecWrote { .. } | Body::ExecClaimed { .. } => false,
         Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
-        Body::Connect { .. } | Body::Listens { .. } | Body::SandboxEnded { .. } => false,
+        Body::Connect { .. } | Body::Unreached { .. } | Body::Listens { .. } => false,
+        Body::SandboxEnded { .. } => false,
         // Who waked it does it again.
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
     }

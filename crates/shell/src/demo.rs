@@ -41,7 +41,7 @@ impl Demo {
     pub fn run(self, session: &mut Session) -> Outcome {
         let place = stage::place(&session.place)?;
         let mut own = Session::new(place, session.hands, &mut *session.out, &mut *session.err);
-        own.ink = session.ink;
+        (own.ink, own.desk) = (session.ink, session.desk);
         stage::check(&own.place)?;
         let played = play_all(&mut own);
         let stopped = if self.keep && played.is_ok() { Ok(()) } else { commands::stop(&mut own).map(drop) };

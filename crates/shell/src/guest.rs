@@ -380,6 +380,9 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
     if bill.connected > 0 {
         parts.push(figures::plural(bill.connected, "connection"));
     }
+    if bill.refused > 0 {
+        parts.push(format!("{} refused", figures::plural(bill.refused, "connection")));
+    }
     let draft = past::draft(session, pid)?;
     let count = draft.as_ref().map_or(bill.paths.len(), Vec::len) as u64;
     let how = if draft.is_some() { "changed in its draft" } else { "changed" };

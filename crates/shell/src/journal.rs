@@ -291,6 +291,8 @@ pub struct Bill {
     pub closed: u64,
     /// How often its programs connected to somebody.
     pub connected: u64,
+    /// How often they were not let, or did not get there.
+    pub refused: u64,
     /// Proposals it made that still wait.
     pub held: BTreeMap<ProposalId, Held>,
     /// How it ended.
@@ -307,6 +309,7 @@ impl Bill {
             Entry::Wrote { changes, .. } => {
                 changes.iter().for_each(|change| self.change(change));
             }
+            Entry::Refused { call, .. } if call == "net" => self.refused = self.refused.saturating_add(1),
             Entry::Connected { .. } => self.connected = self.connected.saturating_add(1),
             Entry::PortOpened { port } => _ = self.ports.insert((row.record.pid, port.address.clone())),
             Entry::PortClosed { address } => {

@@ -34,6 +34,14 @@ fn may(address: IpAddr, named: bool, private: bool) -> bool {
 
 /// Connects to where it was decided that it may go; or says why not, with the status of the answer.
 pub(super) async fn connect(egress: &Egress, ask: &Ask, private: bool) -> Result<TcpStream, (u16, String)> {
+    let reached = reached(egress, ask, private).await;
+    if let Err((_, why)) = &reached {
+        egress.broker.unreached(ask, why);
+    }
+    reached
+}
+
+async fn reached(egress: &Egress, ask: &Ask, private: bool) -> Result<TcpStream, (u16, String)> {
     let most = egress.patience.dial;
     let found = match ask.host.address() {
         Some(address) => vec![SocketAddr::new(address, ask.port)],

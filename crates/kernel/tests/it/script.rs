@@ -29,7 +29,6 @@ use abi::{
     manifest::{Audience, Brings, Class, Kind, Manifest, Recovery},
     model::{Models, PriceRow, Tier},
     money::{Nano, Price, Usage, Window},
-    net::{Asked, Host},
     path::{Pattern, TreePath},
     record::Record,
 };
@@ -250,7 +249,7 @@ impl Run {
             }
             "wrote" | "checked" | "claimed" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
-            "connect" => self.connect(words),
+            "connect" | "unreached" => self.connect(words),
             "ended" | "listens" | "left" => self.step(words.told()),
             "carried" => {
                 let result = if words.at(2) == "out" { Ok(()) } else { Err(Error::invalid("word", "no")) };
@@ -280,14 +279,12 @@ impl Run {
     }
 
     fn connect(&mut self, words: &Words) {
+        let (pid, asked) = (Pid(words.at(1).parse().unwrap()), words.asked());
+        if words.at(0) == "unreached" {
+            return self.step(Body::Unreached { pid, asked, why: words.at(5).into() });
+        }
         self.replies += 1;
-        let method = Some(words.at(4)).filter(|method| *method != "CONNECT").map(String::from);
-        let presets = words.key("presets").unwrap_or("").split_whitespace().map(String::from).collect();
-        let (host, port) = (Host::parse(words.at(2)).unwrap(), words.at(3).parse().unwrap());
-        let (secure, fetches) = (words.key("over") == Some("tls"), words.key("git") == Some("fetch"));
-        let asked = Asked { host, port, method, presets, secure, fetches };
-        let (pid, reply) = (Pid(words.at(1).parse().unwrap()), ReplyTo(self.replies));
-        self.step(Body::Connect { pid, reply, asked });
+        self.step(Body::Connect { pid, reply: ReplyTo(self.replies), asked });
     }
 
     fn genesis(&mut self, words: &Words) {

@@ -11,6 +11,7 @@ use abi::{
     event::{Body, Claimed, Ran},
     label::Integrity,
     money::{Limit, Nano, Resource, Usage, Window},
+    net::{Asked, Host},
     path::TreePath,
     record::{Finish, Port, Used},
     request::{Api, Delivery, Request},
@@ -424,6 +425,15 @@ impl Words {
 }
 
 impl Words {
+    /// `… PID HOST PORT METHOD`, with `presets=a,b`, `over=tls`, `git=fetch`.
+    pub fn asked(&self) -> Asked {
+        let method = Some(self.at(4)).filter(|method| *method != "CONNECT").map(String::from);
+        let presets = self.key("presets").unwrap_or("").split_whitespace().map(String::from).collect();
+        let (host, port) = (Host::parse(self.at(2)).unwrap(), self.at(3).parse().unwrap());
+        let (secure, fetches) = (self.key("over") == Some("tls"), self.key("git") == Some("fetch"));
+        Asked { host, port, method, presets, secure, fetches }
+    }
+
     /// `budget login CALLS-AN-HOUR TIME-A-DAY`.
     pub fn own_login(&self) -> OwnLogin {
         let max = self.at(2).parse().unwrap();

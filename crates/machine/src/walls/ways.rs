@@ -15,6 +15,7 @@ use crate::{
     node::Node,
     presets::Belongs,
     secrets, spawn,
+    turn::Input,
     walls::Walls,
 };
 use abi::{Error, Pid, event::Body, limits, net::Asked};
@@ -183,12 +184,19 @@ struct Inside {
     pid: Pid,
 }
 
+impl Inside {
+    /// As the kernel is asked; and what is not known of presets.
+    fn asked(&self, ask: &Ask) -> (Asked, String) {
+        let Ask { host, port, method, secure, fetches } = ask.clone();
+        let Belongs { to: presets, lacks } = self.node.presets.of(&self.node, &host, port);
+        (Asked { host, port, method, presets, secure, fetches }, lacks)
+    }
+}
+
 impl Broker for Inside {
     fn decide(&self, ask: &Ask) -> Ruling {
         Walls::before_call(&self.node, &self.cell, self.pid);
-        let Ask { host, port, method, secure, fetches } = ask.clone();
-        let Belongs { to: presets, lacks } = self.node.presets.of(&self.node, &host, port);
-        let asked = Asked { host, port, method, presets, secure, fetches };
+        let (asked, lacks) = self.asked(ask);
         let (answer, answered) = sync_channel(1);
         let no = |status, message: &str| Ruling::No { status, message: message.to_owned() };
         let pid = self.pid;
@@ -204,6 +212,11 @@ impl Broker for Inside {
                 no(503, "nothing was decided in time")
             }
         }
+    }
+
+    fn unreached(&self, ask: &Ask, why: &str) {
+        let body = Body::Unreached { pid: self.pid, asked: self.asked(ask).0, why: why.to_owned() };
+        self.node.push(&self.cell, Input::now(&*self.node.clock, body, Vec::new()));
     }
 
     fn lend(&self, name: &str, ask: &Ask, to: &mut dyn FnMut(&Secret<'_>)) -> Result<(), String> {

@@ -249,6 +249,36 @@ fn the_endpoint_inside_knows_whose_sandbox_it_is() {
     assert!(ended.out.contains("killed"), "{ended:?}");
 }
 
+/// What was let go and does not get there is in the log, with what stood in its way.
+#[test]
+fn what_does_not_get_there_is_in_the_log() {
+    let (hive, server) = (Hive::new(), Outside::new());
+    let pid = process(&hive, "");
+    let port = server.at.port().to_string();
+    for host in ["localhost", "nobody.invalid"] {
+        hive.cli(&["allow", &pid.to_string(), "net", host, &port]).fine();
+        let line =
+            format!("curl -sm20 --noproxy '' -x $HTTP_PROXY -w '%{{http_code}}' http://{host}:{port}/");
+        let said = inside(&hive, pid, &line);
+        assert!(said.ends_with("403") || said.ends_with("502"), "{said}");
+    }
+    assert_eq!(server.asked(), 0);
+    for why in ["localhost leads to an address that is not public", "nobody.invalid has no address"] {
+        retry(why, || {
+            hive.cli(&["trace", "--json", "--pid", &pid.to_string()]).fine().out.contains(why).then_some(())
+        });
+    }
+}
+
+/// The last words of a program say how often it was refused.
+#[test]
+fn the_last_words_count_what_was_refused() {
+    let hive = Hive::new();
+    let line = "curl -sm5 http://a.example/; curl -sm5 https://b.example/; true";
+    let ran = hive.cli(&["run", "--", "bash", "-c", line]).fine();
+    assert!(ran.err.contains(" · 2 connections refused · "), "{}", ran.err);
+}
+
 /// The connections of a program that pays at its own service are counted, and the limit stops it. The
 /// control is the same program without that login.
 #[test]

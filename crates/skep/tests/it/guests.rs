@@ -559,6 +559,21 @@ fn the_demo_shows_claude_code_at_work() {
     }
 }
 
+/// Who sits at a terminal is asked before anything is installed, and a no is one.
+#[test]
+fn the_demo_asks_before_it_installs() {
+    let (place, hive) = (place_of_work("asked-"), Hive::bare());
+    let home = place.path().join("skep").display().to_string();
+    let mut tty = Tty::open(&hive, &["--home", &home, "demo"], (30, 100));
+    tty.shows("Have npm put it into ");
+    tty.shows("[y/N] ");
+    tty.keys("n\n");
+    tty.shows("It is not on this");
+    tty.shows("waits for you");
+    assert!(tty.ends().success());
+    assert!(!place.path().join("skep-demo-work/npm").exists());
+}
+
 /// A HOME that lasts is there again, and who begins in it has seen what runs before it saw: what they read of
 /// a mail cannot come out of it under a better label. The control is the same without a HOME that lasts.
 #[test]
