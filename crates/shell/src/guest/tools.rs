@@ -7,6 +7,7 @@
 //! ~/.nvm/versions/node/v22/bin/codex             → ~/.nvm/versions/node/v22     (bin/, lib/node_modules/)
 //! /opt/x/node_modules/.bin/claude → ../@a/c/…    → /opt/x/node_modules
 //! #!/usr/bin/env node, and node is in ~/.nvm     → that too
+//! ~/.pyenv/shims/python3                         → passed over: it asks files of the home which one is meant
 //! ```
 //! Never here: a home as a whole, or what people keep keys in.
 
@@ -24,6 +25,8 @@ use std::{
 const SHOWN: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 /// Below a home: where keys are.
 const NEVER: [&str; 6] = [".ssh", ".aws", ".gnupg", ".config", ".kube", ".docker"];
+/// Where version managers (pyenv, rbenv, asdf) have stand-ins.
+const SHIMS: &str = "shims";
 /// Bytes of a first line that names an interpreter.
 const LINE_BYTES: u64 = 256;
 
@@ -85,7 +88,7 @@ fn place(name: &str, path: &str) -> Option<PathBuf> {
         return std::path::absolute(name).ok().filter(|file| is_program(file));
     }
     path.split(':')
-        .filter(|dir| dir.starts_with('/'))
+        .filter(|dir| dir.starts_with('/') && !Path::new(dir).ends_with(SHIMS))
         .map(|dir| Path::new(dir).join(name))
         .find(|file| is_program(file))
 }
@@ -166,7 +169,12 @@ mod tests {
         program(&home.join("work/node_modules/c/cli.js"), "#!/usr/bin/env node\n");
         program(&home.join("bin/own"), "#!/bin/sh\n");
         program(&home.join(".ssh/odd"), "#!/bin/sh\n");
-        let path = format!("{0}/.local/bin:{1}/bin:{0}/bin:/usr/bin:/bin", home.display(), node.display());
+        program(&home.join(".pyenv/shims/sh"), "#!/usr/bin/env bash\n");
+        let path = format!(
+            "{0}/.pyenv/shims:{0}/.local/bin:{1}/bin:{0}/bin:/usr/bin:/bin",
+            home.display(),
+            node.display()
+        );
         let tools = |name: &str| {
             let found = find(name, &path, &home).unwrap()?;
             let below = |dir: &PathBuf| dir.strip_prefix(&home).unwrap_or(dir).display().to_string();
