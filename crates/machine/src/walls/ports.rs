@@ -1,7 +1,8 @@
 //! What listens in a sandbox: looked at while something runs there, told when it is not as it was.
 //!
-//! Looking is two small files of `/proc`, read by whoever watches the command. Whose a socket is, is looked
-//! for only when there is another one: that is a walk over all that its programs have open.
+//! Looking is two small files of `/proc`, read by whoever watches the command; the kernel walks all sockets of
+//! the host for them, so it is not looked where nobody can listen. Whose a socket is, is looked for only when
+//! there is another one: that is a walk over all that its programs have open.
 
 use super::{Sandbox, ways};
 use crate::{cell::Cell, guard::guard, node::Node, turn::Input};
@@ -36,13 +37,22 @@ pub(super) fn look(of: (&Arc<Node>, &Arc<Cell>, u64), sandbox: &Sandbox, when: W
     let now = node.clock.mono();
     let native = {
         let mut control = guard(&sandbox.control);
-        if when == When::Due && now.saturating_sub(control.ports.at) < LOOK_US {
+        let is_first = control.ports.at == 0;
+        if when == When::Due && !is_first && now.saturating_sub(control.ports.at) < LOOK_US {
             return;
         }
         control.ports.at = now;
+        if when == When::Due && is_first {
+            // What begins now listens in a moment.
+            return;
+        }
         control.native.clone()
     };
     let jail = native.and_then(|native| native.jail());
+    let is_empty = guard(&sandbox.control).ports.told.is_empty();
+    if when == When::Now && is_empty && jail.as_ref().is_some_and(|jail| jail.is_alone()) {
+        return;
+    }
     let mut listeners = jail.as_ref().map(|jail| jail.listeners()).unwrap_or_default();
     listeners.sort_unstable();
     if guard(&sandbox.control).ports.listeners == listeners {

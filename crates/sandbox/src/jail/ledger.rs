@@ -12,7 +12,10 @@ use std::{
 const PROCESSES_MAX: usize = 16_384;
 /// Sockets that are listed, and bytes of a table that are read: a row takes 150, and others come behind them.
 const LISTENERS_MAX: usize = 1_024;
-const TABLE_BYTES_MAX: u64 = 256 * 1024;
+const TABLE_BYTES_MAX: usize = 256 * 1024;
+/// What the kernel gives of a table at once, and more than a row takes.
+const PAGE_BYTES: usize = 4096;
+const ROW_BYTES_MAX: usize = 512;
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
@@ -78,14 +81,23 @@ fn look(outside: i32, parent: i32) -> Option<Process> {
 
 /// The sockets that listen in the network of this init. The kernel lists them before all others.
 pub fn listeners(init: i32) -> Vec<Listener> {
-    let table = |name: &str| {
-        let mut text = Vec::new();
-        let file = fs::File::open(format!("/proc/{init}/net/{name}"));
-        let _ = file.and_then(|file| file.take(TABLE_BYTES_MAX).read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let tables = [table("tcp"), table("tcp6")];
+    let tables = ["tcp", "tcp6"].map(|name| table(&format!("/proc/{init}/net/{name}")));
     tables.iter().flat_map(|text| text.lines().filter_map(row)).take(LISTENERS_MAX).collect()
+}
+
+/// A table of sockets. Each read of one walks all that the host has, which takes as long as starting a
+/// program, so the end is not asked for where it is seen: the kernel gives as many rows as fit into a page.
+fn table(path: &str) -> String {
+    let (mut text, mut page) = (Vec::new(), vec![0; PAGE_BYTES]);
+    let Ok(mut file) = fs::File::open(path) else { return String::new() };
+    while text.len() < TABLE_BYTES_MAX {
+        let read = file.read(&mut page).unwrap_or(0);
+        text.extend_from_slice(page.get(..read).unwrap_or_default());
+        if read + ROW_BYTES_MAX < PAGE_BYTES {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The number inside of the process that has each of these sockets, if one can be found.

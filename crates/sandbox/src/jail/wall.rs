@@ -410,6 +410,11 @@ impl Jail {
         ledger::processes(self.life.pid)
     }
 
+    /// Whether nothing runs in it now.
+    pub fn is_alone(&self) -> bool {
+        ledger::is_alone(self.life.pid)
+    }
+
     /// The sockets that listen inside, read from its own network.
     pub fn listeners(&self) -> Vec<Listener> {
         ledger::listeners(self.life.pid)
