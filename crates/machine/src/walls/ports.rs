@@ -1,8 +1,8 @@
 //! What listens in a sandbox: looked at while something runs there, told when it is not as it was.
 //!
-//! Looking is two small files of `/proc`, read by whoever watches the command; the kernel walks all sockets of
-//! the host for them, so it is not looked where nobody can listen. Whose a socket is, is looked for only when
-//! there is another one: that is a walk over all that its programs have open.
+//! Looking is two small files of `/proc`, read by whoever watches the command; the kernel walks all sockets
+//! of the host for them, so it is not looked where nobody can listen. Whose a socket is, is looked for only
+//! when there is another one: that is a walk over all that its programs have open.
 
 use super::{Sandbox, ways};
 use crate::{cell::Cell, guard::guard, node::Node, turn::Input};
