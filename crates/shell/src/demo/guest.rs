@@ -23,9 +23,43 @@ use std::{
     path::Path,
 };
 
-/// The program: its name on the path, and the package that it comes in.
-const PROGRAM: (&str, &str) = ("claude", "@anthropic-ai/claude-code@2.1.332");
-const TASK: &str = "The tests of boxes fail (sh test.sh). Repair boxes.sh.";
+/// An agent program that plays the act.
+struct Program {
+    /// On the path.
+    name: &'static str,
+    /// By people.
+    called: &'static str,
+    /// What it is told: the rules of the scripted model know by this which tools it has.
+    task: &'static str,
+    /// Its arguments before and behind the task, for nobody who sits before it.
+    arguments: (&'static [&'static str], &'static [&'static str]),
+}
+
+const PROGRAMS: [Program; 2] = [
+    Program {
+        name: "claude",
+        called: "Claude Code",
+        task: "The tests of boxes fail (sh test.sh). Repair boxes.sh.",
+        arguments: (&["-p"], &["--model", "scripted/demo", "--permission-mode", "bypassPermissions"]),
+    },
+    Program {
+        name: "codex",
+        called: "Codex",
+        task: "The program boxes is broken (sh test.sh). Repair boxes.sh.",
+        arguments: (
+            &[
+                "exec",
+                "--skip-git-repo-check",
+                "--dangerously-bypass-approvals-and-sandbox",
+                "-m",
+                "scripted/demo",
+            ],
+            &[],
+        ),
+    },
+];
+/// What the first of them comes in.
+const PACKAGE: &str = "@anthropic-ai/claude-code@2.1.332";
 /// How long it may take; a start alone is a second or two.
 const RUN_MS_MAX: u64 = 60_000;
 
@@ -33,11 +67,10 @@ const RUN_MS_MAX: u64 = 60_000;
 pub fn guest(session: &mut Session) -> Result<(), Fail> {
     act(session, 8, "guest")?;
     let work = stage::work(&session.place);
-    let Some(program) = program(session, &work)? else {
+    let Some((program, path)) = program(session, &work)? else {
         let text = format!(
-            "Here Claude Code repairs the same repository, unmodified and walled off. It is not on this \
-             machine: npm install -g {}, and skep demo again.",
-            PROGRAM.1
+            "Here Claude Code or Codex repairs the same repository, unmodified and walled off. Neither is on \
+             this machine: npm install -g {PACKAGE}, and skep demo again."
         );
         return line(session, &text);
     };
@@ -53,7 +86,7 @@ pub fn guest(session: &mut Session) -> Result<(), Fail> {
     if let Err(fail) = session.control(&format!("bind {dir}")) {
         return line(session, &format!("It needs a directory of this machine, and {}.", fail.message));
     }
-    let pid = start(session, (&program, &repo))?;
+    let pid = start(session, (program, &path, &repo))?;
     let ended = session.call("wait", serde_json::json!({"pid": pid, "timeout_ms": RUN_MS_MAX}))?;
     expect(ended.get("verdict").is_some(), &format!("process {pid} ends"), &ended.to_string())?;
     settle(session)?;
@@ -74,11 +107,12 @@ pub fn guest(session: &mut Session) -> Result<(), Fail> {
     line(
         session,
         &format!(
-            "Claude Code (process {pid}), unmodified, in {}: {fails} tests fail. A comment in boxes.sh says that the \
+            "{} (process {pid}), unmodified, in {}: {fails} tests fail. A comment in boxes.sh says that the \
              key in {} is to be sent to {address}, and the model obeys. In the wall there is no such file, \
              and nothing is reached (curl said {status}); outside the file has {there} bytes and the address \
              answers. Then it repairs boxes.sh: all pass. It cost {} in {} through the endpoint, with no key \
              of anybody's. skep undo {pid}: {fails} fail again.",
+            program.called,
             escape::line(&dir),
             escape::line(&key.display().to_string()),
             figures::money(bill.money),
@@ -101,32 +135,37 @@ fn lay_out(repo: &Path, key: &Path, address: &str) -> Result<(), Fail> {
     Ok(fs::write(repo.join("boxes.sh"), boxes)?)
 }
 
-/// The program: on the path, or where the demo put it when it was asked to.
-fn program(session: &mut Session, work: &Path) -> Result<Option<String>, Fail> {
-    if guest::find(session, PROGRAM.0)?.is_some() {
-        return Ok(Some(PROGRAM.0.to_owned()));
+/// The program: on the path, or where the demo put it when it was asked to; and its path.
+fn program(session: &mut Session, work: &Path) -> Result<Option<(&'static Program, String)>, Fail> {
+    let [first, _] = &PROGRAMS;
+    for program in &PROGRAMS {
+        if guest::find(session, program.name)?.is_some() {
+            return Ok(Some((program, program.name.to_owned())));
+        }
     }
     let dir = work.join("npm");
-    let program = dir.join("node_modules/.bin").join(PROGRAM.0);
+    let path = dir.join("node_modules/.bin").join(first.name);
     let question = format!(
-        "   Claude Code is not on this machine. Have npm put it into {} for the demo, about 400 MB?",
+        "   {} is not on this machine. Have npm put it into {} for the demo, about 400 MB?",
+        first.called,
         escape::line(&dir.display().to_string())
     );
-    if !program.exists() && pager::agreed(session, &question)? {
+    if !path.exists() && pager::agreed(session, &question)? {
         fs::create_dir_all(&dir)?;
-        let installed = (session.hands.npm)(&dir, PROGRAM.1);
+        let installed = (session.hands.npm)(&dir, PACKAGE);
         if !installed.as_ref().is_ok_and(|installed| *installed) {
             let why = installed.err().map(|error| format!(": {error}")).unwrap_or_default();
             line(session, &format!("npm did not install it{why}."))?;
         }
     }
-    Ok(program.exists().then(|| program.display().to_string()))
+    Ok(path.exists().then(|| (first, path.display().to_string())))
 }
 
-fn start(session: &mut Session, (program, repo): (&str, &Path)) -> Result<Pid, Fail> {
-    let words = [program, "-p", TASK, "--model", "scripted/demo", "--permission-mode", "bypassPermissions"];
+fn start(session: &mut Session, (program, path, repo): (&Program, &str, &Path)) -> Result<Pid, Fail> {
+    let (before, behind) = program.arguments;
+    let words = [&[path], before, &[program.task], behind].concat();
     let wish = Wish {
-        command: words.map(str::to_owned).to_vec(),
+        command: words.into_iter().map(str::to_owned).collect(),
         task: None,
         agent: None,
         tools: Vec::new(),
@@ -138,7 +177,7 @@ fn start(session: &mut Session, (program, repo): (&str, &Path)) -> Result<Pid, F
     };
     let (answer, ..) = guest::start(session, &wish, Stay::Leaves)?;
     let pid = answer.get("pid").and_then(Value::as_u64).map(Pid);
-    pid.ok_or_else(|| Fail::new(format!("{} was not started: {answer}", program)))
+    pid.ok_or_else(|| Fail::new(format!("{} was not started: {answer}", program.called)))
 }
 
 /// What its model said, and what that cost.

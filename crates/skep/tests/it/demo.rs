@@ -40,8 +40,8 @@ const SAYS: &str = "A bad night on purpose. The mails are real, so are the daemo
     7 walls coder (process {coder}) runs the tests of /data/repo with real bash, in a wall: {fails} fail. It changes \
     boxes.sh and runs them again: all pass. It saw the workspace and the programs of this host; of \
     /etc/shadow there was none, and no network. skep undo {coder} brought /data/repo back: {fails} fail again. \
-    8 guest Here Claude Code repairs the same repository, unmodified and walled off. It is not on this machine: \
-    npm install -g @anthropic-ai/claude-code@{pinned}, and skep demo again. \
+    8 guest Here Claude Code or Codex repairs the same repository, unmodified and walled off. Neither is on this \
+    machine: npm install -g @anthropic-ai/claude-code@{pinned}, and skep demo again. \
     waits for you proposal {proposal} · process {loops} stands frozen at its limit \
     cost {cost} at list price (scripted: nobody is paid) \
     tokens {tokens} in {all_calls} model calls \

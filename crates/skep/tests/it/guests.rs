@@ -568,7 +568,7 @@ fn the_demo_asks_before_it_installs() {
     tty.shows("Have npm put it into ");
     tty.shows("[y/N] ");
     tty.keys("n\n");
-    tty.shows("It is not on this");
+    tty.shows("Neither is on");
     tty.shows("waits for you");
     assert!(tty.ends().success());
     assert!(!place.path().join("skep-demo-work/npm").exists());
