@@ -200,10 +200,11 @@ pub fn apart(hive: &Hive, script: &str) -> Command {
     command
 }
 
-/// A small disk with a daemon on it, and a weight to take off: then there is room again.
+/// A small disk with a daemon on it, and a weight to take off: then there is room again. The first daemon
+/// ends with who started it, for the test may be over before it.
 const SMALL_DISK: &str = "mount -t tmpfs -o size=56m,mode=700 tmpfs \"$2\"\n\
     dd if=/dev/zero of=\"$2/weight-1\" bs=1048576 count=37 2>/dev/null\n\
-    \"$1\" up --at \"$2\" \"$3\" || :\n\
+    setpriv --pdeathsig KILL \"$1\" up --at \"$2\" \"$3\" || :\n\
     exec \"$1\" up --at \"$2\" \"$3\"";
 
 /// A hive with a daemon on a small disk.
