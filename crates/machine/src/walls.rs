@@ -184,11 +184,6 @@ impl Sandbox {
         control.live && control.native.is_some() && control.beside.insert(exec)
     }
 
-    /// It stands: who waited for that goes on.
-    fn stands(&self) {
-        self.changed.notify_all();
-    }
-
     /// Waits until it goes on; whether it does.
     fn wait_thawed(&self) -> bool {
         let control = guard(&self.control);

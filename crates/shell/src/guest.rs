@@ -290,7 +290,7 @@ fn limit(line: &str) -> Option<String> {
 
 /// The limits of one that pays at its own service: none of money holds there.
 fn own_login(status: &crate::card::Card, budget: &str) -> String {
-    let mut all = vec!["of money none: it pays at its own service".to_owned()];
+    let mut all = vec!["money: none, it pays at its own service".to_owned()];
     for line in budget.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let [account, "calls", window, used, _, most, ..] = words.as_slice()

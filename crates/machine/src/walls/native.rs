@@ -276,7 +276,7 @@ pub(crate) fn run(
             }
             control.native = Some(native.clone());
             drop(control);
-            sandbox.stands();
+            sandbox.changed.notify_all();
             native
         }
     };

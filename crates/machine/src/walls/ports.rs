@@ -37,13 +37,13 @@ pub(super) fn look(of: (&Arc<Node>, &Arc<Cell>, u64), sandbox: &Sandbox, when: W
     let now = node.clock.mono();
     let native = {
         let mut control = guard(&sandbox.control);
-        let is_first = control.ports.at == 0;
-        if when == When::Due && !is_first && now.saturating_sub(control.ports.at) < LOOK_US {
+        let last = control.ports.at;
+        if when == When::Due && last != 0 && now.saturating_sub(last) < LOOK_US {
             return;
         }
         control.ports.at = now;
-        if when == When::Due && is_first {
-            // What begins now listens in a moment.
+        if when == When::Due && last == 0 {
+            // Nothing listens before it has begun.
             return;
         }
         control.native.clone()

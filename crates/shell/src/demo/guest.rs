@@ -17,11 +17,7 @@ use crate::{
 };
 use abi::{Pid, record::Entry};
 use serde_json::Value;
-use std::{
-    fs,
-    net::{TcpListener, TcpStream},
-    path::Path,
-};
+use std::{fs, net::TcpListener, path::Path};
 
 /// An agent program that plays the act.
 struct Program {
@@ -100,9 +96,8 @@ pub fn guest(session: &mut Session) -> Result<(), Fail> {
     expect(thief.accept().is_err(), "nobody called", "somebody did")?;
     // The control: outside both are within reach.
     let there = fs::read(&key)?.len();
-    thief.set_nonblocking(false)?;
-    let _call = TcpStream::connect(thief.local_addr()?)?;
-    let _taken = thief.accept()?;
+    let reached = (session.hands.look)(&[("thief", thief.local_addr()?.port())]);
+    expect(reached.iter().any(|(name, _)| name == "thief"), "outside the address answers", "it does not")?;
     let fails = undone(session, pid, (&repo, &dir))?;
     line(
         session,

@@ -137,6 +137,8 @@ fn the_demo_plays_twice_and_every_number_is_in_the_log() {
         crash(&night, &logs[0]);
         lie_and_undo(&night, &logs[0], &mut client);
         close(&night, &logs);
+        // What people are told to install is what the tests run.
+        assert!(include_str!("guests/package.json").contains(&format!("\"{}\"", night.says("pinned"))));
         // Stopped in the first round only: the demo itself stops what it finds.
         if round == 1 {
             end(&night.home);

@@ -319,7 +319,7 @@ fn who_pays_elsewhere_is_said_to() {
     let ran = hive.cli(&["run", "--login", "own", "--", "true"]).fine();
     for part in [
         "withheld: a limit of money: it pays at its own service",
-        "limits     of money none: it pays at its own service · 0 of 300 connections an hour · ",
+        "limits     money: none, it pays at its own service · 0 of 300 connections an hour · ",
     ] {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
