@@ -97,8 +97,8 @@ pub struct Guest {
     pub tools: Vec<String>,
     /// Files of its HOME, written where they do not stand yet: path below it, text.
     pub seed: Vec<(String, String)>,
-    /// Variables that tell it where the model endpoint is: `anthropic`, `openai`, `token`, each with its
-    /// name.
+    /// Variables that tell it where the model endpoint is: `anthropic`, `openai`, `gemini`, `token`, each
+    /// with its name.
     pub endpoint: Vec<(String, String)>,
     /// What HOME it has.
     pub home: Home,

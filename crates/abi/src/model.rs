@@ -75,7 +75,9 @@ pub fn name(argument: &str, text: &str) -> Result<String, Error> {
     let (provider, rest) = text.split_once('/').unwrap_or((text, "x"));
     wire::word(argument, provider)?;
     let ok = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
-    let bad = rest.is_empty() || rest.starts_with('/') || rest.ends_with('/') || !rest.chars().all(ok);
+    // A name may stand in the path of a request: none leads out of it.
+    let step = |part: &str| matches!(part, "" | "." | "..");
+    let bad = rest.split('/').any(step) || !rest.chars().all(ok);
     if bad || text.len() > limits::WORD_BYTES_MAX {
         let shown: String = text.chars().take(64).collect();
         return Err(Error::invalid(argument, format!("{shown:?} is not the name of a model"))
@@ -112,7 +114,7 @@ mod tests {
         {
             assert_eq!(name("model", good).as_deref(), Ok(good));
         }
-        for bad in ["", "/", "a/", "a//b", "a b", "a/b c", "é/x", "a/*", "a:b"] {
+        for bad in ["", "/", "a/", "a//b", "a/b//c", "a/../b", "a/.", "a b", "a/b c", "é/x", "a/*", "a:b"] {
             assert!(name("model", bad).is_err(), "{bad:?}");
         }
     }

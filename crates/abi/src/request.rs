@@ -26,6 +26,10 @@ pub enum Api {
     Chat,
     /// How many tokens a request in the messages format has; nothing is said.
     CountTokens,
+    /// Gemini, `generateContent`: model and delivery stand in the path.
+    Gemini,
+    /// How many tokens a request in the Gemini format has; nothing is said.
+    GeminiCount,
 }
 
 impl Api {
@@ -36,6 +40,16 @@ impl Api {
             Self::Responses => "responses",
             Self::Chat => "chat",
             Self::CountTokens => "count_tokens",
+            Self::Gemini => "gemini",
+            Self::GeminiCount => "gemini_count_tokens",
+        }
+    }
+
+    /// Whether it only asks for a number: nothing is said, and nothing is streamed.
+    pub fn only_counts(self) -> bool {
+        match self {
+            Self::CountTokens | Self::GeminiCount => true,
+            Self::Messages | Self::Responses | Self::Chat | Self::Gemini => false,
         }
     }
 }

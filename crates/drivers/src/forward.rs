@@ -7,7 +7,7 @@
 //! Bytes are passed on as they came; beside them the driver reads what they say, to count output, to learn
 //! usage and the reason of the stop, and to end the stream in the provider's own way when it is told to.
 
-use crate::{Flow, ModelError, Prompt, Said, Secret};
+use crate::{Flow, ModelError, Prompt, Said, Secret, provider::asked_at};
 use std::fmt;
 
 /// What a provider and its clients speak.
@@ -19,11 +19,13 @@ pub enum Wire {
     Responses,
     /// OpenAI chat completions: `POST /v1/chat/completions`.
     Chat,
+    /// Gemini: `POST /v1beta/models/MODEL:generateContent`, `:streamGenerateContent?alt=sse`.
+    Gemini,
 }
 
 impl Wire {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Messages, Self::Responses, Self::Chat];
+    pub const ALL: [Self; 4] = [Self::Messages, Self::Responses, Self::Chat, Self::Gemini];
 
     /// The word, as configured.
     pub fn word(self) -> &'static str {
@@ -31,15 +33,18 @@ impl Wire {
             Self::Messages => "messages",
             Self::Responses => "responses",
             Self::Chat => "chat",
+            Self::Gemini => "gemini",
         }
     }
 
-    /// Where it is asked, below a base that ends before `/v1`.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Messages => "/v1/messages",
-            Self::Responses => "/v1/responses",
-            Self::Chat => "/v1/chat/completions",
+    /// Where this model is asked, below a base that ends before the version.
+    pub(crate) fn path(self, model: &str, streams: bool) -> String {
+        match (self, streams) {
+            (Self::Messages, _) => "/v1/messages".to_owned(),
+            (Self::Responses, _) => "/v1/responses".to_owned(),
+            (Self::Chat, _) => "/v1/chat/completions".to_owned(),
+            (Self::Gemini, true) => asked_at(model, "streamGenerateContent?alt=sse"),
+            (Self::Gemini, false) => asked_at(model, "generateContent"),
         }
     }
 }
@@ -55,7 +60,7 @@ impl fmt::Display for Wire {
 pub struct Forward {
     /// In which format.
     pub wire: Wire,
-    /// The model as the provider names it; it stands in `body` already.
+    /// The model as the provider names it; it stands in `body` already, where the format has it there.
     pub model: String,
     /// Headers of the client that go along, names in small letters: `anthropic-version`, `anthropic-beta`.
     pub headers: Vec<(String, String)>,
@@ -118,6 +123,6 @@ pub trait Provider: Send + Sync {
     /// The models it has; also the check that the secret opens the door.
     fn models(&self, secret: Option<&Secret<'_>>) -> Result<Vec<String>, ModelError>;
 
-    /// Input tokens of a request in the Messages format, by the provider's own count, if it counts.
+    /// Input tokens of a request in the Messages or Gemini format, by the provider's own count, if it counts.
     fn count(&self, request: &Forward, secret: Option<&Secret<'_>>) -> Result<u64, ModelError>;
 }

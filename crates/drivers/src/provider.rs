@@ -1,12 +1,13 @@
-//! Model providers over HTTP: three formats, one connection stack.
+//! Model providers over HTTP: four formats, one connection stack.
 //!
 //! ```text
 //! call:    Prompt ─▶ wires ─▶ http ─▶ listen ─▶ text, piece by piece ─▶ Said
 //! forward: body as it came ─▶ http ─▶ listen ─▶ bytes as they came, what they say beside ─▶ Said
 //! ```
 //! Reading order: `address` (where), `net` (connections), `http` (one exchange and its limits of time), `sse`
-//! (events), `wires` (the formats: `messages`, `chat`, `responses`), `told` (an answer so far), `listen` (all
-//! that can be wrong with an answer), `talk` (a prompt before it has a format), `trouble` (errors).
+//! (events), `wires` (the formats: `messages`, `chat`, `responses`, `gemini`), `told` (an answer so far),
+//! `listen` (all that can be wrong with an answer), `talk` (a prompt before it has a format), `trouble`
+//! (errors).
 //!
 //! A method blocks its thread until the answer is whole; it may not be called from within an async runtime.
 //! Never here: a retry (the kernel decides that), a price, the choice of a model, a redirect followed, a
@@ -38,6 +39,7 @@ pub mod fuzz;
 
 pub(crate) use net::{system, trusting};
 pub(crate) use sse::event;
+pub(crate) use wires::gemini::path as asked_at;
 
 /// The version of the Messages format that is spoken.
 const VERSION: &str = "2023-06-01";
@@ -88,12 +90,16 @@ impl Remote {
     ) -> Result<Vec<(&'static str, HeaderValue)>, ModelError> {
         let mut headers = Vec::new();
         if let Some(secret) = secret {
-            let own = self.pool.address().is_of("anthropic.com");
-            if wire == Wire::Messages {
-                headers.push(("x-api-key", http::sealed(secret.expose())?));
+            let own = match wire {
+                Wire::Messages => Some(("x-api-key", "anthropic.com")),
+                Wire::Gemini => Some(("x-goog-api-key", "googleapis.com")),
+                Wire::Responses | Wire::Chat => None,
+            };
+            if let Some((name, _)) = own {
+                headers.push((name, http::sealed(secret.expose())?));
             }
-            // Others who speak the Messages format take the key as they do elsewhere.
-            if wire != Wire::Messages || !own {
+            // Others who speak the format take the key as they do elsewhere.
+            if own.is_none_or(|(_, domain)| !self.pool.address().is_of(domain)) {
                 headers.push(("authorization", http::sealed(&format!("Bearer {}", secret.expose()))?));
             }
         }
@@ -119,7 +125,7 @@ impl Remote {
         let body = Bytes::from(wires::body(wire, prompt, self.limit()).to_string());
         let ask = http::Ask {
             method: Method::POST,
-            path: wire.path(),
+            path: &wire.path(&prompt.model, true),
             headers,
             along: &[],
             body,
@@ -210,7 +216,7 @@ impl Provider for Remote {
         let body = Bytes::from(body);
         let ask = http::Ask {
             method: Method::POST,
-            path: wire.path(),
+            path: &wire.path(&request.model, streams),
             headers,
             along,
             body,
@@ -239,10 +245,13 @@ impl Provider for Remote {
     fn models(&self, secret: Option<&Secret<'_>>) -> Result<Vec<String>, ModelError> {
         let (wire, patience) = (self.wire(), self.patience);
         let mut headers = self.headers(wire, secret)?;
-        let mut path = "/v1/models";
+        let path = match wire {
+            Wire::Messages => "/v1/models?limit=1000",
+            Wire::Gemini => "/v1beta/models?pageSize=1000",
+            Wire::Responses | Wire::Chat => "/v1/models",
+        };
         if wire == Wire::Messages {
             headers.push(("anthropic-version", HeaderValue::from_static(VERSION)));
-            path = "/v1/models?limit=1000";
         }
         let body = Bytes::new();
         let ask = http::Ask {
@@ -261,34 +270,45 @@ impl Provider for Remote {
             trouble::never(format!("{} answered with no list of models", self.pool.address()))
         })?;
         let name = |row: &Value| {
-            row.get("id").or_else(|| row.get("name")).and_then(Value::as_str).map(str::to_owned)
+            let name = row.get("id").or_else(|| row.get("name")).and_then(Value::as_str)?;
+            // Only what it would be asked by: Gemini's say of each that it is one.
+            Some(name.strip_prefix("models/").unwrap_or(name).to_owned())
         };
         let plain = |name: &String| name.len() <= 256 && !name.chars().any(char::is_control);
         Ok(rows.iter().take(MODELS_MAX).filter_map(name).filter(plain).collect())
     }
 
     fn count(&self, request: &Forward, secret: Option<&Secret<'_>>) -> Result<u64, ModelError> {
-        let address = self.pool.address();
-        if !self.wires.contains(&Wire::Messages) {
+        let (address, wire) = (self.pool.address(), request.wire);
+        let counts = match wire {
+            Wire::Messages => Some(("/v1/messages/count_tokens".to_owned(), "input_tokens")),
+            Wire::Gemini => Some((asked_at(&request.model, "countTokens"), "totalTokens")),
+            Wire::Responses | Wire::Chat => None,
+        };
+        let Some((path, number)) = counts.filter(|_| self.wires.contains(&wire)) else {
             return Err(trouble::never(format!("{address} does not count tokens")));
-        }
-        let mut headers = self.headers(Wire::Messages, secret)?;
-        if !request.headers.iter().any(|(name, _)| name == "anthropic-version") {
+        };
+        let mut headers = self.headers(wire, secret)?;
+        if wire == Wire::Messages && !request.headers.iter().any(|(name, _)| name == "anthropic-version") {
             headers.push(("anthropic-version", HeaderValue::from_static(VERSION)));
         }
+        let body = match wire {
+            Wire::Gemini => wires::gemini::counted(&request.model, &request.body),
+            Wire::Messages | Wire::Responses | Wire::Chat => request.body.clone(),
+        };
         let ask = http::Ask {
             method: Method::POST,
-            path: "/v1/messages/count_tokens",
+            path: &path,
             headers,
             along: &request.headers,
-            body: Bytes::from(request.body.clone()),
+            body: Bytes::from(body),
             streams: false,
             secret,
             patience: self.patience,
         };
         let value = self.json(&ask)?;
         value
-            .get("input_tokens")
+            .get(number)
             .and_then(Value::as_u64)
             .ok_or_else(|| trouble::never(format!("{address} answered with no number of tokens")))
     }

@@ -8,7 +8,7 @@
 //! Its usage is honest unless the rule lies: a token for each four bytes of what went in and came out, and
 //! what stood in the conversation up to the last answer counts as cached.
 //!
-//! Agent programs may ask it as well, in each of the three wires (`spoken`).
+//! Agent programs may ask it as well, in each of the four wires (`spoken`).
 //!
 //! Never here: randomness, memory of a conversation (all a rule sees is the prompt; only `times` is
 //! counted, in the model itself), an answer that could be taken for a real model's.

@@ -88,7 +88,7 @@ fn passed(
     let pieces = request.pieces.iter().enumerate();
     let items: Vec<Item> = pieces.map(|(at, content)| Item { role: role(at), content: *content }).collect();
     let (reserved, reserved_out, max_out) = match (request.api, request.delivery) {
-        (Api::CountTokens, _) => (Amounts { calls: 1, ..Amounts::default() }, 0, 0),
+        (Api::CountTokens | Api::GeminiCount, _) => (Amounts { calls: 1, ..Amounts::default() }, 0, 0),
         (_, Delivery::Streamed) => {
             let out = limits::OUTPUT_STEP_TOKENS.min(max_out);
             (account::first_reservation(&price, request.weight, out), out, max_out)

@@ -9,6 +9,7 @@
 //! Keys are sorted and given once, so that nobody can read two things; what stands in them is not touched.
 //! Tools that a provider would run itself are taken out: they reach the network where nobody sees it.
 //! What refers to something a provider keeps is refused: nobody could say how much of it is paid again.
+//! What is its own in the Gemini format stands in `gemini`.
 
 use abi::{
     Code, Content, Error, limits,
@@ -17,6 +18,10 @@ use abi::{
 };
 use serde_json::{Value, value::RawValue};
 use std::collections::BTreeMap;
+
+pub(crate) mod gemini;
+
+use gemini::Place;
 
 /// Levels of a request: tool schemas are nested deeper than our own messages.
 const DEPTH_MAX: usize = 120;
@@ -40,18 +45,22 @@ pub(crate) struct Apart {
     pub withheld: Vec<String>,
 }
 
-/// Takes a body apart.
-pub(crate) fn apart(api: Api, body: &[u8]) -> Result<Apart, Error> {
+/// Takes a body apart; what its path says of it counts.
+pub(crate) fn apart(api: Api, place: Option<&Place>, body: &[u8]) -> Result<Apart, Error> {
     if wire::deeper_than(body, DEPTH_MAX) {
         return Err(invalid("", "the request is nested too deep"));
     }
     let text = std::str::from_utf8(body).map_err(|_| invalid("", "the request is not UTF-8"))?;
     let mut head: Head = serde_json::from_str(text)
         .map_err(|error| invalid("", format!("the request is not a JSON object: {error}")))?;
+    if is_gemini(api) {
+        gemini::plain(&mut head)?;
+    }
     refuse_kept(api, &head)?;
-    let model: String = get(&head, "model")?.ok_or_else(|| invalid("model", "the request names no model"))?;
-    let stream: bool = get(&head, "stream")?.unwrap_or(false);
-    let delivery = if stream && api != Api::CountTokens { Delivery::Streamed } else { Delivery::Whole };
+    let (model, delivery) = match place {
+        Some(place) => (place.model.clone(), place.delivery),
+        None => named(api, &head)?,
+    };
     let max_out = max_out(api, &head)?;
     let withheld = withhold(api, &mut head)?;
     let parts = parts(api, &mut head)?;
@@ -71,6 +80,17 @@ pub(crate) fn apart(api: Api, body: &[u8]) -> Result<Apart, Error> {
     Ok(Apart { model, max_out, request, blobs, withheld })
 }
 
+/// What the body itself says of model and delivery.
+fn named(api: Api, head: &Head) -> Result<(String, Delivery), Error> {
+    let model = get(head, "model")?.ok_or_else(|| invalid("model", "the request names no model"))?;
+    let streams = get(head, "stream")?.unwrap_or(false) && !api.only_counts();
+    Ok((model, if streams { Delivery::Streamed } else { Delivery::Whole }))
+}
+
+fn is_gemini(api: Api) -> bool {
+    matches!(api, Api::Gemini | Api::GeminiCount)
+}
+
 fn invalid(argument: &str, message: impl Into<String>) -> Error {
     Error::invalid(argument, message.into())
 }
@@ -85,6 +105,7 @@ fn list(api: Api) -> &'static str {
     match api {
         Api::Messages | Api::Chat | Api::CountTokens => "messages",
         Api::Responses => "input",
+        Api::Gemini | Api::GeminiCount => "contents",
     }
 }
 
@@ -94,11 +115,15 @@ fn limit_keys(api: Api) -> &'static [&'static str] {
         Api::Messages => &["max_tokens"],
         Api::Responses => &["max_output_tokens"],
         Api::Chat => &["max_completion_tokens", "max_tokens"],
-        Api::CountTokens => &[],
+        // Gemini's stands deeper.
+        Api::CountTokens | Api::Gemini | Api::GeminiCount => &[],
     }
 }
 
 fn max_out(api: Api, head: &Head) -> Result<u64, Error> {
+    if is_gemini(api) {
+        return gemini::max_out(head);
+    }
     let mut most = limits::REQUEST_OUT_MAX;
     for key in limit_keys(api) {
         most = most.min(get(head, key)?.unwrap_or(most));
@@ -110,6 +135,7 @@ fn max_out(api: Api, head: &Head) -> Result<u64, Error> {
 fn refuse_kept(api: Api, head: &Head) -> Result<(), Error> {
     let keys: &[&str] = match api {
         Api::Responses => &["previous_response_id", "conversation", "background", "prompt"],
+        Api::Gemini | Api::GeminiCount => &["cachedContent"],
         Api::Messages | Api::Chat | Api::CountTokens => &[],
     };
     let is_set =
@@ -132,6 +158,13 @@ fn withhold(api: Api, head: &mut Head) -> Result<Vec<String>, Error> {
             withheld.push(key.to_owned());
         }
     }
+    withheld.extend(if is_gemini(api) { gemini::withhold(head)? } else { withhold_by_type(api, head)? });
+    let shown = |kind: String| kind.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Ok(withheld.into_iter().map(shown).collect())
+}
+
+fn withhold_by_type(api: Api, head: &mut Head) -> Result<Vec<String>, Error> {
+    let mut withheld = Vec::new();
     let Some(tools) = get::<Vec<Box<RawValue>>>(head, "tools")? else { return Ok(withheld) };
     let mut kept = Vec::with_capacity(tools.len());
     let all = tools.len();
@@ -140,7 +173,7 @@ fn withhold(api: Api, head: &mut Head) -> Result<Vec<String>, Error> {
         if runs_here(api, &kind) {
             kept.push(tool);
         } else {
-            withheld.push(kind.chars().filter(|c| c.is_ascii_graphic()).take(64).collect());
+            withheld.push(kind);
         }
     }
     if kept.len() < all {
@@ -170,6 +203,8 @@ fn runs_here(api: Api, kind: &str) -> bool {
         }
         Api::Responses => ["function", "custom", "local_shell", "shell", "apply_patch"].contains(&kind),
         Api::Chat => ["function", "custom"].contains(&kind),
+        // Its tools have no types.
+        Api::Gemini | Api::GeminiCount => false,
     }
 }
 
@@ -214,8 +249,9 @@ fn measure(part: &str) -> (u64, u64) {
     (bytes.saturating_sub(data), images)
 }
 
-/// Finds images in the three formats: `{"type": "image", "source": {"data"}}`, `{"type": "input_image",
-/// "image_url"}`, `{"type": "image_url", "image_url": {"url"}}`.
+/// Finds images in the four formats: `{"type": "image", "source": {"data"}}`, `{"type": "input_image",
+/// "image_url"}`, `{"type": "image_url", "image_url": {"url"}}`, `{"inlineData": {"mimeType": "image/…",
+/// "data"}}`.
 fn images_of(value: &Value, found: &mut dyn FnMut(usize)) {
     match value {
         Value::Array(all) => all.iter().for_each(|value| images_of(value, found)),
@@ -225,7 +261,7 @@ fn images_of(value: &Value, found: &mut dyn FnMut(usize)) {
                 Some("image") => text(map.get("source").and_then(|source| source.get("data"))),
                 Some("input_image") => text(map.get("image_url")),
                 Some("image_url") => text(map.get("image_url").and_then(|image| image.get("url"))),
-                _ => None,
+                _ => text(inline(map)),
             };
             match data {
                 Some(length) => found(length),
@@ -234,6 +270,13 @@ fn images_of(value: &Value, found: &mut dyn FnMut(usize)) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The data of an image that stands in its part as the Gemini format has it, in either spelling.
+fn inline(part: &serde_json::Map<String, Value>) -> Option<&Value> {
+    let data = part.get("inlineData").or_else(|| part.get("inline_data"))?;
+    let media = data.get("mimeType").or_else(|| data.get("mime_type"))?;
+    media.as_str().filter(|media| media.starts_with("image/")).and_then(|_| data.get("data"))
 }
 
 /// A request put together.
@@ -264,7 +307,14 @@ pub(crate) fn together(
     let mut parts = parts.into_iter();
     let mut head: Head = serde_json::from_str(&parts.next().ok_or_else(lost)?).map_err(|_| lost())?;
     let raw = |text: String| RawValue::from_string(text).map_err(|_| lost());
-    head.insert("model".into(), raw(Value::from(model).to_string())?);
+    if !is_gemini(api) {
+        head.insert("model".into(), raw(Value::from(model).to_string())?);
+    }
+    if api == Api::Gemini
+        && let Some(limit) = limit
+    {
+        gemini::limit(&mut head, limit)?;
+    }
     if let Some(limit) = limit {
         let keys = limit_keys(api);
         let key = keys.iter().find(|key| head.contains_key(**key)).or(keys.first());

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! POST /v1/messages · /v1/messages/count_tokens · /v1/responses · /v1/chat/completions · GET /v1/models
+//! POST /v1beta/models/NAME:generateContent · :streamGenerateContent · :countTokens · GET /v1beta/models
 //!    key ─▶ process     body ─▶ apart ─▶ complete (the street: authority, reservation, record) ─▶ passed
 //!    ◀── head and bytes as they come (`exchange`) ── the end, when what it tells of is durable ──┘
 //! ```
@@ -12,7 +13,7 @@
 //! does with its provider's. Never here: a decision, a secret, an outbound connection.
 
 use crate::{
-    apart,
+    apart::{self, gemini::Place},
     exchange::{Exchange, Frame},
     guard::{guard, wait},
     journal,
@@ -27,7 +28,7 @@ use abi::{
 };
 use http_body_util::BodyExt;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Request, Response, StatusCode, Uri,
     body::Incoming,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap},
     server::conn::http1,
@@ -35,6 +36,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use reply::Body;
+use route::Route;
 use std::{
     collections::BTreeMap,
     convert::Infallible,
@@ -55,6 +57,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 mod enter;
 mod refuse;
 mod reply;
+mod route;
 mod whom;
 
 /// How long a program may take for its headers, and for its body.
@@ -64,12 +67,13 @@ const BODY_TIME: Duration = Duration::from_secs(120);
 const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Headers that go along to the provider: versions and what a program asks for beyond them.
-const PASSED: [&str; 7] = [
+const PASSED: [&str; 8] = [
     "anthropic-version",
     "anthropic-beta",
     "openai-beta",
     "openai-organization",
     "openai-project",
+    "x-goog-api-client",
     "user-agent",
     "accept",
 ];
@@ -236,56 +240,36 @@ where
     let _ = http.serve_connection(TokioIo::new(socket), service).await;
 }
 
-/// What a request is for.
-enum Route {
-    Hello,
-    Models(Option<String>),
-    Ask(Api),
-}
-
-/// Paths with and without `/v1`: some programs add it, some have it in their base.
-fn route(method: &Method, path: &str) -> Option<Route> {
-    let below = path.strip_prefix("/v1").unwrap_or(path);
-    let read = method == Method::GET || method == Method::HEAD;
-    match below {
-        "/" | "" | "/api/hello" if read => Some(Route::Hello),
-        "/models" if read => Some(Route::Models(None)),
-        "/messages" if method == Method::POST => Some(Route::Ask(Api::Messages)),
-        "/messages/count_tokens" if method == Method::POST => Some(Route::Ask(Api::CountTokens)),
-        "/responses" if method == Method::POST => Some(Route::Ask(Api::Responses)),
-        "/chat/completions" if method == Method::POST => Some(Route::Ask(Api::Chat)),
-        _ => below.strip_prefix("/models/").filter(|_| read).map(|name| Route::Models(Some(name.to_owned()))),
-    }
-}
-
 async fn answer(
     endpoint: &Endpoint,
     node: &Arc<Node>,
     request: Request<Incoming>,
     inside: Option<&Key>,
 ) -> Response<Body> {
-    let path = request.uri().path().to_owned();
-    let api = if path.contains("/messages") { Api::Messages } else { Api::Chat };
-    let Some(route) = route(request.method(), &path) else {
-        let shown: String = path.chars().take(64).collect();
+    let api = route::family(request.uri(), request.headers());
+    let Some(route) = route::route(request.method(), request.uri()) else {
+        let shown: String = request.uri().path().chars().take(64).collect();
         let error = Error::new(Code::NotFound, format!("there is nothing at {} {shown:?}", request.method()))
-            .hint("/v1/messages, /v1/responses, /v1/chat/completions, /v1/models");
+            .hint(
+                "/v1/messages, /v1/responses, /v1/chat/completions, /v1/models, \
+                 /v1beta/models/NAME:generateContent",
+            );
         return refuse::response(api, &error);
     };
     if matches!(route, Route::Hello) {
         return reply::json(StatusCode::OK, "{}".into());
     }
-    let key = match inside.cloned().map_or_else(|| key(node, request.headers()), Ok) {
+    let key = match inside.cloned().map_or_else(|| key(node, request.uri(), request.headers()), Ok) {
         Ok(key) => key,
         Err(error) => return refuse::response(api, &error),
     };
     match route {
         Route::Hello => reply::json(StatusCode::OK, "{}".into()),
-        Route::Models(name) => match models(node, &key, name.as_deref()).await {
+        Route::Models(name) => match models(node, (&key, api), name.as_deref()).await {
             Ok(text) => reply::json(StatusCode::OK, text),
             Err(error) => refuse::response(api, &error),
         },
-        Route::Ask(api) => match ask(endpoint, node, (key, api), request).await {
+        Route::Ask(api, place) => match ask(endpoint, node, (key, api, place), request).await {
             Ok(response) => response,
             Err(error) => refuse::response(api, &error),
         },
@@ -299,10 +283,11 @@ struct Key {
     pid: Pid,
 }
 
-/// The token, as a provider's key: `x-api-key`, or a bearer. A workspace other than `home` stands before it:
-/// `WORKSPACE/PID.HEX`.
-fn key(node: &Node, headers: &HeaderMap) -> Result<Key, Error> {
+/// The token, as a provider's key: a bearer, `x-api-key`, `x-goog-api-key`, or `key` in the query. A
+/// workspace other than `home` stands before it: `WORKSPACE/PID.HEX`.
+fn key(node: &Node, uri: &Uri, headers: &HeaderMap) -> Result<Key, Error> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text = |name: &str| text(name).filter(|key| !key.is_empty());
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
@@ -314,20 +299,22 @@ fn key(node: &Node, headers: &HeaderMap) -> Result<Key, Error> {
             .hint("the key is the token of a process: skep endpoint AGENT opens one")
     };
     // A program that has both, as one whose settings name an old key, means the bearer.
-    let shown = bearer.or_else(|| text("x-api-key")).ok_or_else(|| denied("the request shows no key"))?;
+    let queried = route::word(uri, "key");
+    let shown = bearer.or_else(|| text("x-api-key")).or_else(|| text("x-goog-api-key"));
+    let shown = shown.or(queried.as_deref()).ok_or_else(|| denied("the request shows no key"))?;
     let (workspace, token) = shown.split_once('/').unwrap_or((HOME, shown));
     let pid = token::check(node.registry.secret(), workspace, token);
     let pid = pid.ok_or_else(|| denied("the key names no process of this node"))?;
     Ok(Key { workspace: workspace.to_owned(), pid })
 }
 
-async fn models(node: &Arc<Node>, key: &Key, name: Option<&str>) -> Result<String, Error> {
+async fn models(node: &Arc<Node>, (key, api): (&Key, Api), name: Option<&str>) -> Result<String, Error> {
     let cell = node.cell(&key.workspace)?;
     let names = whom::names(node, &cell).await;
     let known = |name: &str| names.iter().any(|known| known == name);
     match name {
-        None => Ok(reply::models(&names)),
-        Some(name) if known(name) => Ok(reply::model(name).to_string()),
+        None => Ok(reply::models(api, &names)),
+        Some(name) if known(name) => Ok(reply::model(api, name).to_string()),
         Some(name) => {
             let shown: String = name.chars().take(limits::WORD_BYTES_MAX).collect();
             let error = Error::new(Code::NotFound, format!("there is no model {shown:?}"));
@@ -340,12 +327,13 @@ async fn models(node: &Arc<Node>, key: &Key, name: Option<&str>) -> Result<Strin
 async fn ask(
     endpoint: &Endpoint,
     node: &Arc<Node>,
-    (key, api): (Key, Api),
+    (key, api, place): (Key, Api, Option<Place>),
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Error> {
+    route::comes_as_events(request.uri(), place.as_ref())?;
     let headers = passed(request.headers());
     let body = read(endpoint, request).await?;
-    let apart = apart::apart(api, &body.bytes)?;
+    let apart = apart::apart(api, place.as_ref(), &body.bytes)?;
     drop(body);
     let cell = node.cell(&key.workspace)?;
     let model = whom::meant(node, &cell, api, &apart.model).await?;

@@ -144,7 +144,7 @@ fn provider(key: &Node, name: String, about: &Node) -> Result<Provider, Error> {
         return Err(key
             .mark
             .error(format!("{name} says not what it speaks"))
-            .hint("write wires: [messages], [responses], [chat] or several of them"));
+            .hint("write wires: [messages], [responses], [chat], [gemini] or several of them"));
     }
     if secret.is_some() && !url::may_carry_a_secret(&url) {
         return Err(at

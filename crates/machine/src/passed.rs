@@ -51,19 +51,19 @@ pub(crate) fn run(
         model: target.model.to_owned(),
         headers: exchange.headers().to_vec(),
         body: whole.body,
-        streams: asked.delivery == Delivery::Streamed && asked.api != Api::CountTokens,
+        streams: asked.delivery == Delivery::Streamed && !asked.api.only_counts(),
         max_out: job.prompt.max_out,
     };
     let mut heard = Heard { exchange, gate, body: Packed::new(), said: 0, stopped: false };
     let called = catch_unwind(AssertUnwindSafe(|| match asked.api {
-        Api::CountTokens => count(&request, target, whole.plain, &mut heard),
-        Api::Messages | Api::Responses | Api::Chat => {
+        Api::CountTokens | Api::GeminiCount => count(&request, target, whole.plain, &mut heard),
+        Api::Messages | Api::Responses | Api::Chat | Api::Gemini => {
             target.provider.forward(&request, target.secret.as_ref(), &mut |piece| heard.piece(&piece))
         }
     }));
     let Heard { body, said: spoken, stopped, .. } = heard;
     // What only counts says nothing that could be charged.
-    let plain = if asked.api == Api::CountTokens { 0 } else { whole.plain };
+    let plain = if asked.api.only_counts() { 0 } else { whole.plain };
     match called {
         Ok(Ok(said)) => {
             let came = Came { asked: plain, said: spoken, body: body.pieces() };
@@ -92,11 +92,13 @@ pub(crate) fn refused(job: &ModelJob, error: &Error, exchange: &Exchange) -> End
     job::failed(job, &ModelError { message, ..ModelError::default() }, job::counted(0, 0))
 }
 
-fn wire(api: Api) -> Wire {
+/// What a provider has to speak.
+pub(crate) fn wire(api: Api) -> Wire {
     match api {
         Api::Messages | Api::CountTokens => Wire::Messages,
         Api::Responses => Wire::Responses,
         Api::Chat => Wire::Chat,
+        Api::Gemini | Api::GeminiCount => Wire::Gemini,
     }
 }
 
@@ -109,7 +111,8 @@ fn count(
 ) -> Result<Said, ModelError> {
     let counted = target.provider.count(request, target.secret.as_ref());
     let tokens = counted.unwrap_or_else(|_| job::tokens(plain));
-    let text = serde_json::json!({ "input_tokens": tokens }).to_string();
+    let key = if request.wire == Wire::Gemini { "totalTokens" } else { "input_tokens" };
+    let text = serde_json::json!({ key: tokens }).to_string();
     heard.piece(&Piece::Head { status: 200, content_type: "application/json", headers: &[] });
     heard.piece(&Piece::Bytes { bytes: text.as_bytes(), said: 0, last: true });
     // The number is no output: it is kept with the body, and nothing of it is charged.

@@ -25,7 +25,7 @@ pub const KNOWN: [(&str, &str, &str, &str); 6] = [
     ("anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com", "messages"),
     ("openai", "OPENAI_API_KEY", "https://api.openai.com", "responses, chat"),
     ("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api", "chat"),
-    ("gemini", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", "chat"),
+    ("gemini", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", "chat, gemini"),
     ("ollama", "", "http://127.0.0.1:11434", "chat"),
     ("lmstudio", "", "http://127.0.0.1:1234", "chat"),
 ];

@@ -11,7 +11,7 @@
 //! | manifest    | a manifest as JSON, or as the log keeps it         | its decoders, the lint             |
 //! | acp         | what an agent that speaks ACP wrote                | the reader of its messages         |
 //! | shown       | a kind and its arguments as JSON, a NUL between    | the rendering of what is asked     |
-//! | messages, chat, responses | an answer of the format, streamed or whole | the reader of that format |
+//! | messages, chat, responses, gemini | an answer of the format, streamed or whole | its reader |
 //!
 //! `cargo xtask torture` lets libFuzzer run them (fuzz/); the tests run them over the corpus and over changes
 //! of it drawn from a seed. Never here: what a right answer is, beyond what must hold of any.
@@ -43,7 +43,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("log", log),
     ("database", database),
     ("wire", line),
@@ -56,6 +56,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("messages", messages),
     ("chat", chat),
     ("responses", responses),
+    ("gemini", gemini),
 ];
 
 /// Records and rows that are asked for.
@@ -374,6 +375,11 @@ pub fn chat(bytes: &[u8]) {
 /// An answer in the Responses format.
 pub fn responses(bytes: &[u8]) {
     answer(Wire::Responses, bytes);
+}
+
+/// An answer in the Gemini format.
+pub fn gemini(bytes: &[u8]) {
+    answer(Wire::Gemini, bytes);
 }
 
 /// However the stream is cut into reads it says the same, and the end that we would write to it is no error.

@@ -5,6 +5,7 @@
 //! http://127.0.0.1:11434/v1/            ─▶ /v1/chat/completions
 //! https://openrouter.ai/api/v1          ─▶ /api/v1/chat/completions
 //! https://host/api/paas/v4              ─▶ /api/paas/v4/chat/completions   (a version of its own)
+//! https://host/v1beta/openai            ─▶ /v1beta/openai/chat/completions, /v1beta/models/x:generateContent
 //! ```
 //! Never here: a user and password in the URL, a query, another scheme than http and https.
 
@@ -23,8 +24,9 @@ pub(super) struct Address {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: bool,
-    /// Before the path of a wire, up to and with the version: `/v1`.
+    /// Before the path of a wire, up to and with a version if it has one.
     base: String,
+    versioned: bool,
 }
 
 impl Address {
@@ -71,13 +73,16 @@ impl Address {
         };
         let path = uri.path().trim_end_matches('/');
         let versioned = path.split('/').any(is_version);
-        let base = if versioned { path.to_owned() } else { format!("{path}/v1") };
-        Ok(Self { host, port, tls, base })
+        Ok(Self { host, port, tls, base: path.to_owned(), versioned })
     }
 
-    /// The path of something below `/v1`, as `/v1/messages`.
+    /// The path of something below the version that stands before it, as `/v1/messages`. The base's own
+    /// version counts. Google has OpenAI's format below its own: there its own stands beside it.
     pub(super) fn path(&self, below: &str) -> String {
-        format!("{}{}", self.base, below.strip_prefix("/v1").unwrap_or(below))
+        let native = below.starts_with("/v1beta/").then(|| self.base.strip_suffix("/openai")).flatten();
+        let base = native.unwrap_or(&self.base);
+        let rest = below.get(1..).and_then(|rest| rest.find('/')).and_then(|at| below.get(at + 1..));
+        format!("{base}{}", rest.filter(|_| self.versioned).unwrap_or(below))
     }
 
     /// The value of the `Host` header.
@@ -130,6 +135,14 @@ mod tests {
         ] {
             let address = Address::parse(url).unwrap();
             assert_eq!((address.authority().as_str(), address.path("/v1/messages").as_str()), (host, path));
+        }
+        for (url, path) in [
+            ("https://generativelanguage.googleapis.com", "/v1beta/models/x:y?a=b/c"),
+            ("https://generativelanguage.googleapis.com/v1beta/", "/v1beta/models/x:y?a=b/c"),
+            ("https://generativelanguage.googleapis.com/v1beta/openai", "/v1beta/models/x:y?a=b/c"),
+            ("http://127.0.0.1:4000/v1", "/v1/models/x:y?a=b/c"),
+        ] {
+            assert_eq!(Address::parse(url).unwrap().path("/v1beta/models/x:y?a=b/c"), path, "{url}");
         }
     }
 

@@ -65,7 +65,7 @@ const BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// What is asked.
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
-    /// Below `/v1`.
+    /// From its version on: `/v1/messages`.
     pub(super) path: &'a str,
     /// Names in small letters.
     pub(super) headers: Vec<(&'static str, HeaderValue)>,
@@ -104,7 +104,7 @@ pub(super) enum Next {
 pub(super) type Ear<'e> = dyn FnMut(Heard<'_>) -> Result<Next, ModelError> + 'e;
 
 /// Headers of a client that are the connection's or a key's: they never go along.
-const NOT_ALONG: [&str; 13] = [
+const NOT_ALONG: [&str; 14] = [
     "accept",
     "accept-encoding",
     "authorization",
@@ -118,6 +118,7 @@ const NOT_ALONG: [&str; 13] = [
     "transfer-encoding",
     "upgrade",
     "x-api-key",
+    "x-goog-api-key",
 ];
 
 /// Asks, and hears the answer out.

@@ -13,6 +13,7 @@ use crate::{Prompt, Wire};
 use serde_json::Value;
 
 mod chat;
+pub(super) mod gemini;
 mod messages;
 mod responses;
 
@@ -62,6 +63,7 @@ pub(super) fn reader(wire: Wire, asked: Asked) -> Box<dyn Reader> {
         Wire::Messages => Box::new(messages::Reading::new(asked)),
         Wire::Chat => Box::new(chat::Reading::new(asked)),
         Wire::Responses => Box::new(responses::Reading::new(asked)),
+        Wire::Gemini => Box::new(gemini::Reading::new(asked)),
     }
 }
 
@@ -104,6 +106,7 @@ pub(super) fn body(wire: Wire, prompt: &Prompt, limit: Limit) -> Value {
         Wire::Messages => messages::body(prompt),
         Wire::Chat => chat::body(prompt, limit),
         Wire::Responses => responses::body(prompt),
+        Wire::Gemini => gemini::body(prompt),
     }
 }
 
@@ -112,6 +115,6 @@ pub(super) fn body(wire: Wire, prompt: &Prompt, limit: Limit) -> Value {
 pub(super) fn with_usage(wire: Wire, body: &[u8], streams: bool) -> (Vec<u8>, bool) {
     match (wire, streams) {
         (Wire::Chat, true) => chat::with_usage(body),
-        (Wire::Messages | Wire::Responses, _) | (Wire::Chat, false) => (body.to_vec(), false),
+        (Wire::Messages | Wire::Responses | Wire::Gemini, _) | (Wire::Chat, false) => (body.to_vec(), false),
     }
 }

@@ -142,6 +142,10 @@ fn heard(wire: Wire, body: &Value) -> Vec<(Role, Vec<u8>)> {
             }
         }
         Wire::Chat => list(&body["messages"]).for_each(|message| chat_of(&mut talk, message)),
+        Wire::Gemini => {
+            talk.add(Role::System, &text_of(&body["systemInstruction"]["parts"]));
+            list(&body["contents"]).for_each(|content| content_of(&mut talk, content));
+        }
     }
     talk.items
 }
@@ -167,7 +171,7 @@ fn text_of(content: &Value) -> String {
 
 fn role_of(message: &Value) -> Role {
     match word(message, "role") {
-        "assistant" => Role::Assistant,
+        "assistant" | "model" => Role::Assistant,
         "system" | "developer" => Role::System,
         _ => Role::User,
     }
@@ -200,6 +204,24 @@ fn chat_of(talk: &mut Talk, message: &Value) {
     talk.add(role_of(message), &text_of(&message["content"]));
     for call in list(&message["tool_calls"]) {
         talk.asks(call.pointer("/function/name").and_then(Value::as_str).unwrap_or_default());
+    }
+}
+
+fn content_of(talk: &mut Talk, content: &Value) {
+    let parts = &content["parts"];
+    talk.add(role_of(content), &text_of(parts));
+    for part in list(parts) {
+        if let Some(name) = part["functionCall"]["name"].as_str() {
+            talk.asks(name);
+        }
+        match &part["functionResponse"]["response"] {
+            Value::Null => {}
+            // What a tool said stands under one of these, as the official clients put it.
+            response => {
+                let said = ["output", "result", "error"].iter().find_map(|key| response[*key].as_str());
+                talk.result(&said.map_or_else(|| response.to_string(), str::to_owned));
+            }
+        }
     }
 }
 

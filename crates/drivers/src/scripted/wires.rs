@@ -37,12 +37,18 @@ pub(super) fn teller(wire: Wire, frame: Frame) -> Box<dyn Teller> {
         Wire::Messages => Box::new(Messages(frame)),
         Wire::Responses => Box::new(Responses { frame, said: 0, text: String::new(), output: Vec::new() }),
         Wire::Chat => Box::new(Chat(frame)),
+        Wire::Gemini => Box::new(Gemini(frame)),
     }
 }
 
 /// Input, cached input and output of what it says it used.
 fn counts(said: &Said) -> (i64, i64, i64) {
     (said.usage.tokens_in, said.usage.tokens_cached, said.usage.tokens_out)
+}
+
+/// Arguments as the object they are, where a format has them so.
+fn input(tool: &ToolCall) -> Value {
+    serde_json::from_str(&tool.arguments).unwrap_or_else(|_| tool.arguments.as_str().into())
 }
 
 /// Events that name their own type.
@@ -113,10 +119,7 @@ impl Teller for Messages {
 
     fn whole(&mut self, said: &Said) -> Value {
         let text = json!({ "type": "text", "text": said.text });
-        let calls = said.tools.iter().enumerate().map(|(ix, tool)| {
-            let input = serde_json::from_str(&tool.arguments);
-            self.call(ix, tool, &input.unwrap_or_else(|_| tool.arguments.as_str().into()))
-        });
+        let calls = said.tools.iter().enumerate().map(|(ix, tool)| self.call(ix, tool, &input(tool)));
         let content: Vec<Value> = std::iter::once(text).chain(calls).collect();
         self.message(&content, (Self::stop(said).into(), Self::usage(said)))
     }
@@ -317,5 +320,59 @@ impl Teller for Chat {
         let mut body = self.frame("chat.completion", &[choice]);
         body["usage"] = Self::usage(said);
         body
+    }
+}
+
+struct Gemini(Frame);
+
+impl Gemini {
+    fn answer(&self, parts: &[Value], end: Option<&Said>) -> Value {
+        let content = json!({ "role": "model", "parts": parts });
+        let mut answer = json!({ "candidates": [{ "content": content, "index": 0 }],
+                                 "modelVersion": self.0.model, "responseId": self.0.id("resp", 0) });
+        let Some(said) = end else { return answer };
+        let (fresh, cached, out) = counts(said);
+        let input = fresh.saturating_add(cached);
+        answer["candidates"][0]["finishReason"] = match said.stop {
+            Stop::End | Stop::Tools => "STOP".into(),
+            Stop::Length | Stop::Cut => "MAX_TOKENS".into(),
+        };
+        answer["usageMetadata"] = json!({
+            "promptTokenCount": input, "cachedContentTokenCount": cached, "candidatesTokenCount": out,
+            "totalTokenCount": input.saturating_add(out),
+        });
+        answer
+    }
+
+    fn calls(&self, said: &Said) -> Vec<Value> {
+        let call = |(ix, tool): (usize, &ToolCall)| {
+            let call = json!({ "id": self.0.id("call", ix), "name": tool.name, "args": input(tool) });
+            json!({ "functionCall": call })
+        };
+        said.tools.iter().enumerate().map(call).collect()
+    }
+}
+
+impl Teller for Gemini {
+    fn begin(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn text(&mut self, piece: &str) -> Vec<u8> {
+        event("", &self.answer(&[json!({ "text": piece })], None))
+    }
+
+    fn tools(&mut self, said: &Said) -> Vec<u8> {
+        let calls = self.calls(said);
+        if calls.is_empty() { Vec::new() } else { event("", &self.answer(&calls, None)) }
+    }
+
+    fn end(&mut self, said: &Said) -> Vec<u8> {
+        event("", &self.answer(&[json!({ "text": "" })], Some(said)))
+    }
+
+    fn whole(&mut self, said: &Said) -> Value {
+        let parts = [vec![json!({ "text": said.text })], self.calls(said)].concat();
+        self.answer(&parts, Some(said))
     }
 }

@@ -128,6 +128,38 @@ fn responses_are_asked_as_items_and_nothing_is_kept_there() {
 }
 
 #[test]
+fn gemini_is_asked_by_its_path_and_told_the_name_of_what_it_called() {
+    let (head, body) = asked(Wire::Gemini, &long());
+    assert!(head.starts_with("post /v1beta/models/m-1:streamgeneratecontent?alt=sse http/1.1\r\n"), "{head}");
+    assert!(head.contains("x-goog-api-key: sk-canary-0123456789\r\n"), "{head}");
+    assert_eq!(body["systemInstruction"], json!({ "parts": [{ "text": "be brief" }] }));
+    assert_eq!(body["generationConfig"], json!({ "maxOutputTokens": 1000 }));
+    let declared = &body["tools"][0]["functionDeclarations"][0];
+    assert_eq!(declared["parametersJsonSchema"]["required"], json!(["path"]));
+    let told = |text: &str| json!({ "functionResponse": { "name": "read", "response": { "output": text } } });
+    assert_eq!(
+        body["contents"],
+        json!([
+            { "role": "user", "parts": [{ "text": "what is there?" }] },
+            { "role": "model", "parts": [
+                { "text": "I look." },
+                { "functionCall": { "name": "read", "args": { "path": "/a" } } },
+                { "functionCall": { "name": "read", "args": { "not_json": "{broken" } } },
+            ]},
+            { "role": "user", "parts": [
+                told("(an image: it follows)"), told(""),
+                { "inlineData": { "mimeType": "image/png", "data": "iVBORw0KGgoBAgME" } },
+            ]},
+        ])
+    );
+    // Of the third series a call bears a signature, or a word for one that is not there.
+    let signed = asked(Wire::Gemini, &Prompt { model: "gemini-3-pro".into(), ..long() }).1;
+    let parts = &signed["contents"][1]["parts"];
+    assert_eq!(parts[1]["thoughtSignature"], "skip_thought_signature_validator");
+    assert_eq!(parts[2].get("thoughtSignature"), None);
+}
+
+#[test]
 fn the_same_prompt_is_the_same_request() {
     for wire in Wire::ALL {
         assert_eq!(asked(wire, &long()).1, asked(wire, &long()).1);
@@ -196,12 +228,27 @@ const RESPONSES: &[&str] = &[
         "output_tokens":42,"input_tokens_details":{"cached_tokens":11}}}}"#,
 ];
 
+const GEMINI: &[&str] = &[
+    r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hm","thought":true}]},"index":0}],
+        "usageMetadata":{"promptTokenCount":16,"totalTokenCount":16},"modelVersion":"m","responseId":"r"}"#,
+    r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"I "}]},"index":0}]}"#,
+    r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"look."}]},"index":0}],
+        "usageMetadata":{"promptTokenCount":16,"candidatesTokenCount":1,"thoughtsTokenCount":2}}"#,
+    r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"read",
+        "args":{"path":"/a"}},"thoughtSignature":"AAAA"}]},"finishReason":"STOP","index":0}],
+        "usageMetadata":{"promptTokenCount":16,"cachedContentTokenCount":11,"candidatesTokenCount":40,
+        "thoughtsTokenCount":2,"totalTokenCount":58}}"#,
+];
+
 #[test]
 fn a_stream_of_each_format_comes_to_the_same() {
     let tool = ToolCall { name: "read".to_owned(), arguments: "{\"path\":\"/a\"}".to_owned() };
-    for (wire, data, tokens_written) in
-        [(Wire::Messages, MESSAGES, 7), (Wire::Chat, CHAT, 0), (Wire::Responses, RESPONSES, 0)]
-    {
+    for (wire, data, tokens_written) in [
+        (Wire::Messages, MESSAGES, 7),
+        (Wire::Chat, CHAT, 0),
+        (Wire::Responses, RESPONSES, 0),
+        (Wire::Gemini, GEMINI, 0),
+    ] {
         let (said, streamed) = said(wire, stream(&events(data)));
         let usage = RawUsage { tokens_in: 5, tokens_out: 42, tokens_cached: 11, tokens_written };
         let want = Said { text: "I look.".to_owned(), tools: vec![tool.clone()], stop: Stop::Tools, usage };
@@ -231,6 +278,12 @@ fn a_server_that_does_not_stream_is_understood() {
             {"type":"message","content":[{"type":"output_text","text":"I look."}]},
             {"type":"function_call","name":"read","arguments":"{\"path\":\"/a\"}"}]}"#,
         ),
+        (
+            Wire::Gemini,
+            r#"{"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":42},"candidates":[
+            {"finishReason":"STOP","content":{"parts":[{"text":"I look."},
+            {"functionCall":{"name":"read","args":{"path":"/a"}}}]}}]}"#,
+        ),
     ] {
         let (said, streamed) = said(wire, json("200 OK", body));
         let usage = RawUsage { tokens_in: 5, tokens_out: 42, ..RawUsage::default() };
@@ -251,6 +304,10 @@ fn why_it_stopped() {
             "incomplete_details":{{"reason":"{why}"}}}}}}"#
         )
     };
+    let gemini = |why: &str| {
+        format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"x"}}]}},"finishReason":"{why}"}}]}}"#)
+    };
+    let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#.to_owned();
     for (wire, event, stop, refused) in [
         (Wire::Messages, messages("end_turn"), Stop::End, false),
         (Wire::Messages, messages("max_tokens"), Stop::Length, false),
@@ -260,6 +317,10 @@ fn why_it_stopped() {
         (Wire::Chat, chat("content_filter"), Stop::End, true),
         (Wire::Responses, responses("max_output_tokens"), Stop::Length, false),
         (Wire::Responses, responses("content_filter"), Stop::End, true),
+        (Wire::Gemini, gemini("STOP"), Stop::End, false),
+        (Wire::Gemini, gemini("MAX_TOKENS"), Stop::Length, false),
+        (Wire::Gemini, gemini("SAFETY"), Stop::End, true),
+        (Wire::Gemini, blocked, Stop::End, true),
     ] {
         let (said, streamed) = said(wire, stream(&events(&[&event])));
         assert_eq!((said.stop, said.text.contains("refused")), (stop, refused), "{event}");
@@ -331,4 +392,16 @@ fn models_are_listed_and_tokens_counted() {
     assert!(heads[1].starts_with("post /v1/messages/count_tokens "), "{heads:?}");
     let error = Server::says(Vec::new()).provider(Wire::Chat).count(&request, None).unwrap_err();
     assert!(error.message.contains("does not count"), "{error:?}");
+    let list = r#"{"models":[{"name":"models/a","displayName":"A"},{"name":"b"}]}"#;
+    let server = Server::says(vec![json("200 OK", list), json("200 OK", r#"{"totalTokens":17}"#)]);
+    let provider = server.provider(Wire::Gemini);
+    assert_eq!(provider.models(None).unwrap(), ["a", "b"]);
+    let body = b"{\"contents\":[]}".to_vec();
+    let request = drivers::Forward { wire: Wire::Gemini, body, ..request };
+    assert_eq!(provider.count(&request, None), Ok(17));
+    let asked = [server.asked.recv().unwrap(), server.asked.recv().unwrap()];
+    assert!(asked[0].head.starts_with("get /v1beta/models?pagesize=1000 "), "{asked:?}");
+    assert!(asked[1].head.starts_with("post /v1beta/models/m:counttokens "), "{asked:?}");
+    let wrapped = json!({ "generateContentRequest": { "model": "models/m", "contents": [] } });
+    assert_eq!(asked[1].json(), wrapped);
 }

@@ -49,6 +49,17 @@ fn told(wire: Wire) -> (String, String) {
                     "response":{"status":"completed","usage":{"input_tokens":5,"output_tokens":2}}}"#,
             ]),
         ),
+        Wire::Gemini => {
+            let says = |text: &str| {
+                let content = serde_json::json!({"role": "model", "parts": [{"text": text}]});
+                serde_json::json!({"candidates": [{"content": content, "index": 0}], "responseId": "r1"})
+            };
+            let mut end = says("");
+            end["candidates"][0]["finishReason"] = "STOP".into();
+            end["usageMetadata"] = serde_json::json!({"promptTokenCount": 5, "candidatesTokenCount": 2});
+            let begin = [says("one").to_string(), says(" two").to_string()];
+            (events(&[&begin[0], &begin[1]]), events(&[&end.to_string()]))
+        }
     }
 }
 
@@ -153,6 +164,11 @@ fn a_stream_that_is_stopped_ends_as_the_provider_would_end_it() {
                 assert_eq!(response["incomplete_details"]["reason"], "max_output_tokens");
                 assert_eq!(response["output"][0]["content"][0]["text"], "one two");
             }
+            Wire::Gemini => {
+                assert_eq!((closing.len(), &closing[0]["responseId"]), (1, &"r1".into()));
+                assert_eq!(closing[0]["candidates"][0]["finishReason"], "MAX_TOKENS");
+                assert_eq!(closing[0]["usageMetadata"]["candidatesTokenCount"], 2);
+            }
         }
     }
 }
@@ -185,6 +201,7 @@ fn a_stream_that_is_stopped_before_it_says_anything_is_still_a_whole_one() {
                 assert_eq!(events[0]["choices"][0]["delta"]["role"], "assistant");
             }
             Wire::Responses => assert_eq!(events[0]["response"]["model"], "m-1"),
+            Wire::Gemini => assert_eq!(events[0]["modelVersion"], "m-1"),
         }
     }
 }

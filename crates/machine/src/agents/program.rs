@@ -43,7 +43,7 @@ const KEYS: [&str; 12] = [
     "view",
 ];
 /// What the endpoint can be told as.
-const ENDPOINT_KEYS: [&str; 3] = ["anthropic", "openai", "token"];
+const ENDPOINT_KEYS: [&str; 4] = ["anthropic", "openai", "gemini", "token"];
 /// Bytes of the files that a recipe puts into a HOME.
 const SEED_BYTES_MAX: usize = 16 * 1024;
 /// What stands for the words of a task, and for the directory it begins in.

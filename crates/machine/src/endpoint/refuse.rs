@@ -7,8 +7,9 @@
 //! | money, frozen | 429 | rate_limit_error | insufficient_quota, tokens |
 //! | trouble | 503 | overloaded_error | server_error |
 //!
-//! With 429 goes `x-should-retry: false`: the official clients ask again by themselves otherwise, and nothing
-//! changes before a person does something.
+//! Gemini's clients have a word for each status. With 429 goes `x-should-retry: false`: the official clients
+//! ask again by themselves otherwise, and nothing changes before a person does something. Google's command
+//! line looks for a reason instead: the one that says of an account that it is used up.
 
 use super::reply::{self, Body};
 use abi::{Code, Error, request::Api};
@@ -47,8 +48,23 @@ fn sentence(error: &Error) -> String {
     format!("{} (hint: {})", error.message, error.hint)
 }
 
+/// The word that goes with a status, and why it does not pass by itself.
+fn google(status: u16) -> (&'static str, Value) {
+    let word = match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        503 => "UNAVAILABLE",
+        _ => "INVALID_ARGUMENT",
+    };
+    let why = json!([{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "skep",
+                       "reason": "INSUFFICIENT_G1_CREDITS_BALANCE" }]);
+    (word, if status == 429 { why } else { json!([]) })
+}
+
 fn body(api: Api, error: &Error) -> Value {
-    let (_, messages, others) = words(error);
+    let (status, messages, others) = words(error);
     let message = sentence(error);
     match api {
         Api::Messages | Api::CountTokens => {
@@ -62,6 +78,10 @@ fn body(api: Api, error: &Error) -> Value {
                 _ => Value::Null,
             };
             json!({"error": {"message": message, "type": others, "param": null, "code": code}})
+        }
+        Api::Gemini | Api::GeminiCount => {
+            let (word, why) = google(status);
+            json!({"error": {"code": status, "message": message, "status": word, "details": why}})
         }
     }
 }
@@ -83,6 +103,8 @@ pub(super) fn event(api: Api, error: &Error) -> String {
     match api {
         Api::Messages | Api::CountTokens => format!("event: error\ndata: {body}\n\n"),
         Api::Chat => format!("data: {body}\n\n"),
+        // Its clients look for an error that is no event.
+        Api::Gemini | Api::GeminiCount => format!("{body}\n\n"),
         Api::Responses => {
             let (_, _, kind) = words(error);
             let body = json!({"type": "error", "code": kind, "message": sentence(error), "param": null});
@@ -111,5 +133,10 @@ mod tests {
             let want = (&Value::from(message), &Value::from(kind), &code);
             assert_eq!((&told["error"]["message"], &told["error"]["type"], &told["error"]["code"]), want);
         }
+        let told = &body(Api::Gemini, &error)["error"];
+        assert_eq!((&told["code"], &told["status"]), (&json!(429), &json!("RESOURCE_EXHAUSTED")));
+        assert_eq!(told["details"][0]["reason"], "INSUFFICIENT_G1_CREDITS_BALANCE");
+        let other = &body(Api::GeminiCount, &Error::invalid("model", "no"))["error"];
+        assert_eq!((&other["status"], &other["details"]), (&json!("INVALID_ARGUMENT"), &json!([])));
     }
 }

@@ -94,8 +94,13 @@ pub(super) fn json(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-/// A model as both families of clients read it.
-pub(super) fn model(name: &str) -> Value {
+/// A model as both families of clients read it, or as Google's do.
+pub(super) fn model(api: Api, name: &str) -> Value {
+    if api == Api::Gemini {
+        let can = ["generateContent", "countTokens"];
+        return json!({ "name": format!("models/{name}"), "displayName": name, "version": "skep",
+                       "supportedGenerationMethods": can });
+    }
     json!({
         "id": name, "type": "model", "object": "model", "display_name": name, "owned_by": "skep",
         "created": 0, "created_at": "1970-01-01T00:00:00Z",
@@ -103,8 +108,11 @@ pub(super) fn model(name: &str) -> Value {
 }
 
 /// A list of them.
-pub(super) fn models(names: &[String]) -> String {
-    let data: Vec<Value> = names.iter().map(|name| model(name)).collect();
+pub(super) fn models(api: Api, names: &[String]) -> String {
+    let data: Vec<Value> = names.iter().map(|name| model(api, name)).collect();
+    if api == Api::Gemini {
+        return json!({"models": data}).to_string();
+    }
     let (first, last) = (names.first(), names.last());
     json!({"object": "list", "data": data, "has_more": false, "first_id": first, "last_id": last}).to_string()
 }

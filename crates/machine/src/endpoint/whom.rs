@@ -12,13 +12,13 @@ use crate::{
     guard::guard,
     models::{self, Provider, resolve::is_scripted},
     node::Node,
+    passed::wire,
 };
 use abi::{
     Error,
     model::{self, provider_of},
     request::Api,
 };
-use drivers::Wire;
 use std::{sync::Arc, time::Duration};
 
 /// How long a workspace may take to wake, and how often it is looked at.
@@ -38,14 +38,6 @@ async fn providers(node: &Arc<Node>, cell: &Arc<Cell>) -> Arc<[Provider]> {
         tokio::time::sleep(WAKE_STEP).await;
     }
     Arc::new([])
-}
-
-fn wire(api: Api) -> Wire {
-    match api {
-        Api::Messages | Api::CountTokens => Wire::Messages,
-        Api::Responses => Wire::Responses,
-        Api::Chat => Wire::Chat,
-    }
 }
 
 /// The model a program means.
@@ -69,7 +61,10 @@ fn choose(providers: &[Provider], tiers: &[String], api: Api, name: &str) -> Res
     let hint = || {
         let able: Vec<&str> =
             providers.iter().filter(|row| row.wires.contains(&wire)).map(|row| row.name.as_str()).collect();
-        format!("providers that speak {wire}: {}", able.join(", "))
+        match able.is_empty() {
+            true => format!("one that does says so in /sys/models.yaml: wires: [{wire}]"),
+            false => format!("providers that speak {wire}: {}", able.join(", ")),
+        }
     };
     if let Some(row) = providers.iter().find(|row| name.contains('/') && row.name == provider_of(name)) {
         return match row.wires.contains(&wire) {

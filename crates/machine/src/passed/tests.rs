@@ -69,7 +69,7 @@ impl Provider for Says {
 
 fn job(api: Api, delivery: Delivery) -> (ModelJob, Asked) {
     let body = br#"{"model":"fast","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#;
-    let apart = apart::apart(api, body).unwrap();
+    let apart = apart::apart(api, None, body).unwrap();
     let items = apart.blobs.into_iter().map(|bytes| (Role::User, bytes)).collect();
     let prompt = Prompt { model: "p/fast".into(), items, tools: Vec::new(), max_out: 20 };
     let asked = Asked { api, delivery };

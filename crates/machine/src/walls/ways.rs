@@ -66,7 +66,7 @@ const DECISION_MAX: Duration = Duration::from_secs(30);
 pub(super) fn endpoint(kind: &str) -> Option<String> {
     let base = format!("http://127.0.0.1:{}", PORTS[0]);
     match kind {
-        "anthropic" => Some(base),
+        "anthropic" | "gemini" => Some(base),
         "openai" => Some(format!("{base}/v1")),
         "token" => Some("kept-by-skep".to_owned()),
         _ => None,

@@ -81,6 +81,8 @@ fn told(session: &mut Session, pid: Pid, address: SocketAddr, key: &str) -> Resu
             ("ANTHROPIC_AUTH_TOKEN", key),
             ("OPENAI_BASE_URL", &format!("{base}/v1")),
             ("OPENAI_API_KEY", key),
+            ("GOOGLE_GEMINI_BASE_URL", &base),
+            ("GEMINI_API_KEY", key),
         ] {
             session.say(&format!("export {name}={value}"))?;
         }

@@ -27,7 +27,7 @@ enum Act {
         /// What to call the server of that URL
         #[arg(long)]
         name: Option<String>,
-        /// What it speaks: messages, responses, chat; several parted by commas
+        /// What it speaks: messages, responses, chat, gemini; several parted by commas
         #[arg(long, default_value = "chat")]
         wires: String,
         /// Never here: it would stand in the history of your shell

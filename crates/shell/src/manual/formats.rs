@@ -125,7 +125,8 @@ pub const FORMATS: [Format; 4] = [
             ("format", "1"),
             (
                 "providers",
-                "for each name: url, which ends before /v1; wires (messages, responses, chat); secret",
+                "for each name: url, which ends before /v1; wires (messages, responses, chat, gemini); \
+                 secret",
             ),
             ("tiers", "for each name: [PROVIDER/NAME, ...], the first and its fallbacks"),
             (

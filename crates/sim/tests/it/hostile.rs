@@ -8,7 +8,7 @@ use sim::{
 use std::{fs, path::Path, sync::mpsc, thread, time::Duration};
 
 /// Inputs drawn for each target; together they take about four seconds.
-const DRAWN: [(&str, u64); 11] = [
+const DRAWN: [(&str, u64); 12] = [
     ("log", 200),
     ("database", 300),
     ("wire", 60_000),
@@ -20,6 +20,7 @@ const DRAWN: [(&str, u64); 11] = [
     ("messages", 3_000),
     ("chat", 3_000),
     ("responses", 3_000),
+    ("gemini", 3_000),
 ];
 /// No input may take this long, on however slow a machine.
 const HANGS: Duration = Duration::from_secs(20);

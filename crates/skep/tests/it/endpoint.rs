@@ -1,4 +1,4 @@
-//! The model endpoint with programs and servers that are not ours: the official clients of two providers,
+//! The model endpoint with programs and servers that are not ours: the official clients of three providers,
 //! unmodified, through `skep endpoint` to aimock and back.
 
 use crate::hive::{Hive, PATIENCE, retry, run};
@@ -64,7 +64,7 @@ fn hive(server: &str, price: &Value) -> Hive {
     let models = json!({
         "format": 1,
         "providers": {
-            "mock": {"url": server, "wires": ["messages", "responses", "chat"]},
+            "mock": {"url": server, "wires": ["messages", "responses", "chat", "gemini"]},
             "talk": {"url": server, "wires": ["chat"]},
         },
         "tiers": {"smart": ["mock/m"], "fast": ["talk/m"]},
@@ -100,7 +100,7 @@ impl Open {
         let script = if program == "node" { "ask.mjs" } else { "ask.py" };
         let mut command = Command::new(program);
         command.current_dir(dir).arg(script).args([self.word("url"), self.word("key"), "smart".into()]);
-        for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_AUTH_TOKEN"] {
+        for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY"] {
             command.env_remove(name);
         }
         let ran = run(command.env("PYTHONPATH", "python").env("ONLY", only)).fine();
@@ -121,7 +121,16 @@ impl Open {
     }
 }
 
-fn expected() -> Vec<Value> {
+/// Google's client is asked in one of the two languages.
+fn expected(program: &str) -> Vec<Value> {
+    let google = json!([
+        ["gemini count", true],
+        ["gemini models", [true, true]],
+        ["gemini", ["Good day.", "STOP"]],
+        ["gemini streamed", ["Good day.", "STOP", true]],
+        ["gemini tool", ["get_weather"]],
+    ]);
+    let google = if program == "node" { google.as_array().unwrap().clone() } else { Vec::new() };
     let rows = json!([
         ["count", true],
         ["models", [true, true]],
@@ -134,7 +143,7 @@ fn expected() -> Vec<Value> {
         ["responses", ["Good day.", "completed"]],
         ["responses streamed", ["Good day.", "completed"]],
     ]);
-    rows.as_array().unwrap().clone()
+    [rows.as_array().unwrap().clone(), google].concat()
 }
 
 #[test]
@@ -144,11 +153,11 @@ fn official_clients_are_served_metered_and_replayed() {
     let open = Open::new(&hive, "2.00");
     let pid = open.told["pid"].as_u64().unwrap();
     for program in ["python3", "node"] {
-        assert_eq!(open.ask(&dir, program, ""), expected(), "{program}");
+        assert_eq!(open.ask(&dir, program, ""), expected(program), "{program}");
     }
-    // Each client made nine calls: one counts tokens, eight say something.
+    // Each made nine calls: one counts tokens, eight say something; Google's four more.
     let said = open.close();
-    assert!(said.contains("18 model calls"), "{said}");
+    assert!(said.contains("22 model calls"), "{said}");
     let rows: Vec<Value> = hive
         .cli(&["replay", &pid.to_string(), "--json"])
         .fine()
@@ -156,7 +165,7 @@ fn official_clients_are_served_metered_and_replayed() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(rows.len(), 18);
+    assert_eq!(rows.len(), 22);
     assert!(rows.iter().all(|row| row["missing"] == 0), "{rows:#?}");
     let formats: Vec<&str> = rows.iter().take(9).map(|row| row["format"].as_str().unwrap()).collect();
     assert_eq!(
@@ -173,6 +182,8 @@ fn official_clients_are_served_metered_and_replayed() {
             "responses"
         ]
     );
+    let googles: Vec<&str> = rows.iter().skip(18).map(|row| row["format"].as_str().unwrap()).collect();
+    assert_eq!(googles, ["gemini_count_tokens", "gemini", "gemini", "gemini"]);
     // The same request again names nothing new.
     let again: Vec<u64> = rows.iter().skip(9).map(|row| row["new"].as_u64().unwrap()).collect();
     assert!(again.iter().all(|new| *new <= 2), "{again:?}");
@@ -203,17 +214,20 @@ fn a_limit_is_the_provider_s_own_refusal_and_its_own_length_stop() {
         ("python3", "responses", json!(["response.incomplete", "max_output_tokens"])),
         ("node", "responses", json!(["response.incomplete", "max_output_tokens"])),
         ("node", "messages", json!("max_tokens")),
+        ("node", "gemini", json!("MAX_TOKENS")),
     ] {
         let open = Open::new(&hive, "0.09");
         // It is cut, then it stands still, and says which limit and what would help.
-        let refused = ["messages", "chat", "responses"].map(|format| json!([format, [429, true, true]]));
-        let want = [vec![json!(["cut", want])], refused.to_vec()].concat();
+        let formats = ["messages", "chat", "responses", "gemini"];
+        let formats = formats.iter().take(if program == "node" { 4 } else { 3 });
+        let refused: Vec<Value> = formats.map(|format| json!([format, [429, true, true]])).collect();
+        let want = [vec![json!(["cut", want])], refused].concat();
         assert_eq!(open.ask(&dir, program, format), want, "{program} {format}");
         assert!(open.close().contains("frozen"), "{program} {format}");
     }
     let trace = hive.cli(&["trace", "--json"]).fine().out;
     let charged = |line: &str| line.contains("model_answered") && line.contains("\"cut\"");
-    assert_eq!(trace.lines().filter(|line| charged(line)).count(), 5, "every cut answer is in the ledger");
+    assert_eq!(trace.lines().filter(|line| charged(line)).count(), 6, "every cut answer is in the ledger");
 }
 
 /// The scripted model is asked by the same clients, in every format: no provider and no key.
@@ -231,24 +245,28 @@ fn a_scripted_model_speaks_every_format() {
                         "tiers": {"smart": ["scripted/talk"]}});
     hive.cli(&["write", "/sys/models.yaml", &models.to_string()]).fine();
     let open = Open::new(&hive, "2.00");
-    let want = expected().into_iter().map(|row| {
-        serde_json::from_str(&row.to_string().replace("Good day.", "[scripted] Good day.")).unwrap()
-    });
-    let want: Vec<Value> = want.collect();
     for program in ["python3", "node"] {
-        assert_eq!(open.ask(&dir, program, ""), want, "{program}");
+        let want = expected(program).into_iter().map(|row| {
+            serde_json::from_str(&row.to_string().replace("Good day.", "[scripted] Good day.")).unwrap()
+        });
+        assert_eq!(open.ask(&dir, program, ""), want.collect::<Vec<Value>>(), "{program}");
     }
-    assert!(open.close().contains("18 model calls"));
-    for (format, want) in [
-        ("messages", json!("max_tokens")),
-        ("chat", json!("length")),
-        ("responses", json!(["response.incomplete", "max_output_tokens"])),
+    assert!(open.close().contains("22 model calls"));
+    for (program, format, want) in [
+        ("python3", "messages", json!("max_tokens")),
+        ("python3", "chat", json!("length")),
+        ("python3", "responses", json!(["response.incomplete", "max_output_tokens"])),
+        ("node", "gemini", json!("MAX_TOKENS")),
     ] {
         let open = Open::new(&hive, "0.02");
-        let said = open.ask(&dir, "python3", format);
+        let said = open.ask(&dir, program, format);
         assert_eq!(said[0], json!(["cut", want]), "{format}");
         assert!(open.close().contains("frozen"), "{format}");
     }
+}
+
+fn bearer(key: &str) -> String {
+    format!("authorization: Bearer {key}")
 }
 
 #[test]
@@ -257,10 +275,11 @@ fn who_shows_no_key_or_asks_for_what_is_not_there_is_told_so() {
     let open = Open::new(&hive, "2.00");
     let (url, key) = (open.word("url"), open.word("key"));
     let ask = |path: &str, key: &str, body: &Value| -> (u16, Value) {
+        let key = if path.contains("v1beta") { format!("x-goog-api-key: {key}") } else { bearer(key) };
         let (host, body) = (url.trim_start_matches("http://"), body.to_string());
         let mut stream = std::net::TcpStream::connect(host).unwrap();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\n{key}\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -272,6 +291,7 @@ fn who_shows_no_key_or_asks_for_what_is_not_there_is_told_so() {
         (status, serde_json::from_str(body).unwrap_or_else(|_| json!(body)))
     };
     let hello = json!({"model": "smart", "max_tokens": 9, "messages": []});
+    let contents = json!({"contents": [{"parts": [{"text": "hello"}]}]});
     let other = if key.ends_with('0') { '1' } else { '0' };
     let bad = format!("{}{other}", &key[..key.len() - 1]);
     for (path, key, body, status) in [
@@ -285,9 +305,20 @@ fn who_shows_no_key_or_asks_for_what_is_not_there_is_told_so() {
         ("/v1/messages", &key, &hello, 503),
         // It speaks another format: to ask again does not help.
         ("/v1/messages", &key, &json!({"model": "fast", "max_tokens": 9, "messages": []}), 400),
+        ("/v1beta/models/smart:generateContent", "", &hello, 401),
+        ("/v1beta/models/smart:generateContent", bad.as_str(), &hello, 401),
+        (&format!("/v1/models/smart:generateContent?key={bad}"), "", &contents, 401),
+        (&format!("/v1beta/models/smart:generateContent?key={key}"), "", &json!({}), 400),
+        ("/v1beta/models/smart:embedContent", &key, &contents, 404),
+        ("/v1beta/models/smart:streamGenerateContent", &key, &contents, 400),
+        ("/v1beta/models/smart:generateContent", &key, &json!({"contents": [], "cached_content": "x"}), 400),
+        ("/v1beta/models/smart:generateContent", &key, &contents, 503),
+        ("/v1beta/models/talk%2Fm:generateContent", &key, &contents, 400),
     ] {
         let (got, said) = ask(path, key, body);
         assert_eq!(got, status, "{path} {body}: {said}");
+        let is_google = path.contains("v1beta") || path.contains("?key");
+        assert_eq!(said["error"]["code"].as_u64(), is_google.then_some(status.into()), "{said}");
         assert!(said["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{said}");
     }
     open.close();

@@ -63,6 +63,14 @@ fn a_conversation_is_read_the_same_in_every_format() {
         {"role": "tool", "tool_call_id": "1", "content": "done"},
         {"role": "assistant", "content": "Good."},
     ]});
+    let gemini = json!({"systemInstruction": {"parts": [{"text": "You are x."}]}, "contents": [
+        {"role": "user", "parts": [{"text": "hint"}, {"text": "task"}]},
+        {"role": "model", "parts": [{"text": "I look."}, {"functionCall": {"name": "Bash", "args": {}}}]},
+        {"role": "user", "parts": [
+            {"functionResponse": {"name": "Bash", "response": {"output": "done"}}},
+            {"text": "and mind this"}]},
+        {"role": "model", "parts": [{"text": "Good."}]},
+    ]});
     let want = [
         (Role::System, "You are x."),
         (Role::User, "hint\ntask"),
@@ -72,11 +80,16 @@ fn a_conversation_is_read_the_same_in_every_format() {
         (Role::Assistant, "Good."),
     ];
     let want: Vec<(Role, Vec<u8>)> = want.map(|(role, text)| (role, text.as_bytes().to_vec())).to_vec();
-    for (wire, body) in Wire::ALL.into_iter().zip([messages, responses, chat]) {
+    for (wire, body) in Wire::ALL.into_iter().zip([messages, responses, chat, gemini]) {
         assert_eq!(heard(wire, &body), want, "{wire}");
     }
     // Of what is no request nothing is heard.
-    for body in [json!(null), json!([]), json!({"messages": 1, "input": {}}), json!({"messages": [[], 7]})] {
+    for body in [
+        json!(null),
+        json!([]),
+        json!({"messages": 1, "input": {}}),
+        json!({"messages": [[], 7], "contents": [7, {"parts": 7}]}),
+    ] {
         assert!(Wire::ALL.iter().all(|wire| heard(*wire, &body).is_empty()), "{body}");
     }
 }

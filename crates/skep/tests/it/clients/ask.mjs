@@ -1,10 +1,12 @@
-// The official clients of two providers, unmodified, at the model endpoint: one line of JSON for each thing.
+// The official clients of three providers, unmodified, at the model endpoint: one line of JSON for each thing.
 import Anthropic from "@anthropic-ai/sdk";
+import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 
 const [base, key, model] = process.argv.slice(2);
 const claude = new Anthropic({ baseURL: base, authToken: key, apiKey: null });
 const gpt = new OpenAI({ baseURL: base + "/v1", apiKey: key });
+const gemini = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: base } }).models;
 const messages = [{ role: "user", content: "hello" }];
 const weather = [{ role: "user", content: "weather" }];
 const tools = [{ name: "get_weather", description: "d", input_schema: { type: "object", properties: {} } }];
@@ -68,6 +70,22 @@ const responsesStreamed = async () => {
   return [text, status];
 };
 
+const declared = [{ functionDeclarations: [{ name: "get_weather", parametersJsonSchema: { type: "object" } }] }];
+const geminiWhole = async () => {
+  const answer = await gemini.generateContent({ model, contents: "hello" });
+  return [answer.text, answer.candidates[0].finishReason];
+};
+const geminiStreamed = async () => {
+  let text = "";
+  let last = null;
+  for await (last of await gemini.generateContentStream({ model, contents: "hello" })) text += last.text ?? "";
+  return [text, last.candidates[0].finishReason, last.usageMetadata.totalTokenCount >= 0];
+};
+const geminiTool = async () => {
+  const answer = await gemini.generateContent({ model, contents: "weather", config: { tools: declared } });
+  return answer.functionCalls.map((call) => call.name);
+};
+
 const everything = [{ role: "user", content: "everything" }];
 const cut = {
   messages: async () => {
@@ -86,6 +104,11 @@ const cut = {
     for await (const event of await gpt.responses.create({ model, input: "everything", stream: true })) last = event;
     return [last.type, last.response.incomplete_details.reason];
   },
+  gemini: async () => {
+    let last = null;
+    for await (last of await gemini.generateContentStream({ model, contents: "everything" }));
+    return last.candidates[0].finishReason;
+  },
 };
 
 if (process.env.ONLY) {
@@ -93,6 +116,7 @@ if (process.env.ONLY) {
   await attempt("messages", whole);
   await attempt("chat", chatWhole);
   await attempt("responses", responsesWhole);
+  await attempt("gemini", geminiWhole);
 } else {
   const count = async () => (await claude.messages.countTokens({ model, messages })).input_tokens > 0;
   const models = async () => [
@@ -109,4 +133,12 @@ if (process.env.ONLY) {
   await attempt("chat tool", chatTool);
   await attempt("responses", responsesWhole);
   await attempt("responses streamed", responsesStreamed);
+  const counted = async () => (await gemini.countTokens({ model, contents: "hello" })).totalTokens > 0;
+  const listed = async () => (await gemini.list()).page.some((one) => one.name === `models/${model}`);
+  const one = async () => (await gemini.get({ model })).name === `models/${model}`;
+  await attempt("gemini count", counted);
+  await attempt("gemini models", async () => [await listed(), await one()]);
+  await attempt("gemini", geminiWhole);
+  await attempt("gemini streamed", geminiStreamed);
+  await attempt("gemini tool", geminiTool);
 }
