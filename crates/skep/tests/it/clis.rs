@@ -8,13 +8,7 @@ use crate::{
     hive::{Hive, place_of_work, retry, run},
 };
 use serde_json::{Value, json};
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
 const TASK: &str = "repair add.sh";
 const AGAIN: &str = "and once more";
@@ -104,40 +98,13 @@ fn goose() {
     });
 }
 
-/// It speaks to its own service alone: behind the wall it finds neither a login nor the operator's key, says
-/// so and ends. The control: outside, the same line takes that key to that service.
 #[test]
 fn gemini() {
-    let (path, repo, hive) = (programs(), place_of_work("asked-"), Hive::new());
-    let service = TcpListener::bind("127.0.0.1:0").unwrap();
-    service.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", service.local_addr().unwrap());
-    let chosen = json!({"security": {"auth": {"selectedType": "gemini-api-key"}}});
-    fs::create_dir_all(hive.around().join(".gemini")).unwrap();
-    fs::write(hive.around().join(".gemini/settings.json"), chosen.to_string()).unwrap();
-    let with = |mut command: Command| {
-        command.current_dir(repo.path()).env("PATH", &path).env("HOME", hive.around());
-        command.env("GEMINI_API_KEY", "of-the-operator").env("GOOGLE_GEMINI_BASE_URL", &url);
-        command
-    };
-    let ran = run(&mut with(hive.command(&["run", "--", "gemini", "--version"]))).fine();
-    assert_eq!(ran.out, "0.61.0\n");
-    let ran = run(&mut with(hive.command(&["run", "--task", TASK, "--", "gemini"]))).failed(41);
-    let said = ran.out + &ran.err;
-    assert!(said.contains("Please set an Auth method") && said.contains("gemini exited 41"), "{said}");
-    assert!(said.contains("withheld: a limit of money"), "{said}");
-    assert!(service.accept().is_err(), "it got out");
-    println!("gemini 0.61.0: {:.1} s", ran.took.as_secs_f64());
-    let mut outside = Command::new("gemini");
-    outside.args(["--yolo", "-p", TASK]).env_clear().env("GEMINI_CLI_TRUST_WORKSPACE", "true");
-    // One process, so that it can be ended.
-    outside.env("GEMINI_CLI_NO_RELAUNCH", "true").stdin(Stdio::null());
-    let mut outside = with(outside).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let (heard, _) = retry("its service to be asked", || service.accept().ok());
-    heard.set_nonblocking(false).unwrap();
-    let mut head = BufReader::new(heard).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
-    let key = head.any(|line| line.contains("of-the-operator"));
-    outside.kill().unwrap();
-    outside.wait().unwrap();
-    assert!(key, "the key goes to its service");
+    let again = &["--yolo", "--resume", "latest", "-p"];
+    repairs(&Cli { name: "gemini", version: "0.61.0", again }, |add| {
+        json!([
+            {"name": "write_file", "arguments": {"file_path": add, "content": RIGHT}},
+            {"name": "run_shell_command", "arguments": {"command": "sh test.sh"}},
+        ])
+    });
 }

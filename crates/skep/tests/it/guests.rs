@@ -389,6 +389,8 @@ fn a_recipe_brings_a_program_from_where_it_is_installed() {
     skep(&["run", "--tool", keys.to_str().unwrap(), "--", "ls"]).failed(2);
     skep(&["run", "--tool", hive.around().to_str().unwrap(), "--", "ls"]).failed(2);
     // Who pays by itself: that is said.
+    let own = own.replace("claude", "gemini").replace("args_unattended: [mine, $task]", "login: own");
+    hive.cli(&["write", "/agents/gemini/AGENT.md", &own]).fine();
     let path = install(&hive, "gemini", "#!/bin/sh\n");
     let ran = run(hive.command(&["run", "--", "gemini"]).env("PATH", &path)).fine();
     assert!(ran.err.contains("withheld: a limit of money"), "{}", ran.err);
@@ -445,7 +447,7 @@ pub fn priced(hive: &Hive, fixtures: &Value, out: &str) -> Aimock {
     let server = Aimock::start(&file, None);
     let models = json!({
         "format": 1,
-        "providers": {"mock": {"url": server.url, "wires": ["messages", "responses", "chat"]}},
+        "providers": {"mock": {"url": server.url, "wires": ["messages", "responses", "chat", "gemini"]}},
         "tiers": {"smart": ["mock/m"]},
         "prices": {"mock/*": {"in": "1.00", "out": out}},
     });
