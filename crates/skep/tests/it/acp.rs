@@ -16,9 +16,14 @@ const NEEDS: &str = "read /data/**, read /agents/coder/**, write /data/**, exec 
 
 /// An agent of this name and these words, with more needs.
 fn install(client: &mut Client, words: &str, more: &str) {
+    install_with(client, words, more, ("", ""));
+}
+
+/// The same, with more of how it is run, and another line.
+fn install_with(client: &mut Client, words: &str, more: &str, (run, line): (&str, &str)) {
     let sheet = format!(
-        "---\nname: coder\nrun: {{protocol: acp, command: [python3, /agents/coder/agent.py{words}]}}\n\
-         needs: [{NEEDS}{more}]\n---\nIt is told what to do.\n"
+        "---\nname: coder\nrun: {{protocol: acp, command: [python3, /agents/coder/agent.py{words}]{run}}}\n\
+         needs: [{NEEDS}{more}]\n{line}---\nIt is told what to do.\n"
     );
     for (name, text) in [("AGENT.md", sheet.as_str()), ("agent.py", AGENT)] {
         let path = format!("/agents/coder/{name}");
@@ -285,6 +290,76 @@ fn it_is_told_to_stop_before_it_is_ended() {
     let pid = begin(&mut client, "deaf");
     client.ok("signal", json!({"pid": pid, "signal": "kill"}));
     assert_eq!(ended(&mut client, pid)["exit"], json!({"killed": "signal"}));
+}
+
+/// Each is silent in another way, and none is waited for without end: what waits for its start ends it, the
+/// limit of its time stops it, whoever says so ends it. The control: one that speaks ends by itself.
+#[test]
+fn who_says_nothing_more_is_not_waited_for() {
+    let (mut hive, mut client) = coder();
+    install(&mut client, ", --mute, 8383.5", "");
+    let never = begin(&mut client, "ends end_turn");
+    retry("its start", || (running("8383.5") > 0).then_some(()));
+    // In the middle of a message, limited.
+    install_with(&mut client, "", "", ("", "budget: {wall: 1s}\n"));
+    let limited = begin(&mut client, "half");
+    retry("its limit", || hive.said().contains("(coder) has had its time: 1s").then_some(()));
+    client.ok("signal", json!({"pid": limited, "signal": "kill"}));
+    assert_eq!(ended(&mut client, limited)["exit"], json!({"killed": "signal"}));
+    let spoke = begin(&mut client, "ends end_turn");
+    assert_eq!(ended(&mut client, spoke)["exit"], json!({"exited": 0}));
+    // The same without a limit is told to stop, and does not hear it.
+    install(&mut client, "", "");
+    let free = begin(&mut client, "half");
+    retry("a word", || hive.cli(&["logs", &free.to_string()]).out.contains("begun").then_some(()));
+    client.ok("signal", json!({"pid": free, "signal": "interrupt"}));
+    assert_eq!(ended(&mut client, free)["exit"], json!({"exited": 130}));
+    // Where nobody can hear it any more, it need not be asked.
+    let gone = begin(&mut client, "mute");
+    let end = ended(&mut client, gone);
+    assert_eq!(end["exit"], json!({"exited": 1}), "{end}");
+    let why = "the last\n[acp] it ended, and had not answered session/prompt\n";
+    assert_eq!(end["text"], json!(why), "{end}");
+    retry("its end", || (running("8282.5") == 0).then_some(()));
+    // It is waited for as long as a program may take to start, which is a minute.
+    let end = (0..3).map(|_| ended(&mut client, never)).find(|end| end["exit"].is_object());
+    let how = end.map(|end| end["exit"].clone());
+    assert_eq!(how, Some(json!({"killed": "it does not answer initialize"})));
+    retry("its end", || (running("8383.5") == 0).then_some(()));
+    assert!(hive.alive(), "{}", hive.said());
+}
+
+/// What calls would show and change stands beside a draft, so nothing is offered, nor done where it asks all
+/// the same. What it writes itself waits for an operator. The control: the same that is no draft.
+#[test]
+fn in_a_draft_it_has_its_own_hands_only() {
+    let (hive, mut client) = coder();
+    let names = ["own", "asked", "ran"];
+    let there = |hive: &Hive| names.map(|name| hive.cli(&["cat", &format!("/data/{name}.md")]).code == 0);
+    let no = "error files and commands are its own here: its work is a draft";
+    for (word, pattern) in [("keep", [true, false, false]), ("drop", [false; 3]), ("live", [true; 3])] {
+        let view = if word == "live" { ", view: live" } else { ", view: draft" };
+        hive.cli(&["rm", "/data/own.md"]);
+        install_with(&mut client, "", "", (view, ""));
+        let pid = begin(&mut client, "drafts");
+        let end = ended(&mut client, pid);
+        assert_eq!(end["exit"], json!({"exited": 0}), "{end}");
+        let said = end["text"].as_str().unwrap();
+        let lines: Vec<&str> = said.lines().collect();
+        let live = word == "live";
+        assert_eq!(lines[0].matches("true").count(), if live { 3 } else { 0 }, "{said}");
+        let asked =
+            [("read", r#"{"content": "own\n"}"#), ("write", "{}"), ("run", r#"{"terminalId": "t1"}"#)];
+        for (line, (what, done)) in lines[1..].iter().zip(asked) {
+            assert_eq!(*line, format!("{what} {}", if live { done } else { no }), "{said}");
+        }
+        assert_eq!(lines[4], "sees own", "{said}");
+        if !live {
+            assert_eq!(there(&hive), [false; 3], "before anybody decided");
+            hive.cli(&[word, &pid.to_string()]).fine();
+        }
+        retry(word, || (there(&hive) == pattern).then_some(()));
+    }
 }
 
 #[test]

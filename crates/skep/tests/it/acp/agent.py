@@ -1,7 +1,8 @@
 """An agent that speaks the Agent Client Protocol and does what the first word of its task says, well or ill."""
-import json, sys, urllib.request
+import json, os, sys, urllib.request
 
 seen = []
+offered = {}
 
 
 def send(message):
@@ -180,6 +181,37 @@ def deaf(*_):
         take()
 
 
+def half(*_):
+    """Falls silent in the middle of a message."""
+    say("begun")
+    sys.stdout.write('{"jsonrpc":"2.0","method":"session/upd')
+    sys.stdout.flush()
+    while True:
+        take()
+
+
+def mute(*_):
+    """Says no more, and lives on."""
+    say("the last")
+    sys.stdout.flush()
+    os.close(1)
+    os.execvp("sleep", ["sleep", "8282.5"])
+
+
+def drafts(*_):
+    """What it is offered, and what it does by itself."""
+    say("offered " + json.dumps(offered, sort_keys=True))
+    with open("/data/own.md", "w") as file:
+        file.write("own\n")
+    say("read " + told(ask("fs/read_text_file", {"path": "/data/own.md"})))
+    say("write " + told(ask("fs/write_text_file", {"path": "/data/asked.md", "content": "asked\n"})))
+    made = ask("terminal/create", {"command": "touch", "args": ["/data/ran.md"]})
+    say("run " + told(made))
+    if "result" in made:
+        ask("terminal/wait_for_exit", made["result"])
+    say("sees " + open("/data/own.md").read().strip())
+
+
 def dies(*_):
     with open("/data/died.md", "w") as file:
         file.write("before\n")
@@ -207,7 +239,10 @@ def main():
     while True:
         message = take()
         method, name = message.get("method"), message.get("id")
+        if method == "initialize" and "--mute" in sys.argv:
+            continue
         if method == "initialize":
+            offered.update(message["params"]["clientCapabilities"])
             version = 9 if "--new" in sys.argv else message["params"]["protocolVersion"]
             methods = [{"id": "web", "type": "terminal"}, {"id": "key", "name": "Key"}]
             send({"id": name, "result": {"protocolVersion": version, "authMethods": methods}})
