@@ -197,6 +197,9 @@ pub enum Answer {
         /// Where somebody else had changed the same: both are kept.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         conflicts: Vec<Clash>,
+        /// What it changed in guarded places waits for an operator, as these proposals.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        waits: Vec<ProposalId>,
         /// What it used.
         used: Used,
     },
@@ -213,6 +216,9 @@ pub enum Answer {
         /// Where somebody else had changed the same: merged, or both are kept.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         conflicts: Vec<Clash>,
+        /// What it changed in guarded places waits for an operator, as these proposals.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        waits: Vec<ProposalId>,
     },
     /// A process has ended.
     Ended {

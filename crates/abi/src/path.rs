@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for TreePath {
 }
 
 /// Directories of things that tools make anew: only their current content is kept, and nothing is indexed.
-const SCRATCH: [&str; 5] = ["node_modules", "target", ".venv", "__pycache__", ".cache"];
+pub(crate) const SCRATCH: [&str; 5] = ["node_modules", "target", ".venv", "__pycache__", ".cache"];
 
 /// Whether only the current content of this path is kept.
 pub fn is_scratch(path: &TreePath) -> bool {

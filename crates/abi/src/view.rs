@@ -53,6 +53,9 @@ pub struct Plan {
     pub quota: Quota,
     /// Directories of the host that stand in the tree.
     pub bound: Vec<Bound>,
+    /// What programs of a view that goes on have changed in guarded places, and waits for an operator:
+    /// there it stands as they left it.
+    pub waits: BTreeSet<TreePath>,
 }
 
 /// A directory of the host that is part of the tree, at its own path.
@@ -62,8 +65,8 @@ pub struct Bound {
     pub dir: TreePath,
     /// The label of what nobody has changed in it.
     pub label: LabelId,
-    /// Whether what steers agents and what tools outside run is only read.
-    pub keeps: bool,
+    /// Whether what is changed where agents or tools outside obey waits for an operator.
+    pub guards: bool,
 }
 
 impl Plan {

@@ -650,7 +650,8 @@ fn proposal(state: &mut State, record: &Record) {
                 effect: *effect,
                 pid: record.pid,
                 run: process.map_or(WORKSPACE, |process| process.run),
-                agent: process.map_or_else(|| record.actor.to_string(), |process| process.agent.clone()),
+                agent: process
+                    .map_or_else(|| crate::proposal::asker(&record.actor), |process| process.agent.clone()),
                 mount: mount.clone(),
                 kind: kind.clone(),
                 args: *args,

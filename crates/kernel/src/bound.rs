@@ -109,19 +109,18 @@ pub fn unbind(step: &mut Step<'_>, dir: &TreePath) -> Result<Answer, Error> {
     Ok(Answer::DONE)
 }
 
-/// For a view. Programs of agents do not write what steers, or what tools outside run: a command cannot be
-/// held while it writes, so it is told at once.
+/// For a view. What programs of agents write where agents or tools outside obey waits (`guarded`).
 pub fn rows(state: &State, pid: Pid) -> Vec<Bound> {
     let row = |(dir, label): (&TreePath, &LabelId)| Bound {
         dir: dir.clone(),
         label: *label,
-        keeps: pid != WORKSPACE,
+        guards: pid != WORKSPACE,
     };
     state.bound.iter().map(row).collect()
 }
 
 /// A program that an operator begins in a bound directory may read, write and run what is in it: they said so
-/// by beginning it there. What policy denies it may not, and what is kept from programs neither.
+/// by beginning it there. What policy denies it may not.
 pub fn lend(step: &mut Step<'_>, pid: Pid, dir: &TreePath) {
     let Some(pattern) = of(step.state(), dir).and_then(|(dir, _)| Pattern::parse(&format!("{dir}/**")).ok())
     else {
@@ -135,12 +134,12 @@ pub fn lend(step: &mut Step<'_>, pid: Pid, dir: &TreePath) {
     }
 }
 
-/// Whether what stands there is kept from programs.
-pub fn is_kept(state: &State, path: &TreePath) -> bool {
-    of(state, path).and_then(|(dir, _)| names_below(path, dir)).is_some_and(bound::is_kept)
+/// Whether what stands there steers agents, or is run or obeyed by tools outside.
+pub fn is_guarded(state: &State, path: &TreePath) -> bool {
+    of(state, path).and_then(|(dir, _)| names_below(path, dir)).is_some_and(bound::is_guarded)
 }
 
-fn of<'a>(state: &'a State, path: &TreePath) -> Option<(&'a TreePath, LabelId)> {
+pub fn of<'a>(state: &'a State, path: &TreePath) -> Option<(&'a TreePath, LabelId)> {
     state.bound.iter().find(|(dir, _)| path.is_below(dir)).map(|(dir, label)| (dir, *label))
 }
 

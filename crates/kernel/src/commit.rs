@@ -9,7 +9,9 @@ use crate::{
     authority::Want,
     bound,
     conflict::{self, Merged},
-    draft, files, policy,
+    draft, files,
+    guarded::{self, Fate, Waiting},
+    policy, sink,
     step::{Found, Step},
 };
 use abi::{
@@ -44,6 +46,7 @@ pub struct Made {
     pub changed: Vec<Changed>,
     pub more: u64,
     pub clashes: Vec<Clash>,
+    pub waiting: Waiting,
 }
 
 /// Questions: where each change meets the tree, and what stands below each directory that moves.
@@ -137,22 +140,29 @@ pub fn decide(
     }
     let carried = moved(step, pid, made, facts)?;
     let label = label(step, pid, made);
-    not_steering(step, pid, (made, &label.join(&carried)))?;
+    let whole = label.join(&carried);
+    not_steering(step, pid, (made, &whole))?;
+    let fates = guarded::sort(step, pid, &made.changes, (&bases, &spots));
     let mut layer = Layer::new(step, (pid, own), label);
-    for ((change, base), spot) in made.changes.iter().zip(bases).zip(&spots) {
-        layer.take(step, (change, base), spot)?;
+    for (((change, base), spot), fate) in made.changes.iter().zip(bases).zip(&spots).zip(&fates) {
+        if *fate == Fate::Free {
+            layer.take(step, (change, base), spot)?;
+        }
     }
     if !step.wants.is_empty() {
         return Ok(Made::default());
     }
     let homes: Vec<&Home> = spots.iter().filter_map(|spot| spot.home.as_deref()).collect();
-    Ok(layer.write(step, homes))
+    let written = layer.write(step, homes);
+    let waiting = guarded::hold(step, &made.changes, fates, &whole);
+    Ok(Made { waiting, ..written })
 }
 
 fn not_steering(step: &Step<'_>, pid: Pid, (made, label): (&Commit, &Label)) -> Result<(), Error> {
-    let paths = made.changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+    let free = made.changes.iter().filter(|change| !guarded::touches(step, pid, change));
+    let paths = free.flat_map(|change| [Some(&change.path), change.from.as_ref()]);
     let paths: Vec<&TreePath> = paths.flatten().collect();
-    files::not_steering(step, pid, label, paths.iter().copied())
+    sink::not_asked(step, pid, label, paths.iter().copied())
 }
 
 /// Whether the process may change all this, as far as that can be said without looking at what stands there.
@@ -214,12 +224,7 @@ fn fits(made: &Commit) -> Result<(), Error> {
 /// Whether the process may do this still; its view let it when the command ran.
 fn may(step: &Step<'_>, pid: Pid, change: &Change) -> Result<(), Error> {
     policy::may_stand(step.kernel, pid, &change.path)?;
-    let touched = [Some(&change.path), change.from.as_ref()].into_iter().flatten();
-    let of_program = pid != WORKSPACE || step.keeps;
-    if of_program && touched.into_iter().any(|path| bound::is_kept(step.state(), path)) {
-        let message = format!("{} steers agents or is run by tools outside", change.path);
-        return Err(Error::new(Code::Denied, message).hint("an operator can do it"));
-    }
+    guarded::may(step, pid, change)?;
     let right = match (change.node, change.base) {
         (Node::Gone, _) => Rights::REMOVE,
         (_, Some(_)) if change.from.is_none() => Rights::WRITE,
@@ -254,7 +259,7 @@ fn moved(step: &mut Step<'_>, pid: Pid, made: &Commit, facts: &mut Found) -> Res
             files::may_change(step.kernel, pid, &there)?;
             carried = carried.join(&step.kernel.meaning(row.label));
             let paths = [here, there];
-            files::not_steering(step, pid, &carried, paths.iter())?;
+            sink::not_asked(step, pid, &carried, paths.iter())?;
         }
     }
     Ok(carried)

@@ -9,6 +9,7 @@ use crate::{
     Kernel,
     authority::Want,
     files::{self, Wanted},
+    sink,
     step::{Found, Step},
 };
 use abi::{
@@ -224,7 +225,7 @@ pub fn resolve(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) ->
     };
     // What was gone is named again by this.
     let label = named.iter().filter(|_| gone).fold(label, |all, name| all.join(&step.kernel.meaning(*name)));
-    files::not_steering(step, pid, &label, core::iter::once(&stands))?;
+    sink::not_steering(step, pid, &label, core::iter::once(&stands))?;
     let label = step.intern(&label);
     let wanted = Wanted { pid, path: &stands, node, content, mode, label, message: *message };
     let mut change = files::change(step, &wanted, head.file, dir);

@@ -164,6 +164,6 @@ fn keep(
         step.act_as(WORKSPACE, by);
         step.emit(Entry::DraftEnded { of: pid, kept: true });
     }
-    let commit::Made { operation, changed, more, clashes } = made;
-    Ok(Answer::Kept { operation, changed, more, conflicts: clashes })
+    let commit::Made { operation, changed, more, clashes, waiting } = made;
+    Ok(Answer::Kept { operation, changed, more, conflicts: clashes, waits: waiting.proposals })
 }

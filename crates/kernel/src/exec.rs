@@ -12,7 +12,7 @@ use crate::{
     authority::Want,
     bound,
     commit::{self, Made},
-    draft, label, net, port, process,
+    draft, guarded, label, net, port, process,
     state::{Client, ExecRow, Phase},
     step::{Found, Outcome, Step},
     stop, turn,
@@ -311,7 +311,8 @@ pub fn compile(kernel: &Kernel, pid: Pid, kind: Kind, at: Micros) -> Plan {
         (kernel.caps_of(pid).filter_map(held).collect(), denied.chain(asked).collect())
     };
     let hidden = kernel.below(pid);
-    Plan { kind, seq, generation: kernel.volatile.generation, rights, denied, hidden, quota, bound }
+    let (generation, waits) = (kernel.volatile.generation, BTreeSet::new());
+    Plan { kind, seq, generation, rights, denied, hidden, quota, bound, waits }
 }
 
 /// The same, of a process whose sandbox stands: what it sees on the strength of a capability it sees until
@@ -417,7 +418,12 @@ pub fn ended(step: &mut Step<'_>, exec: ExecId, ran: &Ran, (made, keep): (&Commi
     }
     let mut ran = ran.clone();
     let (kept, made) = match kept {
-        Some(Ok(made)) => (true, made),
+        Some(Ok(made)) => {
+            if row.main && !of_draft(step.kernel, &row) {
+                guarded::settle(step, row.of, &made.waiting);
+            }
+            (true, made)
+        }
         Some(Err(error)) => {
             if error.code == Code::Denied {
                 let about = format!("command {exec}");
@@ -439,8 +445,8 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
     step.cause = Some(row.seq);
     let is_draft = of_draft(step.kernel, &row);
     let decided = match facts {
-        Facts::Found(_) if is_draft => draft::save(step, row.of, made),
-        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)).map(drop),
+        Facts::Found(_) if is_draft => draft::save(step, row.of, made).map(|()| Made::default()),
+        Facts::Found(facts) => commit::decide(step, (row.of, true), made, &mut Found::of(facts)),
         Facts::Refused(error) => Err(error),
     };
     if !step.wants.is_empty() {
@@ -450,20 +456,25 @@ pub fn wrote(step: &mut Step<'_>, exec: ExecId, (said, made): (&str, &Commit), f
         let output = step.blob(said.as_bytes().to_vec());
         step.emit(Entry::ExecSaid { exec, output });
     }
-    let kept = decided.is_ok();
-    if let Err(error) = decided {
-        step.emit(Entry::Refused {
-            call: String::from("exec"),
-            code: error.code,
-            about: format!("command {exec}"),
-        });
-        let why = format!("what it wrote was refused: {}", error.message);
-        return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
-    }
+    let waiting = match decided {
+        Ok(made) => made.waiting,
+        Err(error) => {
+            step.emit(Entry::Refused {
+                call: String::from("exec"),
+                code: error.code,
+                about: format!("command {exec}"),
+            });
+            let why = format!("what it wrote was refused: {}", error.message);
+            return process::exit(step, row.of, (Exit::Faulted(why), Verdict::Failed), None);
+        }
+    };
     // What it may see has changed with the tree: labels below its ceiling may be new. A draft shows the tree
     // that it began with.
-    let plan = if is_draft { None } else { Some(Box::new(shown(step, row.of, Kind::Live))) };
-    step.effect(Effect::ExecDecided { exec, pid: row.of, kept, plan });
+    let plan = (!is_draft).then(|| {
+        guarded::settle(step, row.of, &waiting);
+        Box::new(Plan { waits: waiting.paths, ..shown(step, row.of, Kind::Live) })
+    });
+    step.effect(Effect::ExecDecided { exec, pid: row.of, kept: true, plan });
 }
 
 /// Programs in a sandbox have been told this.
@@ -516,6 +527,7 @@ fn finish(step: &mut Step<'_>, exec: ExecId, ran: Ran, (kept, made): (bool, Made
         changed: made.changed,
         more: made.more,
         conflicts: made.clashes,
+        waits: made.waiting.proposals,
         used,
     };
     let answer = match how.clone() {
@@ -719,6 +731,7 @@ pub fn follow(step: &mut Step<'_>, body: &Entry) {
         if act == SandboxAct::End {
             step.kernel.volatile.spoken.remove(&pid);
             step.kernel.volatile.boxed.remove(&pid);
+            step.kernel.volatile.closed.retain(|(of, _), _| *of != pid);
         }
     }
 }

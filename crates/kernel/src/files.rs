@@ -7,8 +7,7 @@
 use crate::{
     Kernel,
     authority::Want,
-    conflict, draft, policy, proposal, session,
-    sink::Verdict,
+    conflict, draft, guarded, policy, proposal, session, sink,
     step::{Found, Step},
     undo,
 };
@@ -301,43 +300,6 @@ pub fn found(step: &mut Step<'_>, pid: Pid, query: Query, facts: &mut Found) -> 
     Ok(Answer::Query(query))
 }
 
-/// The rule by which a change waits for an operator, unless it is being carried out on an approval.
-fn asks<'a>(
-    step: &Step<'_>,
-    pid: Pid,
-    label: &Label,
-    paths: impl Iterator<Item = &'a TreePath> + Clone,
-) -> Option<Rule> {
-    let by_policy = |path| step.kernel.policy_asks(pid, &Want::Path(path), Rights::WRITING);
-    if step.approved.is_none() && paths.clone().any(by_policy) {
-        return Some(Rule::AskedByPolicy);
-    }
-    match step.kernel.sink_of_write(label, paths) {
-        Verdict::Ask(rule) if step.approved.is_none() => Some(rule),
-        Verdict::Ask(_) | Verdict::Apply(_) => None,
-    }
-}
-
-/// A move, removal, undo or resolution that touches what policy asks for, or a steering place under an
-/// external label, is refused, not held: what it would carry could change between the question and the
-/// answer. An operator's own hand is the decision.
-pub fn not_steering<'a>(
-    step: &Step<'_>,
-    pid: Pid,
-    label: &Label,
-    paths: impl Iterator<Item = &'a TreePath> + Clone,
-) -> Result<(), Error> {
-    match asks(step, pid, label, paths).filter(|_| pid != WORKSPACE) {
-        Some(Rule::AskedByPolicy) => Err(Error::new(Code::Denied, "policy asks for what it touches")
-            .hint("an operator can do it; a write can be held")),
-        Some(rule) => {
-            Err(Error::new(Code::Denied, format!("it touches a steering place, and {}", rule.sentence()))
-                .hint("an operator can do it"))
-        }
-        None => Ok(()),
-    }
-}
-
 /// One file's change while it is made.
 pub struct Wanted<'a> {
     pub pid: Pid,
@@ -389,7 +351,8 @@ pub fn write(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> R
     if step.approved.is_some() && base.is_none() && place.head.is_some() {
         return Err(Error::new(Code::Stale, format!("{path} has come to stand there since it was proposed")));
     }
-    if let Some(rule) = asks(step, pid, &label, core::iter::once(path)) {
+    let guarded = guarded::asks(step, pid, core::iter::once(path)).then_some(Rule::Guarded);
+    if let Some(rule) = sink::asks(step, pid, &label, core::iter::once(path)).or(guarded) {
         if content.bytes > limits::ARGUMENT_BYTES_MAX {
             return Err(Error::new(Code::TooLarge, "more than 64 KiB cannot be shown to who has to decide")
                 .hint("an operator can write it"));
@@ -655,7 +618,7 @@ pub fn rename(
         may.map_err(|error| of_below(error, (here, from)))?;
     }
     touched.extend(below.iter().map(|(path, ..)| path.clone()));
-    not_steering(step, pid, &carried, touched.iter())?;
+    sink::not_steering(step, pid, &carried, touched.iter())?;
     let label = step.intern(&label);
     let Version { node, content, mode, .. } = head;
     let wanted = Wanted { pid, path: to, node, content, mode, label, message: None };
@@ -736,7 +699,7 @@ pub fn remove(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> 
         may.map_err(|error| of_below(error, (here, path)))?;
     }
     let label = step.label_for(pid, Origin::Argument);
-    not_steering(step, pid, &label, below.iter().map(|(path, ..)| path))?;
+    sink::not_steering(step, pid, &label, below.iter().map(|(path, ..)| path))?;
     let mut version = step.state().next.version;
     let mut changes = Vec::new();
     // Deepest first, so that no entry is ever without its directory.

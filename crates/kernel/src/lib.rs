@@ -39,6 +39,7 @@ mod effect;
 mod ending;
 mod exec;
 mod files;
+mod guarded;
 mod home;
 mod label;
 mod login;

@@ -14,7 +14,7 @@ use crate::{
     Kernel, account,
     authority::Want,
     effect::{self, Intent, declared},
-    files, modify, net, process, render, sink,
+    files, guarded, modify, net, process, render, sink,
     state::{Client, Phase, Proposal},
     step::{Found, Outcome, Step},
     turn,
@@ -63,6 +63,11 @@ pub fn kind_of(name: &str) -> Option<Kind> {
         audience,
         ..Kind::new(name, Class::ExternalIrreversible, Recovery::Repeat)
     })
+}
+
+/// The agent of a process that has ended, as what it did names it.
+pub fn asker(actor: &str) -> String {
+    actor.strip_prefix("agent:").unwrap_or(actor).to_string()
 }
 
 /// Questions of what is proposed to the operator.
@@ -299,7 +304,7 @@ fn propose(step: &mut Step<'_>, held: Held, rule: Rule) -> Answer {
     let Held { effect, intent, label, about, paths, steering, wait_us, content } = held;
     let proposal = step.state().next.proposal.next();
     let label = step.intern(&label);
-    let group = group_for(step, &intent);
+    let group = group_for(step, &intent, rule);
     let asker = step.state().processes.get(&intent.pid).filter(|_| step.turn == Some(intent.pid));
     let number = asker.map_or(0, |process| process.turn.step);
     let digest = digest_of(step.kernel, &effect, (&intent.mount, &intent.kind), &intent.args, label);
@@ -346,14 +351,16 @@ pub fn digest_of(
 }
 
 /// The first proposal of the same process, step and kind, if it still waits and has room.
-fn group_for(step: &Step<'_>, intent: &Intent) -> Option<ProposalId> {
-    if step.turn != Some(intent.pid) {
-        return None;
-    }
-    let now = step.state().processes.get(&intent.pid)?.turn.step;
-    let of_it = |row: &Proposal| {
-        row.pid == intent.pid && row.step == now && row.mount == intent.mount && row.kind == intent.kind.name
+fn group_for(step: &Step<'_>, intent: &Intent, rule: Rule) -> Option<ProposalId> {
+    let same =
+        |row: &Proposal| row.pid == intent.pid && row.mount == intent.mount && row.kind == intent.kind.name;
+    // A program has no steps: what it changes where it has to ask is decided together.
+    let now = match step.turn == Some(intent.pid) {
+        true => Some(step.state().processes.get(&intent.pid)?.turn.step),
+        false if rule == Rule::Guarded => None,
+        false => return None,
     };
+    let of_it = |row: &Proposal| same(row) && now.map_or(row.rule == rule, |now| row.step == now);
     let mut rows = step.state().proposals.iter().filter(|(_, row)| of_it(row)).map(|(id, row)| (*id, row));
     let (id, row) = rows.next_back()?;
     let first = row.group.unwrap_or(id);
@@ -446,6 +453,9 @@ fn lookups_of(row: &Proposal) -> Vec<Lookup> {
     let mut lookups = vec![Lookup::Bytes { hash: row.args.hash }];
     lookups.extend(row.content.iter().map(|content| Lookup::Bytes { hash: content.hash }));
     lookups.extend(row.paths.iter().map(|path| Lookup::Path { path: path.clone(), at: None }));
+    if row.mount.is_empty() && row.kind == "remove" {
+        lookups.extend(row.paths.iter().map(|path| Lookup::Below { path: path.clone() }));
+    }
     lookups
 }
 
@@ -644,6 +654,9 @@ impl Step<'_> {
         if is_no && rule == Rule::Net {
             net::turned_down(self, &row);
         }
+        if rule == Rule::Guarded {
+            guarded::closed(self, &row, is_no);
+        }
         self.emit(entry);
         let timers = self.state().timers.iter();
         let of_it = |purpose: &TimerFor| *purpose == TimerFor::Proposal(proposal);
@@ -661,7 +674,12 @@ impl Step<'_> {
         });
         turn::resolve(self, WaitOn::Proposal(proposal), &Ok(told));
         // Who asked before going on waits for it, or has given up.
-        if !waits && rule != Rule::Permit && self.state().processes.contains_key(&pid) {
+        let hears = match rule {
+            Rule::Permit => false,
+            Rule::Guarded => !guarded::goes_on(self.state(), pid),
+            _ => true,
+        };
+        if !waits && hears && self.state().processes.contains_key(&pid) {
             let said = answer.map(|text| format!(": {text}")).unwrap_or_else(|| String::from("."));
             let note = format!("Note from the kernel: proposal {proposal} was {state}{said}");
             let content = self.blob(note.into_bytes());

@@ -15,7 +15,7 @@
 //! Never here: what a process may; that is `authority`.
 
 use crate::{
-    Kernel, files, proposal, render, session, sink,
+    Kernel, bound, files, proposal, render, session, sink,
     state::{Phase, Proposal, State},
     step::Step,
 };
@@ -116,9 +116,9 @@ fn sees(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
 }
 
 /// What steers agents is an admin's, wherever it stands.
-fn changes(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
+fn changes(state: &State, row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
     sees(row, path)?;
-    if sink::is_steering(path) {
+    if sink::is_steering(path) || bound::is_guarded(state, path) {
         return Err(Error::new(Code::Denied, format!("{path} steers agents, and {} is a member", row.name))
             .argument("path")
             .hint("an admin can write it"));
@@ -130,7 +130,7 @@ fn changes(row: &OperatorRow, path: &TreePath) -> Result<(), Error> {
 pub fn may_keep(kernel: &Kernel, by: &str, changes_of: &[Change]) -> Result<(), Error> {
     let Some(row) = member(kernel, by.strip_prefix("operator:").unwrap_or_default())? else { return Ok(()) };
     let paths = changes_of.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
-    paths.flatten().try_for_each(|path| changes(row, path))
+    paths.flatten().try_for_each(|path| changes(&kernel.state, row, path))
 }
 
 fn never(row: &OperatorRow, call: &Call) -> Error {
@@ -152,14 +152,14 @@ fn own(kernel: &Kernel, row: &OperatorRow, pid: Pid) -> Result<(), Error> {
 }
 
 /// Whether a proposal is theirs to decide: by its kind, and by where it would write.
-fn may_decide(row: &OperatorRow, proposal: &Proposal) -> bool {
+fn may_decide(state: &State, row: &OperatorRow, proposal: &Proposal) -> bool {
     row.decides.iter().any(|kind| kind.matches(&proposal.kind))
-        && proposal.paths.iter().all(|path| changes(row, path).is_ok())
+        && proposal.paths.iter().all(|path| changes(state, row, path).is_ok())
 }
 
 fn decides(kernel: &Kernel, row: &OperatorRow, id: ProposalId) -> Result<(), Error> {
     match kernel.state.proposals.get(&id) {
-        Some(proposal) if !may_decide(row, proposal) => {
+        Some(proposal) if !may_decide(&kernel.state, row, proposal) => {
             let message = format!("proposal {id} is not one that {} decides", row.name);
             Err(Error::new(Code::Denied, message)
                 .argument("proposal")
@@ -187,8 +187,10 @@ pub fn admit(kernel: &Kernel, name: &str, call: &Call) -> Result<(), Error> {
         Call::List { path, .. } if row.sees.iter().any(|pattern| files::leads_to(pattern, path)) => Ok(()),
         Call::List { path, .. } | Call::Read { path, .. } | Call::History { path, .. } => sees(row, path),
         Call::Write { write: Write::Restore(Undo::Operation(_) | Undo::Process(_)), .. } => Ok(()),
-        Call::Write { path, .. } | Call::Remove { path, .. } => changes(row, path),
-        Call::Move { from, to, .. } => changes(row, from).and_then(|()| changes(row, to)),
+        Call::Write { path, .. } | Call::Remove { path, .. } => changes(&kernel.state, row, path),
+        Call::Move { from, to, .. } => {
+            changes(&kernel.state, row, from).and_then(|()| changes(&kernel.state, row, to))
+        }
         // Their views are narrowed.
         Call::Search(_) | Call::Operation { .. } => Ok(()),
         // What of the host is shown is an admin's to say.
@@ -252,7 +254,7 @@ pub fn blind(kernel: &Kernel, name: &str, call: &Call, facts: &mut [Fact]) {
     let (Call::Read { path, .. } | Call::List { path, .. } | Call::Write { path, .. }) = call else { return };
     let Ok(Some(row)) = member(kernel, name) else { return };
     let is_place = of_path(path).is_some() || session::is_own(kernel, name, path);
-    if is_place && changes(row, path).is_err() {
+    if is_place && changes(&kernel.state, row, path).is_err() {
         for fact in facts {
             match fact {
                 Fact::Place(place) => *place = Place::default(),
@@ -270,17 +272,17 @@ pub fn screen(kernel: &Kernel, name: &str, call: &Call, facts: &[Fact]) -> Resul
         match fact {
             Fact::Version(Some(version)) => sees(row, &version.path)?,
             Fact::Below(Ok(below)) => {
-                below.iter().try_for_each(|(path, ..)| changes(row, path))?;
-                moved(row, call, below.iter().map(|(path, ..)| path))?;
+                below.iter().try_for_each(|(path, ..)| changes(&kernel.state, row, path))?;
+                moved(&kernel.state, row, call, below.iter().map(|(path, ..)| path))?;
             }
             Fact::Conflict(Some(conflict)) => {
                 sees(row, &conflict.version.path)?;
-                changes(row, &conflict.path)?;
+                changes(&kernel.state, row, &conflict.path)?;
             }
             Fact::Undo(Some(rows)) => {
                 for undone in rows {
-                    changes(row, &undone.path)?;
-                    undone.moved_from.iter().try_for_each(|(path, _)| changes(row, path))?;
+                    changes(&kernel.state, row, &undone.path)?;
+                    undone.moved_from.iter().try_for_each(|(path, _)| changes(&kernel.state, row, path))?;
                     undone.before.iter().try_for_each(|before| sees(row, &before.path))?;
                 }
             }
@@ -292,6 +294,7 @@ pub fn screen(kernel: &Kernel, name: &str, call: &Call, facts: &[Fact]) -> Resul
 
 /// Where what stands below comes to stand.
 fn moved<'a>(
+    state: &State,
     row: &OperatorRow,
     call: &Call,
     mut below: impl Iterator<Item = &'a TreePath>,
@@ -299,7 +302,7 @@ fn moved<'a>(
     let Call::Move { from, to, .. } = call else { return Ok(()) };
     below.try_for_each(|path| {
         let rest = path.as_str().strip_prefix(from.as_str()).unwrap_or_default();
-        changes(row, &TreePath::parse(&format!("{to}{rest}"))?)
+        changes(state, row, &TreePath::parse(&format!("{to}{rest}"))?)
     })
 }
 

@@ -17,7 +17,9 @@
 //! A workspace made for a demonstration or a test may lack rules from its genesis on, so that the worth of
 //! each can be seen: the tests of this table run each rule with and without it.
 
-use crate::{Kernel, account::UTC_DAY_US, authority::Want, state::Mount, vouch::Vouched};
+use crate::{
+    Kernel, account::UTC_DAY_US, authority::Want, guarded, state::Mount, step::Step, vouch::Vouched,
+};
 use abi::{
     Code, Error, Hash, Micros, Pid, WORKSPACE,
     agent::Autonomy,
@@ -138,6 +140,57 @@ impl Question<'_> {
             Audience::Others | Audience::Operator => &self.kind.steering,
         };
         names.iter().filter_map(|name| self.fields.get(name)).flatten()
+    }
+}
+
+/// The rule by which a change waits for an operator, unless it is being carried out on an approval.
+pub fn asks<'a>(
+    step: &Step<'_>,
+    pid: Pid,
+    label: &Label,
+    paths: impl Iterator<Item = &'a TreePath> + Clone,
+) -> Option<Rule> {
+    let by_policy = |path| step.kernel.policy_asks(pid, &Want::Path(path), Rights::WRITING);
+    if step.approved.is_none() && paths.clone().any(by_policy) {
+        return Some(Rule::AskedByPolicy);
+    }
+    match step.kernel.sink_of_write(label, paths) {
+        Verdict::Ask(rule) if step.approved.is_none() => Some(rule),
+        Verdict::Ask(_) | Verdict::Apply(_) => None,
+    }
+}
+
+/// A move, removal, undo or resolution that touches what policy asks for, a guarded place, or a steering
+/// place under an external label, is refused, not held: what it would carry could change between the question
+/// and the answer. An operator's own hand is the decision.
+pub fn not_steering<'a>(
+    step: &Step<'_>,
+    pid: Pid,
+    label: &Label,
+    paths: impl Iterator<Item = &'a TreePath> + Clone,
+) -> Result<(), Error> {
+    if guarded::asks(step, pid, paths.clone()) {
+        let message = format!("it touches a guarded place: {}", Rule::Guarded.sentence());
+        return Err(Error::new(Code::Denied, message).hint("an operator can do it; a write can be held"));
+    }
+    not_asked(step, pid, label, paths)
+}
+
+/// The same of a command, whose changes of guarded places wait.
+pub fn not_asked<'a>(
+    step: &Step<'_>,
+    pid: Pid,
+    label: &Label,
+    paths: impl Iterator<Item = &'a TreePath> + Clone,
+) -> Result<(), Error> {
+    match asks(step, pid, label, paths).filter(|_| pid != WORKSPACE) {
+        Some(Rule::AskedByPolicy) => Err(Error::new(Code::Denied, "policy asks for what it touches")
+            .hint("an operator can do it; a write can be held")),
+        Some(rule) => {
+            Err(Error::new(Code::Denied, format!("it touches a steering place, and {}", rule.sentence()))
+                .hint("an operator can do it"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -594,6 +594,9 @@ pub struct Volatile {
     /// Connections that an operator said no to, by process and what would allow them: until when nobody is
     /// asked again. They end with the daemon, as the programs do that would try.
     pub turned_down: BTreeMap<(Pid, Hash), Micros>,
+    /// Changes of guarded places by programs that go on, by what their proposals named: where, and whether
+    /// the answer was no.
+    pub closed: BTreeMap<(Pid, Hash), (TreePath, bool)>,
     /// Wall and monotonic time of the last event, to notice a jump.
     pub clocks: Option<(Micros, Micros)>,
 }

@@ -7,6 +7,7 @@ use crate::{
     authority::Want,
     conflict::{self, Merged},
     files::{self, Wanted},
+    sink,
     step::{Found, Step},
 };
 use abi::{
@@ -144,7 +145,7 @@ impl Back {
     fn restore(&mut self, step: &mut Step<'_>, pid: Pid, row: &UndoRow) -> Result<(), Error> {
         let label = self.label(step, row);
         let old = row.moved_from.as_ref().map(|(path, _)| path);
-        files::not_steering(step, pid, &label, core::iter::once(&row.path).chain(old))?;
+        sink::not_steering(step, pid, &label, core::iter::once(&row.path).chain(old))?;
         // What comes back to a name, or leaves one, is named again by this.
         let named = row.moved_from.is_some() || row.head_content.is_none();
         let names = row.named.iter().filter(|_| named && row.before.is_some());
@@ -191,7 +192,7 @@ impl Back {
             return Ok(());
         }
         let label = self.label(step, row);
-        files::not_steering(step, pid, &label, core::iter::once(&row.path))?;
+        sink::not_steering(step, pid, &label, core::iter::once(&row.path))?;
         let label = step.intern(&label);
         let (content, mode) = clean.map_or((before.content, before.mode), |content| (content, mode));
         let wanted = Wanted { pid, path: &row.path, node: Node::File, content, mode, label, message: None };

@@ -19,11 +19,11 @@ use crate::{
 };
 use abi::{
     Code, Content, Error, FileId, LabelId, ReplyTo, Seq, VersionId,
-    bound::names_below,
+    bound::{is_guarded_as, names_below},
     control::Control,
     event::Body,
     path::{TreePath, is_scratch_below},
-    tree,
+    tree::{self, Node as Kind},
     view::{Bound, Commit},
 };
 use publish::Loose;
@@ -86,10 +86,18 @@ impl Place {
         TreePath::parse(&if rest.is_empty() { self.dir.to_string() } else { format!("{}/{rest}", self.dir) })
     }
 
-    /// Whether it has no versions.
+    /// Whether it has no versions. What waits for an operator has, whatever is ignored.
     pub fn is_scratch(&self, path: &TreePath, dir: bool) -> bool {
+        if self.is_guarded(path, if dir { Kind::Dir } else { Kind::File }) {
+            return false;
+        }
         names_below(path, &self.dir).is_some_and(is_scratch_below)
             || self.rest(path.as_str()).is_some_and(|rest| self.ignored.names(&self.host, rest, dir))
+    }
+
+    /// Whether what programs of agents change there waits for an operator.
+    pub fn is_guarded(&self, path: &TreePath, node: Kind) -> bool {
+        names_below(path, &self.dir).is_some_and(|names| is_guarded_as(names, node))
     }
 
     pub fn known(&self, rest: &str, seen: &Content) -> Option<Known> {

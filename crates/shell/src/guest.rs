@@ -16,6 +16,7 @@ use crate::{
     settle::settle,
     strace,
     terminal::{self, Door, Left, Seat, Signals},
+    watch,
 };
 use abi::{Code, Pid, record::Exit as End};
 use serde_json::{Map, Value, json};
@@ -238,8 +239,8 @@ fn header(
         if begins != DIR {
             row(
                 session,
-                "reads only",
-                ".git/hooks .git/config .github/workflows .mcp.json AGENTS.md CLAUDE.md …",
+                "asks",
+                "git push, .git/hooks .git/config .github/workflows .mcp.json AGENTS.md CLAUDE.md …",
             );
         }
         let limits: Vec<String> = budget.lines().filter_map(limit).collect();
@@ -361,6 +362,7 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
     journal::of(session, pid, &mut |row| {
         family.has(&row);
         bill.add(&row);
+        bill.decided(&row);
         let first = span.map_or(row.record.at, |(first, _)| first);
         span = Some((first, row.record.at));
         Ok(())
@@ -402,5 +404,10 @@ fn ended(session: &mut Session, pid: Pid, answer: &Value) -> Outcome {
         (None, true) => String::new(),
     };
     session.note(&format!("  {next}skep trace --pid {pid} · skep logs {pid}"));
+    if !bill.held.is_empty() {
+        let waits = session.names("/proposals")?;
+        bill.held.retain(|id, _| waits.contains(&id.to_string()));
+        watch::waiting(session, &bill);
+    }
     Ok(status)
 }

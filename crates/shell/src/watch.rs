@@ -169,7 +169,7 @@ impl Watch {
                 let text = progress(session, &line);
                 session.note(&text);
             }
-            watch.waiting(session);
+            waiting(session, &watch.bill);
             if card.get("state") == "stopped" {
                 halted(session, "stopped", (card.get("why"), card.get("way_out")));
             }
@@ -251,12 +251,12 @@ impl Watch {
         match &row.record.body {
             // It goes on when somebody decides: the one who waits here may not know.
             Entry::ToolWaits { on: WaitOn::Proposal(_), .. } if !session.is_json() => {
-                self.waiting(session);
+                waiting(session, &self.bill);
                 Step::On
             }
             // So does a program that asks before it goes on.
             Entry::Proposed { rule: Rule::Permit, .. } if !session.is_json() => {
-                self.waiting(session);
+                waiting(session, &self.bill);
                 Step::On
             }
             Entry::Exited { pid, exit, verdict, result } if *pid == self.pid => {
@@ -362,7 +362,7 @@ impl Watch {
             sum.push_str(&format!(" · skep undo {}", self.pid));
         }
         session.note(&format!("  {sum}"));
-        self.waiting(session);
+        waiting(session, &self.bill);
         if is_fine { Exit::Fine } else { Exit::Bad }
     }
 
@@ -384,26 +384,9 @@ impl Watch {
                 Manner::Talk => session.note(&format!("  {line}")),
             }
         }
-        self.waiting(session);
+        waiting(session, &self.bill);
         session.hint(&escape::line(&way_out));
         Ok(Exit::Bad)
-    }
-
-    /// What waits for the operator, and how to decide it.
-    fn waiting(&self, session: &mut Session) {
-        for (ids, held) in self.bill.waiting() {
-            let Some(id) = ids.first() else { continue };
-            let what = escape::line(&figures::cut(&held.what, 60));
-            if held.is_question {
-                session.note(&format!("asks you: proposal {id}: {what}"));
-                session.hint(&format!("skep inbox {id}, skep answer {id} TEXT"));
-                continue;
-            }
-            let all: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            let noun = if all.len() == 1 { "proposal" } else { "proposals" };
-            session.note(&format!("held for you: {noun} {}, {what}", all.join(", ")));
-            session.hint(&format!("skep inbox {id}, skep why {id}, skep approve {id}, skep reject {id}"));
-        }
     }
 
     /// What it came to, in one line.
@@ -427,7 +410,7 @@ impl Watch {
 
     fn next(&self, session: &mut Session) {
         let pid = self.pid;
-        self.waiting(session);
+        waiting(session, &self.bill);
         if !self.bill.paths.is_empty() {
             session.hint(&format!("skep undo {pid} takes its changes back"));
         }
@@ -465,4 +448,21 @@ pub fn interrupts() -> std::io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, write)?;
     Ok(read)
+}
+
+/// What waits for the operator, and how to decide it.
+pub fn waiting(session: &mut Session, bill: &Bill) {
+    for (ids, held) in bill.waiting() {
+        let Some(id) = ids.first() else { continue };
+        let what = escape::line(&figures::cut(&held.what, 60));
+        if held.is_question {
+            session.note(&format!("asks you: proposal {id}: {what}"));
+            session.hint(&format!("skep inbox {id}, skep answer {id} TEXT"));
+            continue;
+        }
+        let all: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let noun = if all.len() == 1 { "proposal" } else { "proposals" };
+        session.note(&format!("held for you: {noun} {}, {what}", all.join(", ")));
+        session.hint(&format!("skep inbox {id}, skep why {id}, skep approve {id}, skep reject {id}"));
+    }
 }

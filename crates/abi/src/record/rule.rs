@@ -60,6 +60,8 @@ pub enum Rule {
     Net,
     /// A program asks whether it may do something.
     Permit,
+    /// It changes what steers agents, or what tools outside run or obey.
+    Guarded,
 }
 
 /// The rules a workspace can be made without, for a demonstration or a test: number, word, what it says.
@@ -109,6 +111,7 @@ impl Rule {
             Self::Endorse => "endorsement",
             Self::Net => "rule 1",
             Self::Permit => "permission",
+            Self::Guarded => "guarded place",
         }
     }
 
@@ -143,6 +146,7 @@ impl Rule {
             Self::Endorse => "the operator is asked to vouch for it",
             Self::Net => "policy asks before a program speaks to that host",
             Self::Permit => "the program asks before it goes on; what it may do is not changed by a yes",
+            Self::Guarded => "it steers agents, or your own tools run or obey it outside every wall",
         }
     }
 }

@@ -12,7 +12,7 @@
 
 use super::*;
 use crate::proposal::{ASK, OPERATOR};
-use abi::manifest::Kind;
+use abi::{VersionId, manifest::Kind};
 use alloc::collections::BTreeSet;
 
 /// What is shown, and whether that is all there is to see. What is not whole cannot be approved.
@@ -199,8 +199,18 @@ fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> Shown {
         rows.iter().for_each(|(name, value)| lines(name, value.as_bytes(), Care::Steering, &mut text));
         return Shown { text, whole: true };
     }
-    let Ok(Call::Write { path, write, base, .. }) = musli::wire::from_slice::<Call>(bytes) else {
-        return Shown::unreadable("the held call cannot be read");
+    let base_of = |base: Option<VersionId>| {
+        base.map_or_else(|| String::from("none: nothing stands there"), |base| base.to_string())
+    };
+    let (path, write, base) = match musli::wire::from_slice::<Call>(bytes) {
+        Ok(Call::Write { path, write, base, .. }) => (path, write, base_of(base)),
+        Ok(Call::Remove { path, base, tree: false }) => {
+            let mut text = String::new();
+            lines_of("path", path.as_str().as_bytes(), Care::Steering, &mut text);
+            let _ = writeln!(text, "remove: it goes, and can be taken back\nbase: {}", base_of(base));
+            return Shown { text, whole: true };
+        }
+        _ => return Shown::unreadable("the held call cannot be read"),
     };
     let what = match write {
         Write::Whole { mode, .. } => format!("whole file, mode {mode:o}"),
@@ -211,7 +221,6 @@ fn held_write(bytes: &[u8], content: Option<Vec<u8>>) -> Shown {
             return Shown::unreadable("this call is never held");
         }
     };
-    let base = base.map_or_else(|| String::from("none: nothing stands there"), |base| base.to_string());
     let mut text = String::new();
     lines_of("path", path.as_str().as_bytes(), Care::Steering, &mut text);
     let _ = writeln!(text, "write: {what}\nbase: {base}");

@@ -398,7 +398,8 @@ fn shown(plan: &Plan) -> String {
     let hidden: Vec<String> = plan.hidden.iter().map(|label| format!(" -{label}")).collect();
     let (rights, denied) = (rows(&plan.rights), rows(&plan.denied));
     let kind = if plan.kind == Kind::Draft { "a draft " } else { "" };
-    format!("{kind}at {}: {rights} but {denied}{}", plan.seq, hidden.concat())
+    let waits: Vec<String> = plan.waits.iter().map(|path| format!(" {path}?")).collect();
+    format!("{kind}at {}: {rights} but {denied}{}{}", plan.seq, hidden.concat(), waits.concat())
 }
 
 /// Seconds since the script began.

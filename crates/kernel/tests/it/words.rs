@@ -342,8 +342,11 @@ impl Words {
         let none = Content::default();
         let (path, from, node, content) = match self.at(0) {
             "put" => (self.path(1), None, Node::File, self.value(2, world)),
+            // More than can be shown.
+            "big" => (self.path(1), None, Node::File, world.put(&[b'x'; 70_000])),
             "dir" => (self.path(1), None, Node::Dir, none),
             "gone" => (self.path(1), None, Node::Gone, none),
+            "link" => (self.path(1), None, Node::Link, self.value(2, world)),
             "move" => (self.path(2), Some(self.path(1)), Node::File, self.value(3, world)),
             "movedir" => (self.path(2), Some(self.path(1)), Node::Dir, none),
             other => panic!("{other} is no change"),

@@ -156,7 +156,9 @@ fn sort(joined: &Joined, mut step: Step, split: &mut Split) {
                     act: Act::Gone,
                 });
             }
-            if let Some(mark) = step.mark() {
+            // What waits is not what comes to stand there.
+            if let Some(mark) = step.mark().filter(|_| !place.is_guarded(&step.change.path, step.change.node))
+            {
                 split.placed.push(Placed { place, rest, mark });
             }
             split.drained.steps.push(step);

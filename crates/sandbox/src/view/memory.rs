@@ -19,8 +19,17 @@ type Blobs = Arc<RwLock<BTreeMap<Hash, Arc<[u8]>>>>;
 
 /// A plan of one command that may do this.
 pub fn plan(rights: Vec<(Pattern, Rights)>, quota: Quota) -> Plan {
-    let (denied, hidden) = (Vec::new(), BTreeSet::new());
-    Plan { kind: Kind::Command, seq: Seq(1), generation: 1, rights, denied, hidden, quota, bound: Vec::new() }
+    Plan {
+        kind: Kind::Command,
+        seq: Seq(1),
+        generation: 1,
+        rights,
+        denied: Vec::new(),
+        hidden: BTreeSet::new(),
+        quota,
+        bound: Vec::new(),
+        waits: BTreeSet::new(),
+    }
 }
 
 /// A plan of one command that may do everything, and much of it.

@@ -5,7 +5,7 @@ use super::{
     data::{Data, Times},
     table::{Body, Names, Table},
 };
-use abi::{cap::Rights, limits, path::TreePath, view::Plan};
+use abi::{cap::Rights, limits, path::TreePath, tree::Node, view::Plan};
 use rustix::io::Errno;
 use std::{
     collections::BTreeSet,
@@ -244,6 +244,9 @@ impl View {
             _ => {}
         }
         let target = Arc::new(std::sync::OnceLock::from(Arc::from(target)));
+        if self.lock().guards(dir, sought(name)?, Node::Link) {
+            return Err(Errno::ACCESS);
+        }
         self.make(dir, name, 0o777, |_, _| Body::Link(target))
     }
 

@@ -7,7 +7,7 @@ use super::{
     names::{Found, Locked},
     table::{Below, Body, Table},
 };
-use abi::{FileId, bound, cap::Rights, limits};
+use abi::{FileId, bound, limits, tree::Node};
 use rustix::io::Errno;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -165,11 +165,28 @@ impl Table {
         Ok(())
     }
 
-    /// What programs may not do at a name of a bound directory, whatever their capabilities say.
-    pub(super) fn kept(&self, dir: NodeId, name: &str) -> Rights {
-        let Ok(node) = self.node(dir) else { return Rights::default() };
-        if !node.outside || !self.plan.bound.iter().any(|bound| bound.keeps) {
-            return Rights::default();
+    /// Whether what is put at a name of a bound directory waits for an operator: files may be written there,
+    /// and go; nothing else comes to be there or leaves it.
+    pub(super) fn guards(&self, dir: NodeId, name: &str, node: Node) -> bool {
+        self.watched(dir, name).is_some_and(|names| bound::is_guarded_as(names.into_iter(), node))
+    }
+
+    /// Whether a name of a directory stays where it is: what stands below would be guarded or not by it.
+    pub(super) fn keeps_place(&self, dir: NodeId, name: &str) -> bool {
+        bound::is_part(name)
+            && self.watched(dir, name).is_some_and(|names| !bound::is_spared(names.into_iter()))
+    }
+
+    /// Whether a directory is, or lies in, one where nothing is guarded.
+    pub(super) fn spares(&self, dir: NodeId, name: &str) -> bool {
+        self.watched(dir, name).is_some_and(|names| bound::is_spared(names.into_iter()))
+    }
+
+    /// Its names below a bound directory where something may have to wait.
+    fn watched<'a>(&'a self, dir: NodeId, name: &'a str) -> Option<Vec<&'a str>> {
+        let guards = |row: &&abi::view::Bound| row.guards;
+        if !self.node(dir).ok()?.outside || !self.plan.bound.iter().any(|row| guards(&row)) {
+            return None;
         }
         let mut names = vec![name];
         let mut at = dir;
@@ -178,17 +195,10 @@ impl Table {
             at = *up;
         }
         names.reverse();
-        let kept = |row: &abi::view::Bound| {
+        let below = |row: &abi::view::Bound| {
             let mut rest = names.iter();
-            let below = row.dir.names().all(|name| rest.next() == Some(&name));
-            row.keeps && below && bound::is_kept(rest.copied())
+            row.dir.names().all(|name| rest.next() == Some(&name)).then(|| rest.copied().collect())
         };
-        if self.plan.bound.iter().any(kept) { Rights::WRITING } else { Rights::default() }
-    }
-
-    /// Whether a name of a directory stays where it is, since what stands below would be kept or not by it.
-    pub(super) fn keeps_place(&self, dir: NodeId, name: &str) -> bool {
-        let outside = self.node(dir).is_ok_and(|node| node.outside);
-        outside && self.plan.bound.iter().any(|bound| bound.keeps) && bound::is_part(name)
+        self.plan.bound.iter().filter(guards).find_map(below)
     }
 }

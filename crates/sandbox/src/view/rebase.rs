@@ -58,6 +58,8 @@ struct Renewal<'a> {
     removed: BTreeMap<FileId, (Arc<Below>, u64)>,
     /// What is not as below, by file.
     live: BTreeMap<FileId, NodeId>,
+    /// What waits for an operator stays as it was written.
+    waits: Waits,
     stale: Vec<Stale>,
 }
 
@@ -71,15 +73,47 @@ fn renew(
     let old = std::mem::replace(&mut table.base, base);
     table.epoch += 1;
     let mut removed = std::mem::take(&mut table.removed);
-    removed.retain(|_, (_, stamp)| *stamp > drained);
-    let live = table.dirty_files();
-    let mut renewal = Renewal { table, old, changed, all, drained, how, live, removed, stale: Vec::new() };
+    let waits = if how == Settle::Keep { Waits::of(table) } else { Waits::default() };
+    let wait = |below: &Below| !waits.paths.is_empty() && waits.paths.contains(&below.path());
+    removed.retain(|_, (below, stamp)| *stamp > drained || wait(below));
+    let (live, stale) = (table.dirty_files(), Vec::new());
+    let mut renewal = Renewal { table, old, changed, all, drained, how, live, removed, waits, stale };
     let below = renewal.below(ROOT, root, None)?;
     renewal.attributes(ROOT, &below)?;
     renewal.dir(ROOT, below)?;
     let stale = renewal.stale;
     table.recount();
     Ok(stale)
+}
+
+/// What waits for an operator, in the table as it is.
+#[derive(Default)]
+struct Waits {
+    paths: BTreeSet<String>,
+    slots: BTreeSet<(NodeId, Arc<str>)>,
+    nodes: BTreeSet<NodeId>,
+}
+
+impl Waits {
+    fn of(table: &Table) -> Self {
+        let mut waits = Self::default();
+        for path in &table.plan.waits {
+            waits.paths.insert(path.to_string());
+            waits.find(table, path.names());
+        }
+        waits
+    }
+
+    fn find<'a>(&mut self, table: &Table, names: impl Iterator<Item = &'a str>) {
+        let (mut at, mut last) = (Some(ROOT), None);
+        for name in names {
+            let Some(names) = at.and_then(|dir| table.names(dir).ok()) else { return };
+            let Some((name, slot)) = names.slots.get_key_value(name) else { return };
+            (last, at) = (at.map(|dir| (dir, name.clone())), slot.node);
+        }
+        self.slots.extend(last);
+        self.nodes.extend(at.filter(|id| table.node(*id).is_ok_and(|node| node.sort() != Sort::Dir)));
+    }
 }
 
 impl Renewal<'_> {
@@ -161,7 +195,8 @@ impl Renewal<'_> {
             Some(entry) if self.table.shown(dir, &entry)? => Some(entry),
             Some(_) | None => None,
         };
-        if stamp > self.drained || node.is_some_and(|id| self.stays(id)) {
+        let waits = self.waits.slots.contains(&(dir, name.clone()));
+        if stamp > self.drained || waits || node.is_some_and(|id| self.stays(id)) {
             self.table.set_slot(dir, name, Slot { node, covers, stamp })?;
             return shown.map_or(Ok(()), |entry| self.covered(node, up, entry, stamp));
         }
@@ -241,6 +276,9 @@ impl Renewal<'_> {
     }
 
     fn adopt(&mut self, id: NodeId, up: &Arc<Below>, entry: BaseEntry) -> io::Result<()> {
+        if self.waits.nodes.contains(&id) {
+            return Ok(());
+        }
         let below = self.below(id, entry, Some(up))?;
         self.attributes(id, &below)?;
         let (content, mtime) = (below.entry.content, below.entry.mtime);

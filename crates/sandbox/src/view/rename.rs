@@ -6,7 +6,7 @@ use super::{
     scope::Scope,
     table::Table,
 };
-use abi::{cap::Rights, limits};
+use abi::{cap::Rights, limits, tree::Node};
 use rustix::io::Errno;
 use std::sync::Arc;
 
@@ -88,14 +88,15 @@ impl View {
             (_, Some(target)) if target == id => return Ok(()),
             (Onto::Replace | Onto::Free | Onto::Exchange, _) => {}
         }
-        fits(table, id, to)?;
+        let guarded = fits(table, id, (from, to), onto)?;
         if let Some(target) = target {
             match onto {
-                Onto::Exchange => fits(table, target, from)?,
+                Onto::Exchange => _ = fits(table, target, (to, from), onto)?,
                 Onto::Replace | Onto::Free => replaceable(table, id, target)?,
             }
         }
-        if target.is_some() && onto == Onto::Replace && table.is_beside(id) {
+        let replaces = target.is_some() && onto == Onto::Replace;
+        if (replaces || guarded) && table.is_beside(id) {
             table.renew(id)?;
         }
         let now = self.now();
@@ -121,18 +122,14 @@ fn at(table: &Table, end: End<'_>) -> Option<NodeId> {
     table.names(end.dir).ok()?.slots.get(end.name)?.node
 }
 
-/// Whether this node may move there.
-fn fits(table: &mut Table, id: NodeId, to: End<'_>) -> Result<(), Errno> {
+/// Whether this node may move there; whether that waits for an operator.
+fn fits(table: &mut Table, id: NodeId, (from, to): (End<'_>, End<'_>), onto: Onto) -> Result<bool, Errno> {
     if table.is_inside(to.dir, id) {
         return Err(Errno::INVAL);
     }
     table.allow(id, Rights::REMOVE)?;
     table.may_make_or_replace(to)?;
-    let from = table.node(id)?.place.clone();
-    let stays = from.is_some_and(|(dir, name)| table.keeps_place(dir, &name));
-    if stays || table.keeps_place(to.dir, to.name) {
-        return Err(Errno::ACCESS);
-    }
+    let guarded = guards(table, id, (from, to), onto)?;
     if table.holds_mount(id) {
         return Err(Errno::BUSY);
     }
@@ -150,7 +147,36 @@ fn fits(table: &mut Table, id: NodeId, to: End<'_>) -> Result<(), Errno> {
             return Err(Errno::NAMETOOLONG);
         }
     }
-    Ok(())
+    Ok(guarded)
+}
+
+/// Whether an end of this move is such that a change there waits for an operator. Bytes do, which the program
+/// has written: whatever else stands somewhere is copied there by who moves it, or stays where it is.
+fn guards(table: &Table, id: NodeId, (from, to): (End<'_>, End<'_>), onto: Onto) -> Result<bool, Errno> {
+    let node = table.node(id)?;
+    let (sort, new) = (node.sort(), node.below.is_none());
+    let kind = match sort {
+        Sort::Dir => Node::Dir,
+        Sort::Link => Node::Link,
+        Sort::File | Sort::Fifo | Sort::Socket => Node::File,
+    };
+    let ends = [from, to];
+    if ends.into_iter().any(|end| table.guards(end.dir, end.name, kind)) {
+        let written = new || (table.is_beside(id) && onto != Onto::Exchange);
+        return match sort {
+            Sort::File if written => Ok(true),
+            Sort::File | Sort::Dir => Err(Errno::XDEV),
+            Sort::Link | Sort::Fifo | Sort::Socket => Err(Errno::ACCESS),
+        };
+    }
+    if ends.into_iter().any(|end| table.keeps_place(end.dir, end.name)) {
+        return Err(Errno::ACCESS);
+    }
+    // What lies in it was nothing to ask for where it is.
+    if sort == Sort::Dir && table.spares(from.dir, from.name) && !table.spares(to.dir, to.name) {
+        return Err(Errno::XDEV);
+    }
+    Ok(false)
 }
 
 impl Table {

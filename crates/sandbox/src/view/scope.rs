@@ -92,6 +92,7 @@ mod tests {
             hidden: BTreeSet::new(),
             quota: Quota { bytes: 0, files: 0 },
             bound: Vec::new(),
+            waits: BTreeSet::new(),
         }
     }
 

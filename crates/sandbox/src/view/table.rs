@@ -327,11 +327,10 @@ impl Table {
 
     /// What may be done with a name in a directory.
     pub(super) fn rights_in(&mut self, dir: NodeId, name: &str) -> Result<Rights, Errno> {
-        let rights = match self.scope(dir)? {
+        Ok(match self.scope(dir)? {
             Scope::Same(rights) => rights,
             Scope::Mixed => self.plan.rights(&self.path_in(dir, name)?),
-        };
-        Ok(rights.without(self.kept(dir, name)))
+        })
     }
 
     /// What may be done with a node. What was removed and is still open may be done what could be.

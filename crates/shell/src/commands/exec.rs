@@ -4,6 +4,7 @@ use crate::{
     client::{Got, Note},
     escape::{self, Keep},
     fail::{Exit, Fail, Outcome},
+    figures,
     session::Session,
     settle::settle,
     terminal::{self, Door, Left, Seat, Signals},
@@ -159,5 +160,13 @@ pub fn came_of(session: &mut Session, answer: &Value) {
     }
     for clash in rows("conflicts") {
         session.note(&format!("{}: {}", text(&clash, "path"), text(&clash, "message")));
+    }
+    let waits = rows("waits");
+    if let Some(first) = waits.first() {
+        let all: Vec<String> = waits.iter().map(Value::to_string).collect();
+        let changes = figures::plural(all.len() as u64, "change");
+        let noun = if all.len() == 1 { "proposal" } else { "proposals" };
+        session.note(&format!("{changes} where agents or your tools obey: {noun} {}", all.join(", ")));
+        session.hint(&format!("skep inbox {first}, skep approve {first}, skep reject {first}"));
     }
 }

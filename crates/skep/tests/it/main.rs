@@ -23,6 +23,7 @@ mod endpoint;
 mod exec;
 mod files;
 mod git;
+mod guarded;
 mod guests;
 mod halts;
 mod hostile;
