@@ -34,7 +34,7 @@ use alloc::{format, string::String, vec, vec::Vec};
 pub const OUTSIDE: &str = "system:outside";
 
 /// Where the tree has things of its own; and what the wall lays over the tree.
-const TAKEN: [&str; 21] = [
+const TAKEN: [&str; 17] = [
     "agents",
     "bin",
     "channels",
@@ -45,18 +45,19 @@ const TAKEN: [&str; 21] = [
     "lib32",
     "lib64",
     "memory",
-    "opt",
     "proc",
     "programs",
     "proposals",
-    "run",
     "sbin",
     "skills",
     "sys",
-    "tmp",
     "usr",
-    "var",
 ];
+
+/// What programs have of their own, where what is below stays what it is on the host.
+const OWN: [&str; 4] = ["/opt", "/run", "/tmp", "/var"];
+/// And where nothing does: what is theirs in it.
+const OWN_WHOLE: [&str; 3] = ["/run/home", "/run/skep", "/var/tmp"];
 
 /// Whether this directory can be bound beside those that are.
 pub fn may_bind(state: &State, dir: &TreePath) -> Result<(), Error> {
@@ -67,6 +68,10 @@ pub fn may_bind(state: &State, dir: &TreePath) -> Result<(), Error> {
     }
     if let Some(top) = first.filter(|top| TAKEN.contains(top)) {
         return Err(invalid(format!("/{top} is something else inside")));
+    }
+    let text = dir.as_str();
+    if OWN.contains(&text) || OWN_WHOLE.iter().any(|own| text.starts_with(own)) {
+        return Err(invalid(format!("{dir} is something else inside")));
     }
     if state.bound.len() >= limits::BOUND_MAX && !state.bound.contains_key(dir) {
         let message = format!("{} directories are bound already", limits::BOUND_MAX);

@@ -33,7 +33,7 @@ mod zygote;
 pub use home::remove as remove_home;
 pub use ledger::{Listener, Process};
 pub use probe::{Mechanism, State};
-pub use root::mount_points;
+pub use root::{is_covered, mount_points};
 pub use spec::{
     Access, Command, ENV, HOME, INSIDE_ID, Limits, MOUNT_POINTS, Need, OUTSIDE_ID, Part, Root, Spec,
     Terminal, host_parts,

@@ -22,7 +22,7 @@ use abi::{
     agent::{self, Guest},
     call::Stdio,
     record::{Finish, Used},
-    view::Kind,
+    view::{Bound, Kind},
 };
 use drivers::{acp::Offer, egress::Authority};
 use rustix::{
@@ -316,6 +316,7 @@ fn stand(node: &Arc<Node>, cell: &Arc<Cell>, view: &Arc<View>, job: &ExecJob) ->
     for dir in &job.command.guest.tools {
         spec.tool(Path::new(dir));
     }
+    spec.through = through(&job.command.plan.bound);
     let pid = job.command.pid;
     spec.env.push(("SKEP_PID".into(), pid.to_string().into()));
     // The operator's own programs act as nobody.
@@ -736,6 +737,12 @@ fn finish(ended: &jail::Ended) -> Finish {
 pub(crate) fn mount_points(guest: &Guest) -> Vec<String> {
     let tools = guest.tools.iter().map(|dir| dir.trim_matches('/').to_owned());
     MOUNT_POINTS.iter().map(|name| (*name).to_owned()).chain(tools).collect()
+}
+
+/// Bound directories that memory would lie over.
+pub(crate) fn through(bound: &[Bound]) -> Vec<PathBuf> {
+    let dirs = bound.iter().map(|bound| PathBuf::from(bound.dir.as_str()));
+    dirs.filter(|dir| jail::is_covered(dir)).collect()
 }
 
 /// Whose everything in a view is.

@@ -35,7 +35,7 @@ use abi::{
 };
 use rustix::io::Errno;
 use sandbox::view::{Setup, View, Waiting};
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 use store::Blobs;
 
 /// Changed directories that a standing view is told of one by one; of more it is made anew.
@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     below: Option<(Seq, u64)>,
     /// When what is written there is kept.
     kind: Kind,
+    /// What its wall was built to see.
+    through: Vec<PathBuf>,
 }
 
 /// Runs it, and says what came of it.
@@ -433,7 +435,8 @@ impl Inner {
         let spoilt = std::mem::take(&mut guard(&sandbox.control).spoilt);
         let same = self.below.is_some_and(|(_, generation)| generation == plan.generation);
         let same = same && std::mem::replace(&mut self.kind, plan.kind) == plan.kind;
-        if spoilt || !same {
+        let through = native::through(&plan.bound);
+        if spoilt || !same || std::mem::replace(&mut self.through, through.clone()) != through {
             self.forget(sandbox);
         }
         let dir = node.dir(cell);

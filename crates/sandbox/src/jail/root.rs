@@ -24,12 +24,21 @@ use rustix::{
         unmount,
     },
 };
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 /// Device nodes that are shown: those that hold no state of anybody.
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
 /// What is made of memory, so that nothing stands there to be mounted on.
 const IN_MEMORY: [&str; 4] = ["/etc", "/run", "/tmp", "/var"];
+
+/// Whether something made of memory lies over this path inside.
+pub fn is_covered(path: &Path) -> bool {
+    IN_MEMORY.iter().any(|dir| path.starts_with(dir))
+}
 /// Of `/proc`: what tells of the host rather than of the sandbox. Each reads as empty.
 const MASKED: [&str; 10] = [
     "cmdline",
@@ -55,6 +64,7 @@ pub struct Gathered {
     dir: Option<OwnedFd>,
     devices: Vec<(&'static str, OwnedFd)>,
     parts: Vec<(Part, OwnedFd)>,
+    through: Vec<PathBuf>,
     home: Option<OwnedFd>,
 }
 
@@ -84,7 +94,8 @@ pub fn gather(plan: &Plan) -> Result<Gathered, Fault> {
     });
     let parts = parts.collect::<Result<_, Fault>>()?;
     let home = plan.home.as_deref().map(|path| copy(path, READ_WRITE)).transpose()?;
-    Ok(Gathered { fuse, dir, devices, parts, home })
+    let through = plan.through.clone();
+    Ok(Gathered { fuse, dir, devices, parts, through, home })
 }
 
 /// Mounts the view, so that the daemon can begin to serve it: its descriptor, and the mount.
@@ -119,6 +130,12 @@ pub fn place(root: &OwnedFd, gathered: Gathered, limits: &Limits) -> Result<(), 
     rustix::process::chdir("/").here("entering the root")?;
 
     attach(&proc, "/proc")?;
+    let through = gathered.through.iter().map(|dir| {
+        let one = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let tree = open_tree(CWD, dir, one).here(format!("seeing {}", dir.display()))?;
+        Ok((dir, tree))
+    });
+    let through = through.collect::<Result<Vec<_>, Fault>>()?;
     let noexec = SAFE | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     for (target, mode, attributes) in [
         ("/tmp", "1777", SAFE),
@@ -130,11 +147,15 @@ pub fn place(root: &OwnedFd, gathered: Gathered, limits: &Limits) -> Result<(), 
         // A device on this mount is a mount of its own, with its own flags.
         attach(&memory(limits, mode, attributes)?, target)?;
     }
+    for (dir, tree) in through {
+        fs::create_dir_all(dir).at(dir.display())?;
+        attach(&tree, &dir.to_string_lossy())?;
+    }
     etc()?;
     dev(gathered.devices, limits)?;
     for (part, tree) in gathered.parts {
         let target = part.target.to_string_lossy();
-        if IN_MEMORY.iter().any(|dir| part.target.starts_with(dir)) {
+        if is_covered(&part.target) {
             stand_in(&part, tree.as_fd())?;
         }
         attach(&tree, &target)?;

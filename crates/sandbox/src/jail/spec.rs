@@ -128,6 +128,8 @@ pub struct Spec {
     pub root: Root,
     /// What of the host is shown; `Spec::new` gives programs, libraries and what they need of `/etc`.
     pub parts: Vec<Part>,
+    /// Directories of the root that are seen where memory would lie over them: below `/run`, `/tmp`, `/var`.
+    pub through: Vec<PathBuf>,
     /// A directory of the host that is HOME, written without versions.
     pub home: Option<PathBuf>,
     /// Its limits.
@@ -160,6 +162,7 @@ impl Spec {
         Self {
             root,
             parts: host_parts(),
+            through: Vec::new(),
             home: None,
             limits: Limits::default(),
             need: Need::Cgroup,
@@ -187,6 +190,8 @@ impl Spec {
                 .bytes(part.target.as_os_str().as_bytes())
                 .u32((part.access == Access::ReadWrite).into());
         }
+        out = out.u32(u32::try_from(self.through.len()).unwrap_or(u32::MAX));
+        out = self.through.iter().fold(out, |out, dir| out.bytes(dir.as_os_str().as_bytes()));
         out = out.bytes(self.home.as_deref().unwrap_or(Path::new("")).as_os_str().as_bytes());
         out = out.u32(u32::try_from(self.listeners.len()).unwrap_or(u32::MAX));
         out = self.listeners.iter().fold(out, |out, port| out.u32((*port).into()));
@@ -218,6 +223,7 @@ pub(super) struct Plan {
     pub root: Root,
     pub from_root: bool,
     pub parts: Vec<Part>,
+    pub through: Vec<PathBuf>,
     pub home: Option<PathBuf>,
     pub listeners: Vec<u16>,
     pub hostname: Vec<u8>,
@@ -237,10 +243,12 @@ impl Plan {
             Some(Part { source, target, access })
         });
         let parts = parts.collect::<Option<Vec<Part>>>()?;
+        let through = (0..read.u32()?).map(|_| read.bytes().map(path)).collect::<Option<_>>()?;
         Some(Self {
             root: if kind == 0 { Root::View } else { Root::Dir(dir) },
             from_root,
             parts,
+            through,
             home: Some(path(read.bytes()?)).filter(|home| !home.as_os_str().is_empty()),
             listeners: (0..read.u32()?)
                 .map(|_| u16::try_from(read.u32()?).ok())

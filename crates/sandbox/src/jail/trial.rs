@@ -92,6 +92,7 @@ fn plan(root: Root, from_root: bool) -> Plan {
         from_root,
         parts,
         home,
+        through: Vec::new(),
         listeners: Vec::new(),
         hostname: Vec::new(),
         limits,

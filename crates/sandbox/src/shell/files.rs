@@ -52,6 +52,11 @@ impl Files {
         Held { view: &self.view, attr }
     }
 
+    /// Whether the path is in a directory of the host that is part of the tree.
+    pub fn is_bound(&self, path: &str) -> bool {
+        self.view.is_bound(path)
+    }
+
     /// What stands at a path.
     fn at(&self, path: &str) -> Result<Held<'_>, Errno> {
         if self.gate.shut.load(Ordering::Relaxed) {

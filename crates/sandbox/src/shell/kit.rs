@@ -297,6 +297,9 @@ impl Tree {
         let top = names.next().unwrap_or_default();
         let name = names.next();
         let native = self.files.native() == Native::May;
+        if !native && self.files.is_bound(path) {
+            return Ok(Place::View(path));
+        }
         match top {
             "dev" if name.is_none_or(|name| DEVICES.contains(&name)) => return Ok(Place::Memory),
             "tmp" if !native => return Ok(Place::Memory),

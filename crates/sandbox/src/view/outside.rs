@@ -75,6 +75,13 @@ impl View {
         self.find(dir, name)
     }
 
+    /// Whether a path is in a directory of the host that is part of the tree.
+    pub fn is_bound(&self, path: &str) -> bool {
+        let below =
+            |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.lock().plan.bound.iter().any(|bound| below(bound.dir.as_str()))
+    }
+
     /// Whether a directory's names, or a file, may change without being asked.
     pub fn is_outside(&self, node: NodeId) -> bool {
         self.lock().node(node).is_ok_and(|node| node.outside)

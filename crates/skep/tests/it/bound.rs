@@ -82,8 +82,8 @@ fn what_a_program_waits_for_stands_on_the_host() {
 }
 
 /// Editors and agents write beside a file, wait until that is lasting, and move it over: that is a new
-/// version of the file, which is there all the time, also while it is taken back. Small and large, it is read
-/// whole at any moment.
+/// version of the file, which is there all the time, also while it is taken back. Small and large, it is
+/// read whole at any moment.
 #[test]
 fn what_is_written_beside_and_moved_over_is_a_version_of_the_file() {
     let hive = Hive::new();
@@ -338,8 +338,8 @@ fn text_of(read: &Value) -> &str {
     text(read, "text")
 }
 
-/// The daemon is killed while what commands made is put into the directory: all of an operation stands there
-/// in the end or none of it, and nothing lies beside it.
+/// The daemon is killed while what commands made is put into the directory: all of an operation stands
+/// there in the end or none of it, and nothing lies beside it.
 #[test]
 fn a_daemon_that_is_killed_leaves_no_halves() {
     let (mut hive, repo) = (Hive::new(), Repo::new());
@@ -376,4 +376,46 @@ fn a_daemon_that_is_killed_leaves_no_halves() {
         assert!(names.iter().all(|name| name.starts_with('f')), "{names:?}");
     }
     assert_eq!(hive.cli(&["cat", "/sys/conflicts"]).fine().out, "");
+}
+
+/// Where a wall lays memory or the system's tools, a directory of work is still at its own path, for real
+/// programs and for the shell that needs none, and all else there is not.
+#[test]
+fn what_stands_below_tmp_and_var_is_bound_where_it_is() {
+    // Only root may put something into the other two.
+    let tops: &[&str] =
+        if rustix::process::geteuid().is_root() { &["/tmp", "/var", "/opt"] } else { &["/tmp"] };
+    for top in tops {
+        let hive = Hive::new();
+        let [repo, second, beside] =
+            ["repo", "second", "beside"].map(|name| Repo(TempDir::with_prefix_in(name, top).unwrap()));
+        repo.put("a.txt", "one\n");
+        second.put("b.txt", "second\n");
+        let line = format!(
+            "pwd; cat a.txt; echo two > a.txt; mkdir d; echo x > d/y; mv d/y z; rmdir d; \
+             touch {top}/mine 2> /dev/null; [ -e {} ] && echo seen; true",
+            beside.path()
+        );
+        let ran = run_in(&hive, &repo, &line).fine();
+        assert_eq!(ran.out, format!("{}\none\n", repo.path()), "{ran:?}");
+        stands(&repo, "a.txt", "two\n");
+        stands(&repo, "z", "x\n");
+        assert_eq!(repo.names(), ["a.txt", "z"]);
+        assert!(!PathBuf::from(top).join("mine").exists());
+        let light = json!({"text": "cat a.txt; echo three > a.txt", "wall": "shell", "dir": repo.path()});
+        assert_eq!(text(&hive.client().ok("exec", light), "output"), "two\n");
+        assert_eq!(text(&exec(&hive, &repo, "cat a.txt"), "output"), "three\n");
+        // The wall that stands was not built for another one: it is built anew.
+        bind(&hive, &second);
+        let both = format!("cat {}/a.txt b.txt", repo.path());
+        assert_eq!(text(&exec(&hive, &second, &both), "output"), "three\nsecond\n");
+        hive.cli(&["undo", "1"]).fine();
+        retry("what it made to go", || (!repo.at("z").exists()).then_some(()));
+    }
+    let hive = Hive::new();
+    let linked = TempDir::new_in("/var/tmp").unwrap();
+    for dir in ["/tmp", linked.path().to_str().unwrap()] {
+        let said = hive.cli(&["bind", dir]);
+        assert!(said.code != 0 && said.err.contains("something else"), "{dir}: {said:?}");
+    }
 }
