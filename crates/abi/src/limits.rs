@@ -171,6 +171,9 @@ pub const VIEW_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 pub const VIEW_FILES_MAX: u64 = 1_000_000;
 /// Lines of one file of `/sys/cost`: a reply holds as many of them.
 pub const COST_ROWS_MAX: u32 = 4_000;
+/// Bytes of a file of a bound directory that becomes a version since a call names it; programs read larger
+/// ones where they stand.
+pub const LOOK_BYTES_MAX: u64 = 64 << 20;
 /// Entries one `list` or `history` or `trace` answers.
 pub const LISTING_MAX: u32 = 10_000;
 /// Bytes of a model answer in its canonical form, which is kept as an inline blob; beyond it the stream is

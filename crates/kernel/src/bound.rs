@@ -20,13 +20,13 @@ use abi::{
     bound::{self, names_below},
     cap::{Grant, Object, Rights},
     effect::Effect,
-    fact::{Facts, Lookup},
+    fact::{Fact, Facts, Lookup},
     label::{Integrity, Label},
     limits,
     path::{Pattern, TreePath},
     record::{Entry, Record},
     tree,
-    view::{Bound, Change, Commit},
+    view::{Bound, Change, Commit, Spot},
 };
 use alloc::{format, string::String, vec, vec::Vec};
 
@@ -212,8 +212,35 @@ pub fn label(step: &Step<'_>, commit: &Commit) -> Label {
     labels.fold(Label::system(), |all, (_, id)| all.join(&step.kernel.meaning(id)))
 }
 
+/// Nobody outside can have changed a version that does not stand there yet: who places it finds what does.
+fn placed_only(state: &State, commit: &Commit, facts: Facts) -> (Commit, Facts) {
+    let (mut commit, mut facts) = (commit.clone(), facts);
+    let spots = match &mut facts {
+        Facts::Found(found) => found.iter_mut().find_map(|fact| match fact {
+            Fact::Spots(spots) => Some(spots),
+            _ => None,
+        }),
+        Facts::Refused(_) => None,
+    };
+    let Some(spots) = spots.filter(|spots| spots.len() == commit.changes.len()) else {
+        return (commit, facts);
+    };
+    let waits = |change: &Change, spot: &Spot| {
+        let here = spot.here.as_ref().filter(|here| change.base == Some(here.id));
+        here.is_some_and(|here| state.unplaced.contains(&here.seq))
+    };
+    let stands: Vec<bool> =
+        commit.changes.iter().zip(spots.iter()).map(|(change, spot)| !waits(change, spot)).collect();
+    let (mut changes, mut places) = (stands.iter(), stands.iter());
+    commit.changes.retain(|_| changes.next().copied().unwrap_or(true));
+    spots.retain(|_| places.next().copied().unwrap_or(true));
+    (commit, facts)
+}
+
 /// Records what stands there; whether it is decided.
 fn take(step: &mut Step<'_>, commit: &Commit, facts: Facts) -> bool {
+    let (commit, facts) = placed_only(step.state(), commit, facts);
+    let commit = &commit;
     let within = |change: &Change| of(step.state(), &change.path).is_some();
     if commit.changes.is_empty() || !commit.changes.iter().all(within) {
         return true;

@@ -28,7 +28,7 @@ mod account;
 mod apply;
 mod arrival;
 mod authority;
-mod bound;
+pub mod bound;
 pub mod channel;
 mod commit;
 mod complete;

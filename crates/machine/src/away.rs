@@ -93,7 +93,7 @@ mod tests {
 
     fn probed(effect: EffectId) -> Input {
         let body = Body::EffectProbed { effect, found: Probed::Unknown };
-        Input { event: Event { at: 1, mono: 1, body }, blobs: Vec::new(), uploads: Vec::new() }
+        Input { event: Event { at: 1, mono: 1, body }, blobs: Vec::new(), uploads: Vec::new(), looked: None }
     }
 
     #[test]

@@ -42,9 +42,11 @@ use store::Manifest;
 
 mod ignored;
 pub(crate) mod joined;
+pub(crate) mod look;
 mod place;
 pub(crate) mod publish;
 
+pub use look::{LookJob, Looked};
 pub use place::{PlaceJob, Row};
 
 /// So often is it looked whether who waits should go on.

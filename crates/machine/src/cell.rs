@@ -449,6 +449,7 @@ mod tests {
                 event: Event { at: 1, mono: 1, body },
                 blobs: Vec::new(),
                 uploads: Vec::new(),
+                looked: None,
             });
         }
         cell.accept(&done, &BTreeSet::from([key("/1.eml")]));

@@ -2,7 +2,7 @@
 
 use crate::{
     away::Errand,
-    bound::Bounds,
+    bound::{Bounds, look},
     cell::{Cell, Follower, Gauge, Ticket},
     guard::guard,
     journal,
@@ -14,7 +14,7 @@ use crate::{
     workers::Work,
 };
 use abi::{
-    Pid,
+    Pid, ReplyTo,
     record::{Entry, Record},
 };
 use serde_json::{Value, json};
@@ -77,25 +77,13 @@ impl Post<'_> {
             Out::Dispatch(job) => self.errand(Errand::Send(job.effect), Work::Send(job)),
             Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
             Out::Merge(job) => self.work(Work::Merge(job)),
+            Out::Look(job) => look::take(self.node, self.cell, self.generation, *job),
             Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {
                 Walls::take(self.node, self.cell, self.generation, out);
             }
             Out::NoticeDecided { number, seq } => self.cell.bounds.decided(number, seq),
             Out::Place(job) => Bounds::place(self.node, self.cell, self.generation, job),
-            Out::Upload { to } => {
-                let mut desk = guard(&self.cell.desk);
-                let Some(Ticket::Line { client, begun, .. }) = desk.waiting.get_mut(&to) else { return };
-                let admitted = match begun.take() {
-                    Some(begun) => client.may_upload(to, begun),
-                    None => Ok(()),
-                };
-                let Err(error) = admitted else { return };
-                let ticket = desk.waiting.remove(&to);
-                drop(desk);
-                if let Some(ticket) = ticket {
-                    ticket.answer(to, Err(error));
-                }
-            }
+            Out::Upload { to } => self.upload(to),
             Out::Next(input) => guard(&self.cell.state).inbox.push_back(*input),
             Out::Extend { effect, reserved_out } => {
                 guard(&self.cell.gauges).get(&effect).inspect(|gauge| gauge.extend(reserved_out));
@@ -110,6 +98,22 @@ impl Post<'_> {
             Out::ReadDraft(job) => self.work(Work::Draft(job)),
             Out::Control { reply, word } => self.work(Work::Control(reply, word)),
             Out::Alarm(message) => journal::say(&self.cell.name, &message),
+        }
+    }
+
+    /// A client may send its bytes, or hears why not.
+    fn upload(&self, to: ReplyTo) {
+        let mut desk = guard(&self.cell.desk);
+        let Some(Ticket::Line { client, begun, .. }) = desk.waiting.get_mut(&to) else { return };
+        let admitted = match begun.take() {
+            Some(begun) => client.may_upload(to, begun),
+            None => Ok(()),
+        };
+        let Err(error) = admitted else { return };
+        let ticket = desk.waiting.remove(&to);
+        drop(desk);
+        if let Some(ticket) = ticket {
+            ticket.answer(to, Err(error));
         }
     }
 

@@ -4,6 +4,7 @@
 //! decided before it. Records are written as they stand in the log, with their labels and the first 400
 //! characters of the texts they name beside them.
 
+use crate::bound::look::Standing;
 use crate::{chat, clock::Clock, search::Kept};
 use abi::{
     Code, Content, Error, Hash, LabelId, VersionId,
@@ -19,6 +20,7 @@ use abi::{
 };
 use kernel::Kernel;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use store::{Reasons, Shown, Trouble};
 
 /// Characters of a text that a record shows.
@@ -68,6 +70,8 @@ pub struct Page<'a, 'b> {
     pub(crate) clock: &'a dyn Clock,
     /// What a search of this event found.
     pub(crate) kept: &'a mut Option<Kept>,
+    /// What stands on the host in the directory that is listed.
+    pub(crate) looked: &'a [Standing],
 }
 
 impl Page<'_, '_> {
@@ -132,7 +136,13 @@ impl Page<'_, '_> {
         also: &[Name],
     ) -> Result<Value, Trouble> {
         let listing = self.batch.list(path, at, view)?;
-        let entries = self.entries(&listing.entries, also);
+        let mut entries = self.entries(&listing.entries, also);
+        if !self.looked.is_empty() {
+            let name =
+                |entry: &Value| entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            entries.extend(self.beside(path, &listing.entries, view));
+            entries.sort_by_key(name);
+        }
         let more = entries.len() >= limits::LISTING_MAX as usize;
         let mut told = json!({ "entries": entries });
         // Nothing is left out without a word.
@@ -362,6 +372,22 @@ impl Page<'_, '_> {
         let is_free = |name: &&Name| rows.iter().all(|row| row.name != name.name);
         let stands = rows.iter().map(|row| self.entry(row));
         stands.chain(also.iter().filter(is_free).map(plain)).collect()
+    }
+
+    /// What stands in a directory of the host, and has no version.
+    fn beside(&self, path: &TreePath, rows: &[tree::Entry], view: &View) -> Vec<Value> {
+        let known: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let shown = |row: &&Standing| {
+            let here = format!("{}/{}", path.as_str().trim_end_matches('/'), row.name);
+            !known.contains(row.name.as_str()) && view.shows(&here)
+        };
+        let entry = |row: &Standing| {
+            json!({
+                "name": row.name, "node": row.node, "bytes": row.bytes, "mode": row.mode, "mtime": row.mtime,
+                "actor": kernel::bound::OUTSIDE,
+            })
+        };
+        self.looked.iter().filter(shown).map(entry).collect()
     }
 
     fn entry(&self, row: &tree::Entry) -> Value {

@@ -3,6 +3,7 @@
 
 use crate::{
     agents,
+    bound::look::{LookJob, Standing},
     clock::Clock,
     draft::DraftJob,
     job::{EffectJob, ExecJob, MergeJob},
@@ -57,34 +58,23 @@ pub(crate) struct Street<'r, 'b> {
     pub unkept: Vec<(String, TreePath)>,
     /// What a search of this event found.
     pub kept: Option<Kept>,
+    /// What stands on the host in the directory that this event lists.
+    pub looked: Vec<Standing>,
 }
 
 impl<'b> Street<'_, 'b> {
     /// Decides one event.
     pub fn walk(&mut self, input: &Input, sink: &mut dyn Sink) -> Result<(), Trouble> {
         self.kept = None;
-        let mut new = Vec::new();
-        let mut fresh = Vec::new();
-        let facts = match self.kernel.plan(&input.event) {
-            // A refused call leaves nothing behind but its refusal.
-            Err(error) => {
-                if !matches!(input.event.body, Body::Call { .. }) {
-                    self.put(&input.blobs)?;
-                }
-                Facts::Refused(error)
-            }
-            Ok(lookups) => {
-                fresh = self.fresh(&input.event.body)?;
-                self.put(&input.blobs)?;
-                match self.take_uploads(input)? {
-                    Err(error) => Facts::Refused(error),
-                    Ok(kept) => {
-                        new = kept;
-                        self.facts(&lookups)?
-                    }
-                }
-            }
-        };
+        self.looked = input.looked.as_ref().map(|looked| looked.names.clone()).unwrap_or_default();
+        let plan = self.kernel.plan(&input.event);
+        if plan.is_ok()
+            && let Some(job) = LookJob::of(input, || self.kernel.bound())
+        {
+            sink.ordered(Out::Look(Box::new(job)));
+            return Ok(());
+        }
+        let (facts, new, fresh) = self.learn(input, plan)?;
         let decision = self.kernel.step(&input.event, facts);
         if (!new.is_empty() || !fresh.is_empty()) && !takes_all(&decision) {
             let taken = taken(&decision);
@@ -130,6 +120,30 @@ impl<'b> Street<'_, 'b> {
         }
         self.later.extend(decision.alarms.into_iter().map(|alarm| Later::Out(Out::Alarm(alarm.message))));
         Ok(())
+    }
+
+    /// Facts of an event; contents it brought that nobody had, and those it would leave if it were refused.
+    fn learn(
+        &mut self,
+        input: &Input,
+        plan: Result<Vec<Lookup>, Error>,
+    ) -> Result<(Facts, Vec<Content>, Vec<Content>), Trouble> {
+        let lookups = match plan {
+            // A refused call leaves nothing behind but its refusal.
+            Err(error) => {
+                if !matches!(input.event.body, Body::Call { .. }) {
+                    self.put(&input.blobs)?;
+                }
+                return Ok((Facts::Refused(error), Vec::new(), Vec::new()));
+            }
+            Ok(lookups) => lookups,
+        };
+        let fresh = self.fresh(&input.event.body)?;
+        self.put(&input.blobs)?;
+        match self.take_uploads(input)? {
+            Err(error) => Ok((Facts::Refused(error), Vec::new(), fresh)),
+            Ok(new) => Ok((self.facts(&lookups)?, new, fresh)),
+        }
     }
 
     /// The bytes of merges an event asks for, and the event itself, for a worker.
@@ -248,6 +262,7 @@ impl<'b> Street<'_, 'b> {
             name: self.name,
             clock: self.clock,
             kept: &mut self.kept,
+            looked: &self.looked,
         }
     }
 

@@ -7,7 +7,7 @@
 //! exactly this.
 
 use crate::{
-    bound::{PlaceJob, Row},
+    bound::{LookJob, Looked, PlaceJob, Row},
     clock::Clock,
     draft::DraftJob,
     job::{EffectJob, ExecJob, MergeJob, ModelJob},
@@ -45,12 +45,19 @@ pub struct Input {
     pub blobs: Vec<Vec<u8>>,
     /// Bytes that lie in the blob store already, as they came: an upload, what a command made.
     pub uploads: Vec<Manifest>,
+    /// What was found in bound directories where it looks; none if nobody has looked yet.
+    pub looked: Option<Looked>,
 }
 
 impl Input {
     /// Something that happens now.
     pub fn now(clock: &dyn Clock, body: Body, blobs: Vec<Vec<u8>>) -> Self {
-        Self { event: Event { at: clock.wall(), mono: clock.mono(), body }, blobs, uploads: Vec::new() }
+        Self {
+            event: Event { at: clock.wall(), mono: clock.mono(), body },
+            blobs,
+            uploads: Vec::new(),
+            looked: None,
+        }
     }
 
     /// A name for what it is, whenever it happens and whoever waits for it: a poison event is known again by
@@ -98,6 +105,8 @@ pub enum Out {
     Probe(EffectJob),
     /// Merge, and bring the event again.
     Merge(Box<MergeJob>),
+    /// Look at what stands where a call looks, and bring it again.
+    Look(Box<LookJob>),
     /// Run a command.
     Exec(Box<ExecJob>),
     /// End one.
@@ -325,6 +334,7 @@ impl Room {
             wrote: false,
             unkept: Vec::new(),
             kept: None,
+            looked: Vec::new(),
         };
         while let Some(input) = street.todo.pop_front() {
             done.push(input);

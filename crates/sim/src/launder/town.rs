@@ -335,6 +335,8 @@ impl Town {
                     self.push(Body::ControlEnded { reply, result: Ok(()) }, Vec::new());
                 }
                 Out::Next(input) => self.inbox.push_back(*input),
+                // Nobody else changes anything in this moment.
+                Out::Look(job) => self.inbox.push_back(job.seen(Default::default())),
                 Out::Timer { timer, after_us } => {
                     self.timers.insert((self.clock.mono().saturating_add(after_us), timer));
                 }

@@ -121,6 +121,7 @@ impl Rig {
                 | Out::Cut { .. }
                 | Out::Timer { .. }
                 | Out::Merge(_)
+                | Out::Look(_)
                 | Out::EndExec { .. }
                 | Out::Sandbox { .. } => {
                     self.report_finding([finding("gate", format!("{out:?} waited for a commit"))]);

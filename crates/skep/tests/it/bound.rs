@@ -419,3 +419,68 @@ fn what_stands_below_tmp_and_var_is_bound_where_it_is() {
         assert!(said.code != 0 && said.err.contains("something else"), "{dir}: {said:?}");
     }
 }
+
+/// Calls show what stands there, whether or not it has a version: for an operator, and for a turn as far as
+/// its capabilities go. What is looked at gets a version, by whoever was there before.
+#[test]
+fn what_stands_there_is_seen_by_calls() {
+    let (hive, repo) = (Hive::new(), Repo::new());
+    repo.put("src/a.rs", "fn a() {}\n");
+    repo.put("src/b.rs", "fn b() {}\n");
+    repo.put(".gitignore", "out/\n");
+    repo.put("out/x", "scratch\n");
+    bind(&hive, &repo);
+    let at = |name: &str| format!("{}/{name}", repo.path());
+    let names = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+    assert_eq!(
+        names(&hive.cli(&["ls", repo.path()]).fine().out),
+        ["KIND  NAME", "file  .gitignore", "dir   out/", "dir   src/"]
+    );
+    assert_eq!(names(&hive.cli(&["ls", &at("src")]).fine().out), ["KIND  NAME", "file  a.rs", "file  b.rs"]);
+    assert_eq!(hive.cli(&["cat", &at("src/a.rs")]).fine().out, "fn a() {}\n");
+    let versions = hive.client().ok("history", json!({"path": at("src/a.rs")}));
+    let versions = versions["versions"].as_array().unwrap().clone();
+    assert_eq!((versions.len(), &versions[0]["actor"]), (1, &json!("system:outside")), "{versions:?}");
+    // It is only looked at: what nobody named has none.
+    assert_eq!(hive.client().ok("read", json!({"path": at("src/b.rs")}))["text"], json!("fn b() {}\n"));
+    // Somebody edits: the next look shows it, and whose it is. A file that is gone is gone.
+    repo.put("src/a.rs", "fn a() { 1 }\n");
+    assert_eq!(hive.cli(&["cat", &at("src/a.rs")]).fine().out, "fn a() { 1 }\n");
+    fs::remove_file(repo.at("src/b.rs")).unwrap();
+    assert!(hive.cli(&["cat", &at("src/b.rs")]).failed(1).err.contains("does not exist"));
+    // A write over what stands there is made from it, and taken back to it.
+    let wrote = hive
+        .client()
+        .ok("write", json!({"path": at("src/a.rs"), "text": "fn a() { 2 }\n", "origin": "argument"}));
+    stands(&repo, "src/a.rs", "fn a() { 2 }\n");
+    let log = hive.client().ok("history", json!({"path": at("src/a.rs")}));
+    assert_eq!(log["versions"].as_array().map(Vec::len), Some(3), "{wrote} {log}");
+    hive.cli(&["undo", &format!("op:{}", wrote["operation"])]).fine();
+    stands(&repo, "src/a.rs", "fn a() { 1 }\n");
+    // What has no versions is not brought in by a look, and nobody is let past what they may not name.
+    assert_ne!(hive.cli(&["cat", &at("out/x")]).code, 0);
+    let secret = at("secret.txt");
+    repo.put("secret.txt", "theirs\n");
+    let reads = |dir: &str, path: &str| {
+        let mut client = hive.client();
+        let program = json!({"command": ["sleep", "1000"], "dir": dir});
+        let params = json!({"agent": "guest", "text": "wait", "origin": "argument", "program": program});
+        let pid = client.ok("spawn", params)["pid"].clone();
+        let token = client.text(&format!("/proc/{pid}/token"));
+        let read = hive.client().ask("read", &json!({"path": path, "token": token.trim()}));
+        client.ok("signal", json!({"pid": pid, "signal": "kill"}));
+        read
+    };
+    let refused = reads("/data", &secret);
+    assert_eq!(refused["error"]["data"]["code"], json!("Denied"), "{refused}");
+    let mut log = hive.client().log("home").into_iter().map(|record| record.to_string());
+    assert!(!log.any(|record| record.contains("secret.txt") && record.contains("system:outside")));
+    assert_eq!(
+        hive.cli(&["log", &secret]).out.matches("outside").count(),
+        1,
+        "an operator's look notices it"
+    );
+    // The control: who may name it reads it.
+    let read = reads(repo.path(), &at("src/a.rs"));
+    assert_eq!(read["result"]["text"], json!("fn a() { 1 }\n"), "{read}");
+}
