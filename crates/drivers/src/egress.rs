@@ -164,4 +164,6 @@ pub struct Egress {
     pub cuts: Cuts,
     /// How long is waited.
     pub patience: Patience,
+    /// What an operator says so that addresses are met which are not public.
+    pub private: String,
 }

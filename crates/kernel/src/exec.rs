@@ -91,9 +91,8 @@ pub fn plan(kernel: &Kernel, pid: Pid, call: &Call, at: Micros) -> Result<Vec<Lo
     Ok(lookups)
 }
 
-/// Where a command of a process may begin of which nothing is said: its agent's own place, then the
-/// directories below which it may run programs, the oldest capability first. The operator's begin at the
-/// root.
+/// Where a command may begin of which nothing is said: where its process's program began, its agent's own
+/// place, then where it may run programs, the oldest capability first. The operator's begin at the root.
 fn places(kernel: &Kernel, of: Pid, at: Micros) -> Vec<TreePath> {
     let Some(process) = kernel.state.processes.get(&of) else { return vec![] };
     let own = TreePath::parse(&format!("/home/{}", process.agent)).ok();
@@ -105,7 +104,8 @@ fn places(kernel: &Kernel, of: Pid, at: Micros) -> Vec<TreePath> {
         _ => None,
     };
     let mut places: Vec<TreePath> = Vec::new();
-    for place in own.into_iter().chain(kernel.caps_of(of).filter_map(top)) {
+    let main = kernel.state.execs.values().find(|row| row.main && row.of == of).map(|row| row.dir.clone());
+    for place in main.into_iter().chain(own).chain(kernel.caps_of(of).filter_map(top)) {
         let may = kernel.allow(of, Want::Path(&place), Rights::EXEC, at).is_ok();
         if may && places.len() < PLACES_MAX && !places.contains(&place) {
             places.push(place);
@@ -120,7 +120,7 @@ fn begins(step: &Step<'_>, of: Pid, facts: &mut Found) -> Result<TreePath, Error
     for place in places(step.kernel, of, step.at) {
         let head = facts.place()?.head;
         let is_dir = |head: &Version| head.node == Node::Dir && !step.kernel.hides(of, head.label);
-        if head.as_ref().is_some_and(is_dir) || step.state().bound.contains_key(&place) {
+        if head.as_ref().is_some_and(is_dir) || bound::of(step.state(), &place).is_some() {
             first = first.or(Some(place));
         }
     }

@@ -59,7 +59,7 @@ async fn reached(egress: &Egress, ask: &Ask, private: bool) -> Result<TcpStream,
     let fit: Vec<SocketAddr> = fit.copied().collect();
     if fit.is_empty() {
         let why = "leads to an address that is not public";
-        return Err((403, format!("{} {why} (hint: skep allow PID net private)", ask.host)));
+        return Err((403, format!("{} {why} (hint: {})", ask.host, egress.private)));
     }
     let mut why = String::new();
     for pinned in fit {

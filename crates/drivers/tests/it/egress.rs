@@ -174,7 +174,9 @@ impl Proxy {
         let at = listener.local_addr().unwrap();
         let cuts = Cuts::default();
         let broker = rules.clone();
-        let egress = Egress { broker, authority, meter: Arc::default(), cuts: cuts.clone(), patience: QUICK };
+        let private = "skep allow 12 net private".to_owned();
+        let (meter, held) = (Arc::default(), cuts.clone());
+        let egress = Egress { broker, authority, meter, cuts: held, patience: QUICK, private };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let egress = egress.clone();

@@ -121,7 +121,8 @@ impl Ways {
         });
         let broker = Arc::new(Inside { node: node.clone(), cell: cell.clone(), pid });
         let cuts = ways.cuts.clone();
-        let egress = Egress { broker, authority, meter: Arc::default(), cuts, patience: PATIENCE };
+        let private = format!("skep allow {pid} net private");
+        let egress = Egress { broker, authority, meter: Arc::default(), cuts, patience: PATIENCE, private };
         let open = ways.open.clone();
         spawn::thread("inside-proxy", move || accept(&proxy, &egress, &open));
         Ok(ways)

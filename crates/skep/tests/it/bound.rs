@@ -78,6 +78,8 @@ fn what_a_program_waits_for_stands_on_the_host() {
         assert_eq!((repo.read("a.txt"), repo.read("out/b.txt")), (format!("{n}\n"), format!("{n}\n")));
         fs::remove_file(said).unwrap();
     }
+    // A command beside it begins where it did.
+    assert_eq!(hive.cli(&["exec", "-p", &pid.to_string(), "pwd"]).fine().out, format!("{}\n", repo.path()));
     hive.cli(&["kill", &pid.to_string()]).fine();
 }
 
