@@ -166,7 +166,10 @@ pub fn came_of(session: &mut Session, answer: &Value) {
         let all: Vec<String> = waits.iter().map(Value::to_string).collect();
         let changes = figures::plural(all.len() as u64, "change");
         let noun = if all.len() == 1 { "proposal" } else { "proposals" };
-        session.note(&format!("{changes} where agents or your tools obey: {noun} {}", all.join(", ")));
+        session.note(&format!(
+            "held for you: {changes} where agents or your own tools obey, {noun} {}",
+            all.join(", ")
+        ));
         session.hint(&format!("skep inbox {first}, skep approve {first}, skep reject {first}"));
     }
 }

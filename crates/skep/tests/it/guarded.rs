@@ -150,7 +150,7 @@ fn what_a_program_changes_there_waits_with_its_bytes() {
     goes_on();
     let ended = repo.hive.client().ok("wait", json!({"pid": pid}));
     assert_eq!(ended["exit"], json!({"exited": 3}), "{ended}");
-    // It has ended, and what it asked is still there to be decided; taking its work back takes that, too.
+    // It has ended, and what it asked is still there to be decided.
     repo.skep(&["approve", "--one", &repo.waits_for(".envrc").to_string()]).fine();
     repo.stands(".envrc", "B=2\n");
     assert_eq!((repo.read("AGENTS.md"), repo.at(".husky").exists()), ("theirs\n".to_owned(), false));
@@ -248,7 +248,7 @@ fn a_draft_is_kept_and_what_steers_waits() {
     assert!(repo.waits().is_empty(), "{ran:?}");
     let pid = ran.err.split("skep keep ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let kept = repo.skep(&["keep", &pid]).fine();
-    assert!(kept.err.contains("2 changes where agents or your tools obey"), "{kept:?}");
+    assert!(kept.err.contains("held for you: 2 changes where agents or your own tools obey"), "{kept:?}");
     repo.stands("a.txt", "free\n");
     assert_eq!(
         (repo.read("AGENTS.md"), repo.at(".github/workflows").exists()),
