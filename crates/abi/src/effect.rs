@@ -98,6 +98,8 @@ pub struct Command {
     pub guest: Guest,
     /// What it is told to do by the protocol that it speaks, a blob.
     pub task: Option<Hash>,
+    /// What it calls the session that it goes on with, a blob.
+    pub session: Option<Hash>,
     /// The client that wants its output as it comes.
     pub reply: Option<ReplyTo>,
 }
@@ -243,6 +245,15 @@ pub enum Effect {
         /// Directories of the host that stand in the tree.
         bound: Vec<Bound>,
     },
+    /// Tell a program that speaks a protocol more.
+    Tell {
+        /// Whose program.
+        pid: Pid,
+        /// Its command.
+        exec: ExecId,
+        /// What, a blob; none: nothing waits, and it ends.
+        words: Option<Hash>,
+    },
     /// Carry out a control word of the machine's and bring `ControlEnded`.
     Control {
         /// Who waits.
@@ -260,7 +271,7 @@ impl Effect {
             Self::Probe { .. } | Self::Control { .. } | Self::Scrub { .. } => Gate::Durable,
             Self::Place { .. } | Self::ReadDraft { .. } => Gate::Durable,
             Self::Extend { .. } | Self::Cut { .. } | Self::Tool { .. } | Self::Timer { .. } => Gate::Ordered,
-            Self::Merge(_) | Self::Exec(_) | Self::EndExec { .. } => Gate::Ordered,
+            Self::Merge(_) | Self::Exec(_) | Self::EndExec { .. } | Self::Tell { .. } => Gate::Ordered,
             Self::ExecDecided { .. } | Self::NoticeDecided { .. } | Self::Sandbox { .. } => Gate::Ordered,
         }
     }

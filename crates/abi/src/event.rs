@@ -382,6 +382,15 @@ pub enum Body {
         /// What it says.
         usage: Claimed<Usage>,
     },
+    /// A program that speaks a protocol has a session, or has ended a turn in it: what is it told next?
+    ExecTurned {
+        /// Its command.
+        exec: ExecId,
+        /// What it calls that session, a blob.
+        session: Content,
+        /// Turns that it has ended.
+        turns: u32,
+    },
     /// Everything in a process's sandbox has ended, as was asked.
     SandboxEnded {
         /// Whose.
@@ -454,6 +463,7 @@ impl Body {
             Self::ExecWrote { .. } => "exec-wrote",
             Self::ExecTold { .. } => "exec-told",
             Self::ExecClaimed { .. } => "exec-claimed",
+            Self::ExecTurned { .. } => "exec-turned",
             Self::Connect { .. } => "connect",
             Self::Unreached { .. } => "unreached",
             Self::Listens { .. } => "listens",

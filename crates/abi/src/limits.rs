@@ -230,6 +230,8 @@ pub const ACP_LOGINS_MAX: usize = 4;
 pub const ACP_PATHS_MAX: usize = 64;
 /// Words, and variables, of a command that such an agent has run.
 pub const ACP_WORDS_MAX: usize = 256;
+/// Servers of the Model Context Protocol that it is told of.
+pub const ACP_SERVERS_MAX: usize = 32;
 /// Steps of a plan that are shown.
 pub const ACP_STEPS_MAX: usize = 32;
 /// Characters of a title, of a step: a line of a wide terminal.

@@ -33,6 +33,7 @@ mod finish;
 mod freeze;
 mod port;
 mod rule;
+mod seen;
 mod wait;
 mod word;
 
@@ -41,6 +42,7 @@ pub use finish::{Exit, Finish, Used};
 pub use freeze::Freeze;
 pub use port::Port;
 pub use rule::{RULES, Rule};
+pub use seen::Seen;
 pub use wait::{TimerFor, WaitOn};
 
 /// One entry of the log. The store adds the hash of the one before and of the bytes themselves.
@@ -58,15 +60,6 @@ pub struct Record {
     pub cause: Seq,
     /// What was decided.
     pub body: Entry,
-}
-
-/// A version of a path that a turn has seen, or that there is none.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Seen {
-    /// The path.
-    pub path: TreePath,
-    /// Its version; none when the turn took away what stood there.
-    pub version: Option<VersionId>,
 }
 
 /// What was decided. Numbered in order, for ever.
@@ -793,5 +786,14 @@ pub enum Entry {
         of: Pid,
         /// Whether it was kept.
         kept: bool,
+    },
+    /// A program that speaks a protocol is told something, in a session of its own.
+    ExecPrompted {
+        /// Its command.
+        exec: ExecId,
+        /// What it calls that session, a blob.
+        session: Content,
+        /// Words that joined; none: its task.
+        words: Option<Content>,
     },
 }

@@ -2,7 +2,7 @@
 //! output of a program, one message a line (docs/decisions/0041).
 //!
 //! ```text
-//! we ask     initialize ─▶ session/new ─▶ session/prompt ─▶ why it stopped      session/cancel is told
+//! we ask     initialize ─▶ session/new, load ─▶ session/prompt … ─▶ why it stopped   session/cancel is told
 //! it asks    session/request_permission · fs/read_text_file · fs/write_text_file · terminal/…
 //! it tells   session/update: words, thoughts, tool calls, a plan
 //! ```
@@ -15,9 +15,11 @@ use serde_json::{Map, Value, json};
 
 mod ask;
 mod news;
+mod servers;
 
 pub use ask::{Ask, Change, Permission};
 pub use news::{Act, News};
+pub use servers::{Server, servers};
 
 /// The version that is spoken.
 pub const VERSION: u64 = 1;
@@ -170,9 +172,21 @@ pub fn authenticate(method: &str) -> (&'static str, Value) {
     ("authenticate", json!({ "methodId": method }))
 }
 
-/// A session in this directory.
-pub fn new_session(dir: &str) -> (&'static str, Value) {
-    ("session/new", json!({ "cwd": dir, "mcpServers": [] }))
+/// A session in this directory, with these servers.
+pub fn new_session(dir: &str, servers: &[Server]) -> (&'static str, Value) {
+    let servers: Vec<Value> = servers.iter().map(Server::said).collect();
+    ("session/new", json!({ "cwd": dir, "mcpServers": servers }))
+}
+
+/// One that it had before, there, with these servers.
+pub fn load_session(name: &str, dir: &str, servers: &[Server]) -> (&'static str, Value) {
+    let servers: Vec<Value> = servers.iter().map(Server::said).collect();
+    ("session/load", json!({ "sessionId": name, "cwd": dir, "mcpServers": servers }))
+}
+
+/// Whether it goes on with a session that it had before, as the answer to `initialize` says.
+pub fn loads(answer: &Value) -> bool {
+    answer.pointer("/agentCapabilities/loadSession").and_then(Value::as_bool) == Some(true)
 }
 
 /// A turn of the session.

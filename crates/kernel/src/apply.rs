@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::UTC_DAY_US,
-    channel, home, login, port,
+    channel, home, login, model, port,
     progress::{self, Told},
     role, session, sink,
     state::{
@@ -24,7 +24,6 @@ use abi::{
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    string::ToString,
     vec,
     vec::Vec,
 };
@@ -85,12 +84,8 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         | Entry::ModelAnswered { .. }
         | Entry::ModelFailed { .. }
         | Entry::ModelLost { .. } => model(state, &record.body),
-        Entry::FellBack { from, .. } => fell_back(state, record.pid, from),
-        Entry::Tool { seen, .. } => {
-            tool(state, record);
-            knows(kernel, record.pid, seen);
-        }
-        Entry::ToolWaits { .. } => tool(state, record),
+        Entry::FellBack { from, .. } => model::fell_back(state, record.pid, from),
+        Entry::Tool { .. } | Entry::ToolWaits { .. } => outcome(kernel, record),
         Entry::Proposed { .. } | Entry::Decided { .. } | Entry::Lapsed { .. } => proposal(state, record),
         Entry::Intended { .. }
         | Entry::Dispatched { .. }
@@ -102,6 +97,7 @@ pub fn apply(kernel: &mut Kernel, record: &Record) {
         Entry::ExecBegun { .. }
         | Entry::ExecEnded { .. }
         | Entry::ExecChecked { .. }
+        | Entry::ExecPrompted { .. }
         | Entry::Connected { .. } => execs::exec(state, record),
         Entry::PortOpened { .. } | Entry::PortClosed { .. } => port::apply(state, record),
     }
@@ -125,15 +121,11 @@ fn marks(state: &mut State, body: &Entry) {
     }
 }
 
-/// What is given up is not asked again by this turn, and the next begins with all its tries.
-fn fell_back(state: &mut State, pid: Pid, from: &str) {
-    #[cfg(feature = "plant")]
-    if crate::plant::is(crate::plant::GIVES_UP_NOTHING) {
-        return;
-    }
-    if let Some(process) = state.processes.get_mut(&pid) {
-        process.turn.failures = 0;
-        process.turn.given_up.push(from.to_string());
+/// A tool call has an outcome, or waits for it.
+fn outcome(kernel: &mut Kernel, record: &Record) {
+    tool(&mut kernel.state, record);
+    if let Entry::Tool { seen, .. } = &record.body {
+        knows(kernel, record.pid, seen);
     }
 }
 
@@ -244,6 +236,7 @@ fn process(state: &mut State, record: &Record) {
                 process.label = *joined;
             }
             session::joined(state, *pid, item.content);
+            home::told(state, *pid, *joined);
             channel::notice(state, *pid, *joined, record.seq);
         }
         Entry::Frozen { pids, why } => {
@@ -402,6 +395,7 @@ fn spawned(state: &mut State, record: &Record) {
         session: of_session.clone(),
         draft: *draft,
         own_login: *own_login,
+        talks: None,
     };
     state.processes.insert(*pid, process);
     home::begun(state, record);
@@ -460,6 +454,7 @@ fn exited(state: &mut State, pid: Pid, record: &Record) {
         sends,
         by: process.by,
         session: process.session,
+        talks: process.talks,
     };
     state.ended.insert(pid, ended);
     // The oldest goes; never this one, whatever its id: who waits for it has yet to be told.

@@ -13,22 +13,21 @@ use crate::{
     bound,
     commit::{self, Made},
     draft, guarded, label, net, port, process,
-    state::{Client, ExecRow, Phase},
+    state::{Client, ExecRow, Phase, Speech},
     step::{Found, Outcome, Step},
     stop, turn,
 };
 use abi::{
     Code, Content, Error, ExecId, LabelId, Micros, Pid, ReplyTo, WORKSPACE,
-    agent::{Guest, Probe, Program, Protocol, Restart, Verdict},
+    agent::{Guest, Home, Probe, Program, Protocol, Restart, Verdict},
     answer::Answer,
     call::{Call, Origin, Stdio, Wall},
     cap::{Cap, Grant, Object, Rights},
     effect::{Command, Effect, SandboxAct},
-    event::{Claimed, Ran},
+    event::Ran,
     fact::{Facts, Lookup},
     label::Integrity,
     limits,
-    money::Usage,
     path::{Pattern, TreePath},
     record::{Entry, Exit, Finish, WaitOn},
     tree::{Node, Version},
@@ -161,7 +160,7 @@ pub fn exec(step: &mut Step<'_>, pid: Pid, call: &Call, facts: &mut Found) -> Ou
         again: 0,
         main: false,
     });
-    begin(step, exec, (None, Guest { stdio: *stdio, ..Guest::default() }));
+    begin(step, exec, (None, Guest { stdio: *stdio, ..Guest::default() }, None));
     Outcome::Later(WaitOn::Exec(exec))
 }
 
@@ -214,8 +213,8 @@ fn heard(step: &mut Step<'_>, (by, of): (Pid, Pid), answer: &Result<Answer, Erro
     answer.clone()
 }
 
-/// The program that a process is.
-pub fn main(step: &mut Step<'_>, pid: Pid, program: &Program) {
+/// The program that a process is, and what it calls the session that it goes on with.
+pub fn main(step: &mut Step<'_>, pid: Pid, (program, session): (&Program, Option<Content>)) {
     step.act_as_process(pid);
     let may = step.kernel.allow(pid, Want::Path(&program.dir), Rights::EXEC, step.at);
     if let Err(error) = may {
@@ -227,24 +226,17 @@ pub fn main(step: &mut Step<'_>, pid: Pid, program: &Program) {
     let (dir, wall, timeout_us) = (program.dir.clone(), Wall::Native, u64::MAX);
     step.emit(Entry::ExecBegun { exec, of: pid, text, dir, wall, timeout_us, again: 0, main: true });
     if program.guest.protocol != Protocol::None {
-        step.kernel.volatile.spoken.insert(pid, false);
+        step.kernel.volatile.spoken.insert(pid, Speech::Goes);
     }
-    begin(step, exec, (program.probe.clone(), program.guest.clone()));
-}
-
-/// Has a program that speaks a protocol told to stop, once: it has a while to end well. Whether it is one.
-pub fn interrupted(step: &mut Step<'_>, pid: Pid) -> bool {
-    let moves = step.state().processes.get(&pid).is_some_and(|process| process.frozen.is_none());
-    match step.kernel.volatile.spoken.get_mut(&pid) {
-        Some(told) if moves && !*told => *told = true,
-        _ => return false,
-    }
-    step.effect(Effect::Sandbox { pid, act: SandboxAct::Interrupt });
-    true
+    begin(step, exec, (program.probe.clone(), program.guest.clone(), session));
 }
 
 /// Has the machine run it, over the tree as it is now.
-fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Guest)) {
+fn begin(
+    step: &mut Step<'_>,
+    exec: ExecId,
+    (probe, guest, session): (Option<Probe>, Guest, Option<Content>),
+) {
     let Some(row) = step.state().execs.get(&exec).cloned() else { return };
     let process = step.state().processes.get(&row.of);
     let agent = process.map_or_else(|| String::from("operator"), |process| process.agent.clone());
@@ -255,11 +247,14 @@ fn begin(step: &mut Step<'_>, exec: ExecId, (probe, guest): (Option<Probe>, Gues
     };
     let speaks = row.main && guest.protocol != Protocol::None;
     let task = process.filter(|_| speaks).map(|process| process.task.hash);
+    // What it knows of a session lies in its HOME.
+    let session = session.filter(|_| speaks && guest.home == Home::Kept).map(|session| session.hash);
     let plan = shown(step, row.of, kind);
     step.kernel.volatile.boxed.insert(row.of);
     let ExecRow { of: pid, text, dir, wall, timeout_us, .. } = row;
     let (text, reply) = (text.hash, None);
-    let command = Command { exec, pid, agent, text, dir, wall, plan, timeout_us, probe, guest, task, reply };
+    let command =
+        Command { exec, pid, agent, text, dir, wall, plan, timeout_us, probe, guest, task, session, reply };
     step.effect(Effect::Exec(Box::new(command)));
 }
 
@@ -570,33 +565,6 @@ fn over(step: &mut Step<'_>, pid: Pid, (how, said): (Finish, Content)) {
     process::exit(step, pid, (exit, verdict), said);
 }
 
-/// A program says what its models used. What is charged is what went through the endpoint: a claim that is
-/// far below that is told, and so is one where nothing went through it.
-pub fn claimed(step: &mut Step<'_>, exec: ExecId, usage: Claimed<Usage>) {
-    let Some(row) = step.state().execs.get(&exec).cloned().filter(|row| row.main) else { return };
-    let Some(process) = step.state().processes.get(&row.of).cloned() else { return };
-    let used = step.state().accounts.get(&process.account).map(|account| account.used).unwrap_or_default();
-    let tokens = |count: i64| u64::try_from(count).unwrap_or(0);
-    let counted = Usage {
-        tokens_in: tokens(used.tokens_in),
-        tokens_out: tokens(used.tokens_out),
-        tokens_cached: tokens(used.tokens_cached),
-        tokens_written: tokens(used.tokens_written),
-    };
-    let (claimed, (_, disbelieved)) = (usage.said(), usage.check(&counted));
-    step.act_as(row.of, row.actor);
-    step.cause = Some(row.seq);
-    step.emit(Entry::ExecClaimed { exec, claimed, counted, disbelieved });
-    let who = format!("process {} ({})", row.of, process.agent);
-    if disbelieved {
-        step.alarm(format!("{who} claims less than went through the endpoint; that is charged"));
-    } else if counted == Usage::default() && claimed != counted {
-        step.alarm(format!(
-            "{who} claims tokens, and none went through the endpoint: nobody here counts them"
-        ));
-    }
-}
-
 /// Its status, as a shell has it.
 fn status(how: &Finish) -> i32 {
     match how {
@@ -684,7 +652,7 @@ pub fn woke(step: &mut Step<'_>) {
             let ExecRow { of, text, dir, wall, timeout_us, again, .. } = row;
             let again = again + 1;
             step.emit(Entry::ExecBegun { exec, of, text, dir, wall, timeout_us, again, main: false });
-            begin(step, exec, (None, Guest::default()));
+            begin(step, exec, (None, Guest::default(), None));
         } else {
             stopped(step, exec, "the daemon stopped while it ran");
         }

@@ -13,7 +13,7 @@
 //! street), `authority`, `role` and `twin` (who may), `label`, `home`, `name`, `sink` and `channel` (what
 //! flows where), `account` (how much), `means` (what a process is given), `model` (of whom), `policy` (as
 //! it is changed), `files`, `bound`, `arrival`, `conflict`, `undo`, `retain` (the tree), `process`, `turn`,
-//! `complete`, `session`, `effect`, `exec`, `net`, `commit`, `control`, `proposal`, `modify` (what),
+//! `complete`, `session`, `effect`, `exec`, `talk`, `net`, `commit`, `control`, `proposal`, `modify` (what),
 //! `progress` (whether it gets on), `stop`, `wake` (after a crash), `render` (what can be read of it).
 //!
 //! Never here: a clock, a disk, a network, a thread, randomness, the environment, or iteration in hash order.
@@ -63,6 +63,7 @@ mod sink;
 mod state;
 mod step;
 mod stop;
+mod talk;
 mod turn;
 pub mod twin;
 mod undo;

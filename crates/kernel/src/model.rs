@@ -7,7 +7,12 @@
 //! It is looked up at every call: an edit of the file is in force with the next one, and gives another chance
 //! to what was given up. Never here: YAML, addresses, secrets, the network.
 
-use crate::{Kernel, account, authority::Want, state::LoadedModels, step::Step};
+use crate::{
+    Kernel, account,
+    authority::Want,
+    state::{LoadedModels, State},
+    step::Step,
+};
 use abi::{
     Code, Error, Hash, Micros, Pid,
     agent::AgentDef,
@@ -18,6 +23,18 @@ use abi::{
     record::Entry,
 };
 use alloc::{format, string::String, vec, vec::Vec};
+
+/// What is given up is not asked again by this turn, and the next begins with all its tries.
+pub fn fell_back(state: &mut State, pid: Pid, from: &str) {
+    #[cfg(feature = "plant")]
+    if crate::plant::is(crate::plant::GIVES_UP_NOTHING) {
+        return;
+    }
+    if let Some(process) = state.processes.get_mut(&pid) {
+        process.turn.failures = 0;
+        process.turn.given_up.push(from.into());
+    }
+}
 
 /// The model that a call by this name goes to now, and its price.
 pub fn choose(kernel: &Kernel, pid: Pid, name: &str, at: Micros) -> Result<(String, Price), Error> {

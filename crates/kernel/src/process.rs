@@ -9,7 +9,7 @@ use crate::{
     bound, draft, effect, ending, exec, home, login, means, port, proposal, role, session, sink,
     state::{Client, Ended, Phase, State},
     step::{Found, Outcome, Step},
-    turn,
+    talk, turn,
 };
 use abi::{
     CapId, Code, Content, Error, Hash, LabelId, Micros, Pid, ProposalId, ReplyTo, TimerId, VersionId,
@@ -122,6 +122,8 @@ struct Birth {
     session: Option<SessionName>,
     /// An operator said what its program is and where it begins.
     given: bool,
+    /// What the program that it begins again called its session.
+    talks: Option<Content>,
 }
 
 /// The call `spawn`.
@@ -235,6 +237,7 @@ fn birth(
         kind: ProcessKind::Turn,
         session: None,
         given: false,
+        talks: None,
     }
 }
 
@@ -324,7 +327,7 @@ fn spawn(step: &mut Step<'_>, mut birth: Birth) -> Result<(Pid, Vec<String>), Er
     login::watch(step, pid);
     let (actor, as_pid) = (step.actor.clone(), step.pid);
     match &program {
-        Some(program) => exec::main(step, pid, program),
+        Some(program) => exec::main(step, pid, (program, birth.talks.or(before.talks))),
         None => turn::proceed(step, pid),
     }
     step.act_as(as_pid, actor);
@@ -503,7 +506,7 @@ pub fn signal(step: &mut Step<'_>, by: Pid, pid: Pid, signal: Signal) -> Result<
                 effect::thawed(step, pid);
             }
         }
-        Signal::Interrupt if exec::interrupted(step, pid) => {}
+        Signal::Interrupt if talk::interrupted(step, pid) => {}
         Signal::Interrupt => interrupt(step, pid),
         Signal::Kill => exit(step, pid, (Exit::Killed(String::from("signal")), Verdict::Failed), None),
     }
@@ -561,7 +564,8 @@ fn exit_one(step: &mut Step<'_>, pid: Pid, (how, verdict): (Exit, Verdict), resu
     port::closed(step, pid);
     let by_itself = matches!(how, Exit::Exited(_));
     let failed = apply::is_failure(&how);
-    let killed = matches!(how, Exit::Killed(_));
+    // Who was told to stop is not begun again, however it ended.
+    let killed = matches!(how, Exit::Killed(_)) || talk::is_stopped(step.kernel, pid);
     step.emit(Entry::Exited { pid, exit: how, verdict, result });
     if !by_itself {
         effect::cancel(step, pid, "the process was ended before it was sent");
@@ -673,6 +677,7 @@ fn restart(step: &mut Step<'_>, pid: Pid, facts: &mut Found) {
             by: ended.by,
             kind: ProcessKind::Turn,
             session: ended.session,
+            talks: ended.talks,
         };
         spawn(step, birth)
     });

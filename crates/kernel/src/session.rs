@@ -33,13 +33,16 @@ use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
 /// A process began: in a session, with what it was told.
 pub fn begun(state: &mut State, record: &Record) {
-    let Entry::Spawned { pid, agent, session: Some(name), task, label, restarts, .. } = &record.body else {
+    let Entry::Spawned { pid, agent, session: Some(name), task, label, restarts, home, .. } = &record.body
+    else {
         return;
     };
     let key = LaneName { agent: agent.clone(), session: Some(name.clone()) };
     let session = state.sessions.entry(key.clone()).or_default();
     session.begin(*pid, *task, *restarts);
     (session.label, session.seq) = (*label, record.seq);
+    // It says so again when it goes on with it: what makes it fall is not tried for ever.
+    session.talks = session.talks.filter(|_| !home);
     forget(state, &key);
 }
 
@@ -53,6 +56,14 @@ pub fn joined(state: &mut State, pid: Pid, content: Content) {
     if exchange.said.len() > limits::SESSION_ITEMS_MAX {
         exchange.said.remove(1);
         session.cut = true;
+    }
+}
+
+/// What its program calls the session.
+pub fn talks(state: &mut State, pid: Pid, name: Content) {
+    let key = state.processes.get(&pid).and_then(Process::in_session);
+    if let Some(session) = key.and_then(|key| state.sessions.get_mut(&key)) {
+        session.talks = Some(name);
     }
 }
 
@@ -148,12 +159,14 @@ pub struct Before {
     pub after: Option<Pid>,
     /// None of a session that begins.
     pub label: Option<Label>,
+    /// What a program calls it.
+    pub talks: Option<Content>,
 }
 
 impl Before {
     /// Of a turn without a session: nothing.
     pub fn nothing() -> Self {
-        Self { history: vec![], after: None, label: None }
+        Self { history: vec![], after: None, label: None, talks: None }
     }
 }
 
@@ -178,7 +191,7 @@ pub fn before(step: &mut Step<'_>, lane: &LaneName, task: Content, restarts: u32
             (None, None) => {}
         }
     }
-    Before { history, after, label: Some(label) }
+    Before { history, after, label: Some(label), talks: session.talks }
 }
 
 /// Planted: the history is that of another session of the agent.

@@ -282,6 +282,9 @@ pub struct Process {
     /// Its program pays at its own service.
     #[musli(default)]
     pub own_login: bool,
+    /// What its program calls the session that it speaks in, a blob; of one whose HOME lasts.
+    #[musli(default)]
+    pub talks: Option<Content>,
 }
 
 /// How long processes that ended were there, on one day.
@@ -290,6 +293,17 @@ pub struct DayTime {
     /// Which: see `Window::number`.
     pub day: u64,
     pub us: Micros,
+}
+
+/// Whether a program that speaks a protocol is told more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Once its turn has ended.
+    Goes,
+    /// It was told to stop.
+    Stops,
+    /// It was told that nothing waits.
+    Over,
 }
 
 /// A HOME that lasts: what lies in it has no label of its own, so it bears what its runs were told.
@@ -312,6 +326,9 @@ pub struct Session {
     pub label: LabelId,
     /// The record by which its last turn began or ended.
     pub seq: Seq,
+    /// What a program that speaks a protocol calls it, a blob.
+    #[musli(default)]
+    pub talks: Option<Content>,
 }
 
 /// One turn of it.
@@ -413,6 +430,8 @@ pub struct Ended {
     pub by: String,
     #[musli(default)]
     pub session: Option<SessionName>,
+    #[musli(default)]
+    pub talks: Option<Content>,
 }
 
 /// A dispatch in an agent's lane.
@@ -583,8 +602,8 @@ pub struct Volatile {
     pub put_off: BTreeSet<EffectId>,
     /// Processes that have a sandbox.
     pub boxed: BTreeSet<Pid>,
-    /// Those of them that are programs which speak a protocol, and whether they were told to stop.
-    pub spoken: BTreeMap<Pid, bool>,
+    /// Those of them that are programs which speak a protocol.
+    pub spoken: BTreeMap<Pid, Speech>,
     /// Labels of what programs in the operator's sandbox were told, as long as it stands.
     pub opened: BTreeSet<LabelId>,
     /// Grows with each revocation.

@@ -2,7 +2,7 @@
 
 use crate::{
     Kernel, arrival, bound, complete, control, draft, effect, ending, exec, files, label, net, port, process,
-    proposal, render, role, session, state::Client, state::State, turn, wake,
+    proposal, render, role, session, state::Client, state::State, talk, turn, wake,
 };
 use abi::{
     Code, Content, EffectId, Error, Micros, Pid, ReplyTo, Seq, WORKSPACE,
@@ -67,6 +67,7 @@ fn plan_body(kernel: &Kernel, body: &Body, at: Micros) -> Result<Vec<Lookup>, Er
         | Body::ExecChecked { .. }
         | Body::ExecTold { .. }
         | Body::ExecClaimed { .. }
+        | Body::ExecTurned { .. }
         | Body::Unreached { .. }
         | Body::Listens { .. }
         | Body::SandboxEnded { .. }
@@ -263,7 +264,8 @@ fn decide(step: &mut Step<'_>, body: &Body, facts: Facts) {
         Body::Connect { pid, reply, asked } => net::connect(step, (*pid, *reply), asked, facts),
         Body::Unreached { pid, asked, why } => net::unreached(step, *pid, asked, why),
         Body::ExecTold { pid, told } => exec::told(step, *pid, told),
-        Body::ExecClaimed { exec, usage } => exec::claimed(step, *exec, *usage),
+        Body::ExecClaimed { exec, usage } => talk::claimed(step, *exec, *usage),
+        Body::ExecTurned { exec, session, turns } => talk::turned(step, *exec, (*session, *turns)),
         Body::ExecEnded { exec, ran, commit, keep } => exec::ended(step, *exec, ran, (commit, *keep), facts),
         Body::Quarantined { digest, what } => {
             step.alarm(format!("an event ({what}) killed the workspace too often and was set aside"));

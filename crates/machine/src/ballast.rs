@@ -265,7 +265,7 @@ pub(crate) fn admits(body: &Body) -> bool {
         Body::Merged { .. } | Body::ExecEnded { .. } => false,
         Body::Bound { .. } | Body::Noticed { .. } | Body::Placed { .. } | Body::DraftRead { .. } => false,
         Body::ExecWrote { .. } | Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
-        Body::ExecClaimed { .. } => false,
+        Body::ExecClaimed { .. } | Body::ExecTurned { .. } => false,
         Body::Connect { .. } | Body::Unreached { .. } | Body::Listens { .. } => false,
     }
 }

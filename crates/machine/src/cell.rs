@@ -364,7 +364,7 @@ pub(crate) fn still_true(input: &Input) -> bool {
         Body::Tool { .. } | Body::Armed { .. } | Body::TimerFired { .. } | Body::Merged { .. } => false,
         // Its sandbox died with the room.
         Body::ExecEnded { .. } | Body::ExecWrote { .. } | Body::ExecClaimed { .. } => false,
-        Body::ExecChecked { .. } | Body::ExecTold { .. } => false,
+        Body::ExecChecked { .. } | Body::ExecTold { .. } | Body::ExecTurned { .. } => false,
         Body::Connect { .. } | Body::Unreached { .. } | Body::Listens { .. } => false,
         Body::SandboxEnded { .. } => false,
         // Who waked it does it again.

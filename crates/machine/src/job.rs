@@ -69,6 +69,8 @@ pub struct ExecJob {
     pub text: Vec<u8>,
     /// What it is told to do, if it is told that by a protocol.
     pub task: Option<Vec<u8>>,
+    /// What it calls the session that it goes on with.
+    pub session: Option<Vec<u8>>,
 }
 
 /// Merges that an event asked for, and the event.

@@ -78,7 +78,11 @@ impl Post<'_> {
             Out::Probe(job) => self.errand(Errand::Probe(job.effect), Work::Probe(job)),
             Out::Merge(job) => self.work(Work::Merge(job)),
             Out::Look(job) => look::take(self.node, self.cell, self.generation, *job),
-            Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {
+            Out::Exec(_)
+            | Out::EndExec { .. }
+            | Out::Tell { .. }
+            | Out::ExecDecided { .. }
+            | Out::Sandbox { .. } => {
                 Walls::take(self.node, self.cell, self.generation, out);
             }
             Out::NoticeDecided { number, seq } => self.cell.bounds.decided(number, seq),

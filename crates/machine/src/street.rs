@@ -400,6 +400,7 @@ impl<'b> Street<'_, 'b> {
             Effect::Merge(_) => {}
             Effect::Exec(_)
             | Effect::EndExec { .. }
+            | Effect::Tell { .. }
             | Effect::ExecDecided { .. }
             | Effect::Sandbox { .. } => self.exec(effect, sink)?,
             // Who waits reads the tree that came of it.
@@ -426,9 +427,14 @@ impl Street<'_, '_> {
                 let text = self.batch.blob(&command.text)?.unwrap_or_default();
                 let task = command.task.map(|task| self.batch.blob(&task)).transpose()?;
                 let task = task.map(Option::unwrap_or_default);
-                let out = Out::Exec(Box::new(ExecJob { command: *command, text, task }));
+                let session = command.session.map(|session| self.batch.blob(&session)).transpose()?.flatten();
+                let out = Out::Exec(Box::new(ExecJob { command: *command, text, task, session }));
                 // It reads the tree from beside the loop, where what this batch wrote is not seen yet.
                 if self.wrote { self.later.push(Later::Out(out)) } else { sink.ordered(out) }
+            }
+            Effect::Tell { pid, exec, words } => {
+                let words = words.map(|words| self.batch.blob(&words)).transpose()?;
+                sink.ordered(Out::Tell { pid, exec, words: words.map(Option::unwrap_or_default) });
             }
             Effect::EndExec { exec } => {
                 // It has not begun and never will.

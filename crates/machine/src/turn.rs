@@ -114,6 +114,15 @@ pub enum Out {
         /// Which.
         exec: ExecId,
     },
+    /// Tell a program that speaks a protocol more.
+    Tell {
+        /// Whose program.
+        pid: Pid,
+        /// Its command.
+        exec: ExecId,
+        /// What; none: nothing waits.
+        words: Option<Vec<u8>>,
+    },
     /// What a command made is kept, or is not.
     ExecDecided {
         /// Which.

@@ -348,6 +348,7 @@ impl Walls {
         match out {
             Out::Exec(job) => Self::begin(node, cell, generation, *job),
             Out::EndExec { exec } => cell.walls.stop(exec),
+            Out::Tell { pid, exec, words } => cell.walls.tell((pid, exec), words),
             Out::ExecDecided { exec, pid, kept, plan } => {
                 // Who waits until all is placed finds it among what is to be.
                 let loose = cell.walls.loose(exec, kept);
@@ -412,6 +413,14 @@ impl Walls {
                     again.end();
                 }
             }
+        }
+    }
+
+    /// A program that speaks a protocol is told more, or that nothing waits.
+    fn tell(&self, (pid, exec): (Pid, ExecId), words: Option<Vec<u8>>) {
+        let talk = self.known(pid).and_then(|sandbox| guard(&sandbox.control).talk.clone());
+        if let Some(talk) = talk.filter(|talk| talk.is_of(exec)) {
+            talk.hears(words);
         }
     }
 

@@ -247,6 +247,11 @@ fn turn(row: &Row) -> Option<Said> {
             let args = format!("{exec} says {} tokens, {} by the ledger", sum(claimed), sum(counted));
             if *disbelieved { bad("claimed", args, "disbelieved") } else { good("claimed", args, "") }
         }
+        Entry::ExecPrompted { exec, words, .. } => good(
+            "prompted",
+            format!("{exec} {}", if words.is_some() { "is told more" } else { "is told" }),
+            "",
+        ),
         Entry::PortOpened { port } => good("listens", format!("{} at {}", port.program, port.address), ""),
         Entry::PortClosed { address } => good("listens", address.clone(), "no more"),
         Entry::Forwarded { port, at } => good("open", format!("port {port}"), format!("at 127.0.0.1:{at}")),

@@ -358,6 +358,7 @@ pub fn acp(bytes: &[u8]) {
         }
         if let Ok(protocol::Heard::Answered { answer: Ok(answer), .. }) = heard {
             let _ = (protocol::logins(&answer), protocol::session(&answer), protocol::stopped(&answer));
+            let _ = (protocol::loads(&answer), protocol::servers(&answer.to_string()));
         }
     }
 }

@@ -232,6 +232,7 @@ impl Office {
                 | Out::ReadDraft(_)
                 | Out::Exec(_)
                 | Out::EndExec { .. }
+                | Out::Tell { .. }
                 | Out::ExecDecided { .. }
                 | Out::Sandbox { .. }
                 | Out::Upload { .. } => {

@@ -71,6 +71,7 @@ impl Entry {
             Self::DraftEnded { .. } => "draft-ended",
             Self::Connected { .. } => "connected",
             Self::ExecClaimed { .. } => "claimed",
+            Self::ExecPrompted { .. } => "prompted",
         }
     }
 

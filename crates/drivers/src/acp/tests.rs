@@ -221,10 +221,67 @@ fn shapes() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn servers_are_told_of_as_the_protocol_has_them() {
+    let many: Vec<String> = (0..33).map(|ix| format!(r#""{ix}":{{"command":"a"}}"#)).collect();
+    let long = vec!["x"; 257];
+    for (text, told, left) in [
+        (
+            r#"{"mcpServers":{"a":{"command":"npx","args":["-y","x"],"env":{"K":"v"}}}}"#.to_owned(),
+            json!([{"name":"a","command":"npx","args":["-y","x"],"env":[{"name":"K","value":"v"}]}]),
+            "",
+        ),
+        (
+            r#"{"mcpServers":{"a":{"type":"stdio","command":"b"},"c":{"type":"http","url":"x"}}}"#.to_owned(),
+            json!([{"name":"a","command":"b","args":[],"env":[]}]),
+            "c: only those are told of",
+        ),
+        (r#"{"mcpServers":{"a\u001b[2J":{"command":""}}}"#.to_owned(), json!([]), "a [2J: it has no command"),
+        (r#"{"mcpServers":{"a":{"command":"b","args":[1]}}}"#.to_owned(), json!([]), "a: a word is a text"),
+        (
+            json!({"mcpServers":{"a":{"command":"b","args":long}}}).to_string(),
+            json!([]),
+            "a: it has more than 256",
+        ),
+        (r#"{"mcpServers":{"a":7}}"#.to_owned(), json!([]), "a: a server is an object"),
+        ("{}".to_owned(), json!([]), ""),
+        ("[]".to_owned(), json!("mcpServers is an object"), ""),
+        ("{".to_owned(), json!("it is no JSON: EOF while parsing an object at line 1 column 1"), ""),
+        (format!("{{\"mcpServers\":{{{}}}}}", many.join(",")), json!("it names more than 32 servers"), ""),
+        ("[".repeat(5000), json!("it is nested too deep"), ""),
+        (" ".repeat(70_000), json!("it is larger than 64 KiB"), ""),
+    ] {
+        match servers(&text) {
+            Ok((servers, lines)) => {
+                assert_eq!(new_session("/data", &servers).1["mcpServers"], told, "{text}");
+                assert!(
+                    lines.join("\n").starts_with(left) && lines.is_empty() == left.is_empty(),
+                    "{lines:?}"
+                );
+            }
+            Err(why) => assert_eq!(json!(why), told, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn a_session_is_loaded_where_that_can_be() {
+    for (answer, can) in [
+        (json!({"agentCapabilities": {"loadSession": true}}), true),
+        (json!({"agentCapabilities": {"loadSession": "true"}}), false),
+        (json!({"loadSession": true}), false),
+        (json!(null), false),
+    ] {
+        assert_eq!(loads(&answer), can, "{answer}");
+    }
+    let params = json!({"sessionId": "s", "cwd": "/data", "mcpServers": []});
+    assert_eq!(load_session("s", "/data", &[]), ("session/load", params));
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let _ = hear(&bytes);
+        let _ = (hear(&bytes), servers(&String::from_utf8_lossy(&bytes)));
     }
 
     #[test]
@@ -235,7 +292,9 @@ proptest! {
                 map.entry("method").or_insert(json!(method));
             }
         }
-        let _ = (logins(&shape), session(&shape), stopped(&shape));
+        let _ = (logins(&shape), session(&shape), stopped(&shape), loads(&shape));
+        let whole = json!({"mcpServers": shape});
+        let _ = (servers(&shape.to_string()), servers(&whole.to_string()));
         if let Ok(Heard::Asked { id, ask, .. }) = hear(shape.to_string().as_bytes()) {
             let line = answer(&id, &ask.map(|_| Value::Null));
             prop_assert_eq!(line.find('\n'), Some(line.len() - 1));

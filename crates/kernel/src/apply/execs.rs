@@ -4,6 +4,7 @@ use super::books::settle;
 use crate::{
     login,
     state::{ExecRow, State},
+    talk,
 };
 use abi::{
     money::Amounts,
@@ -31,6 +32,7 @@ pub fn exec(state: &mut State, record: &Record) {
                 row.works = Some(why.is_none());
             }
         }
+        Entry::ExecPrompted { exec, session, words } => talk::told(state, *exec, (*session, *words)),
         Entry::Connected { asked, .. } => {
             if let Some(account) = login::booked(state, record.pid, asked) {
                 settle(state, account, &Amounts::default(), &login::one());

@@ -1,5 +1,5 @@
 //! Lanes: one an agent, and one a session of it. A dispatch begins a turn, waits for the one that runs, joins
-//! it, or ends it and goes first.
+//! it, or ends it and goes first. In a conversation with a program that hears more, what waits joins it.
 
 use super::{
     Birth, INPUTS, agent_of, birth, born, ceiling_of, interrupt, may_signal, of_file, spawn, with_inputs,
@@ -7,6 +7,7 @@ use super::{
 use crate::{
     session,
     step::{Found, Step},
+    talk,
 };
 use abi::{
     Code, Content, Error, Pid, WORKSPACE,
@@ -46,7 +47,9 @@ pub fn dispatch(
         _ => text,
     };
     let label = step.kernel.label_of_text(pid, &step.actor, text.origin);
-    if lane == Lane::Steer && step.kernel.hides_label(busy, &label) {
+    let hides = step.kernel.hides_label(busy, &label);
+    let joins = talk::joins(step.kernel, (pid, busy), (&of, lane))?;
+    if lane == Lane::Steer && joins && hides {
         let (is, ceiling) = (label.integrity.word(), step.kernel.ceiling(busy).word());
         let message = format!("the text is {is}, below the ceiling of process {busy}, {ceiling}");
         return Err(Error::new(Code::Denied, message)
@@ -56,7 +59,7 @@ pub fn dispatch(
     if lane == Lane::Interrupt {
         may_signal(step.kernel, pid, busy)?;
     }
-    if lane == Lane::Steer {
+    if joins && !hides {
         let pending = step.state().processes.get(&busy).map_or(0, |process| process.turn.pending.len());
         if pending >= limits::LANE_MAX {
             return Err(Error::new(
@@ -65,7 +68,8 @@ pub fn dispatch(
             ));
         }
         steer(step, busy, text.content, &label);
-        return Ok(Answer::DONE);
+        let place = u32::try_from(pending + 1).unwrap_or(u32::MAX);
+        return Ok(if lane == Lane::Steer { Answer::DONE } else { Answer::Queued { queued: place } });
     }
     let waiting = step.state().lanes.get(&of).map_or(0, Vec::len);
     if waiting >= limits::LANE_MAX {
@@ -79,7 +83,9 @@ pub fn dispatch(
     let LaneName { agent, session } = of;
     step.emit(Entry::Queued { agent, text: text.content, origin: text.origin, label, lane, session });
     if lane == Lane::Interrupt {
-        interrupt(step, busy);
+        if !talk::interrupted(step, busy) {
+            interrupt(step, busy);
+        }
         return Ok(Answer::Queued { queued: 1 });
     }
     Ok(Answer::Queued { queued: u32::try_from(waiting + 1).unwrap_or(u32::MAX) })
@@ -132,6 +138,7 @@ pub fn next(step: &mut Step<'_>, lane: &LaneName, facts: &mut Found) {
             by: queued.by,
             kind: ProcessKind::Turn,
             session: lane.session.clone(),
+            talks: None,
         };
         spawn(step, birth)
     });

@@ -247,7 +247,7 @@ impl Run {
                 };
                 self.step(Body::Left { reply: ReplyTo(0) });
             }
-            "wrote" | "checked" | "claimed" | "ran" => self.program(verb, words),
+            "wrote" | "checked" | "claimed" | "turned" | "ran" => self.program(verb, words),
             "bound" | "noticed" | "placed" => self.outside(verb, words),
             "connect" | "unreached" => self.connect(words),
             "ended" | "listens" | "left" => self.step(words.told()),
@@ -324,8 +324,8 @@ impl Run {
                 self.step(Body::ExecChecked { exec: ExecId(words.at(1).parse().unwrap()), why });
             }
             "claimed" => self.step(words.claimed()),
-            "ran" => {
-                let body = words.ran(&mut self.world);
+            "ran" | "turned" => {
+                let body = words.came(verb, &mut self.world);
                 self.step(body);
             }
             _ => {}
@@ -714,6 +714,7 @@ impl Run {
             Effect::Extend { .. } | Effect::Cut { .. } | Effect::Control { .. } => {}
             Effect::Exec(_)
             | Effect::EndExec { .. }
+            | Effect::Tell { .. }
             | Effect::ExecDecided { .. }
             | Effect::NoticeDecided { .. }
             | Effect::Place { .. } => {}

@@ -348,6 +348,7 @@ impl Lab {
             Effect::ReadDraft { .. } => {}
             Effect::Exec(_)
             | Effect::EndExec { .. }
+            | Effect::Tell { .. }
             | Effect::ExecDecided { .. }
             | Effect::NoticeDecided { .. }
             | Effect::Place { .. }

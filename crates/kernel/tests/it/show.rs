@@ -278,13 +278,15 @@ impl Show<'_> {
             Entry::ExecChecked { exec, why } => {
                 format!("{exec} {}", why.map_or_else(|| "works".into(), |why| self.text(&why)))
             }
+            Entry::ExecPrompted { exec, session, words } => {
+                let words = words.map_or("its task".into(), |words| self.text(&words));
+                format!("{exec} in {}: {words}", self.text(session))
+            }
             Entry::ExecClaimed { exec, claimed, counted, disbelieved } => {
                 let lied = if *disbelieved { " disbelieved" } else { "" };
                 let (said, came) = (claimed.tokens_out, counted.tokens_out);
-                format!(
-                    "{exec} in {} out {said} of {} and {came}{lied}",
-                    claimed.tokens_in, counted.tokens_in
-                )
+                let (read, all) = (claimed.tokens_in, counted.tokens_in);
+                format!("{exec} in {read} out {said} of {all} and {came}{lied}")
             }
             Entry::Bound { dir, label } => format!("{dir} {}", self.label(label)),
             Entry::Unbound { dir } => dir.to_string(),
@@ -371,11 +373,15 @@ impl Show<'_> {
             }
             Effect::Scrub { reply } => format!("do scrub {reply}"),
             Effect::Exec(command) => {
-                let Command { exec, pid, dir, wall, plan, task, .. } = &**command;
+                let Command { exec, pid, dir, wall, plan, task, session, .. } = &**command;
                 let told = if task.is_some() { " told its task" } else { "" };
+                let told = if session.is_some() { " told its task in its session" } else { told };
                 format!("do exec {exec} of {pid} in {dir} {wall:?}{told} {}", shown(plan))
             }
             Effect::EndExec { exec } => format!("do end exec {exec}"),
+            Effect::Tell { exec, words, .. } => {
+                format!("do tell exec {exec} {}", if words.is_some() { "more" } else { "that nothing waits" })
+            }
             Effect::ExecDecided { exec, kept, plan: None, .. } => format!("do exec {exec} kept {kept}"),
             Effect::ExecDecided { exec, kept, plan: Some(plan), .. } => {
                 format!("do exec {exec} kept {kept} {}", shown(plan))

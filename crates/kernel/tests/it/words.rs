@@ -4,7 +4,7 @@
 use crate::world::World;
 use abi::{
     CapId, Content, ExecId, LabelId, OpId, Pid, ProposalId, ReplyTo, Seq, VersionId,
-    agent::{AgentDef, Guest, OwnLogin, Postcondition, Program, Protocol, Restart},
+    agent::{AgentDef, Guest, Home, OwnLogin, Postcondition, Program, Protocol, Restart},
     call::{At, Call, Fields, Lane, Origin, ProcessKind, Ruling, Sought, Take, Text, Undo, Wall, Write},
     cap::Grant,
     control::{self, Control, SecretAct},
@@ -294,6 +294,19 @@ impl Words {
         Body::ExecClaimed { exec: ExecId(self.at(1).parse().unwrap()), usage: Claimed::new(usage) }
     }
 
+    /// `turned EXEC "session" TURNS`, or a command's end.
+    pub fn came(&self, verb: &str, world: &mut World) -> Body {
+        if verb == "ran" {
+            return self.ran(world);
+        }
+        let session = world.put(self.get(2).as_bytes());
+        Body::ExecTurned {
+            exec: ExecId(self.at(1).parse().unwrap()),
+            session,
+            turns: self.at(3).parse().unwrap(),
+        }
+    }
+
     /// `ran EXEC STATUS "output" ; put PATH "text" base= ; dir PATH ; gone PATH base= ; move FROM TO base= ;
     /// open PATH VERSION LABEL`; without a status nothing is kept.
     pub fn ran(&self, world: &mut World) -> Body {
@@ -418,6 +431,7 @@ impl Words {
                 probe: None,
                 guest: Guest {
                     draft: self.key("view") == Some("draft"),
+                    home: if self.key("home").is_some() { Home::Kept } else { Home::Sandbox },
                     own_login: self.key("login") == Some("own"),
                     protocol: if self.key("protocol").is_some() { Protocol::Acp } else { Protocol::None },
                     ..Guest::default()

@@ -485,7 +485,8 @@ fn speak(
     // What waits beside the tree is not what calls show, nor what they may change.
     let offer = if job.command.plan.kind == Kind::Draft { Offer::Nothing } else { Offer::All };
     let about = (job.command.exec, job.command.dir.as_str(), offer);
-    let talk = Talk::new(of, sandbox, about, (to, words))?;
+    let known = job.session.clone().and_then(|name| String::from_utf8(name).ok());
+    let talk = Talk::new(of, sandbox, about, known, (to, words))?;
     let interrupted = {
         let mut control = guard(&sandbox.control);
         control.talk = Some(talk.clone());

@@ -2,7 +2,7 @@
 //! asked at the door as its process, and why its turn stopped is how it ended (docs/decisions/0041).
 //!
 //! ```text
-//! speaker   initialize ─▶ session/new ─▶ session/prompt ─▶ end       asks, and waits for the answers
+//! speaker   initialize ─▶ session/load, new ─▶ session/prompt … ─▶ end   asks, and waits for the answers
 //! hearer    what it writes, line by line: answers to the speaker, news to its output, requests to
 //! askers    a thread each, a connection to our own door each: what the door answers goes back
 //! ```
@@ -17,43 +17,32 @@ use crate::{
     guard::guard,
     node::Node,
     spawn,
-    turn::Input,
 };
-use abi::{
-    ExecId, Micros,
-    event::{Body, Claimed},
-    limits,
-    record::Finish,
-};
+use abi::{ExecId, Micros, limits, record::Finish};
 use asks::Terminals;
-use drivers::acp::{self, Act, Heard, INTERNAL, INVALID_PARAMS, LOGIN_FIRST, News, Offer, Stop, Wrong};
+use drivers::acp::{self, Act, Heard, INTERNAL, INVALID_PARAMS, News, Offer, Wrong};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd},
     fd::OwnedFd,
 };
 use serde_json::Value;
+use speak::INTERRUPTED;
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
-    sync::{
-        Arc, Condvar, Mutex, Weak,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
+    sync::{Arc, Condvar, Mutex, Weak, mpsc::SyncSender},
     time::Duration,
 };
 
 mod asks;
 mod line;
+mod speak;
 
-/// How long a program may take to say who it is, and to make a session.
-const START: Duration = Duration::from_secs(60);
 /// How long one may go on that was told to stop, or whose turn is over: it ends by itself, or is ended.
 const GRACE_US: u64 = 5_000_000;
-/// How its process ends that was told to stop, as a shell has it: 128 and the number of the signal.
-const INTERRUPTED: i32 = 130;
 
 /// See the file's head.
 pub(crate) struct Talk {
@@ -65,6 +54,8 @@ pub(crate) struct Talk {
     sandbox: Weak<Sandbox>,
     dir: String,
     offer: Offer,
+    /// What it calls the session that it goes on with.
+    known: Option<String>,
     /// Where it reads from; none once nothing more is said to it.
     to: Mutex<Option<File>>,
     /// Its output, and whether a line has begun there.
@@ -90,8 +81,12 @@ struct State {
     cancelled: Option<Micros>,
     /// How its turn ended, and when that was known.
     end: Option<(Finish, Micros)>,
+    /// What it is told next, as the kernel says; none: nothing waits.
+    more: Option<Option<String>>,
     /// It says no more.
     deaf: bool,
+    /// Nobody waits for anything of it.
+    over: bool,
 }
 
 /// What a connection waits for.
@@ -109,6 +104,7 @@ impl Talk {
         (node, cell, generation): (&Arc<Node>, &Arc<Cell>, u64),
         sandbox: &Arc<Sandbox>,
         (exec, dir, offer): (ExecId, &str, Offer),
+        known: Option<String>,
         (to, out): (File, File),
     ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
@@ -120,6 +116,7 @@ impl Talk {
             sandbox: Arc::downgrade(sandbox),
             dir: dir.to_owned(),
             offer,
+            known,
             to: Mutex::new(Some(to)),
             out: Mutex::new((out, false)),
             state: Mutex::default(),
@@ -153,6 +150,7 @@ impl Talk {
             let held: Vec<UnixStream> = held.filter_map(|(_, line)| line.try_clone().ok()).collect();
             (state.session.clone(), held)
         };
+        self.changed.notify_all();
         held.iter().for_each(|line| _ = line.shutdown(Shutdown::Both));
         let Some(session) = session else { return };
         // Where it does not read, who tells it waits; nobody else does.
@@ -191,10 +189,27 @@ impl Talk {
         }
     }
 
+    /// Whether it is the program of this command.
+    pub fn is_of(&self, exec: ExecId) -> bool {
+        self.exec == exec
+    }
+
+    /// It is told more when its turn has ended, or nothing waits.
+    pub fn hears(&self, words: Option<Vec<u8>>) {
+        let words = words.map(|words| String::from_utf8_lossy(&words).into_owned());
+        guard(&self.state).more = Some(words);
+        self.changed.notify_all();
+    }
+
     /// Its command is over: nobody waits for anything of it any more.
     pub fn over(&self) {
         self.close();
-        let lines = std::mem::take(&mut guard(&self.state).lines);
+        let lines = {
+            let mut state = guard(&self.state);
+            state.over = true;
+            std::mem::take(&mut state.lines)
+        };
+        self.changed.notify_all();
         lines.values().for_each(|(_, line)| _ = line.shutdown(Shutdown::Both));
         self.terminals.end();
     }
@@ -263,6 +278,11 @@ impl Talk {
             // It has ended, or closed what it reads from: that shows elsewhere.
             let _ = to.write_all(line.as_bytes());
         }
+        // Who ended it meanwhile did not wait for this.
+        let ended = guard(&self.state).end.is_some();
+        if ended {
+            self.close();
+        }
     }
 
     /// Words of its answer.
@@ -277,124 +297,6 @@ impl Talk {
         let mut out = guard(&self.out);
         let before = if std::mem::take(&mut out.1) { "\n" } else { "" };
         let _ = out.0.write_all(format!("{before}{line}\n").as_bytes());
-    }
-}
-
-/// Why a turn came to no end of its own.
-enum Fault {
-    /// The agent says so.
-    Said(String),
-    /// It does not keep to the protocol.
-    Broken(String),
-}
-
-impl Fault {
-    fn said(what: &str, wrong: &Wrong) -> Self {
-        Self::Said(format!("{what}: {}", acp::one_line(&wrong.message)))
-    }
-
-    fn broken(why: &str) -> Self {
-        Self::Broken(why.to_owned())
-    }
-}
-
-/// The speaker.
-impl Talk {
-    /// Leads it through its turn.
-    fn speak(&self, task: &str) -> Finish {
-        let turn = self.turn(task);
-        let cancelled = guard(&self.state).cancelled.is_some();
-        let why = match turn {
-            Ok(Stop::End) => return Finish::Exited(0),
-            Ok(Stop::Cancelled) => return Finish::Exited(INTERRUPTED),
-            Err(_) if cancelled => return Finish::Exited(INTERRUPTED),
-            Ok(Stop::Short(why)) => format!("it stopped: {why}"),
-            Err(Fault::Said(why)) => why,
-            Err(Fault::Broken(why)) if guard(&self.state).deaf => why,
-            Err(Fault::Broken(why)) => return Finish::Stopped(why),
-        };
-        self.note(&format!("[acp] {why}"));
-        Finish::Exited(1)
-    }
-
-    fn turn(&self, task: &str) -> Result<Stop, Fault> {
-        let answer = self
-            .ask(acp::initialize(self.offer), Some(START))?
-            .map_err(|wrong| Fault::said("initialize", &wrong))?;
-        let logins = acp::logins(&answer).map_err(Fault::Broken)?;
-        let session = self.session(&logins)?;
-        {
-            let mut state = guard(&self.state);
-            state.session = Some(session.clone());
-            if state.cancelled.is_some() {
-                return Ok(Stop::Cancelled);
-            }
-        }
-        let answer = self.ask(acp::prompt(&session, task), None)?;
-        let answer = answer.map_err(|wrong| Fault::said("session/prompt", &wrong))?;
-        let (stop, usage) =
-            acp::stopped(&answer).ok_or_else(|| Fault::broken("it does not say why it stopped"))?;
-        if let Some(usage) = usage {
-            let body = Body::ExecClaimed { exec: self.exec, usage: Claimed::new(usage) };
-            let input = Input::now(&*self.node.clock, body, Vec::new());
-            self.node.brought(&self.cell, self.generation, input);
-        }
-        Ok(stop)
-    }
-
-    /// A session; logged in before, in one of these ways, where it wants that.
-    fn session(&self, logins: &[String]) -> Result<String, Fault> {
-        let mut logins = logins.iter();
-        loop {
-            match self.ask(acp::new_session(&self.dir), Some(START))? {
-                Ok(answer) => {
-                    return acp::session(&answer).ok_or_else(|| Fault::broken("its session has no name"));
-                }
-                Err(wrong) if wrong.number == LOGIN_FIRST => {
-                    let none = || Fault::Said("it wants somebody to log in".to_owned());
-                    // Whether that helped shows at the next try.
-                    let _ = self.ask(acp::authenticate(logins.next().ok_or_else(none)?), Some(START))?;
-                }
-                Err(wrong) => return Err(Fault::said("session/new", &wrong)),
-            }
-        }
-    }
-
-    /// Asks, and waits for the answer: at most so long.
-    fn ask(
-        &self,
-        (method, params): (&str, Value),
-        most: Option<Duration>,
-    ) -> Result<Result<Value, Wrong>, Fault> {
-        let gone = || Fault::Broken(format!("it ended, and had not answered {method}"));
-        let (id, answer): (u64, Receiver<_>) = {
-            let mut state = guard(&self.state);
-            if state.deaf {
-                return Err(gone());
-            }
-            let (told, answer) = sync_channel(1);
-            let id = state.next;
-            state.next += 1;
-            state.asked.insert(id, told);
-            (id, answer)
-        };
-        self.send(&acp::request(id, method, &params));
-        let answer = match most {
-            None => answer.recv().map_err(|_| gone()),
-            Some(most) => loop {
-                match answer.recv_timeout(most) {
-                    Ok(answer) => break Ok(answer),
-                    Err(RecvTimeoutError::Disconnected) => break Err(gone()),
-                    // While it stands still its time does too.
-                    Err(RecvTimeoutError::Timeout) if self.is_frozen() => {}
-                    Err(RecvTimeoutError::Timeout) => {
-                        break Err(Fault::Broken(format!("it does not answer {method}")));
-                    }
-                }
-            },
-        };
-        guard(&self.state).asked.remove(&id);
-        answer
     }
 }
 

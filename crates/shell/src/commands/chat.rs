@@ -230,7 +230,8 @@ impl Talk {
     /// Somebody else's words are answered first; or a turn stands still, and an operator has to let it go on.
     fn in_line(&mut self, session: &mut Session, seq: Seq, text: &str) -> Result<Option<Pid>, Fail> {
         session.note("another turn of this conversation is at it; yours comes after it");
-        if let Some(pid) = self.past(session)?.lines().rev().find_map(at_it) {
+        let busy = self.past(session)?.lines().rev().find_map(at_it);
+        if let Some(pid) = busy {
             session.hint(&format!(
                 "skep attach {pid}, skep thaw {pid}, skep kill {pid}; Ctrl-C waits no longer"
             ));
@@ -243,6 +244,12 @@ impl Talk {
                     if let Entry::Spawned { pid, agent, session: Some(name), task: its, .. } =
                         &row.record.body
                         && (agent, &name.slug, its) == (&self.agent, &self.slug, &task)
+                    {
+                        return Ok(Some(*pid));
+                    }
+                    // A program that hears more is told it when its turn has ended.
+                    if let Entry::Steered { pid, item, .. } = &row.record.body
+                        && (Some(*pid), item.content) == (busy, task)
                     {
                         return Ok(Some(*pid));
                     }

@@ -349,7 +349,8 @@ impl Town {
                 Out::Sandbox { pid, act: SandboxAct::End } => {
                     self.push(Body::SandboxEnded { pid }, Vec::new());
                 }
-                Out::Exec(_) | Out::EndExec { .. } | Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
+                Out::Exec(_) | Out::EndExec { .. } | Out::Tell { .. } => {}
+                Out::ExecDecided { .. } | Out::Sandbox { .. } => {}
                 Out::NoticeDecided { .. } | Out::Place(_) | Out::ReadDraft(_) => {}
             }
         }

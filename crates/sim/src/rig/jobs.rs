@@ -83,7 +83,7 @@ impl Rig {
                 Out::Sandbox { pid, act: SandboxAct::End } => {
                     self.push(Body::SandboxEnded { pid }, Vec::new());
                 }
-                Out::EndExec { .. } | Out::Sandbox { .. } => {}
+                Out::EndExec { .. } | Out::Tell { .. } | Out::Sandbox { .. } => {}
                 out => self.report_finding([finding("gate", format!("{out:?} left before its commit"))]),
             }
         }
@@ -123,6 +123,7 @@ impl Rig {
                 | Out::Merge(_)
                 | Out::Look(_)
                 | Out::EndExec { .. }
+                | Out::Tell { .. }
                 | Out::Sandbox { .. } => {
                     self.report_finding([finding("gate", format!("{out:?} waited for a commit"))]);
                 }

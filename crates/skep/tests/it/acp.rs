@@ -11,6 +11,8 @@ use crate::{
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
+mod turns;
+
 const AGENT: &str = include_str!("acp/agent.py");
 const NEEDS: &str = "read /data/**, read /agents/coder/**, write /data/**, exec /data/**, model any";
 

@@ -3,6 +3,9 @@ import json, os, sys, urllib.request
 
 seen = []
 offered = {}
+# The session it is in, and what was said to it there; kept in its HOME.
+current = {"id": "s-1", "said": []}
+MEMORY = os.path.join(os.environ["HOME"], "memory.json")
 
 
 def send(message):
@@ -21,7 +24,7 @@ def ask(method, params, name=None):
     """Asks and waits for the answer; what else comes meanwhile is kept."""
     ask.next += 1
     name = name or f"a{ask.next}"
-    send({"id": name, "method": method, "params": {"sessionId": "s-1", **params}})
+    send({"id": name, "method": method, "params": {"sessionId": current["id"], **params}})
     return wait(name)
 
 
@@ -38,7 +41,7 @@ def wait(name):
 
 
 def update(**fields):
-    send({"method": "session/update", "params": {"sessionId": "s-1", "update": fields}})
+    send({"method": "session/update", "params": {"sessionId": current["id"], "update": fields}})
 
 
 def say(text):
@@ -181,6 +184,54 @@ def deaf(*_):
         take()
 
 
+def memory():
+    return json.load(open(MEMORY)) if os.path.exists(MEMORY) else {}
+
+
+def tells(word, *_):
+    """What was said to it in this session."""
+    current["said"].append(word)
+    with open(MEMORY + ".new", "w") as file:
+        json.dump({**memory(), current["id"]: current["said"]}, file)
+    os.rename(MEMORY + ".new", MEMORY)
+    say(f"{current['id']}: {' '.join(current['said'])}")
+
+
+def asks(word, *_):
+    """The same, when somebody has let it."""
+    permit(f"Tell {word}")
+    tells(word)
+
+
+def once(word, *_):
+    """The same, and falls where it is said the first time."""
+    tells(word)
+    if current["said"].count(word) < 2:
+        sys.exit(7)
+
+
+def short(*_):
+    return {"stopReason": "max_tokens"}
+
+
+def servers(*_):
+    say("servers " + json.dumps(current["servers"], sort_keys=True))
+
+
+def loads(params):
+    """The session as it was: what was said in it is told again, as the protocol has it."""
+    name = params["sessionId"]
+    if "--falls" in sys.argv:
+        sys.exit(9)
+    if name not in memory() or "--forgets" in sys.argv:
+        return {"error": {"code": -32002, "message": "there is none\x1b[2J " + name}}
+    for word in memory()[name]:
+        send({"method": "session/update", "params": {"sessionId": name, "update": {
+            "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": f"again {word}\n"}}}})
+    current.update(id=name, said=memory()[name])
+    return {"result": None}
+
+
 def half(*_):
     """Falls silent in the middle of a message."""
     say("begun")
@@ -245,14 +296,19 @@ def main():
             offered.update(message["params"]["clientCapabilities"])
             version = 9 if "--new" in sys.argv else message["params"]["protocolVersion"]
             methods = [{"id": "web", "type": "terminal"}, {"id": "key", "name": "Key"}]
-            send({"id": name, "result": {"protocolVersion": version, "authMethods": methods}})
+            can = {"loadSession": "--loads" in sys.argv}
+            hello = {"protocolVersion": version, "authMethods": methods, "agentCapabilities": can}
+            send({"id": name, "result": hello})
         elif method == "authenticate":
             logged_in = message["params"]["methodId"] == "key"
             send({"id": name, "result": {}})
-        elif method == "session/new" and not logged_in:
+        elif method in ("session/new", "session/load") and not logged_in:
             send({"id": name, "error": {"code": -32000, "message": "log in first"}})
+        elif method == "session/load":
+            send({"id": name, **loads(message["params"])})
         elif method == "session/new":
-            send({"id": name, "result": {"sessionId": "s-1"}})
+            current.update(id=f"s-{len(memory()) + 1}", said=[], servers=message["params"]["mcpServers"])
+            send({"id": name, "result": {"sessionId": current["id"]}})
         elif method == "session/prompt":
             words = message["params"]["prompt"][0]["text"].split()
             end = globals()[words[0]](*words[1:]) or {"stopReason": "end_turn"}
