@@ -41,6 +41,19 @@ pub fn is_stopped(kernel: &Kernel, pid: Pid) -> bool {
     kernel.volatile.spoken.get(&pid) == Some(&Speech::Stops)
 }
 
+/// The process outside of all lanes that words for its agent join: the last that the caller began and that
+/// hears more.
+pub fn hears(kernel: &Kernel, by: Pid, (name, lane): (&LaneName, Lane)) -> Option<Pid> {
+    let processes = &kernel.state.processes;
+    let is_it = |pid: &Pid| {
+        let own = processes.get(pid).filter(|process| process.parent == by && !process.lane);
+        own.is_some_and(|process| process.agent == name.agent)
+    };
+    let speech = kernel.volatile.spoken.iter().filter(|(_, speech)| **speech == Speech::Goes);
+    let last = speech.map(|(pid, _)| *pid).filter(is_it).max();
+    last.filter(|_| lane == Lane::Steer && name.session.is_none())
+}
+
 /// Whether a dispatch from this process joins what another is at: what is said in a conversation of the same
 /// owner is told to the same program, which need not load what it knows.
 pub fn joins(

@@ -31,7 +31,8 @@ pub fn dispatch(
 ) -> Result<Answer, Error> {
     let of = session::lane_of(step, pid, agent, slug);
     session::is_above(step.kernel, &of, ceiling_of(step.state(), pid))?;
-    let Some(busy) = session::busy(step.state(), &of) else {
+    let busy = session::busy(step.state(), &of);
+    let Some(busy) = busy.or_else(|| talk::hears(step.kernel, pid, (&of, lane))) else {
         let from = agent_of(step, pid, facts).map_err(|error| of_file(pid, error))?;
         let text = with_inputs(text, &from.0);
         let mut birth = birth(step, pid, from, text, (vec![], None));

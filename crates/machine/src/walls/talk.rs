@@ -292,6 +292,14 @@ impl Talk {
         let _ = out.0.write_all(text.as_bytes());
     }
 
+    /// What comes now is another answer.
+    fn breaks(&self) {
+        let mut out = guard(&self.out);
+        if std::mem::take(&mut out.1) {
+            let _ = out.0.write_all(b"\n");
+        }
+    }
+
     /// A line of ours between them.
     fn note(&self, line: &str) {
         let mut out = guard(&self.out);

@@ -415,7 +415,8 @@ fn a_real_agent_edits_a_file_when_it_may() {
     };
     let hive = Hive::new();
     let mut client = hive.client();
-    let _server = models(&hive, &mut client, &json!([rule(false, &first), rule(true, &then)]));
+    let more = json!({"match": {"userMessage": "say goodbye"}, "response": {"content": "Goodbye then."}});
+    let _server = models(&hive, &mut client, &json!([more, rule(false, &first), rule(true, &then)]));
     let path = format!("{}:/usr/bin:/bin", installed("acp", None).display());
     let read = |file: &Path| fs::read_to_string(file).unwrap();
     let (old, new) = ("echo $(($1 - $2))\n", "echo $(($1 + $2))\n");
@@ -428,14 +429,19 @@ fn a_real_agent_edits_a_file_when_it_may() {
         let shown = client.text(&format!("/proposals/{proposal}/shown"));
         assert!(shown.contains("add.sh") && shown.contains("echo $(($1 + $2))"), "{shown}");
         assert_eq!(read(&file), old, "before anybody decided");
+        // What is said to it meanwhile is its next turn.
+        let more = json!({"agent": "claude-agent-acp", "text": "say goodbye", "mode": "steer"});
+        assert_eq!(client.ok("dispatch", more), json!({"ok": true}));
         hive.cli(&[decision, &proposal]).fine();
         let end = ended(&mut client, pid);
         assert_eq!(end["exit"], json!({"exited": 0}), "{decision}: {end}");
+        let said = end["text"].as_str().unwrap();
+        assert!(said.lines().any(|line| line.starts_with("Goodbye then.")), "{decision}: {said}");
         let log = client.log("home");
         let claims =
             log.iter().filter(|record| record["pid"] == pid && !record["body"]["exec_claimed"].is_null());
         let claims: Vec<&Value> = claims.map(|record| &record["body"]["exec_claimed"]).collect();
-        assert_eq!(claims.len(), 1, "{decision}");
+        assert_eq!(claims.len(), 2, "{decision}");
         retry("what was decided", || (read(&file) == now).then_some(()));
     }
 }

@@ -76,6 +76,7 @@ impl Talk {
         loop {
             let stop = self.turn(&session, &words, &mut used)?;
             turns = turns.saturating_add(1);
+            self.breaks();
             match (self.next(&session, turns), stop) {
                 (None, _) => return Ok(stop),
                 (Some(more), Stop::Short(why)) => {

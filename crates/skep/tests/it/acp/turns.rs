@@ -1,9 +1,16 @@
 //! One turn after the other: what is said while it works, what it knew in its last process.
 
-use super::{asked, begin, coder, does, ended, install, install_with};
-use crate::hive::{Client, Hive, retry, run_on};
+use super::{asked, begin, coder, does, ended, install, install_with, models};
+use crate::{
+    guests::installed,
+    hive::{Client, Hive, place_of_work, retry, run_on},
+};
 use serde_json::{Value, json};
-use std::{io::Write, process::Stdio};
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 /// One whose HOME lasts, so that it remembers its sessions there.
 const KEPT: (&str, &str) = (", home: kept", "");
@@ -178,4 +185,48 @@ fn it_is_told_of_the_servers_that_its_directory_names() {
     }
     hive.cli(&["rm", "/data/.mcp.json"]).fine();
     assert_eq!(does(&mut client, "servers"), (done(), "servers []\n".to_owned()));
+}
+
+/// Claude Code behind its own ACP agent, in a directory of this host that is bound, on a scripted model: the
+/// next process of the conversation goes on with its session. The control: another conversation does not.
+#[test]
+fn a_real_agent_goes_on_with_its_session() {
+    let place = place_of_work("acp-");
+    let modules = installed("acp", None);
+    let modules = modules.parent().unwrap();
+    let copied = Command::new("cp").args(["-al"]).arg(modules).arg(place.path()).status().unwrap();
+    assert!(copied.success());
+    fs::write(place.path().join(".gitignore"), "*\n").unwrap();
+    let hive = Hive::new();
+    let mut client = hive.client();
+    let said = json!({"match": {}, "response": {"content": "I have heard you."}});
+    let _server = models(&hive, &mut client, &json!([said]));
+    hive.cli(&["bind", place.path().to_str().unwrap()]).fine();
+    let at = place.path().display();
+    let program = format!("{at}/node_modules/@agentclientprotocol/claude-agent-acp/dist/index.js");
+    let recipe = include_str!("../../../../../skills/guests/claude-agent-acp/AGENT.md");
+    let sheet = recipe.replace("name: claude-agent-acp", "name: coder");
+    let sheet = sheet.replace("command: [claude-agent-acp]", &format!("command: [node, {program}]"));
+    let sheet = sheet.replace("needs:\n", &format!("needs:\n  - read {at}/**\n  - exec {at}/**\n"));
+    let policy = client.text("/sys/policy.yaml");
+    let row = format!("- read /data/**\n      - read {at}/**\n      - exec {at}/**\n");
+    let granted = policy.replace("- read /data/**\n", &row);
+    client.ok("write", json!({"path": "/sys/policy.yaml", "text": granted, "origin": "argument"}));
+    client.ok("write", json!({"path": "/agents/coder/AGENT.md", "text": sheet, "origin": "argument"}));
+    // Whether its models were told of the word, and what was said before was said again.
+    for (session, text, knows) in
+        [("main", "the word is heron", true), ("main", "which word", true), ("other", "which word", false)]
+    {
+        let pid = pid_of(&say(&mut client, text, Some(session), "follow_up"));
+        let end = ended(&mut client, pid);
+        assert_eq!(end["exit"], done(), "{end}");
+        assert_eq!(end["text"].as_str().unwrap().matches("I have heard you.").count(), 1, "{end}");
+        let calls = ["1", "2"].map(|call| hive.cli(&["replay", &pid.to_string(), call]).out);
+        assert_eq!(calls.iter().any(|call| call.contains("heron")), knows, "{session} {text}: {calls:?}");
+    }
+    let log = client.log("home");
+    let sessions =
+        log.iter().filter_map(|record| record["body"]["exec_prompted"]["session"]["hash"].as_str());
+    let sessions: Vec<&str> = sessions.collect();
+    assert!(sessions.len() == 3 && sessions[0] == sessions[1] && sessions[1] != sessions[2], "{sessions:?}");
 }
