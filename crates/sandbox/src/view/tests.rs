@@ -3,7 +3,12 @@
 mod model;
 
 use super::{memory::Memory, *};
-use abi::{cap::Rights, limits, path::Pattern, view::Quota};
+use abi::{
+    cap::Rights,
+    limits,
+    path::{Pattern, TreePath},
+    view::Quota,
+};
 use rustix::io::Errno;
 use std::io::Read;
 
@@ -596,6 +601,48 @@ fn what_was_written_after_the_drain_stays() {
     assert_eq!(paths, ["/a", "/c2", "/d", "/e", "/k", "/l", "/x", "/e/z"]);
     let a = last.at(&abi::path::TreePath::parse("/a").unwrap()).unwrap();
     assert_eq!(&*last.bytes(&a.content).unwrap(), b"2");
+}
+
+#[test]
+fn what_waits_stays_as_it_was_written() {
+    let tree = ground();
+    let view = view(&tree, all());
+    view.w("/d/x", b"mine").unwrap();
+    view.rm("/d/y").unwrap();
+    view.mk("/d/new").unwrap();
+    view.w("/d/new/f", b"f").unwrap();
+    view.w("/d/tmp", b"ZED").unwrap();
+    view.mv("/d/tmp", "/e/z", Onto::Replace).unwrap();
+    let waits = ["/d/x", "/d/y", "/d/new", "/d/new/f", "/e/z"].map(|path| TreePath::parse(path).unwrap());
+    // Its bytes are kept each time, and it is committed never.
+    let goes_on = |waits: &[TreePath]| {
+        tree.with(view.drain().unwrap()).unwrap();
+        let plan = Plan { waits: waits.iter().cloned().collect(), ..all() };
+        view.rebase(Arc::new(tree.clone()), plan, &[]).unwrap()
+    };
+    // Nothing of it was decided: it is told each time, and written over each time.
+    let told = view.says();
+    assert_eq!(told.len(), 5, "{told:?}");
+    for _ in 0..2 {
+        goes_on(&waits);
+        let shown = ["/d/x", "/d/y", "/d/new/f", "/e/z"].map(|path| view.r(path));
+        assert_eq!(shown, [Ok(b"mine".to_vec()), Err(Errno::NOENT), Ok(b"f".to_vec()), Ok(b"ZED".to_vec())]);
+        assert_eq!(view.says(), told);
+    }
+    // What was written since is told as it is now; what is let go is as below again.
+    view.w("/d/x", b"more").unwrap();
+    goes_on(waits.get(..1).unwrap());
+    let shown = ["/d/x", "/d/y", "/d/new/f", "/e/z"].map(|path| view.r(path));
+    assert_eq!(
+        shown,
+        [Ok(b"more".to_vec()), Ok(b"why".to_vec()), Err(Errno::NOENT), tree_says(&tree, "/e/z")]
+    );
+    goes_on(&[]);
+    assert_eq!((view.r("/d/x"), view.says()), (Ok(b"ex".to_vec()), vec![]));
+}
+
+fn tree_says(tree: &Memory, path: &str) -> Result<Vec<u8>, Errno> {
+    view(tree, all()).r(path)
 }
 
 /// A name that was removed late, where somebody else put something before that was committed.
