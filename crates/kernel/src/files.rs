@@ -7,7 +7,7 @@
 use crate::{
     Kernel,
     authority::Want,
-    conflict, draft, guarded, policy, proposal, session, sink,
+    bound, conflict, draft, guarded, policy, proposal, session, sink,
     step::{Found, Step},
     undo,
 };
@@ -209,7 +209,10 @@ pub fn list(
     let labels = if crate::plant::is(crate::plant::LIST_KEEPS_LABEL) { Default::default() } else { labels };
     // The names of what lies below its ceiling are left out of the answer.
     let labels = labels.into_iter().filter(|label| !step.kernel.hides(pid, *label));
-    for label in labels.collect::<Vec<_>>() {
+    // In a directory of the host names have no version, and the label of all that nobody has changed there.
+    let outside = bound::of(step.state(), path).map(|(_, label)| label).filter(|_| at.is_none());
+    let outside = outside.filter(|label| !step.kernel.hides(pid, *label));
+    for label in labels.chain(outside).collect::<Vec<_>>() {
         step.saw(pid, path, None, label);
     }
     Ok(Answer::Query(listed(step.kernel, pid, &step.actor, (path, at, step.at))))

@@ -376,15 +376,17 @@ impl Page<'_, '_> {
 
     /// What stands in a directory of the host, and has no version.
     fn beside(&self, path: &TreePath, rows: &[tree::Entry], view: &View) -> Vec<Value> {
+        let label = self.kernel.bound().iter().find(|row| path.is_below(&row.dir)).map(|row| row.label);
+        let Some(label) = label else { return Vec::new() };
         let known: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         let shown = |row: &&Standing| {
             let here = format!("{}/{}", path.as_str().trim_end_matches('/'), row.name);
-            !known.contains(row.name.as_str()) && view.shows(&here)
+            !known.contains(row.name.as_str()) && view.shows_version(&here, label)
         };
         let entry = |row: &Standing| {
             json!({
                 "name": row.name, "node": row.node, "bytes": row.bytes, "mode": row.mode, "mtime": row.mtime,
-                "actor": kernel::bound::OUTSIDE,
+                "label": self::label(self.kernel, label), "actor": kernel::bound::OUTSIDE,
             })
         };
         self.looked.iter().filter(shown).map(entry).collect()
