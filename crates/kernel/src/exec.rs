@@ -607,10 +607,11 @@ pub fn abandon(step: &mut Step<'_>, pid: Pid, why: &str) {
 }
 
 fn stopped(step: &mut Step<'_>, exec: ExecId, why: &str) {
-    let row = step.state().execs.get(&exec);
-    let wall = row.map(|row| row.wall).unwrap_or_default();
+    // With the program that a process is, all else in its sandbox has ended before it is reached here.
+    let Some(row) = step.state().execs.get(&exec) else { return };
+    let wall = row.wall;
     // What a program wrote before is kept already.
-    let lost = if row.is_some_and(|row| row.main) { "" } else { "; nothing of it was kept" };
+    let lost = if row.main { "" } else { "; nothing of it was kept" };
     let how = Finish::Stopped(format!("{why}{lost}"));
     let (output, whole, bytes) = (String::new(), None, 0);
     let ran = Ran { how, wall, output, whole, bytes, used: Default::default() };
