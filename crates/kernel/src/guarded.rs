@@ -64,6 +64,10 @@ pub fn asks<'a>(step: &Step<'_>, pid: Pid, mut paths: impl Iterator<Item = &'a T
 
 /// Whether the change touches such a place, so that it is nothing for the other rules yet.
 pub fn touches(step: &Step<'_>, pid: Pid, change: &Change) -> bool {
+    #[cfg(feature = "plant")]
+    if change.node == Node::Gone && crate::plant::is(crate::plant::REMOVALS_UNGUARDED) {
+        return false;
+    }
     watches(step, pid) && is_place(step.state(), &change.path, change.node)
 }
 

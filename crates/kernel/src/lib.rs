@@ -28,7 +28,7 @@ mod account;
 mod apply;
 mod arrival;
 mod authority;
-pub mod bound;
+mod bound;
 pub mod channel;
 mod commit;
 mod complete;
@@ -80,6 +80,7 @@ use abi::{
     record::Record,
 };
 use alloc::{string::String, vec::Vec};
+pub use bound::OUTSIDE;
 
 /// How an effect of a kind with these arguments is shown to who decides: the kernel's own rendering.
 pub fn shown(kind: &abi::manifest::Kind, fields: &abi::call::Fields) -> String {

@@ -56,6 +56,9 @@ pub const PORTS_STAY: u8 = 21;
 /// What a program asked before it went on outlives it.
 pub const PERMITS_LEFT: u8 = 22;
 
+/// What a program removes in a guarded place does not wait.
+pub const REMOVALS_UNGUARDED: u8 = 23;
+
 /// Whether this bug is alive.
 pub fn is(bug: u8) -> bool {
     BUG.load(Ordering::Relaxed) == bug

@@ -386,7 +386,7 @@ impl Page<'_, '_> {
         let entry = |row: &Standing| {
             json!({
                 "name": row.name, "node": row.node, "bytes": row.bytes, "mode": row.mode, "mtime": row.mtime,
-                "label": self::label(self.kernel, label), "actor": kernel::bound::OUTSIDE,
+                "label": self::label(self.kernel, label), "actor": kernel::OUTSIDE,
             })
         };
         self.looked.iter().filter(shown).map(entry).collect()

@@ -119,7 +119,9 @@ pub fn propose(chance: &mut Chance) -> Option<Said> {
 
 /// An agent is started on a task.
 pub fn spawn(chance: &mut Chance) -> Option<Said> {
-    let agent = chance.word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody", "sketch"]).to_owned();
+    let agent = chance
+        .word(&["clerk", "clerk", "rogue", "boss", "helper", "nobody", "sketch", "keeper", "keeper"])
+        .to_owned();
     let task = chance.word(&["tell anna@example.org what stands in /data", "tidy up", "read the mail"]);
     let (content, bytes) = bytes(task.to_owned());
     let post = match chance.below(3) {

@@ -13,11 +13,13 @@
 //! | `talk`  | `history`                                                                                  |
 //! | `execs` | `exec-once`, `exec-whole`, `exec-of-dead`, `exec-left`                                     |
 //! | `drafts` | `draft-waits`, `draft-whole`, `draft-once`                                               |
+//! | `guarded` | `guarded`, `guarded-once`, `guarded-bytes`, `guarded-waits`                              |
 
 mod acts;
 mod drafts;
 mod execs;
 mod files;
+mod guarded;
 mod money;
 mod rest;
 mod seen;
@@ -27,6 +29,7 @@ pub use acts::{Acts, Stage};
 use drafts::Drafts;
 use execs::Execs;
 pub use files::Files;
+use guarded::Guarded;
 pub use money::Money;
 use rest::Rest;
 pub use seen::Seen;
@@ -106,6 +109,8 @@ pub struct Ledger {
     pub execs: Execs,
     /// What waits to be kept.
     pub drafts: Drafts,
+    /// What waits where agents or tools outside obey.
+    guarded: Guarded,
     /// Everything that must not be.
     pub findings: Vec<Finding>,
     /// Records by word: what a run has reached.
@@ -170,6 +175,7 @@ impl Ledger {
         found.extend(self.talk.take(record));
         found.extend(self.execs.take(record));
         found.extend(self.drafts.take(record));
+        found.extend(self.guarded.take(record));
         self.files.destroy(record);
         self.findings.extend(found);
     }

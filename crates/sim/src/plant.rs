@@ -2,7 +2,7 @@
 //! `plant` has any.
 
 /// Every bug there is, and what it is.
-pub const BUGS: [(&str, &str); 26] = [
+pub const BUGS: [(&str, &str); 27] = [
     ("kernel:1", "a write to /data/poison panics"),
     ("kernel:2", "settling forgets the accounts below the root"),
     ("kernel:3", "listing does not raise the reader's label"),
@@ -25,6 +25,7 @@ pub const BUGS: [(&str, &str); 26] = [
     ("kernel:20", "a model that was given up is asked again"),
     ("kernel:21", "what a process's programs listen at stays open when it ends"),
     ("kernel:22", "what a program asked before it went on outlives it"),
+    ("kernel:23", "what a program removes in a guarded place does not wait"),
     ("store:1", "the fold drops the second change of an operation"),
     ("store:2", "every 13th commit is rolled back and says it is done"),
     ("store:4", "a conflict is not listed"),

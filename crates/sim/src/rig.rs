@@ -8,6 +8,7 @@
 //!
 //! Layers: `fate` (turns and crashes) over `jobs` (what left and comes back) over the state here.
 
+mod desk;
 mod fate;
 mod jobs;
 mod program;
@@ -23,13 +24,15 @@ use crate::{
     world::{SITES, Site},
 };
 use abi::{
-    Content, EffectId, Hash, Micros, OpId, Pid, ReplyTo, TimerId, VersionId,
+    Content, EffectId, ExecId, Hash, Micros, OpId, Pid, ReplyTo, TimerId, VersionId,
     call::{Call, Origin, Write},
     control::Control,
     event::{Body, Caller},
     money::{Nano, Price},
     path::TreePath,
 };
+pub use desk::BOUND;
+use desk::Desk;
 use drivers::Mount;
 use fate::Fate;
 use jobs::Job;
@@ -75,6 +78,9 @@ const ROGUE: &str = "---\nname: rogue\nmodel: sim\ntools: [list, read, write, re
 
 const SKETCH: &str = "---\nname: sketch\ntools: [read]\nneeds:\n  - read /data/**\n  - write /data/**\n  \
     - exec /data/**\nrun: {command: sketch, view: draft}\n---\nDraw it first.\n";
+/// Its program goes on, and what it writes is the tree's within seconds.
+const KEEPER: &str = "---\nname: keeper\ntools: [read]\nneeds:\n  - read /data/**\n  - write /data/**\n  \
+    - exec /data/**\nrun: {command: keep, view: live}\n---\nKeep the shop.\n";
 
 /// Something a mount brings.
 struct Letter {
@@ -113,6 +119,8 @@ pub struct Rig {
     inbox: VecDeque<Input>,
     jobs: Vec<Job>,
     timers: Vec<(Micros, TimerId)>,
+    /// What programs that go on have written where they have to ask.
+    desks: BTreeMap<ExecId, Desk>,
     /// Output tokens each running model call may use, and whether it was cut.
     gauges: BTreeMap<EffectId, (u64, bool)>,
     sites: BTreeMap<String, Arc<Site>>,
@@ -179,6 +187,7 @@ impl Rig {
             inbox: VecDeque::new(),
             jobs: Vec::new(),
             timers: Vec::new(),
+            desks: BTreeMap::new(),
             gauges: BTreeMap::new(),
             sites: SITES
                 .iter()
@@ -206,12 +215,20 @@ impl Rig {
             let (driver, argument) = ("sim".to_owned(), String::new());
             self.push(Body::Mounted { mount: name, driver, argument, manifest: site.manifest() }, Vec::new());
         }
-        for (name, text) in [("clerk", CLERK), ("boss", BOSS), ("rogue", ROGUE), ("sketch", SKETCH)] {
+        if let Ok(dir) = TreePath::parse(desk::BOUND) {
+            self.push(Body::Bound { dir, external: false }, Vec::new());
+        }
+        let agents =
+            [("clerk", CLERK), ("boss", BOSS), ("rogue", ROGUE), ("sketch", SKETCH), ("keeper", KEEPER)];
+        for (name, text) in agents {
             self.write(&format!("/agents/{name}/AGENT.md"), text);
         }
         self.write_as(Caller::Added(ADDED.to_owned()), "/data/a", "added\n");
         for path in ["/data/a", "/data/b", "/data/d/x", "/data/d/y", "/home/n"] {
             self.write(path, "1\n2\n3\n");
+        }
+        for path in desk::STANDS {
+            self.write(path, "theirs\n");
         }
         for path in ["/data/c.md", "/data/d/m.txt"] {
             self.write(path, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n");

@@ -1,11 +1,10 @@
 //! Drafts: what one holds is nowhere in the tree until an operator keeps it; then all of it is, by the
 //! process that wrote it, in one operation.
 
-use super::{Finding, finding};
+use super::{Finding, execs::stays, finding};
 use abi::{
     Content, Hash, OpId, Pid,
     record::{Entry, Record},
-    tree::Node,
     view::{Commit, layer},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +30,7 @@ impl Drafts {
         else {
             return;
         };
-        let files = made.changes.iter().filter(|change| change.node == Node::File && change.from.is_none());
+        let files = made.changes.iter().filter(|change| stays(change));
         let files: BTreeSet<Hash> = files.map(|change| change.content.hash).collect();
         self.contents.extend(&files);
         self.texts.insert(layer, files);

@@ -6,7 +6,7 @@ use abi::{
     ExecId, Hash, OpId, Pid, Seq, WORKSPACE,
     record::{Entry, Finish, Record},
     tree::Node,
-    view::Commit,
+    view::{Change, Commit},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +24,16 @@ pub struct Execs {
     ports: BTreeSet<(Pid, String)>,
 }
 
+/// Whether it is a file of its own, decided with the others: what is made in the bound directory may wait.
+pub fn stays(change: &Change) -> bool {
+    let is_bound = change.path.as_str().starts_with(crate::rig::BOUND);
+    change.node == Node::File && change.from.is_none() && !is_bound
+}
+
 impl Execs {
     /// What a program made, before anybody decided on it.
     pub fn promised(&mut self, exec: ExecId, made: &Commit) {
-        let files = made.changes.iter().filter(|change| change.node == Node::File && change.from.is_none());
+        let files = made.changes.iter().filter(|change| stays(change));
         self.promised.extend(files.map(|change| (change.content.hash, exec)));
     }
 

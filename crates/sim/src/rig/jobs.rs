@@ -1,6 +1,6 @@
 //! What left a turn, and what comes back of it: in any order, late, or never.
 
-use super::{Fate, Rig, program};
+use super::{Fate, Rig, desk::Desk, program};
 use crate::{chance::Chance, ledger::finding, mind::Mind};
 use abi::{
     Code, EffectId, Error, OpId, ReplyTo, Seq, VersionId,
@@ -15,9 +15,8 @@ use machine::{
     clock::Clock,
     draft::DraftJob,
     job::{self, EffectJob, ExecJob, MergeJob, ModelJob},
-    turn::Out,
+    turn::{Input, Out},
 };
-
 use store::Reader;
 
 /// The kernel is asked for more when less than so many reserved tokens are left.
@@ -40,6 +39,10 @@ pub enum Job {
     Exec(Box<ExecJob>),
     /// Read a draft.
     Draft(Box<DraftJob>),
+    /// Place what a record says in the bound directory.
+    Place(Seq),
+    /// A call that was looked at.
+    Looked(Box<Input>),
 }
 
 /// Ends every turn at once.
@@ -75,6 +78,7 @@ impl Rig {
                     self.timers.push((due, timer));
                 }
                 Out::Merge(job) => self.jobs.push(Job::Merge(job)),
+                Out::Look(job) => self.jobs.push(Job::Looked(Box::new(job.seen(Default::default())))),
                 Out::Exec(job) => self.jobs.push(Job::Exec(job)),
                 Out::EndExec { exec } if self.chance.one_in(2) => {
                     // The other half ends as it is told to: the kernel hears of it too late.
@@ -109,13 +113,16 @@ impl Rig {
                 Out::Next(input) => self.inbox.push_back(*input),
                 Out::Control { reply, .. } => self.jobs.push(Job::Control(reply)),
                 Out::ReadDraft(job) => self.jobs.push(Job::Draft(job)),
+                Out::Place(job) => self.jobs.push(Job::Place(job.seq)),
+                Out::ExecDecided { exec, plan, .. } => {
+                    let job = self.desks.get_mut(&exec).and_then(|desk| desk.decided(*plan?));
+                    self.jobs.extend(job.map(Job::Exec));
+                }
                 Out::Follow { .. }
                 | Out::Records(_)
                 | Out::Providers(..)
                 | Out::Alarm(_)
-                | Out::ExecDecided { .. }
                 | Out::NoticeDecided { .. }
-                | Out::Place(_)
                 | Out::Upload { .. } => {}
                 Out::Extend { .. }
                 | Out::Cut { .. }
@@ -191,6 +198,11 @@ impl Rig {
                 Some(ended) => ended,
                 None => return,
             },
+            Job::Place(seq) => (Body::Placed { seq, failed: Vec::new() }, Vec::new()),
+            Job::Looked(input) => {
+                self.inbox.push_back(*input);
+                return;
+            }
             Job::Control(reply) => (Body::ControlEnded { reply, result: Ok(()) }, Vec::new()),
         };
         if generation == self.generation {
@@ -204,26 +216,36 @@ impl Rig {
         if let Some(ports) = program::ports(&mut chance) {
             self.push(Body::Listens { pid, ports }, Vec::new());
         }
-        let mut chance =
-            Chance::of(self.plan.seed, &[&b"exec"[..], &job.command.exec.0.to_le_bytes()].concat());
+        let mut chance = Chance::of(self.plan.seed, &[&b"exec"[..], &exec].concat());
         let known = self.ledger.known();
-        if job.command.plan.kind == Kind::Draft {
+        let (id, kind) = (job.command.exec, job.command.plan.kind);
+        let drawn = if kind == Kind::Command { &mut chance } else { &mut self.chance };
+        let mut desk = Desk::default();
+        let desk = if kind == Kind::Live { self.desks.entry(id).or_default() } else { &mut desk };
+        let at = (self.dir.path(), &mut *desk);
+        let (body, blobs) = match kind {
             // It says all that it has written each time, and goes on.
-            let wrote = program::sketch(self.dir.path(), job, &mut self.chance, &known);
-            let (Body::ExecWrote { commit, .. } | Body::ExecEnded { commit, .. }, _) = wrote.as_ref()? else {
-                return wrote;
-            };
-            self.ledger.drafts.promised(commit);
-            if matches!(wrote, Some((Body::ExecWrote { .. }, _))) {
-                self.jobs.push(Job::Exec(Box::new(job.clone())));
-            }
-            return wrote;
+            Kind::Draft => program::sketch(at, job, drawn, &known),
+            Kind::Live if !self.calm => program::keep(at, job, drawn, &known),
+            Kind::Live | Kind::Command => program::run(at, job, drawn, &known),
+        }?;
+        let (Body::ExecWrote { commit, .. } | Body::ExecEnded { commit, .. }) = &body else {
+            return Some((body, blobs));
+        };
+        match kind {
+            Kind::Draft => self.ledger.drafts.promised(commit),
+            // What one that goes on writes is many operations, each for itself.
+            Kind::Live => {}
+            Kind::Command => self.ledger.execs.promised(id, commit),
         }
-        let ended = program::run(self.dir.path(), job, &mut chance, &known);
-        if let Some((Body::ExecEnded { exec, commit: made, .. }, _)) = &ended {
-            self.ledger.execs.promised(*exec, made);
+        let goes_on = matches!(body, Body::ExecWrote { .. });
+        if kind == Kind::Draft && goes_on {
+            self.jobs.push(Job::Exec(Box::new(job.clone())));
         }
-        ended
+        if kind == Kind::Live && goes_on {
+            desk.told(job.clone());
+        }
+        Some((body, blobs))
     }
 
     /// What a draft changes, as the store has it.
@@ -275,6 +297,7 @@ impl Rig {
 
     /// The machine has died: of what was in flight some happened and nobody heard of it.
     pub(super) fn abandon(&mut self) {
+        self.desks.clear();
         for job in std::mem::take(&mut self.jobs) {
             if let Job::Send(job) = job
                 && self.chance.one_in(2)

@@ -2,6 +2,7 @@
 //! view, and makes of it what programs make: files changed, added, moved and taken away. One that lies says
 //! what no view would.
 
+use super::desk::Desk;
 use crate::{chance::Chance, crowd, known::Known};
 use abi::{
     Content, Seq, VersionId, WORKSPACE,
@@ -24,7 +25,12 @@ struct Seen {
 }
 
 /// Runs it. None if its files are gone: then nobody waits for it either.
-pub fn run(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Option<Ended> {
+pub fn run(
+    (dir, desk): (&Path, &mut Desk),
+    job: &ExecJob,
+    chance: &mut Chance,
+    known: &Known,
+) -> Option<Ended> {
     let command = &job.command;
     let how = match chance.below(12) {
         0 => Finish::TimedOut,
@@ -35,7 +41,7 @@ pub fn run(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Opt
     };
     let by_itself = matches!(how, Finish::Exited(_) | Finish::Signal(_));
     let mut blobs = Vec::new();
-    let mut commit = made(dir, job, (chance, known), &mut blobs)?;
+    let mut commit = made((dir, desk), job, (chance, known), &mut blobs)?;
     if !by_itself {
         commit.changes.clear();
     }
@@ -46,9 +52,9 @@ pub fn run(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Opt
 }
 
 /// The same of one whose work is a draft: so far, or at its end.
-pub fn sketch(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> Option<Ended> {
+pub fn sketch(at: (&Path, &mut Desk), job: &ExecJob, chance: &mut Chance, known: &Known) -> Option<Ended> {
     let ends = chance.one_in(3);
-    let (body, blobs) = run(dir, job, chance, known)?;
+    let (body, blobs) = run(at, job, chance, known)?;
     let Body::ExecEnded { exec, ran, mut commit, keep } = body else { return None };
     let mut blobs = blobs;
     // One that lies says that it changed what it did not.
@@ -62,6 +68,18 @@ pub fn sketch(dir: &Path, job: &ExecJob, chance: &mut Chance, known: &Known) -> 
     Some((Body::ExecWrote { exec, said: String::new(), commit }, blobs))
 }
 
+/// The same of one that goes on, and what it writes is the tree's within seconds.
+pub fn keep(at: (&Path, &mut Desk), job: &ExecJob, chance: &mut Chance, known: &Known) -> Option<Ended> {
+    let ends = chance.one_in(5);
+    let ended = run(at, job, chance, known)?;
+    match ended {
+        (Body::ExecEnded { exec, commit, keep: true, .. }, blobs) if !ends => {
+            Some((Body::ExecWrote { exec, said: String::new(), commit }, blobs))
+        }
+        ended => Some(ended),
+    }
+}
+
 /// Where its sandbox is seen to listen meanwhile; none if nobody looks.
 pub fn ports(chance: &mut Chance) -> Option<Vec<Port>> {
     let few = chance.below(4);
@@ -73,7 +91,7 @@ pub fn ports(chance: &mut Chance) -> Option<Vec<Port>> {
 }
 
 fn made(
-    dir: &Path,
+    (dir, desk): (&Path, &mut Desk),
     job: &ExecJob,
     (chance, known): (&mut Chance, &Known),
     blobs: &mut Vec<Vec<u8>>,
@@ -127,10 +145,12 @@ fn made(
     if chance.one_in(6) {
         commit.changes.extend(lie(chance, known, blobs));
     }
+    commit.changes.extend(desk.save((&reader, plan), chance, blobs));
     Some(commit)
 }
 
-fn walk(reader: &Reader, path: &TreePath, at: Seq) -> Option<Named> {
+/// What stands there.
+pub fn walk(reader: &Reader, path: &TreePath, at: Seq) -> Option<Named> {
     let mut here = reader.root(at).ok()??;
     for name in path.names() {
         here = reader.child(here.head.file, name, at).ok()??;
