@@ -239,7 +239,10 @@ fn set_of(set: &Setattr) -> Set {
         (true, true) => Some(When::Now),
         // Before 1970 is 1970.
         (true, false) if seconds > i64::MAX as u64 => Some(When::At(0)),
-        (true, false) => Some(When::At(seconds.saturating_mul(1_000_000) + u64::from(nanos) / 1000)),
+        (true, false) => {
+            let micros = seconds.saturating_mul(1_000_000).saturating_add(u64::from(nanos) / 1000);
+            Some(When::At(micros))
+        }
     };
     Set {
         mode: has(0).then_some(set.mode),
@@ -325,6 +328,14 @@ mod tests {
             prop::collection::vec(any::<u8>(), 0..9),
         ];
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn a_time_that_is_no_time_is_the_last_there_is() {
+        let set = Setattr { valid: 1 << 5, mtime: (i64::MAX as u64, u32::MAX), ..Setattr::default() };
+        assert_eq!(set_of(&set).mtime, Some(When::At(u64::MAX)));
+        let before = Setattr { mtime: (u64::MAX, 0), ..set };
+        assert_eq!(set_of(&before).mtime, Some(When::At(0)));
     }
 
     proptest! {

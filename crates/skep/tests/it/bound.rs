@@ -285,6 +285,20 @@ fn a_program_that_is_run_in_a_directory_works_in_it() {
     stands(&repo, ".git/hooks/pre-commit", "ours\n");
 }
 
+/// A time that lies beyond all clocks is an odd time of a file and nothing else.
+#[test]
+fn a_time_beyond_all_clocks_harms_nobody() {
+    let (hive, repo) = (Hive::new(), Repo::new());
+    repo.put("a.txt", "one\n");
+    let line = "import os\nfor s in (2**63 - 1, 2**62, 2**44, 2**40, -2**62):\n  \
+                try: os.utime('a.txt', (0, s))\n  \
+                except (OverflowError, OSError): pass\nopen('b.txt', 'w').write('two\\n')\n";
+    let ran = run(hive.command(&["run", "--", "python3", "-c", line]).current_dir(repo.0.path())).fine();
+    stands(&repo, "b.txt", "two\n");
+    assert_eq!(repo.read("a.txt"), "one\n", "{ran:?}");
+    assert!(text(&exec(&hive, &repo, "stat a.txt && cat a.txt"), "output").ends_with("one\n"));
+}
+
 /// An editor saves all the time, by both of the ways that editors have, while a program writes in the same
 /// files: of texts all lines of both are there, and of all else every version is kept.
 #[test]
