@@ -31,7 +31,7 @@ impl Ls {
             session.object(&answer)?;
             return Ok(Exit::Fine);
         }
-        let is_stored = session::entries(&answer).any(|entry| entry.get("version").is_some());
+        let is_stored = session::entries(&answer).any(|entry| entry.get("mtime").is_some());
         let now = (session.clock)();
         let mut table = Table::new(&["MODE", "BYTES>", "CHANGED", "VERSION>", "ACTOR", "LABEL", "NAME"]);
         let mut plain = Table::new(&["KIND", "NAME"]);
@@ -45,7 +45,7 @@ impl Ls {
                 &mode(&text("node"), number("mode")),
                 &figures::count(number("bytes")),
                 &figures::moment(number("mtime"), now),
-                &number("version").to_string(),
+                &entry.get("version").map_or_else(|| "-".to_owned(), Value::to_string),
                 &text("actor"),
                 &figures::cut(&text("label"), 32),
                 &name,
